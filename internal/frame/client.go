@@ -1,0 +1,218 @@
+// Package frame is the wire: the JSON frames of the protocol and the codes that
+// a socket can be closed with. It knows nothing of sockets.
+package frame
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// The types of the frames that clients send.
+const (
+	TypeChatMessage = "chat_message"
+	TypeHistory     = "history"
+	TypePing        = "ping"
+)
+
+// DefaultHistoryLimit and MaxHistoryLimit bound a page of history.
+const (
+	DefaultHistoryLimit = 50
+	MaxHistoryLimit     = 200
+)
+
+// A Client is a frame of the chat endpoint, as a client sent it. Which fields
+// mean something depends on Type.
+type Client struct {
+	Type            string
+	Message         string
+	ClientMessageID string
+	BeforeSeq       int64 // history: 0 for the newest page
+	Limit           int   // history
+}
+
+type clientJSON struct {
+	Type            *string `json:"type"`
+	Message         *string `json:"message"`
+	ClientMessageID string  `json:"client_message_id"`
+	BeforeSeq       *int64  `json:"before_seq"`
+	Limit           *int    `json:"limit"`
+}
+
+// Decode reads a frame of the chat endpoint. Text that is not UTF-8 is a
+// *[Close] 1007; everything else that is wrong is a *[room.Invalid], after which
+// the socket stays open. A client_message_id that could be read is returned
+// beside the error, so that the client learns which of its sends failed.
+func Decode(text []byte) (Client, error) {
+	var in clientJSON
+	err := decode(text, &in)
+	c := Client{ClientMessageID: in.ClientMessageID, Limit: DefaultHistoryLimit}
+	if err != nil {
+		return c, err
+	}
+	switch {
+	case in.Type != nil:
+		c.Type = *in.Type
+	case in.Message != nil:
+		c.Type = TypeChatMessage
+	default:
+		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "a frame needs a type, or a message"}
+	}
+	switch c.Type {
+	case TypeChatMessage:
+		if in.Message == nil {
+			return c, &room.Invalid{Code: "empty_message", Field: "message", Detail: "message is missing; nothing was stored"}
+		}
+		c.Message = *in.Message
+	case TypeHistory:
+		return c, c.page(in)
+	case TypePing:
+	default:
+		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(c.Type)}
+	}
+	return c, nil
+}
+
+func (c *Client) page(in clientJSON) error {
+	if in.BeforeSeq != nil {
+		if c.BeforeSeq = *in.BeforeSeq; c.BeforeSeq < 1 {
+			return &room.Invalid{Code: "out_of_range", Field: "before_seq", Detail: "before_seq must be 1 or more"}
+		}
+	}
+	if in.Limit != nil {
+		if c.Limit = *in.Limit; c.Limit < 1 || c.Limit > MaxHistoryLimit {
+			return &room.Invalid{Code: "out_of_range", Field: "limit", Detail: "limit must be between 1 and 200"}
+		}
+	}
+	return nil
+}
+
+// DecodePosition reads a frame of the location endpoint: a position, or a ping,
+// for which it returns true. Its errors are those of [Decode].
+func DecodePosition(text []byte) (p room.Position, ping bool, err error) {
+	var in struct {
+		Type       *string  `json:"type"`
+		Latitude   *float64 `json:"latitude"`
+		Longitude  *float64 `json:"longitude"`
+		Accuracy   *float64 `json:"accuracy"`
+		Heading    *float64 `json:"heading"`
+		Speed      *float64 `json:"speed"`
+		RecordedAt *string  `json:"recorded_at"`
+	}
+	if err := decode(text, &in); err != nil {
+		return p, false, err
+	}
+	if in.Type != nil && *in.Type == TypePing {
+		return p, true, nil
+	}
+	if in.Type != nil && *in.Type != TypeLocationUpdate && *in.Type != "location" {
+		return p, false, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(*in.Type)}
+	}
+	for _, f := range []struct {
+		to   *float64
+		from *float64
+	}{{&p.Latitude, in.Latitude}, {&p.Longitude, in.Longitude}, {&p.Accuracy, in.Accuracy}, {&p.Heading, in.Heading}, {&p.Speed, in.Speed}} {
+		if *f.to = math.NaN(); f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	if in.RecordedAt != nil {
+		at, err := time.Parse(time.RFC3339, *in.RecordedAt)
+		if err != nil || at.Year() < 1970 || at.Year() > 9999 {
+			return p, false, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be a time of RFC 3339, as in 2026-01-31T12:00:00Z"}
+		}
+		p.RecordedAt = at.UTC()
+	}
+	if bad := p.Validate(); bad != nil {
+		return p, false, bad
+	}
+	return p, false, nil
+}
+
+// decode holds what encoding/json lets pass: it turns invalid UTF-8 and lone
+// surrogates into U+FFFD without an error, so both are looked for first.
+func decode(text []byte, into any) error {
+	if !utf8.Valid(text) {
+		return &Close{Code: CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
+	}
+	trimmed := bytes.TrimLeft(text, " \t\r\n")
+	if len(trimmed) == 0 || trimmed[0] != '{' {
+		return &room.Invalid{Code: "bad_json", Detail: "a frame must be one JSON object"}
+	}
+	err := json.Unmarshal(text, into)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		return &room.Invalid{Code: "bad_frame", Field: wrong.Field, Detail: wrong.Field + " must be a " + kind(wrong.Type.String()) + ", not a " + wrong.Value}
+	case err != nil:
+		return &room.Invalid{Code: "bad_json", Detail: "the frame is not valid JSON"}
+	case unstorable(text):
+		return &room.Invalid{Code: "bad_text", Detail: "the frame holds a NUL character or half of a surrogate pair"}
+	}
+	return nil
+}
+
+// unstorable reports an escape for NUL, which Postgres cannot store, or for a
+// surrogate without its other half (RFC 8259 §8.2). text is valid JSON.
+func unstorable(text []byte) bool {
+	for i := bytes.IndexByte(text, '\\'); i >= 0 && i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		if i++; text[i] != 'u' {
+			continue
+		}
+		switch u := hex4(text[i+1:]); {
+		case u == 0, u >= 0xDC00 && u <= 0xDFFF:
+			return true
+		case u >= 0xD800 && u <= 0xDBFF:
+			rest := text[i+5:]
+			if len(rest) < 6 || rest[0] != '\\' || rest[1] != 'u' {
+				return true
+			}
+			if low := hex4(rest[2:]); low < 0xDC00 || low > 0xDFFF {
+				return true
+			}
+			i += 6
+		}
+		i += 4
+	}
+	return false
+}
+
+func hex4(p []byte) (u rune) {
+	for _, c := range p[:4] {
+		u <<= 4
+		switch {
+		case c <= '9':
+			u |= rune(c - '0')
+		default:
+			u |= rune(c|0x20-'a') + 10
+		}
+	}
+	return u
+}
+
+func kind(goType string) string {
+	switch strings.TrimPrefix(goType, "*") {
+	case "string":
+		return "text"
+	case "float64":
+		return "number"
+	default:
+		return "whole number"
+	}
+}
+
+func quoteShort(s string) string {
+	if r := []rune(s); len(r) > 32 {
+		s = string(r[:32]) + "…"
+	}
+	return `"` + s + `"`
+}

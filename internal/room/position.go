@@ -1,0 +1,54 @@
+package room
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// A Position is where somebody says they are (WGS 84). NaN stands for a value
+// that was not given.
+type Position struct {
+	Latitude, Longitude float64   // degrees
+	Accuracy            float64   // metres
+	Heading             float64   // degrees clockwise from north
+	Speed               float64   // metres a second
+	RecordedAt          time.Time // zero if not given
+}
+
+// Validate checks the ranges and names the first field that is out of its own.
+func (p Position) Validate() *Invalid {
+	for _, c := range []struct {
+		field, unit string
+		v, low, top float64
+		required    bool
+	}{
+		{"latitude", "degrees", p.Latitude, -90, 90, true},
+		{"longitude", "degrees", p.Longitude, -180, 180, true},
+		{"accuracy", "metres", p.Accuracy, 0, math.MaxFloat64, false},
+		{"heading", "degrees", p.Heading, 0, 360, false},
+		{"speed", "metres a second", p.Speed, 0, math.MaxFloat64, false},
+	} {
+		switch {
+		case math.IsNaN(c.v) && c.required:
+			return &Invalid{"missing_field", c.field, c.field + " is missing"}
+		case math.IsNaN(c.v):
+		case c.v < c.low || c.v > c.top:
+			detail := c.field + " must be 0 " + c.unit + " or more"
+			if c.top < math.MaxFloat64 {
+				detail = c.field + " must be between " + ftoa(c.low) + " and " + ftoa(c.top) + " " + c.unit
+			}
+			return &Invalid{"out_of_range", c.field, detail}
+		}
+	}
+	return nil
+}
+
+// Newer reports whether p replaces old, both of one sender, where p arrived
+// later: it does, unless both say when they were recorded and p is the older one.
+func (p Position) Newer(old Position) bool {
+	return p.RecordedAt.IsZero() || old.RecordedAt.IsZero() || !p.RecordedAt.Before(old.RecordedAt)
+}
+
+func itoa(n int) string     { return strconv.Itoa(n) }
+func ftoa(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

@@ -1,0 +1,84 @@
+// Package room is the vocabulary of roomspa: rooms, users, messages, positions,
+// and the rules about them that need no I/O. It knows neither the wire (package
+// frame) nor any store.
+package room
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// ErrNotFound says that what was asked for does not exist.
+var ErrNotFound = errors.New("not found")
+
+// MaxID is the largest user id: 2^53-1, the largest integer that every JSON
+// implementation keeps exact (RFC 8259 §6).
+const MaxID = 1<<53 - 1
+
+// A UserID identifies a user; it is between 1 and [MaxID].
+type UserID int64
+
+// ParseUserID reads an id as it stands in a path: decimal digits without sign or
+// leading zero, at most [MaxID].
+func ParseUserID(s string) (UserID, bool) {
+	if s == "" || len(s) > 16 || s[0] == '0' {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return UserID(n), err == nil && n <= MaxID
+}
+
+// A Room is one customer and one therapist. Chat and location are two endpoints
+// of the same room.
+type Room struct{ Customer, Therapist UserID }
+
+// Group returns the name of the channel-layer group of an endpoint of the room,
+// for example chat_1_2.
+func (r Room) Group(endpoint string) string {
+	b := make([]byte, 0, 48)
+	b = append(append(b, endpoint...), '_')
+	b = append(strconv.AppendInt(b, int64(r.Customer), 10), '_')
+	return string(strconv.AppendInt(b, int64(r.Therapist), 10))
+}
+
+// An ID is the uuid (RFC 9562) of a conversation or a message.
+type ID [16]byte
+
+// String returns the canonical 36-character form.
+func (id ID) String() string { return string(id.Append(make([]byte, 0, 36))) }
+
+// Append appends the canonical form to dst.
+func (id ID) Append(dst []byte) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, part := range [][2]int{{4, 6}, {6, 8}, {8, 10}, {10, 16}} {
+		dst = hex.AppendEncode(append(dst, '-'), id[part[0]:part[1]])
+	}
+	return dst
+}
+
+// ParseID reads the canonical form of a uuid, in either case.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, fmt.Errorf("%q is not a uuid", s)
+	}
+	if _, err := hex.Decode(id[:], []byte(s[:8]+s[9:13]+s[14:18]+s[19:23]+s[24:])); err != nil {
+		return ID{}, fmt.Errorf("%q is not a uuid", s)
+	}
+	return id, nil
+}
+
+// A Conversation is what a room's chat has become in the store. LastSeq is the
+// number of its newest message, 0 where there is none.
+type Conversation struct {
+	ID      ID
+	LastSeq int64
+	Created bool // by this call, rather than found
+}
