@@ -10,8 +10,17 @@ import (
 	"strconv"
 )
 
-// ErrNotFound says that what was asked for does not exist.
-var ErrNotFound = errors.New("not found")
+// The errors by which a store or the channel layer answers, whatever it is made of.
+var (
+	// ErrNotFound says that what was asked for does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrUnavailable says that the store or the channel layer cannot be used now;
+	// the error that wraps it says why.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrOutcomeUnknown says that a write may or may not have been committed. It
+	// comes beside ErrUnavailable.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+)
 
 // MaxID is the largest user id: 2^53-1, the largest integer that every JSON
 // implementation keeps exact (RFC 8259 §6).

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Options is everything that one replica can be told. The struct tags are the
+// flags of `roomspa serve`, the environment variables and the table in
+// docs/configuration.md: one place for all three.
+type Options struct {
+	Listen    string `name:"listen" default:":8000" placeholder:"ADDR" group:"Listeners" help:"Address of the public listener: WebSockets and sign-in."`
+	OpsListen string `name:"ops-listen" default:":9090" placeholder:"ADDR" group:"Listeners" help:"Address of the ops listener: /livez, /readyz, /metrics, /debug/. Never put it behind the ingress."`
+	Replica   string `name:"replica" placeholder:"NAME" group:"Listeners" help:"Name of this replica in logs and greetings. Default: the host name."`
+
+	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Networks whose X-Forwarded-For (or PROXY protocol) is believed, comma-separated. From anybody else it is ignored."`
+	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Read the PROXY protocol (v1 or v2) on the public listener from the trusted proxies."`
+	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Origins that browsers may connect from beside the own host, comma-separated, as in https://app.example.com."`
+
+	DatabaseURL              string        `name:"database-url" required:"" placeholder:"URL" secret:"true" group:"Postgres" help:"Postgres, as in postgres://user:password@host:5432/name. Several hosts may be listed, comma-separated."`
+	DatabaseMaxConnections   int           `name:"database-max-connections" default:"16" group:"Postgres" help:"Connections that this replica opens at most."`
+	DatabaseAcquireTimeout   time.Duration `name:"database-acquire-timeout" default:"2s" group:"Postgres" help:"How long to wait for a free connection."`
+	DatabaseStatementTimeout time.Duration `name:"database-statement-timeout" default:"5s" group:"Postgres" help:"How long a statement may run."`
+	DatabaseLockTimeout      time.Duration `name:"database-lock-timeout" default:"1s" group:"Postgres" help:"How long a statement may wait for a lock."`
+	DatabasePooler           string        `name:"database-pooler" default:"none" enum:"none,pgbouncer" group:"Postgres" help:"What stands in front of Postgres: none, or pgbouncer in transaction mode (no prepared statements, time-outs set for each transaction)."`
+
+	RedisURL        string `name:"redis-url" required:"" placeholder:"URL" secret:"true" group:"Redis" help:"Redis, as in redis://:password@host:6379/0 (rediss:// for TLS). In the modes sentinel and cluster, hosts are listed comma-separated."`
+	RedisMode       string `name:"redis-mode" default:"standalone" enum:"standalone,sentinel,cluster" group:"Redis" help:"What redis-url points at: standalone, sentinel or cluster."`
+	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master, in mode sentinel."`
+	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of every key and channel. Replicas with different prefixes do not hear each other."`
+
+	JWTSecrets      []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. A secret may be named as in kid=secret."`
+	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"How long an access token lives."`
+	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"How long a refresh token lives."`
+
+	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Sockets above which new ones are told to come back later (1013 busy)."`
+	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Sockets above which handshakes are refused before the upgrade (503)."`
+	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Handshakes that may be at work at once; one that waits longer than 2 s for its turn is told to come back (1013 busy)."`
+	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Largest WebSocket message, in bytes (1009 too_large)."`
+	MaxMessageLength int           `name:"max-message-length" default:"4000" group:"Limits" help:"Longest chat message, in code points."`
+	MessageRate      float64       `name:"message-rate" default:"20" group:"Limits" help:"Frames a second that a socket may send."`
+	MessageBurst     int           `name:"message-burst" default:"40" group:"Limits" help:"Frames that a socket may send at once."`
+	PingInterval     time.Duration `name:"ping-interval" default:"25s" group:"Limits" help:"Time between pings. Keep it below the idle time-out of every proxy on the way."`
+	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"How long a pong may take."`
+	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"A peer that takes no byte for this long is cut."`
+	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"How long a last known position is kept."`
+	LoginConcurrency int           `name:"login-concurrency" default:"2" group:"Limits" help:"Passwords that are verified at once; each takes up to 64 MiB."`
+
+	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time in which every socket is asked to leave and is closed."`
+	FlushTimeout time.Duration `name:"flush-timeout" default:"5s" group:"Shutdown" help:"Time for the last commits and publishes after that."`
+
+	LogFormat string `name:"log-format" default:"text" enum:"text,json" group:"Logging" help:"text or json, on standard output."`
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" group:"Logging" help:"The least level that is logged: debug, info, warn or error."`
+	LogMask   bool   `name:"log-mask" group:"Logging" help:"Mask personal data in logs: u***@example.com."`
+}
+
+// Validate names the first option that cannot work, and says why.
+func (o *Options) Validate() error {
+	for _, c := range []struct {
+		ok   bool
+		name string
+		want string
+	}{
+		{o.DatabaseMaxConnections >= 5, "database-max-connections", "must be 5 or more: the committers alone use 4"},
+		{o.RedisMode != "sentinel" || o.RedisMasterName != "", "redis-master-name", "is needed in redis-mode sentinel"},
+		{o.HardLimit >= o.SoftLimit, "hard-limit", "must not be below soft-limit"},
+		{o.SoftLimit > 0, "soft-limit", "must be 1 or more"},
+		{o.MaxHandshakes > 0, "max-handshakes", "must be 1 or more"},
+		{o.MaxMessageBytes >= 1024, "max-message-bytes", "must be 1024 or more"},
+		{o.MaxMessageLength > 0, "max-message-length", "must be 1 or more"},
+		{o.MessageRate > 0 && o.MessageBurst > 0, "message-rate", "and message-burst must be above 0"},
+		{o.PingInterval >= time.Second, "ping-interval", "must be 1s or more"},
+		{o.PongTimeout >= time.Second, "pong-timeout", "must be 1s or more"},
+		{o.WriteTimeout >= time.Second, "write-timeout", "must be 1s or more"},
+		{o.PositionTTL >= time.Second, "position-ttl", "must be 1s or more"},
+		{o.LoginConcurrency > 0, "login-concurrency", "must be 1 or more"},
+		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
+		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "needs trusted-proxies"},
+		{o.DrainTimeout >= 0 && o.ShutdownWait >= 0 && o.FlushTimeout > 0, "drain-timeout", "shutdown-wait and flush-timeout must not be negative"},
+	} {
+		if !c.ok {
+			return fmt.Errorf("--%s %s", c.name, c.want)
+		}
+	}
+	return nil
+}
