@@ -26,7 +26,10 @@ recent() {
   return 1
 }
 
-has_postgres() { recent 14 postgres /usr/lib/postgresql/*/bin/postgres "$deps"/usr/lib/postgresql/*/bin/postgres; }
+# initdb, as it comes with the server only.
+has_postgres() {
+  recent 14 initdb {/usr,"$deps/usr"}/lib/postgresql/*/bin/initdb {/opt/homebrew,/usr/local}/opt/postgresql@*/bin/initdb
+}
 has_redis() { recent 7 redis-server "$deps/usr/bin/redis-server"; }
 
 # A compiler without the C library's headers is as good as none. Only Linux needs one.
@@ -100,15 +103,6 @@ EOF
   rm -rf "$new"
 }
 
-install_brew() {
-  local keg
-  say "installing postgresql@17 and redis with Homebrew"
-  brew install -q postgresql@17 redis >&2
-  keg=$(brew --prefix postgresql@17)
-  mkdir -p "$deps/usr/lib/postgresql/17" # Homebrew keeps a versioned Postgres off the PATH
-  ln -sfn "$keg/bin" "$deps/usr/lib/postgresql/17/bin"
-}
-
 command -v go >/dev/null || die "install Go $(sed -n 's/^go //p' go.mod) or later, then try again"
 
 if [[ ${1:-} == race ]]; then
@@ -125,7 +119,8 @@ wanted=$(missing)
 [[ -n $wanted ]] || exit 0
 # shellcheck disable=SC2046,SC2086 # one word per package
 if [[ $(uname) == Darwin ]] && command -v brew >/dev/null; then
-  install_brew || true
+  say "installing postgresql@17 and redis with Homebrew"
+  brew install -q postgresql@17 redis >&2 || true
 elif command -v apt-get >/dev/null && { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }; then
   install_packages $wanted || true
 elif command -v apt-get >/dev/null; then
