@@ -1,64 +1,83 @@
-# The two commands on a fresh machine are `make run` and `make test`; `make` alone lists the rest.
+# On a fresh machine two commands are enough: `make run` and `make test`. `make` alone lists the rest.
 SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo dev)
-IMAGE   ?= roomspa
-DOCKER  ?= docker
-PKG     ?= ./...
-TIMEOUT ?= 15m
-FUZZTIME ?= 10s
-COUNT   ?= 6
+# Settings: make test PKG=./internal/chat TESTFLAGS="-run Gap -v"
+ARGS      ?=
+PKG       ?= ./...
+TESTFLAGS ?=
+TIMEOUT   ?= 15m
+FUZZTIME  ?= 10s
+COUNT     ?= 6
+IMAGE     ?= roomspa
+DOCKER    ?= docker
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo dev)
 
-# Modules of their own, beside the product's: the chart's tests keep Helm out of its go.mod.
+# Modules of their own, which keep their dependencies out of the product's go.mod. In tools there is nothing but versions.
 MODULES = $(patsubst %/go.mod,%,$(wildcard */go.mod))
+OURS    = . $(filter-out tools,$(MODULES))
 
-# Where tools/deps.sh unpacks what an ordinary user cannot install. Asked late: `deps` may have just made it.
-export ROOMSPA_DEPS = $(shell test -d .deps && echo "$(CURDIR)/.deps")
+# Where tools/deps.sh unpacks what an ordinary user cannot install. Asked late: the target deps may just have made it.
+export ROOMSPA_DEPS = $(shell test ! -d .deps || echo "$(CURDIR)/.deps")
 export PATH := $(CURDIR)/.deps/bin:$(PATH)
-# The version is stamped below; asking git fails in a clone that belongs to someone else.
+# The version is stamped by build; asking git for it too fails in a clone that belongs to somebody else.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
 
-run: deps build ## Everything on this machine, to try it out (ARGS="...")
+run: deps build ## Everything on this machine, to try it out (ARGS=...)
 	@exec bin/roomspa dev $(ARGS)
 
 dev: run ## The same as run
 
-# -count=1: Go's cache of results does not see the stores. The product's own lines come last.
-test: deps ## The whole suite with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
+# -count=1, since Go's cache of results does not see the stores. The product's own lines come last.
+test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
 	@for module in $(MODULES); do \
-	  [ -z "$$(find $$module -name '*_test.go' -print -quit)" ] || (cd $$module && go test -timeout $(TIMEOUT) ./...); \
-	done
-	@race="$$(tools/deps.sh race)"; go test $$race -count=1 -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
+	  [[ -z $$(find $$module -name '*_test.go') ]] || (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
+	@go test $$(tools/deps.sh race) -count=1 -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
 
-build: ## bin/roomspa
+build: ## Build bin/roomspa
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/roomspa ./cmd/roomspa
 
-check: lint test ## What has to pass before a commit
+check: ## What has to pass before a commit: lint and test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
 
-lint: bin/golangci-lint gen ## Formatting, linters, tidy modules, fresh generated files, scripts
-	@true
+lint: bin/golangci-lint deps ## Format, imports and style, tidy modules, up-to-date generated files, scripts
+	@for module in $(OURS); do (cd $$module && "$(CURDIR)/bin/golangci-lint" run ./... && go vet ./...) || exit; done
+	@for module in . $(MODULES); do (cd $$module && go mod tidy -diff && go mod verify >/dev/null) || exit; done
+	@before=$$(git diff 2>/dev/null); go generate ./... || exit; \
+	  [[ $$before == "$$(git diff 2>/dev/null)" ]] || { echo "make gen changed files: commit them"; exit 1; }
+	@! command -v shellcheck >/dev/null || shellcheck tools/*.sh .ci/run
 
-fuzz: deps ## Every fuzz target for FUZZTIME (10s)
-	@true
+fuzz: deps ## Every fuzz target, one after the other (FUZZTIME=10s)
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' cmd internal | while IFS=: read -r file func; do \
+	  go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$${file%/*}" </dev/null || exit; done
 
-bench: bin/benchstat ## Benchmarks, compared with the run before
-	@true
+bench: deps bin/benchstat ## Benchmarks, compared with those of the last call (COUNT=6)
+	@[[ ! -f bin/bench.txt ]] || mv bin/bench.txt bin/bench.last.txt
+	@set -o pipefail; go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG) | tee bin/bench.txt
+	@[[ ! -f bin/bench.last.txt ]] || bin/benchstat bin/bench.last.txt bin/bench.txt
 
-gen: deps ## Write golden files and generated docs anew
+gen: deps ## Write generated docs and golden files anew
 	@go generate ./...
 
-image: ## The container image
+image: ## Build the container image (IMAGE=roomspa)
 	@$(DOCKER) build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
 
-deps: ## PostgreSQL, Redis and a C compiler, if they are missing
+deps: ## Install PostgreSQL, Redis and a C compiler, if missing
 	@tools/deps.sh
 
-clean: ## Remove what was built and what `make run` stored
+clean: ## Remove what was built and what run has stored
 	rm -rf bin .roomspa
+
+# Built once. golangci-lint takes minutes, its versions are in tools/go.mod.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	@echo "building $@ (some minutes, once)"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/benchstat: tools/go.mod tools/go.sum
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
 .PHONY: help run dev test build check lint fuzz bench gen image deps clean
