@@ -1,0 +1,114 @@
+package postgres_test
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
+
+func migrate(ctx context.Context, url string) error {
+	_, err := postgres.Migrate(ctx, postgres.Options{URL: url}, slog.New(slog.DiscardHandler))
+	return err
+}
+
+// database returns the URL of a private, migrated database.
+func database(t testing.TB) string {
+	t.Helper()
+	return sandboxtest.Database(t, migrate)
+}
+
+// open returns a running replica's DB.
+func open(t testing.TB, o postgres.Options) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), o, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { db.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		db.Close()
+	})
+	return db
+}
+
+// direct returns a connection beside any pool.
+func direct(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// conversation returns that of customer n and therapist n+1.
+func conversation(t testing.TB, db *postgres.DB, n int) room.ID {
+	t.Helper()
+	c, err := db.Conversation(t.Context(), room.Room{Customer: room.UserID(n), Therapist: room.UserID(n + 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.ID
+}
+
+func says(text, id string) room.Draft {
+	return room.Draft{Sender: 1, SenderRole: room.Customer, Text: text, ClientMessageID: id}
+}
+
+// send appends, and fails the test if that fails.
+func send(t testing.TB, db *postgres.DB, c room.ID, d room.Draft) (room.Message, bool) {
+	t.Helper()
+	m, duplicate, err := db.Append(t.Context(), c, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, duplicate
+}
+
+// all returns the whole conversation.
+func all(t testing.TB, db *postgres.DB, c room.ID) []room.Message {
+	t.Helper()
+	var msgs []room.Message
+	for {
+		next, err := db.After(t.Context(), c, int64(len(msgs)), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if msgs = append(msgs, next...); len(next) < 1000 {
+			return msgs
+		}
+	}
+}
+
+// longText cannot be compressed.
+func longText(n int) string {
+	var b strings.Builder
+	for b.Len() < n {
+		b.WriteString(rand.Text())
+	}
+	return b.String()
+}
