@@ -1,0 +1,52 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Join makes the caller a member of the group, and returns when Redis has
+// confirmed the subscription: what is published after that is delivered. It
+// waits for Redis until ctx ends; the error then wraps [room.ErrUnavailable] and
+// says why Redis did not confirm.
+//
+// deliver is called for each payload, in the order in which Redis took them; the
+// slice is shared by all members and must not be changed. missed is called when
+// payloads may have been lost. Both are called by one goroutine for all groups,
+// may be called before Join returns, and must not block. leave ends the
+// membership; a call that is under way may still come. It may be called twice.
+func (l *Layer) Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error) {
+	began := time.Now()
+	m := &member{deliver: deliver, missed: missed}
+	g, ready := l.groups.add(l.prefix+group, m)
+	if ready != nil {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			err = l.unconfirmed(ctx, time.Since(began))
+		case <-l.stopped:
+			err = errStopped
+		}
+	}
+	if err != nil {
+		l.groups.remove(g, m)
+		l.metrics.failedJoins.Inc()
+		return nil, unavailable("join group "+group, err)
+	}
+	l.metrics.joins.Observe(time.Since(began).Seconds())
+	return func() { l.groups.remove(g, m) }, nil
+}
+
+// unconfirmed says why Redis has not confirmed a subscription.
+func (l *Layer) unconfirmed(ctx context.Context, waited time.Duration) error {
+	late := fmt.Sprintf("no confirmed SUBSCRIBE within %v", waited.Round(time.Millisecond))
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		late = fmt.Sprintf("given up after %v without a confirmed SUBSCRIBE", waited.Round(time.Millisecond))
+	}
+	if _, why := l.health.get(); why != nil {
+		return fmt.Errorf("%s: %w", late, why)
+	}
+	return errors.New(late)
+}

@@ -1,0 +1,133 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// errURL is all that is ever said of a URL that cannot be read: in a malformed
+// one, any part may be a piece of the password.
+var errURL = errors.New("the URL cannot be read: it must be like redis://user:password@host:6379/0 " +
+	"(rediss:// for TLS), with characters such as / @ # ? % percent-encoded in the password")
+
+// universal turns the options into the library's.
+func (o *Options) universal() (*goredis.UniversalOptions, error) {
+	if strings.ContainsAny(o.Prefix, "{}") {
+		return nil, errors.New("the prefix must not contain { or }: they mark the part of a key that chooses its slot in Redis Cluster")
+	}
+	u, err := parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	switch o.Mode {
+	case "", "standalone":
+		if len(u.Addrs) > 1 {
+			return nil, errors.New("the URL lists several hosts, which needs the mode sentinel or cluster")
+		}
+	case "sentinel":
+		if o.MasterName == "" {
+			return nil, errors.New("mode sentinel needs the name of the master")
+		}
+		u.MasterName = o.MasterName
+	case "cluster":
+		if u.DB != 0 {
+			return nil, errors.New("Redis Cluster has no database but 0") //nolint:staticcheck // a name
+		}
+		u.IsClusterMode = true
+	default:
+		return nil, fmt.Errorf("unknown mode %q: standalone, sentinel or cluster", o.Mode)
+	}
+	o.defaults(u)
+	return u, nil
+}
+
+// parse reads a URL that may list several hosts, which net/url refuses.
+func parse(raw string) (*goredis.UniversalOptions, error) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok || scheme != "redis" && scheme != "rediss" {
+		return nil, errURL
+	}
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	user, hosts := "", authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		user, hosts = authority[:i+1], authority[i+1:]
+	}
+	var addrs []string
+	for host := range strings.SplitSeq(hosts, ",") {
+		addr, err := withPort(host)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr)
+	}
+	tail, sentinelUser, sentinelPassword, err := cutSentinel(tail)
+	if err != nil {
+		return nil, err
+	}
+	one, err := goredis.ParseURL(scheme + "://" + user + addrs[0] + tail)
+	if err != nil {
+		return nil, errURL
+	}
+	if one.TLSConfig != nil {
+		one.TLSConfig.ServerName = "" // then each host is checked by its own name
+	}
+	return &goredis.UniversalOptions{
+		Addrs: addrs, Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig,
+		SentinelUsername: sentinelUser, SentinelPassword: sentinelPassword,
+		DialTimeout: one.DialTimeout, ReadTimeout: one.ReadTimeout, WriteTimeout: one.WriteTimeout,
+		PoolSize: one.PoolSize, PoolTimeout: one.PoolTimeout, MinIdleConns: one.MinIdleConns,
+		ConnMaxIdleTime: one.ConnMaxIdleTime, ConnMaxLifetime: one.ConnMaxLifetime,
+	}, nil
+}
+
+func withPort(host string) (string, error) {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "6379")
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil || name == "" {
+		return "", errURL
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
+		return "", errURL
+	}
+	return host, nil
+}
+
+// cutSentinel takes the sentinels' credentials out of the query, since the
+// library's parser for one host refuses to know them.
+func cutSentinel(tail string) (rest, user, password string, err error) {
+	path, query, ok := strings.Cut(tail, "?")
+	if !ok {
+		return tail, "", "", nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", "", "", errURL
+	}
+	user, password = values.Get("sentinel_username"), values.Get("sentinel_password")
+	values.Del("sentinel_username")
+	values.Del("sentinel_password")
+	return path + "?" + values.Encode(), user, password, nil
+}
+
+// address says where Redis is, in words without secrets.
+func address(u *goredis.UniversalOptions) string {
+	hosts := strings.Join(u.Addrs, ",")
+	switch {
+	case u.IsClusterMode:
+		return "cluster " + hosts
+	case u.MasterName != "":
+		return "sentinel " + hosts + " master " + u.MasterName
+	default:
+		return hosts
+	}
+}
