@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -85,4 +87,10 @@ func (o *Options) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Name returns the name of this replica: the one given, or the host's.
+func (o *Options) Name() string {
+	host, _ := os.Hostname() // without one a replica still works
+	return cmp.Or(o.Replica, host, "roomspa")
 }

@@ -1,0 +1,112 @@
+// Command roomspa is the server, and everything its operators need.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the build (-ldflags "-X main.version=…").
+var version = "dev"
+
+type commands struct {
+	Serve   serveCmd         `cmd:"" help:"Run the server."`
+	Dev     devCmd           `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
+	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema up to date."`
+	Connect connectCmd       `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}
+
+// streams are the program's input and outputs.
+type streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// An exitError carries an exit code: 1 for a check that failed, 2 for wrong usage.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() {
+	os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run runs one command, and returns the exit code: 0 good, 1 failed, 2 wrong usage.
+func run(args []string, std streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("roomspa"),
+		kong.Description("Realtime chat and live location between customers and therapists."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.DefaultEnvars("ROOMSPA"),
+		kong.Resolvers(fromFiles(os.Getenv)),
+		kong.Vars{"version": version},
+		kong.Writers(std.Out, std.Err),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		return fail(std, 2, err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return fail(std, 2, fmt.Errorf("%w\nTry: roomspa %s--help", err, commandOf(err)))
+	}
+	if err := parsed.Run(); err != nil {
+		code := 1
+		if e, ok := errors.AsType[*exitError](err); ok {
+			code = e.code
+		}
+		return fail(std, code, err)
+	}
+	return 0
+}
+
+func commandOf(err error) string {
+	if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil && p.Context.Command() != "" {
+		return strings.Fields(p.Context.Command())[0] + " "
+	}
+	return ""
+}
+
+func fail(std streams, code int, err error) int {
+	if text := err.Error(); text != "" {
+		_, _ = fmt.Fprintln(std.Err, "roomspa: "+text) // where should a failure of this go
+	}
+	return code
+}
+
+// fromFiles resolves every flag --x-y from the file that ROOMSPA_X_Y_FILE names:
+// that is how Kubernetes and Docker hand secrets over.
+func fromFiles(env func(string) string) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		name := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		path := env(name + "_FILE")
+		if path == "" {
+			return nil, nil
+		}
+		if env(name) != "" {
+			return nil, fmt.Errorf("both %s and %s_FILE are set: unset one", name, name)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read %s_FILE: %w", name, err)
+		}
+		return strings.TrimRight(string(text), "\r\n"), nil
+	})
+}

@@ -1,0 +1,232 @@
+// Package app is one replica: it wires the parts together, starts them, and stops
+// them in the right order. It reads neither flags nor the environment, so two
+// replicas can live in one process.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/roomspa/roomspa/internal/api"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/handshake"
+	"github.com/roomspa/roomspa/internal/location"
+	"github.com/roomspa/roomspa/internal/ops"
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// What the seams promise, the stores keep.
+var (
+	_ chat.Store         = (*postgres.DB)(nil)
+	_ chat.Layer         = (*redis.Layer)(nil)
+	_ location.Layer     = (*redis.Layer)(nil)
+	_ location.Positions = (*redis.Positions)(nil)
+	_ handshake.Users    = (*postgres.DB)(nil)
+	_ handshake.Tokens   = (*auth.Keys)(nil)
+	_ api.Accounts       = (*postgres.DB)(nil)
+)
+
+// An App is one replica. Make one with [New], then Start it once and Stop it once.
+type App struct {
+	options  Options
+	log      *slog.Logger
+	db       *postgres.DB
+	redis    *redis.Client
+	sockets  *session.Registry
+	chat     *chat.Chat
+	servers  []*server
+	handlers context.CancelFunc // ends what sockets' handlers work under
+	running  [3]stage           // in the order in which they stop
+}
+
+// A server is a listener and what answers on it.
+type server struct {
+	http    *http.Server
+	address string
+	name    string
+	ln      net.Listener
+}
+
+// A stage is a group of goroutines that end together.
+type stage struct {
+	name   string
+	run    []func(context.Context)
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// New wires a replica. It connects to nothing: Postgres and Redis need not be up.
+// An error names the option that is wrong, and holds no secret.
+func New(o Options, version string, log *slog.Logger) (*App, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.Replica = o.Name()
+	keys, err := auth.NewKeys(o.JWTSecrets)
+	if err != nil {
+		return nil, fmt.Errorf("--jwt-secret: %w", err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a := &App{options: o, log: log}
+	if a.db, err = postgres.Open(context.Background(), o.postgres(), log, reg); err != nil {
+		return nil, fmt.Errorf("--database-url: %w", err)
+	}
+	if a.redis, err = redis.Open(o.redis(), log, reg); err != nil {
+		a.db.Close()
+		return nil, fmt.Errorf("--redis-url: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a.handlers = cancel
+	a.sockets = session.NewRegistry(ctx, o.session(), reg)
+	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
+	place := location.New(a.redis.Layer, a.redis.Positions, reg)
+	sockets := handshake.New(ctx, handshake.Options{
+		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask,
+	}, a.sockets, keys, a.db, []handshake.Endpoint{
+		{Name: "chat", Component: "ChatConsumer", New: func(p handshake.Peer) handshake.Consumer {
+			return a.chat.NewConsumer(chat.Peer{User: p.User, Room: p.Room, Since: p.Since}, p.Session)
+		}},
+		{Name: "location", Component: "LocationConsumer", New: func(p handshake.Peer) handshake.Consumer {
+			return place.NewConsumer(p.User, p.Room, p.Session)
+		}},
+	}, log, reg)
+	login := api.NewLogin(api.LoginOptions{
+		Accounts: a.db, Passwords: auth.NewPasswords(o.LoginConcurrency), Keys: keys, Log: log,
+		Who: func(r *http.Request) (ref, remote string) {
+			return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
+		},
+		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+	})
+	a.servers = []*server{
+		{name: "public", address: o.Listen, http: httpServer(route(sockets, login), log)},
+		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
+			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: a.probe(),
+		}), log)},
+	}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run}}
+	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
+	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
+	return a, nil
+}
+
+// route sends WebSocket paths to the handshake by their raw text: a ServeMux
+// would redirect some of them, and WebSocket clients follow no redirects.
+func route(sockets, login http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.EscapedPath(); {
+		case path == "/ws" || strings.HasPrefix(path, "/ws/"):
+			sockets.ServeHTTP(w, r)
+		case path == "/login" || path == "/login/":
+			login.ServeHTTP(w, r)
+		default:
+			problem.Problem{
+				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: story.NewRef(),
+				More: map[string]any{"paths": append([]string{"/login/"}, handshake.Paths...)},
+			}.Write(w)
+		}
+	})
+}
+
+func httpServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       20 * time.Second, // of plain requests; a socket's deadlines are its own
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.With("component", "HTTP").Handler(), slog.LevelDebug),
+	}
+}
+
+func (o *Options) postgres() postgres.Options {
+	return postgres.Options{
+		URL: o.DatabaseURL, MaxConnections: o.DatabaseMaxConnections, AcquireTimeout: o.DatabaseAcquireTimeout,
+		StatementTimeout: o.DatabaseStatementTimeout, LockTimeout: o.DatabaseLockTimeout, PgBouncer: o.DatabasePooler == "pgbouncer",
+	}
+}
+
+func (o *Options) redis() redis.Options {
+	return redis.Options{
+		URL: o.RedisURL, Mode: o.RedisMode, MasterName: o.RedisMasterName, Prefix: o.RedisPrefix,
+		Replica: o.Replica, PositionTTL: o.PositionTTL,
+	}
+}
+
+func (o *Options) session() session.Options {
+	return session.Options{
+		MaxMessageBytes: o.MaxMessageBytes, MessageRate: o.MessageRate, MessageBurst: o.MessageBurst,
+		PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, WriteTimeout: o.WriteTimeout,
+		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit,
+	}
+}
+
+// probe is what /readyz looks at.
+func (a *App) probe() *ops.Probe {
+	const limit = 3 * time.Second
+	return ops.NewProbe(
+		ops.Check{Name: "postgres", Run: func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			s, err := a.db.Probe(ctx)
+			if s.Server == "" {
+				return "", err
+			}
+			return fmt.Sprintf("PostgreSQL %s, schema version %d", s.Server, s.Schema), err
+		}},
+		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
+			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+		}},
+		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
+			if _, err := a.redis.Layer.Health(); err != nil {
+				return "", err
+			}
+			return "an own message came back over the subscription", a.redis.Layer.Check(ctx)
+		}},
+	)
+}
+
+// listen opens a server's listener. The public one may speak the PROXY protocol.
+func (a *App) listen(s *server) error {
+	ln, err := net.Listen("tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.address, portHint(err))
+	}
+	if s.name == "public" && a.options.ProxyProtocol {
+		trusted := make([]string, len(a.options.TrustedProxies))
+		for i, p := range a.options.TrustedProxies {
+			trusted[i] = p.String()
+		}
+		policy, err := proxyproto.ConnLaxWhiteListPolicy(trusted)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--trusted-proxies: %w", err), ln.Close())
+		}
+		ln = &proxyproto.Listener{Listener: ln, ConnPolicy: policy, ReadHeaderTimeout: 5 * time.Second}
+	}
+	s.ln = ln
+	return nil
+}
+
+func portHint(err error) error {
+	if strings.Contains(err.Error(), "address already in use") {
+		return fmt.Errorf("%w: another program has the port; stop it, or choose another one with --listen and --ops-listen", err)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package dev
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A Report is what `roomspa dev --json` prints once everything is ready.
+type Report struct {
+	URL         string          `json:"url"`
+	Replicas    []ReplicaReport `json:"replicas"`
+	DatabaseURL string          `json:"database_url"`
+	RedisURL    string          `json:"redis_url"`
+	JWTSecret   string          `json:"jwt_secret"`
+	Users       []UserReport    `json:"users"` // at most 10 of each role
+}
+
+// A ReplicaReport says where a replica is.
+type ReplicaReport struct {
+	URL    string `json:"url"`
+	OpsURL string `json:"ops_url"`
+	PID    int    `json:"pid"`
+}
+
+// A UserReport is a demo user that can be signed in with.
+type UserReport struct {
+	ID          room.UserID `json:"id"`
+	Email       string      `json:"email"`
+	Password    string      `json:"password"`
+	Role        room.Role   `json:"role"`
+	AccessToken string      `json:"access_token"`
+}
+
+func (e *environment) describe() (*Report, error) {
+	r := &Report{
+		URL: "http://" + e.front.ln.Addr().String(), DatabaseURL: e.postgres.URL(database),
+		RedisURL: e.redis.URL(), JWTSecret: e.secret,
+	}
+	for _, p := range e.replicas {
+		r.Replicas = append(r.Replicas, ReplicaReport{URL: "http://" + p.addr, OpsURL: "http://" + p.ops, PID: p.pid()})
+	}
+	for id := range room.UserID(2 * min(e.options.Users, 10)) {
+		u := Demo(id + 1)
+		token, _, err := e.keys.Mint(auth.Access, u.ID, time.Now(), TokenTTL)
+		if err != nil {
+			return nil, err
+		}
+		r.Users = append(r.Users, UserReport{ID: u.ID, Email: u.Email, Password: Password, Role: u.Role, AccessToken: token})
+	}
+	return r, nil
+}
+
+var text = template.Must(template.New("report").Parse(`
+roomspa is running: {{len .Replicas}} replicas in front of a real Postgres and a real Redis.
+
+  Address      {{.URL}}
+{{- range .Replicas}}
+  Replica      {{.URL}}   ops {{.OpsURL}}/readyz   pid {{.PID}}
+{{- end}}
+  Postgres     {{.DatabaseURL}}
+  Redis        {{.RedisURL}}
+  Token secret {{.JWTSecret}}
+  Sign-in      {{range $i, $u := .Users}}{{if $i}}, {{end}}{{if lt $i 4}}{{$u.Email}}{{else if eq $i 4}}…{{end}}{{end}} (password {{(index .Users 0).Password}})
+
+Chat: paste each line into a terminal of its own, then type.
+
+  {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 0).AccessToken}}
+  {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 1).AccessToken}}
+
+Location: the same with /ws/location/1/2/; type 52.52,13.405
+Does all work?  {{.Command}} connect --smoke {{.URL}}
+Break it:       kill -9 {{(index .Replicas 0).PID}}   (both clients come back and miss nothing)
+
+Ctrl-C ends all of it. The next start finds its data again; --reset begins anew.
+`))
+
+// report prints what to do next.
+func (e *environment) report() error {
+	r, err := e.describe()
+	if err != nil {
+		return err
+	}
+	if e.options.JSON {
+		if err := json.NewEncoder(e.options.Out).Encode(r); err != nil {
+			return fmt.Errorf("print the report: %w", err)
+		}
+		return nil
+	}
+	err = text.Execute(e.options.Out, struct {
+		*Report
+		WS, Command string
+	}{r, "ws" + strings.TrimPrefix(r.URL, "http"), e.options.Command})
+	if err != nil {
+		return fmt.Errorf("print the report: %w", err)
+	}
+	return nil
+}

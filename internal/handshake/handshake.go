@@ -1,0 +1,258 @@
+// Package handshake brings a socket from the HTTP request to the room: upgrade,
+// authenticate, authorize, join. The steps are a list, run by one loop that tells
+// the story; every refusal goes through one function.
+package handshake
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// The time limits of a handshake. Each step that waits has its own, so that the
+// cause can be told while the client is still there.
+const (
+	wholeLimit = 10 * time.Second // all steps together
+	turnLimit  = 2 * time.Second  // waiting for a turn among the others
+	joinLimit  = 3 * time.Second  // a confirmed SUBSCRIBE
+)
+
+// Options are the handshake's settings.
+type Options struct {
+	Replica        string
+	Origins        []string       // beside the own host
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	MaxHandshakes  int            // at work at once
+	LogMask        bool
+}
+
+// Users finds users by id; one that does not exist is missing in the map.
+type Users interface {
+	Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error)
+}
+
+// Tokens verifies access tokens. Its errors are *auth.Refusal.
+type Tokens interface {
+	Verify(token string, now time.Time) (auth.Claims, error)
+}
+
+// A Peer is who connects, and to what: all that a consumer needs to know.
+type Peer struct {
+	User    *room.User
+	Room    room.Room
+	Since   *int64 // the client's highest seq, nil where it did not say
+	Session *session.Session
+}
+
+// A Consumer is an endpoint's side of one socket.
+type Consumer interface {
+	session.Handler
+	// Join takes part in the room's group; it returns when Redis has confirmed it.
+	Join(ctx context.Context) error
+	// Open loads what the first frames need, and queues them.
+	Open(ctx context.Context) error
+}
+
+// An Endpoint is /ws/chat/ or /ws/location/.
+type Endpoint struct {
+	Name      string // as in the path, the metrics and the group: chat
+	Component string // as in the log: ChatConsumer
+	New       func(Peer) Consumer
+}
+
+// A Server answers the WebSocket paths. Make one with [New].
+type Server struct {
+	options   Options
+	sockets   *session.Registry
+	tokens    Tokens
+	users     Users
+	endpoints map[string]Endpoint
+	log       *slog.Logger
+	metrics   *metrics
+	turns     chan struct{}
+	ctx       context.Context // what the steps work under; a request's own dies with its handler
+}
+
+// New returns the server of the WebSocket paths. The steps work under ctx.
+func New(ctx context.Context, o Options, sockets *session.Registry, tokens Tokens, users Users, endpoints []Endpoint, log *slog.Logger, reg prometheus.Registerer) *Server {
+	s := &Server{
+		options: o, sockets: sockets, tokens: tokens, users: users, endpoints: map[string]Endpoint{},
+		log: log, metrics: newMetrics(reg), turns: make(chan struct{}, o.MaxHandshakes), ctx: ctx,
+	}
+	for _, e := range endpoints {
+		s.endpoints[e.Name] = e
+	}
+	return s
+}
+
+// An attempt is one handshake under way.
+type attempt struct {
+	server   *Server
+	request  *http.Request
+	query    url.Values
+	log      *logging.Conn
+	endpoint Endpoint
+	ids      []string
+
+	token    string
+	claims   auth.Claims
+	known    map[room.UserID]*room.User
+	peer     Peer
+	consumer Consumer
+}
+
+// ServeHTTP answers a handshake. It returns when the session runs or is refused;
+// no goroutine of net/http stays with the socket.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: Remote(r, s.options.TrustedProxies), Mask: s.options.LogMask}
+	w.Header().Set(problem.Header, log.Ref)
+	path := r.URL.EscapedPath()
+	name, ids, known := split(path)
+	p := s.mayUpgrade(r)
+	switch {
+	case !known:
+		p = &problem.Problem{Status: http.StatusNotFound, Code: "no_such_path", Title: "No such path", Detail: "There is no WebSocket here.", More: map[string]any{"paths": Paths}}
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		p = &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "Method not allowed", Detail: "A WebSocket handshake is a GET (RFC 6455 §4.1)."}
+	}
+	if p != nil {
+		s.refuseHTTP(w, &log, path, name, p)
+		return
+	}
+	e, isRoom := s.endpoints[name]
+	if !isRoom {
+		e = Endpoint{Name: name, Component: "TestConsumer"}
+	}
+	slot := s.sockets.Reserve(e.Name, e.Component)
+	if slot == nil {
+		s.refuseHTTP(w, &log, path, name, unavailable("This replica holds as many sockets as it can. Connect again in a while."))
+		return
+	}
+	header := http.Header{problem.Header: {log.Ref}}
+	socket, err := slot.Upgrade(w, r, log, header)
+	if err != nil {
+		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", clip(path)))
+		s.metrics.count(e.Name, "error", "upgrade_failed", began)
+		return
+	}
+	a := &attempt{server: s, request: r, query: r.URL.Query(), log: socket.Log(), endpoint: e, ids: ids, peer: Peer{Session: socket}}
+	if !isRoom {
+		s.test(a, began)
+		return
+	}
+	s.open(a, slot.Busy, began)
+}
+
+// open runs the steps of a room's endpoint, and starts the session.
+func (s *Server) open(a *attempt, busy bool, began time.Time) {
+	ctx, cancel := context.WithTimeout(s.ctx, wholeLimit)
+	defer cancel()
+	a.logRequest()
+	tale := story.Begin(a.log.Ref)
+	err := s.turn(ctx, busy)
+	if err == nil {
+		err = a.run(ctx, tale)
+		<-s.turns
+	}
+	socket := a.peer.Session
+	if err != nil {
+		s.refuse(a, tale, err, began)
+		if a.consumer != nil {
+			socket.Start(a.consumer) // it ends at once; the consumer gives back what it holds
+		} else {
+			socket.Start(nil)
+		}
+		return
+	}
+	s.metrics.count(a.endpoint.Name, "accepted", "", began)
+	socket.ExpireAt(a.claims.ExpiresAt.Add(auth.Leeway))
+	socket.Start(a.consumer)
+}
+
+// turn waits until the handshake may go to work. A wave of them must neither take
+// the stores from the sockets that are open nor wait unseen for ever.
+func (s *Server) turn(ctx context.Context, busy bool) error {
+	tooMany := &frame.Close{
+		Code: frame.CodeTryLater, Reason: "busy", Detail: "this replica is full; come back later",
+		After: time.Second + rand.N(4*time.Second),
+	}
+	if busy {
+		return tooMany
+	}
+	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	defer cancel()
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return tooMany
+	}
+}
+
+// refuse is the one place where an error becomes a log line, a metric, a frame
+// and a close code.
+func (s *Server) refuse(a *attempt, tale *story.Story, err error, began time.Time) {
+	step := tale.Last()
+	r, ok := errors.AsType[*rejection](err)
+	if !ok {
+		r = &rejection{component: a.endpoint.Component, line: "Connection rejected - " + err.Error()}
+		if r.close, ok = errors.AsType[*frame.Close](err); !ok {
+			r.close = &frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err}
+		}
+	}
+	attrs := []slog.Attr{
+		slog.Int("code", r.close.Code), slog.String("reason", r.close.Reason),
+		slog.String("step", step.Name), slog.Duration("took", step.Took.Round(time.Microsecond)),
+	}
+	outcome, line := "refused", a.log.Warn
+	if r.close.Code == frame.CodeInternal {
+		outcome, line = "error", a.log.Error
+	}
+	line(r.component, r.line, attrs...)
+	if r.component == middleware { // the consumer's lines end every story
+		a.logAttempt()
+		if r.close.Code == frame.CodeIdentity {
+			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
+		}
+	}
+	s.metrics.count(a.endpoint.Name, outcome, r.close.Reason, began)
+	a.peer.Session.End(r.close)
+}
+
+// refuseHTTP refuses before the upgrade.
+func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, path, endpoint string, p *problem.Problem) {
+	p.Ref = log.Ref
+	switch p.Status {
+	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	case http.StatusServiceUnavailable:
+		p.RetryAfter = time.Second + rand.N(4*time.Second)
+	}
+	log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
+		slog.String("path", clip(path)), slog.String("detail", p.Detail))
+	if endpoint == "" {
+		endpoint = "none"
+	}
+	s.metrics.count(endpoint, "refused", "http_"+strconv.Itoa(p.Status), time.Now())
+	p.Write(w)
+}

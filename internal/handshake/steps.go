@@ -1,0 +1,234 @@
+package handshake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// middleware is the component that the predecessor's operators know for all that
+// concerns the token.
+const middleware = "JWTAuthMiddleware"
+
+// A rejection is a step's error: the close, and the line that the log has for it.
+type rejection struct {
+	close           *frame.Close
+	component, line string
+}
+
+func (r *rejection) Error() string { return r.line }
+func (r *rejection) Unwrap() error { return r.close }
+
+// steps is what every handshake of a room goes through, in this order. The first
+// one that fails decides the code.
+var steps = []struct {
+	name string
+	run  func(*attempt, context.Context) error
+}{
+	{"token found", (*attempt).findToken},
+	{"token decoded", (*attempt).decodeToken},
+	{"user loaded", (*attempt).loadUser},
+	{"authorized", (*attempt).authorize},
+	{"group joined", (*attempt).join},
+	{"accepted", (*attempt).accept},
+	{"conversation loaded", (*attempt).load},
+}
+
+// run runs the steps. A panic in one is an error of that step.
+func (a *attempt) run(ctx context.Context, tale *story.Story) error {
+	for _, step := range steps {
+		err := tale.Do(step.name, func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = fmt.Errorf("panic in step %q: %v\n%s", step.name, p, debug.Stack())
+				}
+			}()
+			return step.run(a, ctx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *attempt) findToken(context.Context) error {
+	token, err := auth.FromRequest(a.request)
+	if err != nil {
+		return a.identity(err)
+	}
+	a.token = token
+	a.log.Info(middleware, "Token found: "+auth.Preview(token))
+	return nil
+}
+
+func (a *attempt) decodeToken(context.Context) error {
+	claims, err := a.server.tokens.Verify(a.token, time.Now())
+	if err != nil {
+		return a.identity(err)
+	}
+	a.claims, a.token = claims, ""
+	a.log.Info(middleware, fmt.Sprintf("Decoded token payload, user_id: %d", claims.UserID))
+	return nil
+}
+
+// identity turns a refused token into a rejection.
+func (a *attempt) identity(err error) error {
+	r, ok := errors.AsType[*auth.Refusal](err)
+	if !ok {
+		return err
+	}
+	c := &frame.Close{Code: frame.CodeIdentity, Reason: r.Reason, Detail: r.Error()}
+	if r.Reason == "token_missing" {
+		return &rejection{c, middleware, "No token provided"}
+	}
+	return &rejection{c, middleware, "Invalid token: " + r.Error()}
+}
+
+// loadUser fetches the token's user together with those that the path names: one
+// query instead of two.
+func (a *attempt) loadUser(ctx context.Context) error {
+	id := a.claims.UserID
+	ids := []room.UserID{id}
+	for _, text := range a.ids {
+		if other, ok := room.ParseUserID(text); ok && other != id {
+			ids = append(ids, other)
+		}
+	}
+	var err error
+	if a.known, err = a.server.users.Users(ctx, ids); err != nil {
+		return &rejection{unavailableDatabase(err), middleware, "Database error in get_user: " + err.Error()}
+	}
+	u := a.known[id]
+	switch {
+	case u == nil:
+		return reject(frame.CodeIdentity, "user_unknown", "", middleware, fmt.Sprintf("User not found: %d", id))
+	case !u.Active:
+		return reject(frame.CodeIdentity, "user_inactive", "", middleware, "User inactive: "+a.describe(u))
+	case !u.TokensValidAfter.IsZero() && a.claims.IssuedAt.Before(u.TokensValidAfter):
+		return reject(frame.CodeIdentity, "token_revoked", "", middleware,
+			"Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
+	}
+	a.peer.User = u
+	a.log.Info(middleware, "User found: "+a.describe(u))
+	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Email)))
+	return nil
+}
+
+func (a *attempt) describe(u *room.User) string {
+	return fmt.Sprintf("%d - %s (role: %s)", u.ID, a.log.Email(u.Email), u.Role)
+}
+
+func (a *attempt) authorize(context.Context) error {
+	a.logAttempt()
+	var bad *frame.Close
+	if a.peer.Room, bad = parseRoom(a.ids); bad == nil {
+		a.log.Info(a.endpoint.Component, fmt.Sprintf("Customer ID: %d, Therapist ID: %d", a.peer.Room.Customer, a.peer.Room.Therapist))
+		if a.endpoint.Name == "chat" {
+			a.peer.Since, bad = parseSince(a.query)
+		}
+	}
+	if bad != nil {
+		return &rejection{bad, a.endpoint.Component, "Connection rejected - " + strings.ReplaceAll(bad.Reason, "_", " ") + ": " + bad.Detail}
+	}
+	u := a.peer.User
+	d := room.MayEnter(u, a.peer.Room, func(id room.UserID) *room.User { return a.known[id] })
+	if d == nil {
+		a.known = nil
+		return nil
+	}
+	line := fmt.Sprintf("Authorization failed - %s %d tried to access %s %d", u.Role, u.ID, d.Side, d.User)
+	detail := fmt.Sprintf("%s %d may not enter as %s %d", u.Role, u.ID, d.Side, d.User)
+	switch d.Reason {
+	case "wrong_role":
+		line = fmt.Sprintf("Authorization failed - %s %d tried to connect as %s %d", u.Role, u.ID, d.Side, d.User)
+	case "no_such_customer", "no_such_therapist":
+		line += ", who does not exist"
+		detail = fmt.Sprintf("there is no %s %d", d.Side, d.User)
+	}
+	return reject(frame.CodeForbidden, d.Reason, detail, a.endpoint.Component, line)
+}
+
+func (a *attempt) join(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, joinLimit)
+	defer cancel()
+	a.consumer = a.endpoint.New(a.peer)
+	a.log.Info(a.endpoint.Component, "Room group name: "+a.peer.Room.Group(a.endpoint.Name))
+	if err := a.consumer.Join(ctx); err != nil {
+		c := &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err}
+		return &rejection{c, a.endpoint.Component, "Failed to add to channel group: " + err.Error()}
+	}
+	a.log.Info(a.endpoint.Component, "Added to channel group successfully")
+	return nil
+}
+
+func (a *attempt) accept(context.Context) error {
+	u := a.peer.User
+	a.log.Info(a.endpoint.Component, fmt.Sprintf("Connection accepted for user %d (role: %s)", u.ID, u.Role))
+	return nil
+}
+
+func (a *attempt) load(ctx context.Context) error {
+	err := a.consumer.Open(ctx)
+	if err == nil {
+		return nil
+	}
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		return &rejection{c, a.endpoint.Component, "Failed to read the last positions: " + err.Error()}
+	}
+	return &rejection{unavailableDatabase(err), a.endpoint.Component, "Database error in get_or_create_conversation: " + err.Error()}
+}
+
+// unavailableDatabase is the close of a store that failed, and of a fault of ours
+// where it was not the store.
+func unavailableDatabase(err error) *frame.Close {
+	if errors.Is(err, room.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		return &frame.Close{Code: frame.CodeInternal, Reason: "database_unavailable", Cause: err}
+	}
+	return &frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err}
+}
+
+func reject(code int, reason, detail, component, line string) error {
+	return &rejection{&frame.Close{Code: code, Reason: reason, Detail: detail}, component, line}
+}
+
+// logRequest is the first line of every story.
+func (a *attempt) logRequest() {
+	var attrs []slog.Attr
+	if last := a.query.Get("last_ref"); isRef(last) {
+		attrs = append(attrs, slog.String("last_ref", last))
+		a.server.metrics.cameBack(a.query.Get("last_code"))
+		if code := a.query.Get("last_code"); len(code) == 4 {
+			attrs = append(attrs, slog.String("last_code", code))
+		}
+	}
+	a.log.Info(middleware, "Processing connection for path: "+clip(a.request.URL.EscapedPath()), attrs...)
+}
+
+// isRef reports whether s looks like a reference: only those are repeated in a log.
+func isRef(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return len(s) == 16
+}
+
+func (a *attempt) logAttempt() {
+	a.log.Info(a.endpoint.Component, "Connection attempt started")
+	if u := a.peer.User; u != nil {
+		a.log.Info(a.endpoint.Component, "User authenticated: True, User: "+a.log.Email(u.Email))
+	} else {
+		a.log.Info(a.endpoint.Component, "User authenticated: False, User: AnonymousUser")
+	}
+}

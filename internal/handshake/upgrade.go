@@ -1,0 +1,98 @@
+package handshake
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/roomspa/roomspa/internal/problem"
+)
+
+// mayUpgrade looks at everything that is answered over plain HTTP, before there
+// is a socket to explain anything on. It returns nil where the upgrade may go on.
+func (s *Server) mayUpgrade(r *http.Request) *problem.Problem {
+	if s.sockets.Draining() {
+		return unavailable("This replica is shutting down. Connect again: another one will answer.")
+	}
+	if p := notASocket(r); p != nil {
+		return p
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !s.originAllowed(origin, r.Host) {
+		return &problem.Problem{
+			Status: http.StatusForbidden, Code: "origin_refused", Title: "Origin refused",
+			Detail: "Pages of the origin " + strconv.Quote(clip(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",
+		}
+	}
+	return nil
+}
+
+func unavailable(detail string) *problem.Problem {
+	return &problem.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Try again", Detail: detail}
+}
+
+// notASocket looks for what RFC 6455 §4.2.1 asks of an opening handshake, and
+// names the usual culprit where it is missing.
+func notASocket(r *http.Request) *problem.Problem {
+	upgrade := hasToken(r.Header, "Upgrade", "websocket")
+	connection := hasToken(r.Header, "Connection", "upgrade")
+	key := r.Header.Get("Sec-Websocket-Key")
+	required := func(detail string) *problem.Problem {
+		return &problem.Problem{Status: http.StatusUpgradeRequired, Code: "upgrade_required", Title: "This is a WebSocket", Detail: detail}
+	}
+	switch {
+	case (!upgrade || !connection) && key != "":
+		return required("The request carries Sec-WebSocket-Key but lacks the header Upgrade or Connection: a proxy in front does not forward them. In nginx set proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and proxy_set_header Connection \"upgrade\".")
+	case !upgrade || !connection:
+		return required("This path is a WebSocket. Connect with a WebSocket client, as in new WebSocket(\"wss://…\") or roomspa connect URL.")
+	case !r.ProtoAtLeast(1, 1):
+		return required("The request came as HTTP/1.0, which has no upgrade: a proxy in front speaks it. In nginx set proxy_http_version 1.1.")
+	case !hasToken(r.Header, "Sec-Websocket-Version", "13"):
+		return required("Only version 13 of the WebSocket protocol is spoken here (RFC 6455).")
+	}
+	if raw, err := base64.StdEncoding.DecodeString(key); err != nil || len(raw) != 16 {
+		return &problem.Problem{
+			Status: http.StatusBadRequest, Code: "bad_websocket_key", Title: "Bad handshake",
+			Detail: "Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455 §4.1).",
+		}
+	}
+	return nil
+}
+
+// hasToken reports whether a comma-separated header holds a token, in any case.
+func hasToken(h http.Header, name, token string) bool {
+	for _, line := range h[name] {
+		for t := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// originAllowed accepts the own host and the configured list; scheme, host and
+// port of an entry must match.
+func (s *Server) originAllowed(origin, host string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	if strings.EqualFold(u.Host, host) {
+		return true
+	}
+	for _, allowed := range s.options.Origins {
+		if allowed == "*" || strings.EqualFold(strings.TrimSuffix(allowed, "/"), origin) {
+			return true
+		}
+	}
+	return false
+}
+
+func clip(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "…"
+	}
+	return s
+}

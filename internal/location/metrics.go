@@ -1,0 +1,33 @@
+package location
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	positions map[string]prometheus.Counter
+	dropped   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	positions := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "roomspa_positions_total",
+		Help: "Positions that clients sent, by outcome: published, refused, rate_limited, failed.",
+	}, []string{"outcome"})
+	m := &metrics{
+		positions: map[string]prometheus.Counter{},
+		dropped: f.NewCounter(prometheus.CounterOpts{
+			Name:        "roomspa_drops_total",
+			Help:        "What a slow socket was not sent, by class: only positions that a newer one has replaced.",
+			ConstLabels: prometheus.Labels{"class": "location"},
+		}),
+	}
+	for _, outcome := range []string{"published", "refused", "rate_limited", "failed"} {
+		m.positions[outcome] = positions.WithLabelValues(outcome)
+	}
+	return m
+}
+
+func (m *metrics) count(outcome string) { m.positions[outcome].Inc() }

@@ -1,0 +1,66 @@
+package session
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	connections *prometheus.GaugeVec
+	closes      *prometheus.CounterVec
+	frames      *prometheus.CounterVec
+	age         prometheus.Histogram
+
+	mu        sync.Mutex
+	endpoints map[string]*endpoint
+}
+
+// An endpoint is the part of the metrics that a socket of it touches, looked up
+// once for all of them.
+type endpoint struct {
+	name, component string
+	connections     prometheus.Gauge
+	received, sent  prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		endpoints: map[string]*endpoint{},
+		connections: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "roomspa_connections",
+			Help: "Sockets that are open, those in their handshake included.",
+		}, []string{"endpoint"}),
+		closes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_closes_total",
+			Help: "Sockets that ended, by close code and reason; 1006 stands for a connection that was lost or cut.",
+		}, []string{"endpoint", "code", "reason"}),
+		frames: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_frames_total",
+			Help: "WebSocket messages received from and sent to clients.",
+		}, []string{"endpoint", "direction"}),
+		age: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "roomspa_connection_age_seconds",
+			Help:    "Age that sockets reached before they ended.",
+			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 900, 3600, 4 * 3600, 24 * 3600},
+		}),
+	}
+}
+
+func (m *metrics) endpoint(name, component string) *endpoint {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.endpoints[name]
+	if e == nil {
+		e = &endpoint{
+			name: name, component: component,
+			connections: m.connections.WithLabelValues(name),
+			received:    m.frames.WithLabelValues(name, "received"),
+			sent:        m.frames.WithLabelValues(name, "sent"),
+		}
+		m.endpoints[name] = e
+	}
+	return e
+}

@@ -1,0 +1,194 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
+
+	"github.com/roomspa/roomspa/internal/frame"
+)
+
+// Over its rate a socket is warned this often, and once more every few seconds,
+// before it is closed with 1008.
+const (
+	warningBurst = 40
+	warningEvery = 3 * time.Second
+)
+
+// read is the session's reader: it ends when the connection does.
+func (s *Session) read() {
+	defer s.leave(true)
+	for {
+		m, err := s.readMessage()
+		if err != nil {
+			s.readFailed(err)
+			return
+		}
+		if s.ending() != nil {
+			continue // the Close is on its way; what still comes is read past
+		}
+		s.handle(m)
+	}
+}
+
+// readMessage reads one message of at most the limit. gorilla's own limit would
+// send a 1009 without our reason, so the limit is kept here.
+func (s *Session) readMessage() (frame.Message, error) {
+	kind, r, err := s.conn.NextReader()
+	if err != nil {
+		return frame.Message{}, err
+	}
+	limit := s.registry.options.MaxMessageBytes
+	data, err := readAll(r, limit)
+	if errors.Is(err, errTooLarge) {
+		s.End(&frame.Close{Code: frame.CodeTooBig, Reason: "too_large", Detail: fmt.Sprintf("a message may have %d bytes", limit)})
+		return frame.Message{}, nil
+	}
+	return frame.Message{Data: data, Binary: kind == websocket.BinaryMessage}, err
+}
+
+var errTooLarge = errors.New("message too large")
+
+var scratch = sync.Pool{New: func() any { b := make([]byte, 4096); return &b }}
+
+// readAll reads a message into a slice of its exact size: handlers keep parts of
+// it, and the reader's stack keeps none of it while the socket is idle.
+func readAll(r io.Reader, limit int) ([]byte, error) {
+	buf, ok := scratch.Get().(*[]byte)
+	if !ok {
+		panic("the pool holds byte slices")
+	}
+	defer scratch.Put(buf)
+	n := 0
+	for {
+		if n == len(*buf) {
+			if n > limit {
+				return nil, errTooLarge
+			}
+			*buf = append(*buf, make([]byte, n)...)
+		}
+		m, err := r.Read((*buf)[n:])
+		n += m
+		switch {
+		case n > limit:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			return append(make([]byte, 0, n), (*buf)[:n]...), nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// handle gives a message to the handler. While it is at work the pong's deadline
+// does not run: a slow store must not look like a dead client.
+func (s *Session) handle(m frame.Message) {
+	s.received.Add(1)
+	s.receivedBytes.Add(uint64(len(m.Data)))
+	s.endpoint.received.Inc()
+	m.Limited = s.limited()
+	s.handling.Store(true)
+	defer s.handled()
+	defer s.recovered("Receive")
+	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
+		s.fail(err)
+	}
+}
+
+func (s *Session) handled() {
+	s.mu.Lock()
+	s.handling.Store(false)
+	if s.pinged != 0 {
+		s.pinged = time.Now().UnixNano()
+	}
+	ending := s.cause != nil
+	s.mu.Unlock()
+	if ending {
+		s.Wake() // a patient close has waited for this
+	}
+}
+
+// limited reports whether the message is over the socket's rate, and ends the
+// session of a client that was warned too often.
+func (s *Session) limited() bool {
+	o := &s.registry.options
+	if o.MessageRate <= 0 {
+		return false
+	}
+	if s.limiter == nil {
+		s.limiter = rate.NewLimiter(rate.Limit(o.MessageRate), o.MessageBurst)
+	}
+	if s.limiter.Allow() {
+		return false
+	}
+	if s.warnings == nil {
+		s.warnings = rate.NewLimiter(rate.Every(warningEvery), warningBurst)
+	}
+	if !s.warnings.Allow() {
+		s.End(&frame.Close{
+			Code: frame.CodePolicy, Reason: "rate_limited",
+			Detail: fmt.Sprintf("more than %g frames a second, after %d warnings", o.MessageRate, warningBurst),
+		})
+	}
+	return true
+}
+
+// fail ends the session with the close that an error is, or with 1011.
+func (s *Session) fail(err error) {
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		s.End(c)
+		return
+	}
+	s.log.Error(s.endpoint.component, "Internal error: "+err.Error())
+	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
+}
+
+// recovered turns a panic of the handler into a close of this one session.
+func (s *Session) recovered(where string) {
+	if p := recover(); p != nil {
+		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
+	}
+}
+
+// readFailed decides what the end of reading means: the peer's Close, a breach of
+// the protocol, or a connection that is gone.
+func (s *Session) readFailed(err error) {
+	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.Code != websocket.CloseAbnormalClosure {
+		s.end(answer(ce), "client")
+		return
+	}
+	if isNetwork(err) {
+		s.cut("network", err)
+		return
+	}
+	s.end(&frame.Close{
+		Code: frame.CodeProtocol, Reason: "protocol_error",
+		Detail: strings.TrimPrefix(err.Error(), "websocket: "),
+	}, "server")
+}
+
+// answer returns the Close that answers the peer's: 1000 bye for a plain goodbye,
+// otherwise the peer's own code.
+func answer(ce *websocket.CloseError) *frame.Close {
+	switch ce.Code {
+	case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
+		return &frame.Close{Code: frame.CodeNormal, Reason: "bye", Cause: ce}
+	default:
+		return &frame.Close{Code: ce.Code, Cause: ce}
+	}
+}
+
+func isNetwork(err error) bool {
+	_, isNet := errors.AsType[net.Error](err)
+	return isNet || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.EOF) ||
+		websocket.IsCloseError(err, websocket.CloseAbnormalClosure) || errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,173 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/frame"
+)
+
+// Options are the limits that all sessions of a replica keep.
+type Options struct {
+	MaxMessageBytes int
+	MessageRate     float64 // messages a second; 0 for no limit
+	MessageBurst    int
+	PingInterval    time.Duration
+	PongTimeout     time.Duration
+	WriteTimeout    time.Duration
+	SoftLimit       int // sockets above which new ones are told to come back later
+	HardLimit       int // sockets above which handshakes are refused
+}
+
+// A Registry holds all sessions of a replica: it counts them against the limits,
+// pings them, ends those whose token has expired, and drains them.
+type Registry struct {
+	options Options
+	metrics *metrics
+	ctx     context.Context // what handlers work under; it outlives every request
+	running sync.WaitGroup  // readers and writers
+
+	count    atomic.Int64
+	draining atomic.Bool
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+}
+
+// NewRegistry returns an empty registry. Handlers work under ctx, which is to be
+// cancelled only after [Registry.Drain] has returned.
+func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
+	return &Registry{options: o, ctx: ctx, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
+}
+
+// A Slot is a place in the registry, taken before the connection is: a socket
+// that is counted only after its hijack could be missed by a drain.
+type Slot struct {
+	registry *Registry
+	endpoint *endpoint
+	released atomic.Bool
+	// Busy says that the replica is over its soft limit: the socket is to be told to
+	// come back later.
+	Busy bool
+}
+
+// Reserve takes a place for a socket of an endpoint; component is its name in the
+// log. It returns nil over the hard limit and while draining.
+func (r *Registry) Reserve(endpointName, component string) *Slot {
+	n := r.count.Add(1)
+	if r.draining.Load() || n > int64(r.options.HardLimit) {
+		r.count.Add(-1)
+		return nil
+	}
+	e := r.metrics.endpoint(endpointName, component)
+	e.connections.Inc()
+	return &Slot{registry: r, endpoint: e, Busy: n > int64(r.options.SoftLimit)}
+}
+
+// Release gives the place back where no session came of it. It may be called
+// more than once.
+func (slot *Slot) Release() {
+	if slot.released.CompareAndSwap(false, true) {
+		slot.registry.count.Add(-1)
+		slot.endpoint.connections.Dec()
+	}
+}
+
+// Draining reports whether the replica is shutting down.
+func (r *Registry) Draining() bool { return r.draining.Load() }
+
+// Len returns how many sockets there are, those in their handshake included.
+func (r *Registry) Len() int { return int(r.count.Load()) }
+
+func (r *Registry) add(s *Session) {
+	r.mu.Lock()
+	r.sessions[s] = struct{}{}
+	r.mu.Unlock()
+}
+
+// remove is the end of a session: it is counted and logged.
+func (r *Registry) remove(s *Session) {
+	r.mu.Lock()
+	delete(r.sessions, s)
+	r.mu.Unlock()
+	r.count.Add(-1)
+	s.endpoint.connections.Dec()
+	c, by := s.cause, s.by // nobody changes them any more
+	reason := c.Reason
+	if reason == "" {
+		reason = "client" // a code of the client's own
+	}
+	code := strconv.Itoa(c.Code)
+	label := code
+	if frame.Find(c.Code, c.Reason).Word == "" && c.Code != 1006 {
+		label = "other" // clients choose from a thousand codes; a label may not
+	}
+	r.metrics.closes.WithLabelValues(s.endpoint.name, label, reason).Inc()
+	age := time.Since(time.Unix(0, s.opened))
+	r.metrics.age.Observe(age.Seconds())
+	attrs := []slog.Attr{
+		slog.String("code", code), slog.String("reason", reason), slog.String("by", by),
+		slog.Duration("age", age.Round(time.Millisecond)),
+		slog.Uint64("received", uint64(s.received.Load())), slog.Uint64("sent", uint64(s.sent.Load())),
+		slog.Uint64("received_bytes", s.receivedBytes.Load()), slog.Uint64("sent_bytes", s.sentBytes.Load()),
+	}
+	if c.Cause != nil {
+		attrs = append(attrs, slog.String("cause", c.Cause.Error()))
+	}
+	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
+}
+
+// all returns the sessions there are now.
+func (r *Registry) all() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*Session, 0, len(r.sessions))
+	for s := range r.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Run pings, finds peers that are gone and ends sessions whose token expired,
+// until ctx ends. It never writes to a socket itself: a blocked one must not
+// stall the others.
+func (r *Registry) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, s := range r.all() {
+				s.sweep(now)
+			}
+		}
+	}
+}
+
+func (s *Session) sweep(now time.Time) {
+	o := &s.registry.options
+	if at := s.expires.Load(); at != 0 && now.Unix() >= at {
+		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token's time is over"})
+		return
+	}
+	s.mu.Lock()
+	overdue := s.pinged != 0 && !s.handling.Load() && now.UnixNano()-s.pinged > int64(o.PongTimeout)
+	due := s.pinged == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
+	if due {
+		s.pingDue, s.lastPing = true, now.UnixNano()
+	}
+	s.mu.Unlock()
+	switch {
+	case overdue:
+		s.End(&frame.Close{Code: frame.CodeTryLater, Reason: "pong_timeout", After: time.Second})
+	case due:
+		s.Wake()
+	}
+}
