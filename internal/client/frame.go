@@ -1,0 +1,95 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// A Frame is one message of a socket as it arrived, with the fields of the
+// protocol read out of it. Which of them mean something depends on Type; what a
+// frame does not hold is zero here.
+type Frame struct {
+	// At is when the frame was read off the socket.
+	At time.Time `json:"-"`
+	// Raw is the message as it came.
+	Raw []byte `json:"-"`
+	// Binary tells a binary message; nothing is read out of one.
+	Binary bool `json:"-"`
+
+	Type string `json:"type"`
+	Ref  string `json:"ref"`
+
+	// chat_message, ack; Seq also of delivered and read
+	ID              string `json:"id"`
+	ConversationID  string `json:"conversation_id"`
+	Seq             int64  `json:"seq"`
+	SenderID        int64  `json:"sender_id"`
+	SenderRole      string `json:"sender_role"`
+	Message         string `json:"message"`
+	ClientMessageID string `json:"client_message_id"`
+	Timestamp       string `json:"timestamp"`
+	Duplicate       bool   `json:"duplicate"`
+
+	// connected
+	LastSeq *int64 `json:"last_seq"`
+	ReadSeq *int64 `json:"read_seq"`
+	Peer    *Peer  `json:"peer"`
+
+	// resumed
+	FromSeq int64 `json:"from_seq"`
+	ToSeq   int64 `json:"to_seq"`
+	Reset   bool  `json:"reset"`
+
+	// history: its messages have everything but At and Raw
+	Messages []Frame `json:"messages"`
+	HasMore  bool    `json:"has_more"`
+
+	// reconnect
+	AfterMS int64  `json:"after_ms"`
+	Reason  string `json:"reason"`
+
+	// error
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+	Close  int    `json:"close"`
+
+	// location_update, typing, presence, delivered, read
+	UserID     int64    `json:"user_id"`
+	Role       string   `json:"role"`
+	Latitude   *float64 `json:"latitude"`
+	Longitude  *float64 `json:"longitude"`
+	Accuracy   *float64 `json:"accuracy"`
+	Heading    *float64 `json:"heading"`
+	Speed      *float64 `json:"speed"`
+	RecordedAt string   `json:"recorded_at"`
+	IsTyping   bool     `json:"is_typing"`
+	Online     bool     `json:"online"`
+	LastSeen   string   `json:"last_seen"`
+
+	// greeting
+	Replica string `json:"replica"`
+	Time    string `json:"time"`
+}
+
+// A Peer is the other side of a room, as connected describes it.
+type Peer struct {
+	ID       int64  `json:"id"`
+	Online   bool   `json:"online"`
+	LastSeen string `json:"last_seen"`
+}
+
+// parseFrame never fails: what is no JSON object, as an echo may be, is a frame
+// with nothing but Raw, and a field of a type we do not expect hides no other.
+func parseFrame(raw []byte, binary bool, at time.Time) Frame {
+	f := Frame{}
+	if !binary {
+		err := json.Unmarshal(raw, &f)
+		if _, odd := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !odd {
+			f = Frame{}
+		}
+	}
+	f.At, f.Raw, f.Binary = at, raw, binary
+	return f
+}
