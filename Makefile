@@ -13,9 +13,9 @@ IMAGE     ?= roomspa
 DOCKER    ?= docker
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo dev)
 
-# Modules of their own, which keep their dependencies out of the product's go.mod. In tools there is nothing but versions.
+# Modules of their own, which keep their dependencies out of the product's go.mod; tools is nothing but versions.
 MODULES = $(patsubst %/go.mod,%,$(wildcard */go.mod))
-OURS    = . $(filter-out tools,$(MODULES))
+NESTED  = $(filter-out tools,$(MODULES))
 
 # Where tools/deps.sh unpacks what an ordinary user cannot install. Asked late: the target deps may just have made it.
 export ROOMSPA_DEPS = $(shell test ! -d .deps || echo "$(CURDIR)/.deps")
@@ -33,7 +33,7 @@ dev: run ## The same as run
 
 # -count=1, since Go's cache of results does not see the stores. The product's own lines come last.
 test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
-	@for module in $(MODULES); do \
+	@for module in $(NESTED); do \
 	  [[ -z $$(find $$module -name '*_test.go') ]] || (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
 	@go test $$(tools/deps.sh race) -count=1 -timeout $(TIMEOUT) $(TESTFLAGS) $(PKG)
 
@@ -45,7 +45,8 @@ check: ## What has to pass before a commit: lint and test
 	@$(MAKE) --no-print-directory test
 
 lint: bin/golangci-lint deps ## Format, imports and style, tidy modules, up-to-date generated files, scripts
-	@for module in $(OURS); do (cd $$module && "$(CURDIR)/bin/golangci-lint" run ./... && go vet ./...) || exit; done
+	@bin/golangci-lint run ./... && go vet ./...
+	@for module in $(NESTED); do (cd $$module && LOG_LEVEL=error "$(CURDIR)/bin/golangci-lint" run ./... && go vet ./...) || exit; done
 	@for module in . $(MODULES); do (cd $$module && go mod tidy -diff && go mod verify >/dev/null) || exit; done
 	@before=$$(git diff 2>/dev/null); go generate ./... || exit; \
 	  [[ $$before == "$$(git diff 2>/dev/null)" ]] || { echo "make gen changed files: commit them"; exit 1; }
