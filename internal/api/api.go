@@ -1,0 +1,36 @@
+// Package api is what clients reach over plain HTTP: the sign-in. Each handler is
+// given its requests by one who has matched the path; none redirects.
+package api
+
+import (
+	"net/http"
+
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/problem"
+)
+
+// Who tells the reference of a request, and the address of its client as the
+// trusted proxies report it.
+type Who func(*http.Request) (ref, remote string)
+
+// An exchange is one request on its way to an answer.
+type exchange struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	log  *logging.Conn
+	user string // what the log calls the user, once it is known
+}
+
+// A refusal is an answer that is not 200: what the client is told, and what the
+// log is told beyond that. The cause is a word; err is nil or says more.
+type refusal struct {
+	problem.Problem
+
+	cause string
+	err   error
+}
+
+func (e *exchange) write(p problem.Problem) {
+	p.Ref = e.log.Ref
+	p.Write(e.w)
+}

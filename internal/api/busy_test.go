@@ -1,0 +1,56 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/api"
+	"github.com/roomspa/roomspa/internal/auth"
+)
+
+func TestLoginDoesNotWaitForEverForItsTurn(t *testing.T) {
+	t.Parallel()
+	keys, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, identifier := range []string{"user@example.com", "nobody@example.com"} {
+		t.Run(identifier, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			handler := api.NewLogin(api.LoginOptions{
+				Accounts: someone(), Passwords: auth.NewPasswords(1), Keys: keys,
+				Wait: -1, // is over before it begins
+				Log:  slog.New(slog.NewTextHandler(&log, nil)),
+				Who:  func(*http.Request) (string, string) { return ref, "192.0.2.1" },
+			})
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, post(t, with(identifier, password)))
+			res := w.Result()
+			got := decode(t, res)
+			if res.StatusCode != 503 || got["code"] != "busy" || res.Header.Get("Retry-After") != "2" {
+				t.Errorf("status %d, answer %v", res.StatusCode, got)
+			}
+			if !strings.Contains(log.String(), `level=WARN msg="[Login] Refused: busy, `) {
+				t.Errorf("log:\n%s", &log)
+			}
+		})
+	}
+}
+
+func TestLoginOfAClientThatLeftIsNoFaultOfTheServer(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a := someone()
+	a.fails = fmt.Errorf("credentials: %w", ctx.Err())
+	l := newLogin(t, a, nil)
+	_ = l.do(post(t, with("user@example.com", password)).WithContext(ctx))
+	l.logged(t, "WARN", `"[Login] Client gone: internal"`)
+}

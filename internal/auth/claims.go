@@ -1,0 +1,148 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A claimSet is the claims that count, as they are written; nil if absent.
+type claimSet struct{ tokenType, exp, iat, nbf, userID, jti []byte }
+
+func splitClaims(payload []byte) (set claimSet, ok bool) {
+	if !utf8.Valid(payload) || !json.Valid(payload) || bytes.TrimLeft(payload, " \t\r\n")[0] != '{' {
+		return claimSet{}, false
+	}
+	for name, value := range members(payload) {
+		switch string(name) {
+		case "token_type":
+			set.tokenType = value
+		case "exp":
+			set.exp = value
+		case "iat":
+			set.iat = value
+		case "nbf":
+			set.nbf = value
+		case "user_id":
+			set.userID = value
+		case "jti":
+			set.jti = value
+		}
+	}
+	return set, true
+}
+
+// readClaims judges the claims of a token whose signature is good. What is wrong
+// for good is told before what time alone has changed, so that a client does not
+// renew a token that can never be accepted.
+func readClaims(payload []byte, now time.Time) (Claims, *Refusal) {
+	set, ok := splitClaims(payload)
+	if !ok {
+		return Claims{}, invalid("malformed", "The token's claims are not a JSON object.")
+	}
+	if refusal := checkType(set.tokenType); refusal != nil {
+		return Claims{}, refusal
+	}
+	if set.exp == nil {
+		return Claims{}, invalid("missing_exp", "The token has no exp: it would never expire.")
+	}
+	var c Claims
+	var notBefore time.Time
+	for _, d := range [...]struct {
+		to         *time.Time
+		raw        []byte
+		name, word string
+	}{{&c.ExpiresAt, set.exp, "exp", "bad_exp"}, {&c.IssuedAt, set.iat, "iat", "bad_iat"}, {&notBefore, set.nbf, "nbf", "bad_nbf"}} {
+		if refusal := readDate(d.to, d.raw, d.name, d.word); refusal != nil {
+			return Claims{}, refusal
+		}
+	}
+	var refusal *Refusal
+	if c.UserID, refusal = userID(set.userID); refusal != nil {
+		return Claims{}, refusal
+	}
+	if set.jti != nil {
+		if c.ID, ok = unquote(set.jti); !ok {
+			return Claims{}, invalid("bad_jti", "The token's jti is not a string.")
+		}
+	}
+	return c, checkTimes(c, notBefore, now)
+}
+
+func checkType(raw []byte) *Refusal {
+	if raw == nil {
+		return invalid("wrong_type", `The token has no token_type; an access token has "access".`)
+	}
+	switch t, _ := unquote(raw); TokenType(t) {
+	case Access:
+		return nil
+	case Refresh:
+		return invalid("wrong_type", "This is a refresh token; send the access token.")
+	default:
+		return invalid("wrong_type", `The token's token_type is not "access".`)
+	}
+}
+
+func checkTimes(c Claims, notBefore, now time.Time) *Refusal {
+	// RFC 7519 §4.1.4: not on or after exp.
+	if !now.Before(c.ExpiresAt.Add(Leeway)) {
+		return &Refusal{Reason: TokenExpired, Word: "expired", Detail: "The token expired " + ago(now.Sub(c.ExpiresAt)) + " ago."}
+	}
+	if ahead := notBefore.Sub(now); ahead > Leeway {
+		return invalid("not_yet_valid", "The token is not valid before its nbf, "+ago(ahead)+" ahead of this server's clock.")
+	}
+	if ahead := c.IssuedAt.Sub(now); ahead > Leeway {
+		return invalid("not_yet_valid", "The token's iat is "+ago(ahead)+" ahead of this server's clock.")
+	}
+	return nil
+}
+
+func ago(d time.Duration) string { return d.Round(time.Second).String() }
+
+// userID reads a number or, since SimpleJWT changed it, a string of one.
+func userID(raw []byte) (room.UserID, *Refusal) {
+	if raw == nil {
+		return 0, invalid("missing_user_id", "The token has no user_id.")
+	}
+	text, ok := unquote(raw)
+	if !ok {
+		text = string(raw)
+	}
+	id, ok := room.ParseUserID(text)
+	if !ok {
+		return 0, invalid("bad_user_id", "The token's user_id is not a whole number between 1 and 2^53-1.")
+	}
+	return id, nil
+}
+
+// lastDate is the last second of the year 9999, in seconds since 1970. What lies
+// behind it was most likely counted in milliseconds.
+const lastDate = 253402300799
+
+// readDate reads a NumericDate (RFC 7519 §2), which may have a fraction. Where
+// the claim is absent, the time stays as it is.
+func readDate(to *time.Time, raw []byte, name, word string) *Refusal {
+	if raw == nil {
+		return nil
+	}
+	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
+		return invalid(word, "The token's "+name+" is not a number.")
+	}
+	seconds, err := strconv.ParseInt(string(raw), 10, 64) // nearly always
+	fraction := 0.0
+	if err != nil {
+		f, _ := strconv.ParseFloat(string(raw), 64) // out of range is infinite
+		whole, part := math.Modf(min(max(f, -1), lastDate+1))
+		seconds, fraction = int64(whole), part
+	}
+	if seconds < 0 || seconds > lastDate || fraction < 0 {
+		return invalid(word, "The token's "+name+" is not a time in seconds since 1970 (are these milliseconds?).")
+	}
+	*to = time.Unix(seconds, int64(fraction*1e9)).UTC()
+	return nil
+}

@@ -1,0 +1,145 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// MinSecret is the least length of an HS256 secret in bytes: that of the hash
+// (RFC 7518 §3.2).
+const MinSecret = 32
+
+// Keys verifies tokens with any of its keys, and signs with the first. It never
+// changes, so it is safe for concurrent use, and it prints no secret.
+type Keys struct{ all []key }
+
+// A key is good for one algorithm, whatever a token's header asks for: that
+// closes the confusion of algorithms (RFC 8725 §3.1). A public key of another
+// algorithm would be one more of these, without sign.
+type key struct {
+	id     string // the kid; empty if the key has none
+	method jwt.SigningMethod
+	verify any
+	sign   any
+	header string // of the tokens that this key signs, encoded
+}
+
+// NewKeys reads HS256 secrets of 32 bytes or more, each as secret or kid=secret;
+// the first one signs. A kid is 1 to 64 letters, digits, dots, dashes and
+// underscores. A secret that has such a beginning and a "=" of its own is written
+// with a "=" in front, so that its beginning is not taken for a kid and published
+// in the header of each token.
+func NewKeys(secrets []string) (*Keys, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("no JWT secret is given")
+	}
+	k := &Keys{all: make([]key, 0, len(secrets))}
+	for i, s := range secrets {
+		id, secret := splitSecret(s)
+		if len(secret) < MinSecret {
+			return nil, fmt.Errorf("JWT secret %d has %d bytes; HS256 needs %d or more", i+1, len(secret), MinSecret)
+		}
+		for j, other := range k.all {
+			if id != "" && other.id == id {
+				return nil, fmt.Errorf("JWT secrets %d and %d have the same kid", j+1, i+1)
+			}
+			if bytes.Equal(other.verify.([]byte), []byte(secret)) {
+				return nil, fmt.Errorf("JWT secrets %d and %d are the same", j+1, i+1)
+			}
+		}
+		k.all = append(k.all, key{
+			id: id, method: jwt.SigningMethodHS256, verify: []byte(secret), sign: []byte(secret),
+			header: encodeHeader(jwt.SigningMethodHS256.Alg(), id),
+		})
+	}
+	return k, nil
+}
+
+// splitSecret takes "kid=secret" apart. The padding of a base64 secret is no
+// secret, and what cannot be a kid belongs to the secret.
+func splitSecret(s string) (id, secret string) {
+	id, secret, found := strings.Cut(s, "=")
+	if !found || strings.Trim(secret, "=") == "" || (id != "" && !isKeyID(id)) {
+		return "", s
+	}
+	return id, secret
+}
+
+func isKeyID(s string) bool {
+	for i := range len(s) {
+		if !isBase64URL(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// encodeHeader needs no escaping: both words have letters, digits, dots, dashes
+// and underscores only. The order is that of PyJWT, so that the tokens of a
+// Django that shares the key have the same header, byte for byte.
+func encodeHeader(alg, id string) string {
+	if id != "" {
+		id = `"kid":"` + id + `",`
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + alg + `",` + id + `"typ":"JWT"}`))
+}
+
+// Format says how many keys there are, whatever the verb: it keeps the secrets
+// out of anything that prints the Keys.
+func (k Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d keys", len(k.all)) }
+
+// IDs returns the kids in the order of the keys, "" for a key without one.
+func (k *Keys) IDs() []string {
+	ids := make([]string, len(k.all))
+	for i := range k.all {
+		ids[i] = k.all[i].id
+	}
+	return ids
+}
+
+// check finds the key by which sig signs what is signed. The algorithm is judged
+// first, then the signature: what else a token says is worth nothing before.
+func (k *Keys) check(h header, signed string, sig []byte) *Refusal {
+	known := h.kid != "" && k.has(h.kid)
+	tried := false
+	for i := range k.all {
+		candidate := &k.all[i]
+		if known && candidate.id != h.kid || candidate.method.Alg() != h.alg {
+			continue
+		}
+		tried = true
+		if candidate.method.Verify(signed, sig, candidate.verify) == nil {
+			return nil
+		}
+	}
+	switch {
+	case !tried:
+		return invalid("wrong_algorithm", "The token's algorithm is "+quotable(h.alg)+"; HS256 is accepted.")
+	case h.kid != "" && !known:
+		return invalid("unknown_key", "The token names the key "+quotable(h.kid)+", which is not known here, and no other key fits.")
+	default:
+		return invalid("bad_signature", "The token's signature does not fit: it was signed with another secret, or was changed.")
+	}
+}
+
+func (k *Keys) has(id string) bool {
+	for i := range k.all {
+		if k.all[i].id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// quotable returns a word of an untrusted header if it is fit for a log line.
+func quotable(word string) string {
+	if isKeyID(word) {
+		return word
+	}
+	return "unreadable"
+}

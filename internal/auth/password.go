@@ -1,0 +1,127 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrBusy is the error of a password that was not looked at, since its turn did
+// not come before its context ended. The context's cause is wrapped beside it.
+var ErrBusy = errors.New("too many passwords are being verified")
+
+// ErrUnreadableHash is the error of a stored password that is of no known form,
+// or whose parameters are out of bounds. No password fits it.
+var ErrUnreadableHash = errors.New("the stored password is unreadable")
+
+// MaxPassword is the longest password, in bytes.
+const MaxPassword = 4096
+
+// Passwords verifies passwords, a few at once: each takes 64 MiB (up to 128 for a
+// carried-over hash) and, for a tenth of a second or more, every core that it can get.
+// It is safe for concurrent use.
+type Passwords struct {
+	turns chan struct{}
+	decoy storedHash // is verified where there is nothing to verify
+}
+
+// NewPasswords verifies up to concurrency passwords at once; 0 means 2.
+func NewPasswords(concurrency int) *Passwords {
+	if concurrency <= 0 {
+		concurrency = 2
+	}
+	return &Passwords{turns: make(chan struct{}, concurrency), decoy: nothing}
+}
+
+// Verify reports whether password is the one that encoded was made from: an
+// argon2id hash in PHC form, or a string of Django's. Where it is, upgrade says
+// that encoded should be replaced by a new [Passwords.Hash].
+//
+// An unusable password ("!…" in Django's tables) and an empty one never fit; the
+// same work is done for them. ctx bounds the wait for a turn, not the work: the
+// error is then [ErrBusy], which says nothing about the password.
+func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
+	stored, unreadable := parseHash(encoded)
+	usable := unreadable == nil && password != "" && len(password) <= MaxPassword
+	if !usable {
+		stored = p.decoy
+	}
+	if err := p.take(ctx); err != nil {
+		return false, false, err
+	}
+	defer p.release()
+	fits := stored.fits(password)
+	switch {
+	case unreadable != nil && !unusable(encoded):
+		return false, false, unreadable
+	case !usable || !fits:
+		return false, false, nil
+	}
+	return true, stored.outdated(), nil
+}
+
+// VerifyNothing does the work of a Verify that fails, for a user that does not
+// exist: the time of an answer must not tell who has an account.
+func (p *Passwords) VerifyNothing(ctx context.Context, password string) error {
+	_, _, err := p.Verify(ctx, "", password)
+	return err
+}
+
+// Hash is the function [Hash] in its turn.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	if err := p.take(ctx); err != nil {
+		return "", err
+	}
+	defer p.release()
+	return Hash(password)
+}
+
+func (p *Passwords) take(ctx context.Context) error {
+	if ctx.Err() == nil {
+		select {
+		case p.turns <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
+}
+
+func (p *Passwords) release() { <-p.turns }
+
+// A storedHash is a stored password that was taken apart.
+type storedHash interface {
+	fits(password string) bool // in constant time, but for the length of the password
+	outdated() bool            // a new hash would be made otherwise
+}
+
+// maxEncoded bounds a stored string before it is taken apart, in bytes.
+const maxEncoded = 512
+
+func parseHash(encoded string) (storedHash, error) {
+	if len(encoded) > maxEncoded {
+		return nil, fmt.Errorf("%w: it has %d bytes", ErrUnreadableHash, len(encoded))
+	}
+	scheme, rest, _ := strings.Cut(encoded, "$")
+	switch scheme {
+	case "":
+		return parsed(parseArgon2(rest))
+	case "argon2":
+		return parsed(parseDjangoArgon2(rest))
+	case "pbkdf2_sha256":
+		return parsed(parsePBKDF2(rest))
+	}
+	return nil, fmt.Errorf("%w: it is of no known form", ErrUnreadableHash)
+}
+
+// parsed keeps a nil pointer from becoming a storedHash that is not nil.
+func parsed[H storedHash](h H, err error) (storedHash, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadableHash, err)
+	}
+	return h, nil
+}
+
+// unusable reports whether a stored string says on purpose that no password fits.
+func unusable(encoded string) bool { return encoded == "" || encoded[0] == '!' }

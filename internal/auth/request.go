@@ -1,0 +1,89 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Subprotocol is the WebSocket subprotocol that announces a token: the client
+// offers it with the token behind it, and the server answers with it alone.
+const Subprotocol = "bearer"
+
+// FromRequest returns the token that came with a request: from the WebSocket
+// subprotocol pair "bearer", "<token>" (what browsers can do without leaving the
+// token in access logs), else from Authorization: Bearer (RFC 6750 §2.1), else
+// from ?token=. The same token may come twice; two different ones are refused,
+// since nobody could say which was meant. The error is a *[Refusal].
+func FromRequest(r *http.Request) (string, error) {
+	var found one
+	offered(r, func(protocol, next string) {
+		if protocol == Subprotocol {
+			found.add(next)
+		}
+	})
+	for _, line := range r.Header["Authorization"] {
+		// RFC 9110 §11.1: the scheme is case-insensitive.
+		scheme, token, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.EqualFold(scheme, "Bearer") {
+			found.add(strings.TrimSpace(token))
+		}
+	}
+	if r.URL != nil && r.URL.RawQuery != "" {
+		for _, token := range r.URL.Query()["token"] {
+			found.add(token)
+		}
+	}
+	switch {
+	case found.two:
+		return "", invalid("two_tokens", "Two different tokens came with the request; send one.")
+	case found.token == "":
+		return "", missing()
+	}
+	return found.token, nil
+}
+
+// OffersBearer reports whether the client offers the subprotocol "bearer", and
+// so expects it in the answer: a browser fails a handshake none of whose
+// protocols is taken.
+func OffersBearer(r *http.Request) bool {
+	offers := false
+	offered(r, func(protocol, _ string) { offers = offers || protocol == Subprotocol })
+	return offers
+}
+
+// offered calls f with each subprotocol and the one behind it. They may stand in
+// several header lines (RFC 6455 §4.1, item 10).
+func offered(r *http.Request, f func(protocol, next string)) {
+	previous, first := "", true
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for protocol := range strings.SplitSeq(line, ",") {
+			protocol = strings.Trim(protocol, " \t")
+			if protocol == "" { // RFC 9110 §5.6.1.2: empty elements do not count
+				continue
+			}
+			if !first {
+				f(previous, protocol)
+			}
+			previous, first = protocol, false
+		}
+	}
+	if !first {
+		f(previous, "")
+	}
+}
+
+// one is the only token among several places.
+type one struct {
+	token string
+	two   bool
+}
+
+func (o *one) add(token string) {
+	switch {
+	case token == "" || token == o.token:
+	case o.token == "":
+		o.token = token
+	default:
+		o.two = true
+	}
+}

@@ -1,0 +1,142 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/auth"
+)
+
+func TestFromRequest(t *testing.T) {
+	t.Parallel()
+	const a, b = "aaa.bbb.ccc", "ddd.eee.fff"
+	for _, tt := range []struct {
+		name          string
+		protocols     []string
+		authorization []string
+		query         string
+		want          string
+		word          string
+		bearer        bool
+	}{
+		{name: "nothing", word: "missing"},
+		{name: "the subprotocol pair in one line", protocols: []string{"bearer, " + a}, want: a, bearer: true},
+		{name: "the pair without a space", protocols: []string{"bearer," + a}, want: a, bearer: true},
+		{name: "the pair with spaces and tabs", protocols: []string{" bearer \t,\t " + a + " "}, want: a, bearer: true},
+		{name: "the pair in two lines", protocols: []string{"bearer", a}, want: a, bearer: true},
+		{name: "the pair behind another subprotocol", protocols: []string{"chat, bearer", a}, want: a, bearer: true},
+		{name: "empty elements in between", protocols: []string{"bearer,, ," + a}, want: a, bearer: true},
+		{name: "bearer with nothing behind it", protocols: []string{"bearer"}, word: "missing", bearer: true},
+		{name: "bearer with nothing behind it, and a query", protocols: []string{"bearer"}, query: "token=" + a, want: a, bearer: true},
+		{name: "another subprotocol alone", protocols: []string{"chat, " + a}, word: "missing"},
+		{name: "subprotocols are case-sensitive", protocols: []string{"Bearer, " + a}, word: "missing"},
+		{name: "two pairs", protocols: []string{"bearer, " + a + ", bearer, " + b}, word: "two_tokens", bearer: true},
+
+		{name: "Authorization", authorization: []string{"Bearer " + a}, want: a},
+		{name: "Authorization with the scheme in lower case", authorization: []string{"bearer " + a}, want: a},
+		{name: "Authorization with the scheme in capitals and spaces", authorization: []string{" BEARER   " + a + " "}, want: a},
+		{name: "Authorization of another scheme", authorization: []string{"Basic dXNlcjpwYXNz"}, word: "missing"},
+		{name: "Authorization of another scheme, and a query", authorization: []string{"Basic dXNlcjpwYXNz"}, query: "token=" + a, want: a},
+		{name: "Authorization without a token", authorization: []string{"Bearer"}, word: "missing"},
+		{name: "Authorization without a scheme", authorization: []string{a}, word: "missing"},
+
+		{name: "query", query: "token=" + a, want: a},
+		{name: "query among others", query: "since=41&token=" + a + "&last_code=1006", want: a},
+		{name: "query with an empty token", query: "token=", word: "missing"},
+		{name: "query in capitals", query: "TOKEN=" + a, word: "missing"},
+		{name: "query with two tokens", query: "token=" + a + "&token=" + b, word: "two_tokens"},
+
+		{name: "the same token in all places", protocols: []string{"bearer, " + a}, authorization: []string{"Bearer " + a}, query: "token=" + a, want: a, bearer: true},
+		{name: "two tokens: subprotocol and Authorization", protocols: []string{"bearer, " + a}, authorization: []string{"Bearer " + b}, word: "two_tokens", bearer: true},
+		{name: "two tokens: subprotocol and query", protocols: []string{"bearer, " + a}, query: "token=" + b, word: "two_tokens", bearer: true},
+		{name: "two tokens: Authorization and query", authorization: []string{"Bearer " + a}, query: "token=" + b, word: "two_tokens"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ws/chat/1/2/?"+tt.query, nil)
+			for _, line := range tt.protocols {
+				r.Header.Add("Sec-WebSocket-Protocol", line)
+			}
+			for _, line := range tt.authorization {
+				r.Header.Add("Authorization", line)
+			}
+			got, err := auth.FromRequest(r)
+			switch {
+			case tt.word == "missing":
+				refused(t, err, auth.TokenMissing, tt.word)
+			case tt.word != "":
+				refused(t, err, auth.TokenInvalid, tt.word)
+			case err != nil:
+				t.Error(err)
+			}
+			if got != tt.want {
+				t.Errorf("token %q, want %q", got, tt.want)
+			}
+			if got := auth.OffersBearer(r); got != tt.bearer {
+				t.Errorf("OffersBearer is %v", got)
+			}
+		})
+	}
+}
+
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, token, want string }{
+		{"a JWT shows 19 characters of its header", signA(good), "eyJhbGciOiJIUzI1NiI..."},
+		{"a header that ends there shows no more", b64(`{"alg":"none"}`) + ".e30.", "<not a JWT, 24 bytes>"},
+		{"a header of 20 characters shows 19", b64(`{"alg":"HS256"}`) + ".e30.x", "eyJhbGciOiJIUzI1NiJ..."},
+		{"nothing", "", "<not a JWT, 0 bytes>"},
+		{"a password", "correct horse battery staple", "<not a JWT, 28 bytes>"},
+		{"a password with a dot", "correct-horse-battery-staple.", "<not a JWT, 29 bytes>"},
+		{"a header without a dot", b64(hs256), "<not a JWT, 36 bytes>"},
+		{"JSON without alg", b64(`{"password":"correct horse"}`) + ".x.y", "<not a JWT, 42 bytes>"},
+		{"JSON that is no object", b64(`"correct horse battery"`) + ".x.y", "<not a JWT, 35 bytes>"},
+		{"a line break, which Go's decoder would skip", "eyJ\n" + b64(hs256)[3:] + ".x.y", "<not a JWT, 41 bytes>"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := auth.Preview(tt.token); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzPreview(f *testing.F) {
+	f.Add(signA(good))
+	f.Add("correct horse battery staple")
+	f.Add(b64(`{"alg":"none"}`) + "..")
+	f.Fuzz(func(t *testing.T, token string) {
+		got := auth.Preview(token)
+		if strings.HasPrefix(got, "<not a JWT, ") {
+			return
+		}
+		shown, found := strings.CutSuffix(got, "...")
+		head, _, _ := strings.Cut(token, ".")
+		if !found || len(shown) != 19 || len(head) <= 19 || !strings.HasPrefix(head, shown) {
+			t.Errorf("Preview(%q) is %q", token, got)
+		}
+	})
+}
+
+func FuzzFromRequest(f *testing.F) {
+	f.Add("bearer, a.b.c", "Bearer a.b.c", "token=a.b.c")
+	f.Add("chat", "Basic x", "token=%zz")
+	f.Add("bearer", "", ";token=a")
+	f.Fuzz(func(t *testing.T, protocols, authorization, query string) {
+		r := &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{
+			"Sec-Websocket-Protocol": {protocols}, "Authorization": {authorization},
+		}}
+		token, err := auth.FromRequest(r)
+		if (token == "") == (err == nil) {
+			t.Fatalf("token %q, error %v", token, err)
+		}
+		if _, ok := errors.AsType[*auth.Refusal](err); err != nil && !ok {
+			t.Errorf("error %v is no refusal", err)
+		}
+	})
+}
