@@ -1,0 +1,177 @@
+package netfault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// conn is one connection through the proxy.
+type conn struct {
+	proxy  *Proxy
+	client *net.TCPConn
+	once   sync.Once
+	cut    chan struct{} // closed by abort
+}
+
+// chunk is what was read at once; an empty one is the sender's end.
+type chunk struct {
+	bytes []byte
+	due   time.Time
+}
+
+// abort makes run reset both sides and end.
+func (c *conn) abort() { c.once.Do(func() { close(c.cut) }) }
+
+// run serves the connection until both sides have ended it or one has failed.
+func (c *conn) run() {
+	if !c.open(up) || !c.open(down) {
+		reset(c.client)
+		return
+	}
+	target, err := c.dial()
+	if err != nil {
+		reset(c.client)
+		return
+	}
+	var pipes sync.WaitGroup
+	pipes.Go(func() { c.pipe(up, c.client, target) })
+	pipes.Go(func() { c.pipe(down, target, c.client) })
+	ended := make(chan struct{})
+	go func() {
+		pipes.Wait()
+		close(ended)
+	}()
+	select {
+	case <-c.cut: // this ends reads and writes under way
+		reset(c.client)
+		reset(target)
+		<-ended
+	case <-ended:
+		c.finish(target)
+	}
+}
+
+// finish closes both sides as the one that failed was closed: in order, or not.
+func (c *conn) finish(target *net.TCPConn) {
+	select {
+	case <-c.cut:
+		reset(c.client)
+		reset(target)
+	default:
+		_ = c.client.Close()
+		_ = target.Close()
+	}
+}
+
+func (c *conn) dial() (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	dialled := make(chan struct{})
+	defer close(dialled)
+	go func() {
+		select {
+		case <-c.cut:
+			cancel()
+		case <-dialled:
+		}
+	}()
+	target, err := new(net.Dialer).DialContext(ctx, "tcp", c.proxy.target)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the client sees a reset
+	}
+	return target.(*net.TCPConn), nil //nolint:forcetypeassert,errcheck // it was dialled as TCP
+}
+
+// pipe carries bytes from one side to the other. Its queue (1 MiB) lets delayed bytes follow each other closely.
+func (c *conn) pipe(d direction, from, to *net.TCPConn) {
+	queue := make(chan chunk, 256)
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	reader.Go(func() { c.read(d, from, queue) })
+	for {
+		select {
+		case <-c.cut:
+			return
+		case next, ok := <-queue:
+			if !ok || !c.wait(next.due) || !c.open(d) {
+				return
+			}
+			if len(next.bytes) == 0 {
+				_ = to.CloseWrite()
+				return
+			}
+			if _, err := to.Write(next.bytes); err != nil {
+				c.abort()
+				return
+			}
+			c.proxy.count(d, len(next.bytes))
+		}
+	}
+}
+
+// read fills the queue. While its direction is stalled it takes nothing, so that the sender feels the pressure.
+func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
+	defer close(queue)
+	for c.open(d) {
+		buffer := make([]byte, 4<<10)
+		n, err := from.Read(buffer)
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.abort()
+			return
+		}
+		f, _ := c.proxy.current()
+		select {
+		case queue <- chunk{bytes: buffer[:n], due: time.Now().Add(f.delay)}:
+		case <-c.cut:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// open waits while the direction is stalled; false means that the connection was cut.
+func (c *conn) open(d direction) bool {
+	for {
+		f, changed := c.proxy.current()
+		select {
+		case <-c.cut:
+			return false
+		default:
+		}
+		if !f.stalled[d] {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-c.cut:
+			return false
+		}
+	}
+}
+
+func (c *conn) wait(due time.Time) bool {
+	left := time.Until(due)
+	if left <= 0 {
+		return true
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.cut:
+		return false
+	}
+}
+
+// reset closes with RST instead of FIN.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
