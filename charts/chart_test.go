@@ -1,0 +1,160 @@
+package charts
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// matrix is what operators would write. What must be true of every release is
+// checked on each of these.
+var matrix = map[string]string{
+	"the defaults":           "",
+	"part of another chart":  "global: {imageRegistry: x}",
+	"nothing runs":           "replicas: 0",
+	"own image":              "{image: {repository: registry.example.com:5000/chat, tag: 1.2.3-rc.1, pullPolicy: Always, pullSecrets: [a, b]}}",
+	"secrets of an operator": "{secrets: {databaseURL: {name: pg-app, key: uri}, jwtSecret: {name: tokens, key: hs256.txt}}}",
+	"a slow drain":           "shutdown: {waitSeconds: 15, drainSeconds: 300, flushSeconds: 20}",
+	"a chosen grace period":  "shutdown: {gracePeriodSeconds: 31}",
+	"no migrations":          "migrations: {enabled: false}",
+	"an own service account": "serviceAccountName: shared",
+	"no limits":              "resources: {limits: null, requests: {cpu: 1, memory: 1Gi}}",
+	"options of every type":  "options: {soft-limit: 2000000, hard-limit: 3000000, message-rate: 0.5, log-mask: true, proxy-protocol: false, trusted-proxies: [10.0.0.0/8, fd00::/8], origins: ['https://a.example', 'https://b.example'], ping-interval: 1m30s, redis-mode: sentinel, redis-master-name: main, database-pooler: pgbouncer}",
+	"empty options":          "options: {origins: [], trusted-proxies: [], redis-prefix: ''}",
+}
+
+// each runs a test on every release of the matrix.
+func each(t *testing.T, test func(t *testing.T, r release)) {
+	for name, values := range matrix {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, render(t, values))
+		})
+	}
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	files, err := templates("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if text := strings.TrimSpace(files[name]); text != "" {
+			all.WriteString("--- # " + name + "\n" + text + "\n")
+		}
+	}
+	const golden = "testdata/default.golden.yaml"
+	if *update {
+		if err := os.WriteFile(golden, []byte(all.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), all.String()); diff != "" {
+		t.Errorf("the default render changed (-want +got); if it should, run `go test . -update`:\n%s", diff)
+	}
+}
+
+func TestAReplicaHasTimeToLeave(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		env := environment(r.deployment.Spec.Template)
+		var leaving time.Duration
+		for _, name := range []string{"ROOMSPA_SHUTDOWN_WAIT", "ROOMSPA_DRAIN_TIMEOUT", "ROOMSPA_FLUSH_TIMEOUT"} {
+			d, err := time.ParseDuration(env[name].Value)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			leaving += d
+		}
+		grace := r.deployment.Spec.Template.Spec.TerminationGracePeriodSeconds
+		if grace == nil || time.Duration(*grace)*time.Second <= leaving {
+			t.Errorf("grace period %v, but leaving takes %v", grace, leaving)
+		}
+	})
+}
+
+func TestTheCollectorKnowsTheLimit(t *testing.T) {
+	t.Parallel()
+	r := render(t, "")
+	from := environment(r.deployment.Spec.Template)["GOMEMLIMIT"].ValueFrom
+	if from == nil || from.ResourceFieldRef == nil || from.ResourceFieldRef.Resource != "limits.memory" {
+		t.Errorf("GOMEMLIMIT comes from %+v, want limits.memory", from)
+	}
+	if r.deployment.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().IsZero() {
+		t.Error("no memory limit by default")
+	}
+}
+
+func TestTheImageIsTheNamedOne(t *testing.T) {
+	t.Parallel()
+	r := render(t, matrix["own image"])
+	for kind, pod := range r.pods() {
+		if got, want := pod.Spec.Containers[0].Image, "registry.example.com:5000/chat:1.2.3-rc.1"; got != want {
+			t.Errorf("%s: image %s, want %s", kind, got, want)
+		}
+		if diff := cmp.Diff([]corev1.LocalObjectReference{{Name: "a"}, {Name: "b"}}, pod.Spec.ImagePullSecrets); diff != "" {
+			t.Errorf("%s: pull secrets (-want +got):\n%s", kind, diff)
+		}
+	}
+}
+
+func TestAnUpdateAddsBeforeItTakesAway(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		u := r.deployment.Spec.Strategy.RollingUpdate
+		if u == nil || *u.MaxSurge != intstr.FromInt32(1) || *u.MaxUnavailable != intstr.FromInt32(0) {
+			t.Errorf("rolling update %+v, want surge 1 and unavailable 0", u)
+		}
+	})
+}
+
+func TestProbesAskTheOpsPort(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		c := r.deployment.Spec.Template.Spec.Containers[0]
+		for _, p := range []struct {
+			name, path string
+			probe      *corev1.Probe
+		}{
+			{"startup", "/livez", c.StartupProbe},
+			{"liveness", "/livez", c.LivenessProbe},
+			{"readiness", "/readyz", c.ReadinessProbe},
+		} {
+			if p.probe == nil || p.probe.HTTPGet == nil {
+				t.Errorf("no %s probe over HTTP", p.name)
+				continue
+			}
+			if get := p.probe.HTTPGet; get.Path != p.path || port(c, get.Port) != 9090 {
+				t.Errorf("%s probe asks %s on port %v, want %s on 9090", p.name, get.Path, get.Port.String(), p.path)
+			}
+			if p.probe.TimeoutSeconds > p.probe.PeriodSeconds {
+				t.Errorf("%s probe: time-out %d s above its period %d s", p.name, p.probe.TimeoutSeconds, p.probe.PeriodSeconds)
+			}
+		}
+		// "1011 is seen only until the probes fail (15 s)" is promised to clients.
+		if p := c.ReadinessProbe; p.PeriodSeconds*p.FailureThreshold != 15 {
+			t.Errorf("unready after %d failures, %d s apart; want 15 s", p.FailureThreshold, p.PeriodSeconds)
+		}
+	})
+}
+
+func environment(pod corev1.PodTemplateSpec) map[string]corev1.EnvVar {
+	env := map[string]corev1.EnvVar{}
+	for _, v := range pod.Spec.Containers[0].Env {
+		env[v.Name] = v
+	}
+	return env
+}

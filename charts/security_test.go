@@ -1,0 +1,83 @@
+package charts
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestPodsAreRestricted(t *testing.T) {
+	t.Parallel()
+	wantPod := &corev1.PodSecurityContext{
+		RunAsNonRoot:   new(true),
+		RunAsUser:      new(int64(65532)),
+		RunAsGroup:     new(int64(65532)),
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	wantContainer := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	each(t, func(t *testing.T, r release) {
+		for kind, pod := range r.pods() {
+			if diff := cmp.Diff(wantPod, pod.Spec.SecurityContext); diff != "" {
+				t.Errorf("%s: pod (-want +got):\n%s", kind, diff)
+			}
+			if n := len(pod.Spec.Containers) + len(pod.Spec.InitContainers); n != 1 {
+				t.Fatalf("%s: %d containers, want 1", kind, n)
+			}
+			if diff := cmp.Diff(wantContainer, pod.Spec.Containers[0].SecurityContext); diff != "" {
+				t.Errorf("%s: container (-want +got):\n%s", kind, diff)
+			}
+			if m := pod.Spec.AutomountServiceAccountToken; m == nil || *m {
+				t.Errorf("%s: a service account token is mounted", kind)
+			}
+			if l := pod.Spec.EnableServiceLinks; l == nil || *l {
+				t.Errorf("%s: variables of Services can be taken for options", kind)
+			}
+			if pod.Spec.HostNetwork || pod.Spec.HostPID || pod.Spec.HostIPC || len(pod.Spec.Volumes) > 0 {
+				t.Errorf("%s: shares something with its node, or has volumes", kind)
+			}
+		}
+	})
+}
+
+func TestSecretsAreReferences(t *testing.T) {
+	t.Parallel()
+	options := readOptions(t)
+	each(t, func(t *testing.T, r release) {
+		for kind, pod := range r.pods() {
+			env := environment(pod)
+			for _, o := range options {
+				v, set := env[o.env()]
+				if o.secret && set && (v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil) {
+					t.Errorf("%s: %s does not come from a Secret", kind, v.Name)
+				}
+				if o.required && !set && kind == "deployment" {
+					t.Errorf("%s: %s is missing, and serve needs it", kind, o.env())
+				}
+			}
+		}
+	})
+}
+
+func TestSecretsAreTheNamedOnes(t *testing.T) {
+	t.Parallel()
+	r := render(t, matrix["secrets of an operator"])
+	for kind, want := range map[string]map[string]string{
+		"deployment": {"ROOMSPA_DATABASE_URL": "pg-app/uri", "ROOMSPA_REDIS_URL": "roomspa/redis-url", "ROOMSPA_JWT_SECRET": "tokens/hs256.txt"},
+		"job":        {"ROOMSPA_DATABASE_URL": "pg-app/uri"},
+	} {
+		got := map[string]string{}
+		for name, v := range environment(r.pods()[kind]) {
+			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
+				got[name] = v.ValueFrom.SecretKeyRef.Name + "/" + v.ValueFrom.SecretKeyRef.Key
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+	}
+}

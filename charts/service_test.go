@@ -1,0 +1,67 @@
+package charts
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func TestServicesReachReplicasOnly(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		pods := r.pods()
+		c := pods["deployment"].Spec.Containers[0]
+		for name, want := range map[string]int32{"demo-roomspa": 8000, "demo-roomspa-ops": 9090} {
+			s := r.services[name]
+			if s == nil || len(s.Spec.Ports) != 1 {
+				t.Fatalf("service %s: %+v, want one with one port", name, s)
+			}
+			p := s.Spec.Ports[0]
+			if p.Port != want || port(c, p.TargetPort) != want || p.AppProtocol == nil || *p.AppProtocol != "http" {
+				t.Errorf("service %s: port %+v, want http on %d", name, p, want)
+			}
+			if ops := want == 9090; s.Spec.PublishNotReadyAddresses != ops || (s.Spec.ClusterIP == corev1.ClusterIPNone) != ops {
+				t.Errorf("service %s: headless %q, with unready replicas %v", name, s.Spec.ClusterIP, s.Spec.PublishNotReadyAddresses)
+			}
+			for kind, pod := range pods {
+				got := labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(pod.Labels))
+				if want := kind == "deployment"; got != want {
+					t.Errorf("service %s selects the pods of the %s: %v, want %v", name, kind, got, want)
+				}
+			}
+		}
+		selector := r.deployment.Spec.Selector.MatchLabels
+		for kind, pod := range pods {
+			got := labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels))
+			if want := kind == "deployment"; got != want {
+				t.Errorf("the deployment selects the pods of the %s: %v, want %v", kind, got, want)
+			}
+		}
+	})
+}
+
+func TestServiceAccount(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		name := r.deployment.Spec.Template.Spec.ServiceAccountName
+		if made := r.serviceAccount != nil; made == (name == "shared") || (made && r.serviceAccount.Name != name) {
+			t.Errorf("replicas use %q, the chart makes %+v", name, r.serviceAccount)
+		}
+		// A hook comes before the chart's objects, so it may only use what exists.
+		if r.job != nil && r.serviceAccount != nil && r.job.Spec.Template.Spec.ServiceAccountName != "" {
+			t.Errorf("the hook uses %q, which is not there yet", r.job.Spec.Template.Spec.ServiceAccountName)
+		}
+	})
+}
+
+// port resolves a port as Kubernetes does, by number or by the container's name for it.
+func port(c corev1.Container, p intstr.IntOrString) int32 {
+	for _, have := range c.Ports {
+		if p.StrVal == have.Name {
+			return have.ContainerPort
+		}
+	}
+	return p.IntVal
+}
