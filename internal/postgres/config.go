@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,9 @@ import (
 // quotes the URL, and hides the password only where it finds it.
 func poolConfig(o Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err == nil && strings.ContainsAny(cfg.ConnConfig.Host, "@[]? ") {
+		err = errors.New("what stands for the host may be a piece of the password")
+	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, fmt.Errorf("the database URL names a file that cannot be read: %w", path)
 	}
@@ -37,6 +41,9 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if !o.PgBouncer {
 		cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(o.StatementTimeout)
 		cfg.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(o.LockTimeout)
+		// Planning the insert takes longer than running it for a few messages, and no
+		// statement of ours has a better plan for some values than for others.
+		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	}
 	return cfg, nil
 }

@@ -10,11 +10,13 @@ import (
 )
 
 const findConversations = `
-SELECT c.customer_id, c.therapist_id, c.id, coalesce((
+SELECT r.customer_id, r.therapist_id, c.id, coalesce((
 	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
 ), 0) AS last_seq
 FROM unnest($1::bigint[], $2::bigint[]) AS r (customer_id, therapist_id)
-JOIN roomspa.conversations c ON c.customer_id = r.customer_id AND c.therapist_id = r.therapist_id`
+CROSS JOIN LATERAL (
+	SELECT id FROM roomspa.conversations WHERE customer_id = r.customer_id AND therapist_id = r.therapist_id LIMIT 1
+) c`
 
 // createConversations leaves out those that another replica creates at this
 // moment; ordered, so that two of it cannot wait for each other.

@@ -1,0 +1,112 @@
+package postgres_test
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
+	t.Parallel()
+	url := sandboxtest.Database(t, nil)
+	o, log := postgres.Options{URL: url}, slog.New(slog.DiscardHandler)
+	db := open(t, o)
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := func(cause, text string) {
+		t.Helper()
+		_, err := db.Probe(t.Context())
+		if postgres.Cause(err) != cause || (err != nil && !strings.Contains(err.Error(), text)) || (err != nil && !errors.Is(err, room.ErrUnavailable)) {
+			t.Errorf("want %s (%s), got %v", cause, text, err)
+		}
+	}
+	up := func() {
+		t.Helper()
+		if applied, err := postgres.Migrate(t.Context(), o, log); err != nil || len(applied) != len(files) {
+			t.Errorf("applied %v, %v", applied, err)
+		}
+		if applied, err := postgres.Migrate(t.Context(), o, log); err != nil || len(applied) != 0 {
+			t.Errorf("applied again %v, %v", applied, err)
+		}
+		probe("", "")
+	}
+	probe("schema_missing", "run roomspa migrate up")
+	up()
+	status, err := postgres.MigrationStatus(t.Context(), o, log)
+	if err != nil || len(status) != len(files) || status[0].AppliedAt.IsZero() || status[0].Name != filepath.Base(files[0]) {
+		t.Errorf("status %v, %v", status, err)
+	}
+	for i := range files {
+		undone, err := postgres.MigrateDown(t.Context(), o, log)
+		if err != nil || len(undone) != 1 || undone[0].Name != filepath.Base(files[len(files)-1-i]) {
+			t.Errorf("undone %v, %v", undone, err)
+		}
+		if i == 0 {
+			probe("schema_too_old", "it has version 1, this binary needs 2: run roomspa migrate up")
+		}
+	}
+	probe("schema_missing", "run roomspa migrate up")
+	if undone, err := postgres.MigrateDown(t.Context(), o, log); err != nil || len(undone) != 0 {
+		t.Errorf("undone %v, %v", undone, err)
+	}
+	up()
+}
+
+func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
+	conn := direct(t, url)
+	execute(t, conn, "INSERT INTO roomspa.goose_db_version (version_id, is_applied) VALUES (9, true)")
+	if s, err := db.Probe(t.Context()); err != nil || s.Schema != 9 {
+		t.Errorf("a schema that is merely newer: %+v, %v", s, err)
+	}
+	execute(t, conn, "UPDATE roomspa.compatibility SET oldest_served = 8")
+	_, err := db.Probe(t.Context())
+	if postgres.Cause(err) != "schema_too_new" || !strings.Contains(err.Error(), "it has version 9") || !strings.Contains(err.Error(), "serves up to 2") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTwoMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	migrateAtOnce(t, postgres.Options{URL: sandboxtest.Database(t, nil)})
+}
+
+func migrateAtOnce(t *testing.T, o postgres.Options) {
+	t.Helper()
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	total := 0
+	for range 4 {
+		wg.Go(func() {
+			applied, err := postgres.Migrate(t.Context(), o, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total += len(applied)
+		})
+	}
+	wg.Wait()
+	if total != len(files) {
+		t.Errorf("%d steps were taken, want %d", total, len(files))
+	}
+	if _, err := open(t, o).Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
