@@ -137,7 +137,15 @@ func testTwoLayersInOrder(t *testing.T, p *place) {
 func testLastLeaveUnsubscribes(t *testing.T, p *place) {
 	l := open(t, p.options).Layer
 	up(t, l)
-	first, last := join(t, l, "chat_4_1"), join(t, l, "chat_4_1")
+	first := join(t, l, "chat_4_1")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	last := &listener{got: make(chan string, 10)}
+	leave, err := l.Join(ended, "chat_4_1", func(p []byte) { last.got <- string(p) }, func() {})
+	if err != nil {
+		t.Fatalf("a join of a group that is subscribed has to wait for something: %v", err)
+	}
+	last.leave = leave
 	first.leave()
 	first.leave() // twice is fine
 	publish(t, l, "chat_4_1", "still here")
@@ -225,7 +233,7 @@ func testClientKill(t *testing.T, p *place) {
 	for i := range 20 {
 		members = append(members, join(t, l, "chat_6_"+itoa(i)))
 	}
-	p.killSubscribers(t)
+	p.killSubscribers(t, "chat_6_0")
 	for i, m := range members {
 		m.toldMissed(t, time.Second)
 		if got := p.subscribers(t, "chat_6_"+itoa(i)); got == 0 {

@@ -1,13 +1,17 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
+
+// component is how the channel layer is called in the log.
+const component = "ChannelLayer"
 
 // The two things that the layer needs to be able to do.
 const (
@@ -109,6 +113,5 @@ func (h *health) sum() error {
 }
 
 func (h *health) say(level slog.Level, msg string, attrs ...slog.Attr) {
-	attrs = append(attrs, slog.String("component", "ChannelLayer"))
-	h.log.LogAttrs(context.Background(), level, "[ChannelLayer] "+msg, attrs...)
+	logging.Component(h.log, level, component, msg, attrs...)
 }

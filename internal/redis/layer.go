@@ -30,7 +30,7 @@ type Layer struct {
 	groups    *groups
 	log       *slog.Logger
 	warned    sync.Once
-	connected atomic.Bool // once at least
+	dialed    bool // a subscriber, once at least; stayConnected's own
 
 	born    time.Time // echoes count from here
 	echoes  echoes

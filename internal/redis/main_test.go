@@ -14,7 +14,11 @@ import (
 	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(sandboxtest.Tests{M: m}) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
+		// The library asks a server that is down once a second whether it is back, and looks only then whether it was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // open returns a client whose layer runs until the end of the test.
 func open(t testing.TB, o redis.Options) *redis.Client {

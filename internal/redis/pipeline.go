@@ -21,22 +21,21 @@ type pipeline struct {
 	id     string
 	script *goredis.Script
 
-	loaded bool          // the script, where we last sent it
-	node   atomic.Uint32 // counts the changes of the node to publish through
+	loaded uint32        // the node to which the script was sent in full
+	node   atomic.Uint32 // changes when another connection or node is to be used
 	arena  []byte        // of the values that are under way
 	cmds   []goredis.Cmder
 }
 
 func newPipeline(client goredis.UniversalClient, id string) *pipeline {
-	return &pipeline{redis: client, id: id, script: goredis.NewScript(savePositionSource)}
+	p := &pipeline{redis: client, id: id, script: goredis.NewScript(savePositionSource)}
+	p.node.Store(1)
+	return p
 }
 
 // elsewhere makes the next publishes go through another node of a cluster, and
 // trusts no server any longer to know the script.
-func (p *pipeline) elsewhere() {
-	p.node.Add(1)
-	p.loaded = false
-}
+func (p *pipeline) elsewhere() { p.node.Add(1) }
 
 // send sends ops and fills in errs, which is as long.
 func (p *pipeline) send(ctx context.Context, ops []op, errs []error) {
@@ -67,12 +66,15 @@ func (p *pipeline) send(ctx context.Context, ops []op, errs []error) {
 // part sends the ops of the kinds that are wanted.
 func (p *pipeline) part(ctx context.Context, to goredis.Cmdable, ops []op, errs []error, wanted func(kind) bool) {
 	pipe := to.Pipeline()
+	node := p.node.Load()
 	p.cmds = p.cmds[:0]
 	for i := range ops {
 		var cmd goredis.Cmder
 		if wanted(ops[i].kind) {
-			cmd = p.add(ctx, pipe, &ops[i], p.loaded)
-			p.loaded = p.loaded || ops[i].kind == setIfNewer
+			cmd = p.add(ctx, pipe, &ops[i], p.loaded == node)
+			if ops[i].kind == setIfNewer {
+				p.loaded = node
+			}
 		}
 		p.cmds = append(p.cmds, cmd)
 	}

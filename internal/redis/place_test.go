@@ -65,18 +65,27 @@ func (p *place) subscribers(t testing.TB, group string) int {
 	})
 }
 
-// killSubscribers does CLIENT KILL TYPE pubsub.
-func (p *place) killSubscribers(t testing.TB) {
+// killSubscribers does CLIENT KILL TYPE pubsub, where somebody is subscribed to
+// the group. In a cluster a subscriber that was killed comes back elsewhere, and
+// is left alone there.
+func (p *place) killSubscribers(t testing.TB, group string) {
 	t.Helper()
-	killed := p.sum(t, func(ctx context.Context, node *goredis.Client) int {
-		n, err := node.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
-		if err != nil {
-			t.Fatal(err)
+	var where []string
+	for _, n := range p.nodes {
+		one := place{p.options, []*sandbox.Redis{n}}
+		if one.subscribers(t, group) > 0 {
+			where = append(where, n.URL())
 		}
-		return int(n)
-	})
-	if killed == 0 {
+	}
+	if len(where) == 0 {
 		t.Fatal("there was no subscriber to kill")
+	}
+	for _, url := range where {
+		direct(t, url, func(ctx context.Context, node *goredis.Client) {
+			if err := node.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

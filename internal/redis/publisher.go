@@ -42,7 +42,8 @@ type op struct {
 type publisher struct {
 	pipeline *pipeline
 	queue    *batch.Queue[op]
-	waiting  atomic.Int64 // bytes
+	waiting  atomic.Int64 // commands
+	bytes    atomic.Int64 // that they hold
 	down     atomic.Pointer[error]
 	report   func(error) // told whenever down changes
 	metrics  *metrics
@@ -63,14 +64,12 @@ func (p *publisher) submit(o op) {
 		return
 	}
 	size := int64(len(o.payload))
-	if p.waiting.Add(size) > waitingBytes {
-		p.waiting.Add(-size)
-		p.refuse(&o, errFull)
-		return
-	}
+	full := p.waiting.Add(1) > waitingMost
+	full = p.bytes.Add(size) > waitingBytes || full
 	o.since = time.Now()
-	if !p.queue.Add(o) {
-		p.waiting.Add(-size)
+	if full || !p.queue.Add(o) {
+		p.waiting.Add(-1)
+		p.bytes.Add(-size)
 		p.refuse(&o, errFull)
 	}
 }
@@ -88,7 +87,8 @@ func (p *publisher) send(ctx context.Context, ops []op) {
 	for i := range ops {
 		size += int64(len(ops[i].payload))
 	}
-	p.waiting.Add(-size)
+	p.waiting.Add(-int64(len(ops)))
+	p.bytes.Add(-size)
 	if why := p.down.Load(); why != nil {
 		if ops = p.onlyProbes(ops, *why); len(ops) == 0 {
 			return

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // receive hands over what the connection brings until it is lost. Any error is a
@@ -60,15 +62,15 @@ func (s *subscriber) confirmed(command, channel string) error {
 		s.mu.Lock()
 		s.up = time.Now()
 		s.mu.Unlock()
-		s.layer.subscribed()
+		s.layer.subscribed(s.again)
 	}
 	return nil
 }
 
-// subscribed is called when every group is confirmed on a new connection. What
-// was published since the last one was lost has been missed.
-func (l *Layer) subscribed() {
-	again := l.connected.Swap(true)
+// subscribed is called when every group is confirmed on a new connection. If it
+// is not the first, what was published since the last one was lost has been
+// missed.
+func (l *Layer) subscribed(again bool) {
 	l.health.set(hearing, nil)
 	if !again {
 		return
@@ -103,10 +105,9 @@ func (l *Layer) deliver(channel, envelope string) {
 func (l *Layer) unreadable(channel, envelope string) {
 	l.metrics.unreadable.Inc()
 	l.warned.Do(func() {
-		l.log.LogAttrs(context.Background(), slog.LevelWarn,
-			"[ChannelLayer] Dropped a payload of another version of roomspa; further ones are only counted",
+		logging.Component(l.log, slog.LevelWarn, component,
+			"Dropped a payload of another version of roomspa; further ones are only counted",
 			slog.String("group", strings.TrimPrefix(channel, l.prefix)),
-			slog.String("first_byte", fmt.Sprintf("%.1x", envelope)), slog.Int("understood", version),
-			slog.String("component", "ChannelLayer"))
+			slog.String("first_byte", fmt.Sprintf("%.1x", envelope)), slog.Int("understood", version))
 	})
 }

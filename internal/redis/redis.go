@@ -18,7 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
+	goredislog "github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -109,7 +109,7 @@ func (c *Client) Close() error {
 
 // quiet stops the library from writing lines of its own to standard error, for
 // the whole process: what it has to say comes back as errors, and is logged once.
-var quiet = sync.OnceFunc(logging.Disable)
+var quiet = sync.OnceFunc(goredislog.Disable)
 
 // defaults fills in what the URL has not said.
 func (o *Options) defaults(u *goredis.UniversalOptions) {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,7 +34,6 @@ func startSentinel(t testing.TB, url string, conf []string) string {
 	}
 	cmd := exec.Command(program, file, "--sentinel") //nolint:gosec,noctx // the server that is tested; ended below
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, t.Output(), t.Output()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ type subscriber struct {
 	layer  *Layer
 	pubsub *goredis.PubSub
 	echo   string // the channel of its own messages, unlike any other's
-	marks  int    // confirmations of it; receive's own
+	again  bool   // not the first: what was published before it may be lost
+	marks  int    // confirmations of echo; receive's own
 
 	mu       sync.Mutex
 	up       time.Time // since when every group is subscribed
@@ -46,6 +47,7 @@ func (l *Layer) stayConnected(ctx context.Context) {
 		if errors.Is(err, errDeaf) {
 			// Perhaps we publish to a server that is master no more, and no
 			// connection would ever tell: ask again where it is.
+			l.publisher.pipeline.elsewhere()
 			l.lines.cutAll()
 		}
 		if lived > time.Second {
@@ -88,6 +90,7 @@ func (l *Layer) subscribe(ctx context.Context) (lived time.Duration, err error) 
 	if err != nil {
 		return 0, err //nolint:wrapcheck // the cause, for health to tell
 	}
+	s.again, l.dialed = l.dialed, true
 	l.current.Store(s)
 
 	lost := make(chan error, 1)

@@ -90,7 +90,7 @@ func parse(raw string) (*goredis.UniversalOptions, error) {
 
 func withPort(host string) (string, error) {
 	if _, _, err := net.SplitHostPort(host); err != nil {
-		host = net.JoinHostPort(strings.Trim(host, "[]"), "6379")
+		host += ":6379"
 	}
 	name, port, err := net.SplitHostPort(host)
 	if err != nil || name == "" {

@@ -1,0 +1,130 @@
+package redis_test
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+func benchLayer(b *testing.B) *redis.Layer {
+	b.Helper()
+	url, prefix := sandboxtest.Redis(b)
+	l := openWith(b, redis.Options{URL: url, Prefix: prefix}, slog.New(slog.DiscardHandler), nil).Layer
+	up(b, l)
+	return l
+}
+
+// From handing in to having been delivered, with many under way.
+func BenchmarkPublishAndDeliver(b *testing.B) {
+	l := benchLayer(b)
+	const groups, window = 100, 2000
+	slots := make(chan struct{}, window)
+	var delivered atomic.Int64
+	all := make(chan struct{})
+	total := int64(b.N)
+	for i := range groups {
+		_, err := l.Join(b.Context(), "chat_1_"+itoa(i), func([]byte) {
+			<-slots
+			if delivered.Add(1) == total {
+				close(all)
+			}
+		}, func() { b.Error("missed") })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	var names [groups]string
+	for i := range names {
+		names[i] = "chat_1_" + itoa(i)
+	}
+	payload := make([]byte, 300)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		slots <- struct{}{}
+		l.Publish(names[i%groups], payload, nil)
+	}
+	<-all
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+}
+
+// One message at a time: the latency of the whole way.
+func BenchmarkRoundTrip(b *testing.B) {
+	l := benchLayer(b)
+	back := make(chan struct{})
+	if _, err := l.Join(b.Context(), "chat_1_1", func([]byte) { back <- struct{}{} }, func() {}); err != nil {
+		b.Fatal(err)
+	}
+	payload := make([]byte, 300)
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Publish("chat_1_1", payload, nil)
+		<-back
+	}
+}
+
+// Joins of new groups by 200 handshakes at once, each left again.
+func BenchmarkJoin(b *testing.B) {
+	l := benchLayer(b)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range 200 {
+		all.Go(func() {
+			for {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					return
+				}
+				leave, err := l.Join(b.Context(), "chat_2_"+itoa(int(i)), func([]byte) {}, func() {})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				leave()
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "joins/s")
+}
+
+// What a group with one member costs while nothing happens, and how long it
+// takes to subscribe all of them again.
+func BenchmarkIdleGroups(b *testing.B) {
+	const groups = 20_000
+	for b.Loop() {
+		l := benchLayer(b)
+		before := heap()
+		var all sync.WaitGroup
+		leaves := make([]func(), groups)
+		for w := range 200 {
+			all.Go(func() {
+				for i := w; i < groups; i += 200 {
+					var err error
+					if leaves[i], err = l.Join(context.WithoutCancel(b.Context()), "chat_3_"+itoa(i), func([]byte) {}, func() {}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		b.ReportMetric(float64(heap()-before)/groups, "B/group")
+		runtime.KeepAlive(leaves)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

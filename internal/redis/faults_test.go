@@ -1,0 +1,287 @@
+package redis_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	acl := func(rules ...string) {
+		t.Helper()
+		p.each(t, func(ctx context.Context, node *goredis.Client) {
+			args := []any{"ACL", "SETUSER", "replica"}
+			for _, r := range rules {
+				args = append(args, r)
+			}
+			if err := node.Do(ctx, args...).Err(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	acl("on", ">"+secret, "~*", "&*", "+@all")
+	healthy := open(t, p.options)
+	o := p.options
+	o.URL = strings.Replace(o.URL, "default:", "replica:", 1)
+	c := open(t, o)
+	up(t, c.Layer, healthy.Layer)
+	member, elsewhere := join(t, c.Layer, "chat_1_1"), join(t, healthy.Layer, "chat_1_1")
+
+	acl("-subscribe")
+	p.killSubscribers(t, "chat_1_1")
+	eventually(t, 5*time.Second, func() (bool, any) {
+		_, err := c.Layer.Health()
+		return err != nil && strings.Contains(err.Error(), "NOPERM"), err
+	})
+	if err := c.Ping(t.Context()); err != nil {
+		t.Errorf("PING: %v", err)
+	}
+	if err := c.Layer.Check(t.Context()); !errors.Is(err, room.ErrUnavailable) || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("Check: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := c.Layer.Join(ctx, "chat_1_2", func([]byte) {}, func() {})
+	if !errors.Is(err, room.ErrUnavailable) || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("Join: %v", err)
+	}
+	up(t, healthy.Layer)
+	publish(t, c.Layer, "chat_1_1", "others hear what it says")
+	elsewhere.wants(t, "others hear what it says")
+
+	acl("+subscribe")
+	up(t, c.Layer)
+	member.toldMissed(t, time.Second)
+	hears(t, c.Layer, member, "chat_1_1")
+}
+
+// Faults of the network, seen by one replica of two.
+func TestNetworkFaults(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(*netfault.Proxy){
+		"cut":                (*netfault.Proxy).Cut,
+		"stalled":            (*netfault.Proxy).Stall,
+		"answers are lost":   (*netfault.Proxy).StallDown,
+		"questions are lost": (*netfault.Proxy).StallUp,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := standalone(t)
+			proxy := netfault.New(t, p.nodes[0].Addr())
+			o := p.options
+			o.URL = proxy.URL(o.URL)
+			l, other := open(t, o).Layer, open(t, p.options).Layer
+			up(t, l, other)
+			member := join(t, l, "chat_1_1")
+
+			fault(proxy)
+			eventually(t, 8*time.Second, func() (bool, any) {
+				_, err := l.Health()
+				return err != nil && strings.Contains(err.Error(), "subscribe"), err
+			})
+			publish(t, other, "chat_1_1", "perhaps lost")
+			proxy.Heal()
+			up(t, l)
+			member.toldMissed(t, time.Second)
+			hears(t, other, member, "chat_1_1")
+		})
+	}
+}
+
+// A slow line is no fault.
+func TestDelayIsNoOutage(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	proxy := netfault.New(t, p.nodes[0].Addr())
+	o := p.options
+	o.URL = proxy.URL(o.URL)
+	proxy.Delay(200 * time.Millisecond)
+	l := open(t, o).Layer
+	up(t, l)
+	member := join(t, l, "chat_1_1")
+	for i := range 10 {
+		publish(t, l, "chat_1_1", itoa(i))
+		member.wants(t, itoa(i))
+	}
+	if _, err := l.Health(); err != nil || len(member.missed) > 0 {
+		t.Errorf("missed %d, %v", len(member.missed), err)
+	}
+}
+
+func TestAnOutageIsLoggedOnceAndCounted(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	var out buffer
+	reg := prometheus.NewRegistry()
+	l := openWith(t, p.options, slog.New(slog.NewTextHandler(&out, nil)), reg).Layer
+	up(t, l)
+	join(t, l, "chat_1_1")
+	if err := p.nodes[0].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, func() (bool, any) { // long enough for a few attempts
+		since, err := l.Health()
+		return err != nil && time.Since(since) > 2*time.Second, err
+	})
+	if err := p.nodes[0].Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	up(t, l)
+	got := out.String()
+	for _, want := range []string{
+		`level=INFO msg="[ChannelLayer] Connected to Redis"`,
+		`level=ERROR msg="[ChannelLayer] Connection lost: `,
+		`level=INFO msg="[ChannelLayer] Connection restored"`,
+	} {
+		if n := strings.Count(got, want); n != 1 {
+			t.Errorf("%d times %s in\n%s", n, want, got)
+		}
+	}
+	if strings.Count(got, "\n") != 3 || strings.Contains(got, secret) {
+		t.Errorf("logged:\n%s", got)
+	}
+	if n := value(t, reg, "roomspa_resubscriptions_total"); n != 1 {
+		t.Errorf("%v resubscriptions, want 1", n)
+	}
+	if n := value(t, reg, "roomspa_redis_groups"); n != 1 {
+		t.Errorf("%v groups, want 1", n)
+	}
+}
+
+func TestTenThousandGroupsComeBackTogether(t *testing.T) {
+	t.Parallel()
+	const groups = 10_000
+	p := standalone(t)
+	l := open(t, p.options).Layer
+	up(t, l)
+	var all, missed sync.WaitGroup
+	missed.Add(groups)
+	for i := range groups {
+		all.Go(func() {
+			if _, err := l.Join(t.Context(), "chat_1_"+itoa(i), func([]byte) {}, sync.OnceFunc(missed.Done)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	before := p.subscribes(t)
+	p.killSubscribers(t, "chat_1_1")
+	began := time.Now()
+	within(t, 10*time.Second, "all members are told", missed.Wait)
+	took := time.Since(began)
+	commands := p.subscribes(t) - before
+	t.Logf("%d groups: %v, %d commands", groups, took, commands)
+	if commands > groups/500+2 {
+		t.Errorf("it took %d SUBSCRIBE commands", commands)
+	}
+}
+
+// While Redis takes nothing, nothing is kept for it.
+func TestNothingPilesUpInAnOutage(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	l := open(t, p.options).Layer
+	up(t, l)
+	if err := p.nodes[0].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	const n = 20_000
+	var done sync.WaitGroup
+	var calls, failed atomic.Int64
+	done.Add(n)
+	for range n {
+		l.Publish("chat_1_1", make([]byte, 100), func(err error) {
+			if errors.Is(err, room.ErrUnavailable) {
+				failed.Add(1)
+			}
+			calls.Add(1)
+			done.Done()
+		})
+	}
+	if refused := failed.Load(); refused < n-9000 {
+		t.Errorf("%d of %d publishes were refused at once: the others wait", refused, n)
+	}
+	within(t, 5*time.Second, "all publishes are done", done.Wait)
+	if err := p.nodes[0].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	up(t, l)
+	publish(t, l, "chat_1_1", "again")
+	if calls.Load() != n || failed.Load() != n {
+		t.Errorf("%d calls of done, %d of them failures, want %d", calls.Load(), failed.Load(), n)
+	}
+}
+
+func TestAPayloadOfAnotherVersionIsMissed(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	var out buffer
+	reg := prometheus.NewRegistry()
+	l := openWith(t, p.options, slog.New(slog.NewTextHandler(&out, nil)), reg).Layer
+	up(t, l)
+	member := join(t, l, "chat_1_1")
+	p.each(t, func(ctx context.Context, node *goredis.Client) {
+		for _, envelope := range []string{"\x02from the future", "", "{}"} {
+			node.Publish(ctx, "test:chat_1_1", envelope)
+			member.toldMissed(t, 5*time.Second)
+		}
+	})
+	publish(t, l, "chat_1_1", "of ours")
+	member.wants(t, "of ours")
+	if n := value(t, reg, "roomspa_redis_unreadable_payloads_total"); n != 3 {
+		t.Errorf("%v unreadable payloads, want 3", n)
+	}
+	if n := strings.Count(out.String(), "another version"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, out.String())
+	}
+}
+
+// value adds up a metric.
+func value(t testing.TB, reg *prometheus.Registry, name string) (sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+			return sum
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,110 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
+	t.Parallel()
+	url, prefix := sandboxtest.Redis(t)
+	o := redis.Options{URL: url, Prefix: prefix}
+	other := open(t, o).Layer
+	c, err := redis.Open(o, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { c.Layer.Run(ctx) })
+	up(t, c.Layer, other)
+	heard := join(t, other, "chat_1_1")
+
+	const n = 2000
+	var done sync.WaitGroup
+	done.Add(n)
+	for i := range n {
+		c.Layer.Publish("chat_1_1", []byte(itoa(i)), func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			done.Done()
+		})
+	}
+	cancel()
+	within(t, 5*time.Second, "Run returns", run.Wait)
+	within(t, time.Second, "everything was done", done.Wait)
+	for i := range n {
+		heard.wants(t, itoa(i))
+	}
+
+	if err := publishing(t, c.Layer, "chat_1_1", "too late"); !errors.Is(err, room.ErrUnavailable) {
+		t.Errorf("a publish after the end: %v", err)
+	}
+	if _, err := c.Layer.Join(t.Context(), "chat_1_2", func([]byte) {}, func() {}); !errors.Is(err, room.ErrUnavailable) {
+		t.Errorf("a join after the end: %v", err)
+	}
+	if _, err := c.Layer.Health(); err == nil {
+		t.Error("a stopped layer says that it is well")
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenNeedsNoServer(t *testing.T) {
+	t.Parallel()
+	for _, o := range []redis.Options{
+		{URL: "redis://127.0.0.1:1"},
+		{URL: "redis://127.0.0.1:1", Mode: "sentinel", MasterName: "m"},
+		{URL: "redis://127.0.0.1:1", Mode: "cluster"},
+	} {
+		t.Run(o.Mode, func(t *testing.T) {
+			t.Parallel()
+			c := open(t, o)
+			eventually(t, 10*time.Second, func() (bool, any) {
+				_, err := c.Layer.Health()
+				return err != nil && !strings.Contains(err.Error(), "not connected yet"), err
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err := c.Layer.Join(ctx, "chat_1_1", func([]byte) {}, func() {})
+			if !errors.Is(err, room.ErrUnavailable) {
+				t.Error(err)
+			}
+			t.Log(err)
+			if err := publishing(t, c.Layer, "chat_1_1", "x"); !errors.Is(err, room.ErrUnavailable) {
+				t.Error(err)
+			}
+			if err := c.Layer.Check(t.Context()); !errors.Is(err, room.ErrUnavailable) {
+				t.Error(err)
+			}
+			if _, err := c.Positions.Last(t.Context(), room.Room{Customer: 1, Therapist: 2}); !errors.Is(err, room.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A join that is given up says so, and leaves nothing behind.
+func TestAJoinMayBeGivenUp(t *testing.T) {
+	t.Parallel()
+	c := open(t, redis.Options{URL: "redis://127.0.0.1:1"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := c.Layer.Join(ctx, "chat_1_1", func([]byte) {}, func() {})
+	if !errors.Is(err, room.ErrUnavailable) {
+		t.Error(err)
+	}
+}
