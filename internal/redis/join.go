@@ -12,8 +12,8 @@ import (
 // waits for Redis until ctx ends; the error then wraps [room.ErrUnavailable] and
 // says why Redis did not confirm.
 //
-// deliver is called for each payload, in the order in which Redis took them; the
-// slice is shared by all members and must not be changed. missed is called when
+// deliver is called for each payload, in the order in which they came from Redis;
+// the slice is shared by all members and must not be changed. missed is called when
 // payloads may have been lost. Both are called by one goroutine for all groups,
 // may be called before Join returns, and must not block. leave ends the
 // membership; a call that is under way may still come. It may be called twice.

@@ -15,8 +15,8 @@ import (
 // A Layer carries payloads between the members of groups, wherever they are: it
 // publishes through one connection to Redis and hears through another, always,
 // also what goes to a member of the same replica. It may lose payloads, and says
-// so to every member that may have been concerned; it never hands over one
-// twice or out of the order in which Redis took them.
+// so to every member that may have been concerned; it hands over none twice, and
+// those of one replica in the order in which they were published.
 //
 // All methods may be called by several goroutines.
 type Layer struct {
@@ -80,7 +80,8 @@ func (l *Layer) Run(ctx context.Context) {
 // done, which may be nil and must not block, is called once: with nil when Redis
 // has taken the payload, or with an error that wraps [room.ErrUnavailable]. That
 // is at once, before Publish returns, while Redis is known to be away or too
-// much waits; else within two seconds or so.
+// much waits; else within two seconds or so, and then the payload may have been
+// delivered nevertheless.
 func (l *Layer) Publish(group string, payload []byte, done func(error)) {
 	l.publisher.submit(op{kind: publish, name: l.prefix + group, payload: payload, done: done})
 }
