@@ -39,6 +39,12 @@ func Explain(code int, reason string) string {
 	return means + " " + todo
 }
 
+// Means says in words what a close code and its reason's word mean.
+func Means(code int, reason string) string {
+	means, _ := meaning(code, reason)
+	return means
+}
+
 func meaning(code int, reason string) (means, client string) {
 	if r := frame.Find(code, reason); reason != "" && r.Word != "" {
 		return r.Means, r.Client

@@ -63,9 +63,9 @@ func (r *Refused) Error() string {
 	fmt.Fprintf(&b, "HTTP %d %s", r.Status, http.StatusText(r.Status))
 	switch p := r.Problem; {
 	case p.Detail != "" && p.Code != "":
-		fmt.Fprintf(&b, ": %s: %s", p.Code, p.Detail)
+		fmt.Fprintf(&b, ": %s: %s", p.Code, strings.TrimSuffix(p.Detail, "."))
 	case p.Detail != "" || p.Title != "":
-		b.WriteString(": " + cmp.Or(p.Detail, p.Title))
+		b.WriteString(": " + strings.TrimSuffix(cmp.Or(p.Detail, p.Title), "."))
 	}
 	switch {
 	case r.Ref != "":

@@ -73,7 +73,7 @@ func (s *Session) judge(err error) verdict {
 	if _, urlErr := SocketURL(s.o.Socket.URL); urlErr != nil {
 		return verdict{stop: true, next: "Mend the URL."}
 	}
-	return verdict{delay: s.backoff(), next: "Reconnecting: nothing answered."}
+	return verdict{delay: s.backoff(), next: "Look whether the server runs, whether the address is right, and whether something between refuses it."}
 }
 
 func (s *Session) judgeToken(err error) verdict {
@@ -84,9 +84,9 @@ func (s *Session) judgeToken(err error) verdict {
 	case ok && refused.Status < 500 && !transient(refused.Status):
 		return verdict{stop: true, next: "The sign-in was refused: look at the identifier and the password."}
 	case ok:
-		return verdict{delay: min(refused.RetryAfter, maxAsked) + s.backoff(), next: "Signing in again."}
+		return verdict{delay: min(refused.RetryAfter, maxAsked) + s.backoff(), next: "Try to sign in again later."}
 	}
-	return verdict{delay: s.backoff(), next: "Signing in again."}
+	return verdict{delay: s.backoff(), next: "Try to sign in again later."}
 }
 
 // transient reports the statuses below 500 that ask for another try (RFC 9110
@@ -99,7 +99,7 @@ func (s *Session) judgeRefusal(r *Refused) verdict {
 	stop := func(next string) verdict { return verdict{stop: true, next: next} }
 	switch {
 	case r.Status >= 500 || transient(r.Status):
-		return verdict{delay: min(r.RetryAfter, maxAsked) + s.backoff(), next: "Reconnecting: the server takes no handshakes now."}
+		return verdict{delay: min(r.RetryAfter, maxAsked) + s.backoff(), next: "The server, or what stands in front of it, takes no handshakes now: try again later."}
 	case r.Status == http.StatusForbidden:
 		return stop("The Origin is not on the server's list, or something in front of it refused.")
 	case r.Status == http.StatusNotFound:

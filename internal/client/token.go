@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +25,25 @@ var ErrNoFreshToken = errors.New("there is no fresh token: none but the one that
 func StaticToken(token string) TokenSource {
 	return func(_ context.Context, refused string) (string, error) {
 		if refused != "" && refused == token {
+			return "", ErrNoFreshToken
+		}
+		return token, nil
+	}
+}
+
+// TokenFile is the source of a token in a file, which is read each time:
+// something else may keep it fresh.
+func TokenFile(path string) TokenSource {
+	return func(_ context.Context, refused string) (string, error) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read the token's file: %w", err)
+		}
+		token := strings.TrimSpace(string(text))
+		switch {
+		case token == "":
+			return "", fmt.Errorf("the token's file %s is empty", path)
+		case token == refused:
 			return "", ErrNoFreshToken
 		}
 		return token, nil

@@ -51,7 +51,7 @@ func SocketURL(rawURL string) (*url.URL, error) {
 	case "https":
 		u.Scheme = "wss"
 	default:
-		return nil, fmt.Errorf("a URL begins with ws://, wss://, http:// or https://, not with %q", u.Scheme+":")
+		return nil, fmt.Errorf("a URL begins with ws://, wss://, http:// or https://%s", notWith(u.Scheme))
 	}
 	switch {
 	case u.Host == "":
@@ -61,6 +61,13 @@ func SocketURL(rawURL string) (*url.URL, error) {
 	}
 	u.Fragment = ""
 	return u, nil
+}
+
+func notWith(scheme string) string {
+	if scheme == "" {
+		return ""
+	}
+	return ", not with " + scheme + ":"
 }
 
 // BaseURL returns the http or https URL of the server that a WebSocket URL
