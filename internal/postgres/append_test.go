@@ -118,7 +118,7 @@ func TestTheSameIDIsOneMessage(t *testing.T) {
 
 // together appends all drafts at once, behind a lock that is held until all of
 // them wait, so that they share batches.
-func together(t *testing.T, db *postgres.DB, url string, c room.ID, drafts map[string]func() (room.Message, bool, error)) map[string]error {
+func together(t *testing.T, url string, c room.ID, drafts map[string]func() (room.Message, bool, error)) map[string]error {
 	t.Helper()
 	conn := direct(t, url)
 	execute(t, conn, "BEGIN")
@@ -172,7 +172,7 @@ func TestABadMessageFailsAlone(t *testing.T) {
 	for i := range 40 {
 		add("good "+strconv.Itoa(i), c, says("fine", "good-"+strconv.Itoa(i)))
 	}
-	for name, err := range together(t, db, url, c, calls) {
+	for name, err := range together(t, url, c, calls) {
 		switch {
 		case strings.HasPrefix(name, "good"):
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,11 +33,20 @@ func (db *DB) translate(caller context.Context, err error) error {
 	case db.closed.Load():
 		f = unavailable(causeStopped, "")
 	case f.cause == causeReadOnly:
-		// The primary may be another host by now: connect anew, and look for it.
-		db.pool.Reset()
+		db.connectAnew()
 	}
 	db.metrics.failed(f)
 	return f
+}
+
+// connectAnew drops the pool's connections where the server no longer accepts
+// writes: the primary may be another host by now. Not more often than a connection
+// may take to make, since a protected primary goes on refusing.
+func (db *DB) connectAnew() {
+	now, last := time.Now().UnixNano(), db.renewed.Load()
+	if now-last > int64(db.opts.AcquireTimeout) && db.renewed.CompareAndSwap(last, now) {
+		db.pool.Reset()
+	}
 }
 
 func withoutPassword(s, password string) string {

@@ -18,6 +18,9 @@ import (
 // poolConfig reads the URL. Why pgx cannot read one is not passed on: its message
 // quotes the URL, and hides the password only where it finds it.
 func poolConfig(o Options) (*pgxpool.Config, error) {
+	if o.URL == "" {
+		return nil, errors.New("the database URL is missing")
+	}
 	cfg, err := pgxpool.ParseConfig(o.URL)
 	if err == nil && strings.ContainsAny(cfg.ConnConfig.Host, "@[]? ") {
 		err = errors.New("what stands for the host may be a piece of the password")
@@ -32,7 +35,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if o.MaxConnections < 1 || o.AcquireTimeout < 0 || o.StatementTimeout < 0 || o.LockTimeout < 0 {
 		return nil, errors.New("the database pool needs a connection or more, and no time-out below zero")
 	}
-	cfg.MaxConns = int32(min(o.MaxConnections, 10_000)) //nolint:gosec // bounded on this line
+	cfg.MaxConns = int32(min(o.MaxConnections, 10_000))
 	// A connection that does not answer its ping is given up early enough for
 	// another one to be made within the acquire time-out.
 	cfg.PingTimeout = o.AcquireTimeout / 2

@@ -94,7 +94,7 @@ func (g *gatherer[Q, A]) fail(f *failure) error {
 
 // ended says why a caller's context did.
 func ended(ctx context.Context) *failure {
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns these two as they are
+	if ctx.Err() == context.DeadlineExceeded {
 		return unavailable(causeStalled, "", ctx.Err())
 	}
 	return unavailable(causeCallerGone, "", ctx.Err())

@@ -97,7 +97,7 @@ func migrating(ctx context.Context, o Options, log *slog.Logger, f func(*goose.P
 			cfg.RuntimeParams["lock_timeout"] = "5s"
 		}
 		db := stdlib.OpenDB(*cfg)
-		defer db.Close() //nolint:errcheck // nothing is lost with it
+		defer db.Close()
 		if err := createSchema(ctx, db); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func TestAnUnreadableURLKeepsItsSecret(t *testing.T) {
 		"postgres://u:x@h/d?password=" + secret + "&port=z",
 	} {
 		_, err := postgres.Open(t.Context(), postgres.Options{URL: bad}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-		if err == nil && bad != "" {
+		if err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 		withoutSecret(t, err)

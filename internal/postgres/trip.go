@@ -15,11 +15,11 @@ func (db *DB) trip(ctx context.Context, f func(context.Context, *pgx.Conn) error
 	limited, cancel := context.WithTimeout(ctx, db.opts.bound())
 	defer cancel()
 	conn, err := db.acquire(limited)
-	if err == nil {
-		err = f(limited, conn.Conn())
-		conn.Release() // and closes it, if it is broken or in mid-transaction
-	}
 	if err != nil {
+		return db.translate(ctx, err)
+	}
+	defer conn.Release() // and closes it, if it is broken or in mid-transaction
+	if err := f(limited, conn.Conn()); err != nil {
 		return db.translate(ctx, err)
 	}
 	return nil

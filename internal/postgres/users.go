@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,8 @@ const selectUsers = `SELECT ` + userColumns + ` FROM roomspa.users WHERE id = AN
 // Users returns the users that exist among ids. Calls that come at once are one
 // query.
 func (db *DB) Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
-	users, _, err := db.users.ask(ctx, ids)
+	// A copy: the query may outlast the caller.
+	users, _, err := db.users.ask(ctx, slices.Clone(ids))
 	if err != nil {
 		return nil, fmt.Errorf("load users: %w", err)
 	}
