@@ -1,4 +1,4 @@
-# On a fresh machine two commands are enough: `make run` and `make test`. `make` alone lists the rest.
+# On a machine with nothing but Go two commands are enough: `make run` and `make test`. `make` alone lists the rest.
 SHELL := bash
 .DEFAULT_GOAL := help
 
