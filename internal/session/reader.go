@@ -24,20 +24,20 @@ const (
 	warningEvery = 3 * time.Second
 )
 
-// read is the session's reader: it ends when the connection does.
+// read is the session's reader: it ends when the connection does. Handling a
+// message needs a deep stack, waiting for the next one does not, and a stack only
+// grows: so a fresh goroutine does the waiting.
 func (s *Session) read() {
-	defer s.leave(true)
-	for {
-		m, err := s.readMessage()
-		if err != nil {
-			s.readFailed(err)
-			return
-		}
-		if s.ending() != nil {
-			continue // the Close is on its way; what still comes is read past
-		}
+	m, err := s.readMessage()
+	switch {
+	case err != nil:
+		s.readFailed(err)
+		s.leave(true)
+		return
+	case s.ending() == nil: // else the Close is on its way; what still comes is read past
 		s.handle(m)
 	}
+	s.registry.running.Go(s.read)
 }
 
 // readMessage reads one message of at most the limit. gorilla's own limit would
