@@ -115,13 +115,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		},
 		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 	})
+	probe := a.probe(reg)
 	a.servers = []*server{
 		{name: "public", address: o.Listen, http: httpServer(route(sockets, login), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
-			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: a.probe(),
+			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, probe.Watch}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil
@@ -179,9 +180,9 @@ func (o *Options) session() session.Options {
 }
 
 // probe is what /readyz looks at.
-func (a *App) probe() *ops.Probe {
+func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 	const limit = 3 * time.Second
-	return ops.NewProbe(
+	return ops.NewProbe(a.log, reg,
 		ops.Check{Name: "postgres", Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()

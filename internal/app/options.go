@@ -32,7 +32,7 @@ type Options struct {
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master, in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of every key and channel. Replicas with different prefixes do not hear each other."`
 
-	JWTSecrets      []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. A secret may be named as in kid=secret."`
+	JWTSecrets      []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. A secret may be named as in kid=secret; one that holds a = itself is written =secret."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"How long an access token lives."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"How long a refresh token lives."`
 
@@ -47,7 +47,7 @@ type Options struct {
 	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"How long a pong may take."`
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"A peer that takes no byte for this long is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"How long a last known position is kept."`
-	LoginConcurrency int           `name:"login-concurrency" default:"2" group:"Limits" help:"Passwords that are verified at once; each takes up to 64 MiB."`
+	LoginConcurrency int           `name:"login-concurrency" default:"2" group:"Limits" help:"Passwords that are verified at once; each takes 64 MiB, and up to 128 MiB for hashes that were carried over."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time in which every socket is asked to leave and is closed."`
