@@ -65,7 +65,7 @@ func run(args []string, std streams) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return fail(std, 2, fmt.Errorf("%w\nTry: roomspa %s--help", err, commandOf(err)))
+		return fail(std, 2, fmt.Errorf("%w\nTry: roomspa %s--help", withVariables(err), commandOf(err)))
 	}
 	if err := parsed.Run(); err != nil {
 		code := 1
@@ -82,6 +82,14 @@ func commandOf(err error) string {
 		return strings.Fields(p.Context.Command())[0] + " "
 	}
 	return ""
+}
+
+// withVariables reminds of the other way to set what is missing.
+func withVariables(err error) error {
+	if strings.HasPrefix(err.Error(), "missing flags") {
+		return fmt.Errorf("%w (or the environment: --some-flag is ROOMSPA_SOME_FLAG, or a file named by ROOMSPA_SOME_FLAG_FILE)", err)
+	}
+	return err
 }
 
 func fail(std streams, code int, err error) int {

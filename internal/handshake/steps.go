@@ -114,7 +114,7 @@ func (a *attempt) loadUser(ctx context.Context) error {
 		return reject(frame.CodeIdentity, "user_unknown", "", middleware, fmt.Sprintf("User not found: %d", id))
 	case !u.Active:
 		return reject(frame.CodeIdentity, "user_inactive", "", middleware, "User inactive: "+a.describe(u))
-	case !u.TokensValidAfter.IsZero() && a.claims.IssuedAt.Before(u.TokensValidAfter):
+	case !u.TokensValidAfter.IsZero() && a.claims.IssuedAt.Before(u.TokensValidAfter.Truncate(time.Second)): // iat has whole seconds
 		return reject(frame.CodeIdentity, "token_revoked", "", middleware,
 			"Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}

@@ -2,9 +2,18 @@ package ops
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
+
+// watchEvery is how often a probe looks by itself, whether or not somebody asks.
+const watchEvery = 5 * time.Second
 
 // A Check asks one dependency whether it can be used. Run returns what was seen,
 // for example a version, and returns within a time-out of its own; its errors say
@@ -24,17 +33,42 @@ type Finding struct {
 	TookMS float64    `json:"took_ms"`
 }
 
-// A Probe runs checks side by side, and remembers since when each one fails.
+// A Probe runs checks side by side, and remembers since when each one fails. It
+// logs when that changes, and only then.
 type Probe struct {
 	checks []Check
+	log    *slog.Logger
+	well   *prometheus.GaugeVec
 
 	mu    sync.Mutex
 	since map[string]time.Time
+	known map[string]bool // was looked at before
 }
 
 // NewProbe returns a probe of the given checks.
-func NewProbe(checks ...Check) *Probe {
-	return &Probe{checks: checks, since: map[string]time.Time{}}
+func NewProbe(log *slog.Logger, reg prometheus.Registerer, checks ...Check) *Probe {
+	return &Probe{
+		checks: checks, log: log, since: map[string]time.Time{}, known: map[string]bool{},
+		well: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+			Name: "roomspa_dependency_up",
+			Help: "1 where a dependency can be used, 0 where it cannot, by the check of /readyz.",
+		}, []string{"check"}),
+	}
+}
+
+// Watch runs the checks every few seconds until ctx ends, so that the log tells
+// of an outage also where nobody asks /readyz.
+func (p *Probe) Watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		p.Run(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Run runs all checks at once and returns their findings in their order, and
@@ -50,7 +84,7 @@ func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
 			if err != nil {
 				f.Error = err.Error()
 			}
-			f.Since = p.note(c.Name, err, began)
+			f.Since = p.note(ctx, c.Name, err, began)
 			findings[i] = f
 		})
 	}
@@ -62,17 +96,29 @@ func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
 	return findings, ok
 }
 
-func (p *Probe) note(name string, err error, now time.Time) *time.Time {
+// note remembers a result, says so if it is news, and returns since when the
+// check fails.
+func (p *Probe) note(ctx context.Context, name string, err error, now time.Time) *time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err == nil {
+	since, failing := p.since[name]
+	switch first := !p.known[name]; {
+	case ctx.Err() != nil: // whoever asked has gone: that says nothing about the dependency
+	case err == nil:
 		delete(p.since, name)
-		return nil
-	}
-	since, known := p.since[name]
-	if !known {
+		p.well.WithLabelValues(name).Set(1)
+		if failing || first {
+			logging.Component(p.log, slog.LevelInfo, "Readiness", name+" is well")
+		}
+	case !failing:
 		since = now.UTC().Truncate(time.Millisecond)
 		p.since[name] = since
+		p.well.WithLabelValues(name).Set(0)
+		logging.Component(p.log, slog.LevelError, "Readiness", name+" cannot be used: "+err.Error())
+	}
+	p.known[name] = true
+	if err == nil {
+		return nil
 	}
 	return &since
 }

@@ -375,7 +375,7 @@ func TestPeerThatAnswersPingsStays(t *testing.T) {
 		c, h := w.dial()
 		done := make(chan struct{})
 		go func() { defer close(done); _, _ = readAll(c) }() // answers pings
-		time.Sleep(time.Hour)                                 // of the bubble's clock
+		time.Sleep(time.Hour)                                // of the bubble's clock
 		select {
 		case <-h.closed:
 			w.t.Fatal("closed although it answered")
