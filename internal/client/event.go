@@ -47,7 +47,8 @@ type RecordKind int
 
 // What a session records. A checker of delivery needs no more than this.
 const (
-	// RecordConnected: a socket is ready; Seq is the conversation's last.
+	// RecordConnected: a socket is ready; Seq is the conversation's last, and Since
+	// what the replay was asked for, nil for none.
 	RecordConnected RecordKind = iota
 	// RecordSent: a message was written to a socket, for the first time or again.
 	RecordSent
@@ -65,8 +66,10 @@ const (
 	RecordReset
 	// RecordDropped: a message was refused for good.
 	RecordDropped
-	// RecordClosed: a socket ended, with Code.
+	// RecordClosed: a socket ended, with Code; 0 where we had no use for it.
 	RecordClosed
+	// RecordResumed: the replay is over; its messages were Expected to Seq.
+	RecordResumed
 )
 
 // A Record is one entry of what a session did or saw.
@@ -75,10 +78,12 @@ type Record struct {
 	At              time.Time
 	Ref             string // the socket's
 	Seq             int64
+	Since           *int64
 	Expected        int64
 	ID              string
 	ClientMessageID string
-	Duplicate       bool // of an acknowledgement
+	Text            string // of what was sent
+	Duplicate       bool   // of an acknowledgement
 	Code            int
 	Frame           *Frame // of what came from the server
 }

@@ -19,10 +19,13 @@ func (e *GapError) Error() string {
 
 // begin takes the first frame of a socket.
 func (s *Session) begin(conn *Conn, f *Frame) {
-	if s.endpoint == Chat && f.LastSeq != nil && s.since() == nil {
+	r := Record{Kind: RecordConnected, Ref: conn.Ref(), Frame: f}
+	if s.endpoint == Chat {
+		r.Since = s.since()
+	}
+	if s.endpoint == Chat && f.LastSeq != nil && r.Since == nil {
 		s.advance(*f.LastSeq)
 	}
-	r := Record{Kind: RecordConnected, Ref: conn.Ref(), Frame: f}
 	if f.LastSeq != nil {
 		r.Seq = *f.LastSeq
 	}
@@ -66,7 +69,9 @@ func (s *Session) take(conn *Conn, f *Frame) (fresh bool, err error) {
 		s.record(r)
 		return false, nil
 	case known && f.Seq > highest+1:
-		return false, s.gap(conn, highest+1, f.Seq)
+		r.Kind, r.Expected = RecordGap, highest+1
+		s.record(r)
+		return false, &GapError{Expected: r.Expected, Got: r.Seq}
 	}
 	s.advance(f.Seq)
 	r.Kind = RecordReceived
@@ -74,19 +79,16 @@ func (s *Session) take(conn *Conn, f *Frame) (fresh bool, err error) {
 	return true, nil
 }
 
-func (s *Session) gap(conn *Conn, expected, got int64) error {
-	s.record(Record{Kind: RecordGap, Ref: conn.Ref(), Seq: got, Expected: expected})
-	return &GapError{Expected: expected, Got: got}
-}
-
 func (s *Session) resumed(conn *Conn, f *Frame) error {
 	highest, known := s.Highest()
+	s.record(Record{Kind: RecordResumed, Ref: conn.Ref(), Seq: f.ToSeq, Expected: f.FromSeq, Frame: f})
 	switch {
 	case f.Reset:
 		s.advance(f.ToSeq)
 		s.record(Record{Kind: RecordReset, Ref: conn.Ref(), Seq: f.ToSeq, Expected: highest + 1, Frame: f})
 	case known && f.ToSeq > highest:
-		return s.gap(conn, highest+1, f.ToSeq+1)
+		s.record(Record{Kind: RecordGap, Ref: conn.Ref(), Seq: f.ToSeq + 1, Expected: highest + 1})
+		return &GapError{Expected: highest + 1, Got: f.ToSeq + 1}
 	}
 	return nil
 }
@@ -154,7 +156,7 @@ func (s *Session) write(ctx context.Context, conn *Conn) {
 			s.box.positionWritten()
 			continue
 		}
-		s.record(Record{Kind: RecordSent, Ref: conn.Ref(), ClientMessageID: message.id})
+		s.record(Record{Kind: RecordSent, Ref: conn.Ref(), ClientMessageID: message.id, Text: message.text})
 		if conn.Send(message.encoded) != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net/http"
@@ -45,7 +46,7 @@ type verdict struct {
 // backoff is full jitter: anything from nothing to a limit that doubles with
 // each failure in a row. It spreads those who were cut off together.
 func (s *Session) backoff() time.Duration {
-	return s.jitter(min(backoffBase<<min(s.failures, 10), backoffCap))
+	return s.jitter(min(backoffBase<<min(s.failures, 10), cmp.Or(s.o.MaxBackoff, backoffCap)))
 }
 
 // judge decides what follows err. Beside the back-off it changes two things: the

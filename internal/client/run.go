@@ -72,10 +72,12 @@ func (s *Session) attempt(ctx context.Context) error {
 		return err
 	}
 	err = s.serve(ctx, conn)
+	code := 0
 	if closed, ok := errors.AsType[*CloseError](err); ok {
-		s.lastRef, s.lastCode = conn.Ref(), closed.Code
-		s.record(Record{Kind: RecordClosed, Ref: conn.Ref(), Code: closed.Code})
+		code = closed.Code
+		s.lastRef, s.lastCode = conn.Ref(), code
 	}
+	s.record(Record{Kind: RecordClosed, Ref: conn.Ref(), Code: code})
 	return err
 }
 

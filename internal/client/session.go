@@ -43,6 +43,9 @@ type SessionOptions struct {
 	// means 18, a little under the server's default limit, so that sending again
 	// all that is unacknowledged breaks no limit. A negative value means no bound.
 	Rate float64
+	// MaxBackoff bounds the waits between attempts that fail. 0 means 30 s, which
+	// is what spreads a multitude; a tester who cannot wait names less.
+	MaxBackoff time.Duration
 	// GiveUpAfter ends the session once it has had no connection for so long. 0
 	// means never.
 	GiveUpAfter time.Duration
