@@ -109,13 +109,14 @@ func (a *attempt) loadUser(ctx context.Context) error {
 		return &rejection{unavailableDatabase(err), middleware, "Database error in get_user: " + err.Error()}
 	}
 	u := a.known[id]
-	switch {
-	case u == nil:
-		return reject(frame.CodeIdentity, "user_unknown", "", middleware, fmt.Sprintf("User not found: %d", id))
-	case !u.Active:
-		return reject(frame.CodeIdentity, "user_inactive", "", middleware, "User inactive: "+a.describe(u))
-	case !u.TokensValidAfter.IsZero() && a.claims.IssuedAt.Before(u.TokensValidAfter.Truncate(time.Second)): // iat has whole seconds
-		return reject(frame.CodeIdentity, "token_revoked", "", middleware,
+	switch reason := u.Refuses(a.claims.IssuedAt); reason {
+	case "":
+	case "user_unknown":
+		return reject(frame.CodeIdentity, reason, "", middleware, fmt.Sprintf("User not found: %d", id))
+	case "user_inactive":
+		return reject(frame.CodeIdentity, reason, "", middleware, "User inactive: "+a.describe(u))
+	default:
+		return reject(frame.CodeIdentity, reason, "", middleware,
 			"Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}
 	a.peer.User = u

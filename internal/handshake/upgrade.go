@@ -3,10 +3,10 @@ package handshake
 import (
 	"encoding/base64"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/problem"
 )
 
@@ -19,7 +19,7 @@ func (s *Server) mayUpgrade(r *http.Request) *problem.Problem {
 	if p := notASocket(r); p != nil {
 		return p
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && !s.originAllowed(origin, r.Host) {
+	if origin := r.Header.Get("Origin"); origin != "" && !auth.OriginAllowed(origin, r.Host, s.options.Origins) {
 		return &problem.Problem{
 			Status: http.StatusForbidden, Code: "origin_refused", Title: "Origin refused",
 			Detail: "Pages of the origin " + strconv.Quote(clip(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",
@@ -67,24 +67,6 @@ func hasToken(h http.Header, name, token string) bool {
 			if strings.EqualFold(strings.TrimSpace(t), token) {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// originAllowed accepts the own host and the configured list; scheme, host and
-// port of an entry must match.
-func (s *Server) originAllowed(origin, host string) bool {
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	if strings.EqualFold(u.Host, host) {
-		return true
-	}
-	for _, allowed := range s.options.Origins {
-		if allowed == "*" || strings.EqualFold(strings.TrimSuffix(allowed, "/"), origin) {
-			return true
 		}
 	}
 	return false

@@ -79,3 +79,22 @@ func mustBe(role Role, id UserID, find func(UserID) *User, reason string) *Denia
 	}
 	return nil
 }
+
+// Refuses says why a token that was issued at a time does not speak for the user
+// that the store has returned for it, nil if it knows none: user_unknown,
+// user_inactive or token_revoked, or "" where it does. A token that does not say
+// when it was issued counts as older than any sign-out.
+//
+// A token says the second alone, so one that was issued in the second of a
+// sign-out is refused, whichever came first.
+func (u *User) Refuses(issued time.Time) string {
+	switch {
+	case u == nil:
+		return "user_unknown"
+	case !u.Active:
+		return "user_inactive"
+	case !u.TokensValidAfter.IsZero() && issued.Before(u.TokensValidAfter):
+		return "token_revoked"
+	}
+	return ""
+}
