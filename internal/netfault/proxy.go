@@ -1,8 +1,8 @@
-// Package netfault is a TCP proxy for tests that stands between a replica and its Postgres or Redis, or between a client
+// Package netfault is a TCP proxy for tests and for `roomspa soak` that stands between a replica and its Postgres or Redis, or between a client
 // and a replica, and breaks the line: cut, stalled in one direction or both, slow.
 //
 // It owns its listener and the connections through it. It refuses to know what flows through them, and to be imported by
-// anything but tests.
+// anything that serves.
 package netfault
 
 import (
