@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,7 @@ func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 			t.Errorf("undone %v, %v", undone, err)
 		}
 		if i == 0 {
-			probe("schema_too_old", "it has version 1, this binary needs 2: run roomspa migrate up")
+			probe("schema_too_old", fmt.Sprintf("it has version %d, this binary needs %d: run roomspa migrate up", len(files)-1, len(files)))
 		}
 	}
 	probe("schema_missing", "run roomspa migrate up")
@@ -66,13 +67,13 @@ func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
 	url := database(t)
 	db := open(t, postgres.Options{URL: url})
 	conn := direct(t, url)
-	execute(t, conn, "INSERT INTO roomspa.goose_db_version (version_id, is_applied) VALUES (9, true)")
-	if s, err := db.Probe(t.Context()); err != nil || s.Schema != 9 {
+	execute(t, conn, "INSERT INTO roomspa.goose_db_version (version_id, is_applied) VALUES (99, true)")
+	if s, err := db.Probe(t.Context()); err != nil || s.Schema != 99 {
 		t.Errorf("a schema that is merely newer: %+v, %v", s, err)
 	}
-	execute(t, conn, "UPDATE roomspa.compatibility SET oldest_served = 8")
+	execute(t, conn, "UPDATE roomspa.compatibility SET oldest_served = 98")
 	_, err := db.Probe(t.Context())
-	if postgres.Cause(err) != "schema_too_new" || !strings.Contains(err.Error(), "it has version 9") || !strings.Contains(err.Error(), "serves up to 2") {
+	if postgres.Cause(err) != "schema_too_new" || !strings.Contains(err.Error(), "it has version 99") || !strings.Contains(err.Error(), "this binary serves up to ") {
 		t.Errorf("got %v", err)
 	}
 }
