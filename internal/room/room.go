@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // The errors by which a store or the channel layer answers, whatever it is made of.
@@ -90,4 +91,27 @@ type Conversation struct {
 	ID      ID
 	LastSeq int64
 	Created bool // by this call, rather than found
+}
+
+// A Summary is a conversation as it stands in a list of them.
+type Summary struct {
+	ID        ID
+	Room      Room
+	CreatedAt time.Time
+	Last      *Message // the newest, nil where there is none
+}
+
+// Place is where the summary stands among others.
+func (s Summary) Place() Place {
+	if s.Last != nil {
+		return Place{s.Last.At, s.ID}
+	}
+	return Place{s.CreatedAt, s.ID}
+}
+
+// A Place is a point in a list of conversations, which is ordered by when
+// something was last said, newest first, and then by id.
+type Place struct {
+	At time.Time
+	ID ID
 }
