@@ -1,5 +1,5 @@
-// Package api is what clients reach over plain HTTP: the sign-in. Each handler is
-// given its requests by one who has matched the path; none redirects.
+// Package api is what clients reach over plain HTTP: the sign-in, and what was said.
+// Each handler is given its requests by one who has matched the path; none redirects.
 package api
 
 import (
@@ -15,10 +15,11 @@ type Who func(*http.Request) (ref, remote string)
 
 // An exchange is one request on its way to an answer.
 type exchange struct {
-	w    http.ResponseWriter
-	r    *http.Request
-	log  *logging.Conn
-	user string // what the log calls the user, once it is known
+	w         http.ResponseWriter
+	r         *http.Request
+	log       *logging.Conn
+	component string // as in the log: Login
+	user      string // what the log calls the user, once it is known
 }
 
 // A refusal is an answer that is not 200: what the client is told, and what the
@@ -28,6 +29,8 @@ type refusal struct {
 
 	cause string
 	err   error
+	// challenge stands in WWW-Authenticate behind the realm; "" adds nothing.
+	challenge string
 }
 
 func (e *exchange) write(p problem.Problem) {

@@ -57,10 +57,10 @@ func NewLogin(o LoginOptions) *Login {
 
 func (l *Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ref, remote := l.o.Who(r)
-	e := &exchange{w: w, r: r, log: &logging.Conn{Log: l.o.Log, Ref: ref, Remote: remote}}
+	e := &exchange{w: w, r: r, log: &logging.Conn{Log: l.o.Log, Ref: ref, Remote: remote}, component: "Login"}
 	answer, no := l.signIn(e)
 	if no != nil {
-		l.refused(e, no)
+		e.refused(no)
 		return
 	}
 	h := w.Header()

@@ -10,8 +10,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// refused is the one place where a sign-in that failed is logged and answered.
-func (l *Login) refused(e *exchange, no *refusal) {
+// refused is the one place where a request that failed is logged and answered.
+func (e *exchange) refused(no *refusal) {
 	line := "Refused: " + no.cause
 	if e.user != "" {
 		line += ", " + e.user
@@ -22,15 +22,15 @@ func (l *Login) refused(e *exchange, no *refusal) {
 	}
 	switch {
 	case e.r.Context().Err() != nil: // whatever failed, it failed since the client left
-		e.log.Warn("Login", "Client gone: "+no.cause, attrs...)
+		e.log.Warn(e.component, "Client gone: "+no.cause, attrs...)
 	case no.Status >= http.StatusInternalServerError && no.cause != "busy" || no.cause == "unreadable_hash":
-		e.log.Error("Login", line, attrs...)
+		e.log.Error(e.component, line, attrs...)
 	default:
-		e.log.Warn("Login", line, attrs...)
+		e.log.Warn(e.component, line, attrs...)
 	}
 	if no.Status == http.StatusUnauthorized {
 		// RFC 9110 §15.5.2 demands one. Bearer opens no dialogue in a browser.
-		e.w.Header().Set("WWW-Authenticate", `Bearer realm="roomspa"`)
+		e.w.Header().Set("WWW-Authenticate", `Bearer realm="roomspa"`+no.challenge)
 	}
 	e.write(no.Problem)
 }
@@ -57,7 +57,7 @@ func unavailable(err error) *refusal {
 	}
 	return &refusal{cause: "database_unavailable", err: err, Problem: problem.Problem{
 		Status: http.StatusServiceUnavailable, Code: "database_unavailable", RetryAfter: 5 * time.Second,
-		Detail: "The user table cannot be read now; try again after the time in Retry-After.",
+		Detail: "The database cannot be read now; try again after the time in Retry-After.",
 	}}
 }
 
