@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ var (
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ api.Accounts       = (*postgres.DB)(nil)
+	_ api.Conversations  = (*postgres.DB)(nil)
 )
 
 // An App is one replica. Make one with [New], then Start it once and Stop it once.
@@ -108,16 +110,17 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			return place.NewConsumer(p.User, p.Room, p.Session)
 		}},
 	}, log, reg)
+	who := func(r *http.Request) (ref, remote string) {
+		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
+	}
 	login := api.NewLogin(api.LoginOptions{
-		Accounts: a.db, Passwords: auth.NewPasswords(o.LoginConcurrency), Keys: keys, Log: log,
-		Who: func(r *http.Request) (ref, remote string) {
-			return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
-		},
+		Accounts: a.db, Passwords: auth.NewPasswords(o.LoginConcurrency), Keys: keys, Log: log, Who: who,
 		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 	})
+	history := api.NewHistory(api.HistoryOptions{Bearer: api.Bearer{Tokens: keys, Users: a.db}, Store: a.db, Log: log, Who: who})
 	probe := a.probe(reg)
 	a.servers = []*server{
-		{name: "public", address: o.Listen, http: httpServer(route(sockets, login), log)},
+		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, plain(login, history))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
 		}), log)},
@@ -130,17 +133,31 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 
 // route sends WebSocket paths to the handshake by their raw text: a ServeMux
 // would redirect some of them, and WebSocket clients follow no redirects.
-func route(sockets, login http.Handler) http.Handler {
+func route(sockets, plain http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.EscapedPath(); {
 		case path == "/ws" || strings.HasPrefix(path, "/ws/"):
 			sockets.ServeHTTP(w, r)
+		case r.Header.Get("Sec-Websocket-Key") != "": // somebody looks for a socket, and is to find the cause in the log
+			sockets.ServeHTTP(w, r)
+		default:
+			plain.ServeHTTP(w, r)
+		}
+	})
+}
+
+// plain sends everything else to whom it is for, by its raw text too.
+func plain(login, history http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.EscapedPath(); {
 		case path == "/login" || path == "/login/":
 			login.ServeHTTP(w, r)
+		case path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/"):
+			history.ServeHTTP(w, r)
 		default:
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: story.NewRef(),
-				More: map[string]any{"paths": append([]string{"/login/"}, handshake.Paths...)},
+				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
 			}.Write(w)
 		}
 	})

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// Tokens verifies access tokens. Its errors are *auth.Refusal.
+type Tokens interface {
+	Verify(token string, now time.Time) (auth.Claims, error)
+}
+
+// Users finds users by id; one that does not exist is missing in the map.
+type Users interface {
+	Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error)
+}
+
+// A Bearer knows who a request is from by its token, as a handshake does: the same
+// places, the same rules, and the same words where it is refused.
+type Bearer struct {
+	Tokens Tokens
+	Users  Users
+}
+
+// identify finds the user whose token came with a request.
+func (b Bearer) identify(e *exchange) (*room.User, *refusal) {
+	token, err := auth.FromRequest(e.r)
+	if err != nil {
+		return nil, refusedToken(err)
+	}
+	claims, err := b.Tokens.Verify(token, time.Now())
+	if err != nil {
+		return nil, refusedToken(err)
+	}
+	e.user = fmt.Sprintf("user %d", claims.UserID)
+	found, err := b.Users.Users(e.r.Context(), []room.UserID{claims.UserID})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	user := found[claims.UserID]
+	switch reason := user.Refuses(claims.IssuedAt); reason {
+	case "":
+		return user, nil
+	case "user_unknown":
+		return nil, notIdentified(reason, "There is no user of this token's user_id.")
+	case "user_inactive":
+		return nil, notIdentified(reason, "The account is not active.")
+	default:
+		return nil, notIdentified(reason, "The user signed out everywhere after the token was issued. Sign in again.")
+	}
+}
+
+func refusedToken(err error) *refusal {
+	r, ok := errors.AsType[*auth.Refusal](err)
+	switch {
+	case !ok:
+		return internal(err)
+	case r.Reason == auth.TokenMissing:
+		// RFC 6750 §3.1: no error code where no token came.
+		no := notIdentified(r.Reason, "Send an access token in the header Authorization: Bearer.")
+		no.challenge = ""
+		return no
+	default:
+		no := notIdentified(r.Reason, r.Detail)
+		no.cause += " " + r.Word
+		no.More = map[string]any{"cause": r.Word}
+		return no
+	}
+}
+
+func notIdentified(code, detail string) *refusal {
+	return &refusal{cause: code, challenge: `, error="invalid_token"`, Problem: problem.Problem{
+		Status: http.StatusUnauthorized, Code: code, Detail: detail,
+	}}
+}
