@@ -22,6 +22,7 @@ type commands struct {
 	Dev     devCmd           `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
 	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema up to date."`
 	Connect connectCmd       `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
+	Soak    soakCmd          `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -1,0 +1,98 @@
+package soak
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/sandbox"
+)
+
+func newSecret() string { return rand.Text() + rand.Text() }
+
+// A replica is one process that serves, and its links. It keeps its ports when it
+// is started again.
+type replica struct {
+	links
+
+	name    string
+	program *sandbox.Program // nil where a test runs it in its own process
+}
+
+// replica starts a replica behind links of its own.
+func (s *stage) replica(ctx context.Context, name, dir string) (r *replica, err error) {
+	r = &replica{name: name}
+	if r.redis, err = netfault.Listen(s.redis.Addr()); err != nil {
+		return r, err
+	}
+	if r.postgres, err = netfault.Listen(s.postgres.Addr()); err != nil {
+		return r, err
+	}
+	log, err := s.log(name)
+	if err != nil {
+		return r, err
+	}
+	r.program, err = sandbox.StartProgram(ctx, sandbox.ProgramOptions{
+		Name: name, Dir: dir, Log: log, Answers: answers,
+		Command: func(port, ops int) *exec.Cmd {
+			cmd := exec.Command(s.command[0], s.command[1:]...) //nolint:noctx // it outlives the context of its start
+			cmd.Env = append(os.Environ(), s.environment(r, port, ops)...)
+			return cmd
+		},
+	})
+	if err != nil {
+		return r, err
+	}
+	r.front, err = netfault.Listen(r.program.Addr())
+	return r, err
+}
+
+// environment configures a replica. Its limits of time are shorter than the
+// defaults, so that a run sees each of them often, and the one of messages is out
+// of the way.
+func (s *stage) environment(r *replica, port, ops int) []string {
+	host := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+	return []string{
+		"ROOMSPA_REPLICA=" + r.name, "ROOMSPA_LISTEN=" + host(port), "ROOMSPA_OPS_LISTEN=" + host(ops),
+		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(s.postgres.URL(database)), "ROOMSPA_REDIS_URL=" + r.redis.URL(s.redis.URL()),
+		"ROOMSPA_JWT_SECRET=" + s.secret, "ROOMSPA_LOG_LEVEL=warn",
+		"ROOMSPA_MESSAGE_RATE=100000", "ROOMSPA_MESSAGE_BURST=100000",
+		"ROOMSPA_PING_INTERVAL=3s", "ROOMSPA_PONG_TIMEOUT=3s", "ROOMSPA_WRITE_TIMEOUT=4s",
+		"ROOMSPA_SHUTDOWN_WAIT=0s", "ROOMSPA_DRAIN_TIMEOUT=3s", "ROOMSPA_FLUSH_TIMEOUT=3s",
+	}
+}
+
+// answers reports whether the public listener does. Whether the replica is ready
+// is another matter: it may well be started while a store is away.
+func answers(ctx context.Context, port, _ int) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(port)+"/ws/", nil)
+	if err != nil {
+		return fmt.Errorf("ask the replica: %w", err)
+	}
+	res, err := once.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the replica: %w", err)
+	}
+	return res.Body.Close()
+}
+
+// once keeps no connection.
+var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// stop heals the links, so that the replica can end in order, and ends it.
+func (r *replica) stop(ctx context.Context) error {
+	r.each((*netfault.Proxy).Heal)
+	var errs []error
+	if r.program != nil {
+		errs = append(errs, r.program.Resume(), r.program.Stop(ctx))
+	}
+	r.each((*netfault.Proxy).Close)
+	return errors.Join(errs...)
+}
