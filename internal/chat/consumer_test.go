@@ -1,0 +1,448 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A desk is one consumer between a store and a layer that a test steers: what the
+// real ones cannot be made to do on the spot.
+type desk struct {
+	t    *testing.T
+	chat *Chat
+	s    *Consumer
+	log  logging.Conn
+
+	mu        sync.Mutex
+	stored    []room.Message
+	reads     int
+	failRead  error
+	failWrite error
+	down      error
+	published [][]byte
+	woken     int
+}
+
+func (d *desk) Conversation(context.Context, room.Room) (room.Conversation, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return room.Conversation{ID: room.ID{1}, LastSeq: int64(len(d.stored))}, nil
+}
+
+func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failWrite != nil {
+		return room.Message{}, false, d.failWrite
+	}
+	for _, old := range d.stored {
+		if m.ClientMessageID != "" && old.ClientMessageID == m.ClientMessageID {
+			return old, true, nil
+		}
+	}
+	return d.store(c, m), false, nil
+}
+
+func (d *desk) store(c room.ID, m room.Draft) room.Message {
+	n := int64(len(d.stored) + 1)
+	stored := room.Message{
+		ID: room.ID{byte(n)}, Conversation: c, Seq: n, Sender: m.Sender, SenderRole: m.SenderRole,
+		Text: m.Text, ClientMessageID: m.ClientMessageID, At: time.Unix(n, 0),
+	}
+	d.stored = append(d.stored, stored)
+	return stored
+}
+
+func (d *desk) After(_ context.Context, _ room.ID, seq int64, limit int) ([]room.Message, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+	if d.failRead != nil {
+		return nil, d.failRead
+	}
+	rest := d.stored[min(int(seq), len(d.stored)):]
+	return slices.Clone(rest[:min(limit, len(rest))]), nil
+}
+
+func (d *desk) Before(context.Context, room.ID, int64, int) ([]room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stored, false, d.failRead
+}
+
+func (d *desk) Tails(context.Context, time.Duration) (map[room.ID]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return map[room.ID]int64{{1}: int64(len(d.stored))}, d.failRead
+}
+
+func (d *desk) Join(context.Context, string, func([]byte), func()) (func(), error) {
+	return func() {}, nil
+}
+
+func (d *desk) Publish(_ string, payload []byte, done func(error)) {
+	d.mu.Lock()
+	err := d.down
+	if err == nil {
+		d.published = append(d.published, payload)
+	}
+	d.mu.Unlock()
+	done(err)
+}
+
+func (d *desk) Health() (time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Time{}, d.down
+}
+
+func (d *desk) Wake() {
+	d.mu.Lock()
+	d.woken++
+	d.mu.Unlock()
+}
+
+func (d *desk) Log() *logging.Conn { return &d.log }
+
+// set changes what the store and the layer do.
+func (d *desk) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+// say stores messages, as another replica would.
+func (d *desk) say(n int) {
+	d.set(func() {
+		for range n {
+			d.store(room.ID{1}, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: fmt.Sprintf("text %d", len(d.stored)+1)})
+		}
+	})
+}
+
+// hear delivers stored messages over the channel layer.
+func (d *desk) hear(seqs ...int64) {
+	for _, seq := range seqs {
+		d.s.deliver(encode(&d.stored[seq-1]))
+	}
+}
+
+// inBubble opens a consumer with the given since, and takes its connected frame.
+func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{t: t, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
+		d.say(before)
+		d.chat = New(Options{MaxMessageLength: 10}, d, d, prometheus.NewRegistry())
+		d.s = d.chat.NewConsumer(Peer{User: &room.User{ID: 1, Role: room.Customer}, Room: room.Room{Customer: 1, Therapist: 2}, Since: since}, d)
+		if err := errors.Join(d.s.Join(t.Context()), d.s.Open(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.next(); !strings.HasPrefix(got, fmt.Sprintf("connected %d", before)) {
+			t.Fatalf("first came %q", got)
+		}
+		test(d)
+		d.s.Closed()
+	})
+}
+
+// next takes one frame, in short: its type, and its seq or code. It returns ""
+// where there is none.
+func (d *desk) next() string {
+	d.t.Helper()
+	m, err := d.s.Next(d.t.Context())
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		return "close " + c.Reason
+	}
+	if m.Data == nil {
+		return ""
+	}
+	var f struct {
+		Type    string `json:"type"`
+		Code    string `json:"code"`
+		Seq     int64  `json:"seq"`
+		LastSeq int64  `json:"last_seq"`
+		From    int64  `json:"from_seq"`
+		To      int64  `json:"to_seq"`
+		Reset   bool   `json:"reset"`
+		ID      string `json:"client_message_id"`
+	}
+	if err := json.Unmarshal(m.Data, &f); err != nil {
+		d.t.Fatalf("frame %s: %v", m.Data, err)
+	}
+	switch f.Type {
+	case "chat_message":
+		return fmt.Sprint(f.Seq)
+	case "connected":
+		return fmt.Sprintf("connected %d", f.LastSeq)
+	case "resumed":
+		return strings.TrimSuffix(fmt.Sprintf("resumed %d-%d reset=%t", f.From, f.To, f.Reset), " reset=false")
+	case "error":
+		return strings.TrimSpace("error " + f.Code + " " + f.ID)
+	default:
+		return fmt.Sprintf("%s %d", f.Type, f.Seq)
+	}
+}
+
+// want takes frames until there is none, and compares.
+func (d *desk) want(frames ...string) {
+	d.t.Helper()
+	var got []string
+	for f := d.next(); f != ""; f = d.next() {
+		if got = append(got, f); strings.HasPrefix(f, "close") {
+			break
+		}
+	}
+	if !slices.Equal(got, frames) {
+		d.t.Fatalf("got %q, want %q", got, frames)
+	}
+}
+
+func TestLiveMessagesComeInOrderAndOnce(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(3)
+		d.hear(1, 2, 2, 1, 3)
+		d.want("1", "2", "3")
+		if d.reads != 0 {
+			t.Fatalf("the store was read %d times for nothing", d.reads)
+		}
+	})
+}
+
+func TestSmallHoleIsGivenTimeToClose(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(3)
+		d.hear(1, 3)
+		d.want("1")
+		time.Sleep(hold / 2) // of the bubble's clock
+		d.hear(2)
+		d.want("2", "3")
+		if d.reads != 0 {
+			t.Fatal("the store was asked although the message was on its way")
+		}
+	})
+}
+
+func TestHoleThatStaysIsFilledFromTheStore(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(4)
+		d.hear(1, 4)
+		d.want("1")
+		woken := d.woken
+		time.Sleep(hold + time.Millisecond)
+		synctest.Wait()
+		if d.woken == woken {
+			t.Fatal("nobody looks again")
+		}
+		d.want("2", "3", "4")
+		d.hear(2, 3) // late
+		d.want()
+	})
+}
+
+func TestManyMessagesBehindAHoleEndTheWait(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(20)
+		for seq := range int64(holdFrames) {
+			d.hear(seq + 2)
+		}
+		if got := d.next(); got != "1" {
+			t.Fatalf("got %q", got)
+		}
+	})
+}
+
+func TestStoreThatFailsIsAskedAgainWithGrowingPauses(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.set(func() { d.failRead = room.ErrUnavailable })
+		d.say(2)
+		d.hear(2)
+		began := time.Now()
+		for time.Since(began) < time.Minute {
+			d.want()
+			time.Sleep(20 * time.Millisecond)
+		}
+		if d.reads < 10 || d.reads > 60 {
+			t.Fatalf("asked %d times in a minute", d.reads)
+		}
+		d.set(func() { d.failRead = nil })
+		time.Sleep(retryMost)
+		d.want("1", "2")
+	})
+}
+
+func TestNothingComesThroughASideDoor(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.set(func() { d.down = errors.New("redis is away") })
+		d.say(3)
+		d.s.missed(3)
+		time.Sleep(time.Minute)
+		d.want()
+		if d.reads != 0 {
+			t.Fatal("the store was read while Redis was away")
+		}
+		d.set(func() { d.down = nil })
+		d.s.doubt()
+		d.want("1", "2", "3")
+	})
+}
+
+func TestResume(t *testing.T) {
+	for name, c := range map[string]struct {
+		before int
+		since  int64
+		want   []string
+	}{
+		"from the beginning":           {3, 0, []string{"1", "2", "3", "resumed 1-3"}},
+		"from the middle":              {3, 2, []string{"3", "resumed 3-3"}},
+		"with nothing missed":          {3, 3, []string{"resumed 4-3"}},
+		"of an empty conversation":     {0, 0, []string{"resumed 1-0"}},
+		"beyond what the store has":    {3, 9, []string{"resumed 4-3 reset=true"}},
+		"of more than a page of store": {page + 1, page - 1, []string{fmt.Sprint(page), fmt.Sprint(page + 1), fmt.Sprintf("resumed %d-%d", page, page+1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, c.before, &c.since, func(d *desk) { d.want(c.want...) })
+		})
+	}
+}
+
+func TestLiveMessagesWaitForTheReplay(t *testing.T) {
+	since := int64(0)
+	inBubble(t, 2, &since, func(d *desk) {
+		d.say(2)
+		d.hear(4, 3)
+		d.want("1", "2", "resumed 1-2", "3", "4")
+	})
+}
+
+func TestLostLastMessageIsFoundByTheSweep(t *testing.T) {
+	inBubble(t, 1, nil, func(d *desk) {
+		d.say(1) // and never published
+		d.want()
+		if !d.chat.sweep(d.t.Context(), sweepWindow) {
+			t.Fatal("the sweep failed")
+		}
+		d.want("2")
+	})
+}
+
+func TestReaderThatIsTooFarBehindHasToResume(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(maxBehind + 10)
+		for seq := range int64(maxBehind + 2) {
+			d.hear(seq + 1)
+		}
+		d.want("close slow_consumer")
+	})
+}
+
+func TestReaderThatIsTooLateHasToResume(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.say(3)
+		d.hear(1, 2, 3)
+		if got := d.next(); got != "1" {
+			t.Fatalf("got %q", got)
+		}
+		time.Sleep(maxBehindFor + time.Second) // the writer is stuck with the first one
+		d.want("close slow_consumer")
+	})
+}
+
+func TestOutageIsNotTheReadersFault(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.set(func() { d.down = errors.New("redis is away") })
+		n := 3 * maxBehind
+		d.say(n)
+		d.s.missed(int64(n))
+		d.want()
+		time.Sleep(time.Hour)
+		d.set(func() { d.down = nil })
+		d.s.doubt()
+		for seq := range n {
+			if got := d.next(); got != fmt.Sprint(seq+1) {
+				t.Fatalf("got %q, want %d", got, seq+1)
+			}
+		}
+		d.want()
+	})
+}
+
+func receive(d *desk, text string) {
+	d.t.Helper()
+	if err := d.s.Receive(d.t.Context(), frame.Message{Data: []byte(text)}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func TestSendIsStoredAcknowledgedAndPublished(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		receive(d, `{"message":"hi","client_message_id":"a"}`)
+		receive(d, `{"message":"other words","client_message_id":"a"}`) // too long: refused before it is found to be a repeat
+		receive(d, `{"message":"hi again","client_message_id":"a"}`)
+		d.want("ack 1", "error too_long a", "ack 1")
+		if len(d.stored) != 1 || len(d.published) != 2 {
+			t.Fatalf("%d stored, %d published: a repeat is one message, published again", len(d.stored), len(d.published))
+		}
+		d.s.deliver(d.published[0])
+		d.s.deliver(d.published[1])
+		d.want("1")
+	})
+}
+
+func TestNothingIsAcknowledgedThatIsNotCommitted(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.set(func() { d.failWrite = errors.Join(room.ErrUnavailable, room.ErrOutcomeUnknown) })
+		receive(d, `{"message":"hi","client_message_id":"a"}`)
+		d.want("error database_unavailable a")
+		if len(d.published) != 0 {
+			t.Fatal("published what may not be stored")
+		}
+		select {
+		case <-d.chat.doubts:
+		default:
+			t.Fatal("nobody looks whether it was stored after all")
+		}
+	})
+}
+
+func TestStoredMessageThatRedisDoesNotTakeIsLookedFor(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		d.set(func() { d.down = room.ErrUnavailable })
+		receive(d, `{"message":"hi"}`)
+		d.want("ack 1")
+		select {
+		case <-d.chat.doubts:
+		default:
+			t.Fatal("the failed publish raised no doubt")
+		}
+	})
+}
+
+func TestFloodWithoutReadingEndsTheSocket(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		for range 100_000 {
+			if err := d.s.Receive(d.t.Context(), frame.Message{Data: []byte(`{"type":"nonsense"}`)}); err != nil {
+				if c, ok := errors.AsType[*frame.Close](err); !ok || c.Reason != "slow_consumer" {
+					t.Fatal(err)
+				}
+				return
+			}
+		}
+		t.Fatal("answers pile up without bound")
+	})
+}
