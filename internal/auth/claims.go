@@ -12,7 +12,7 @@ import (
 )
 
 // A claimSet is the claims that count, as they are written; nil if absent.
-type claimSet struct{ tokenType, exp, iat, nbf, userID, jti []byte }
+type claimSet struct{ tokenType, exp, iat, nbf, userID, jti, family, iss, aud []byte }
 
 func splitClaims(payload []byte) (set claimSet, ok bool) {
 	if !utf8.Valid(payload) || !json.Valid(payload) || bytes.TrimLeft(payload, " \t\r\n")[0] != '{' {
@@ -32,6 +32,12 @@ func splitClaims(payload []byte) (set claimSet, ok bool) {
 			set.userID = value
 		case "jti":
 			set.jti = value
+		case "family":
+			set.family = value
+		case "iss":
+			set.iss = value
+		case "aud":
+			set.aud = value
 		}
 	}
 	return set, true
@@ -40,12 +46,8 @@ func splitClaims(payload []byte) (set claimSet, ok bool) {
 // readClaims judges the claims of a token whose signature is good. What is wrong
 // for good is told before what time alone has changed, so that a client does not
 // renew a token that can never be accepted.
-func readClaims(payload []byte, now time.Time) (Claims, *Refusal) {
-	set, ok := splitClaims(payload)
-	if !ok {
-		return Claims{}, invalid("malformed", "The token's claims are not a JSON object.")
-	}
-	if refusal := checkType(set.tokenType); refusal != nil {
+func readClaims(set claimSet, wanted TokenType, now time.Time) (Claims, *Refusal) {
+	if refusal := checkType(set.tokenType, wanted); refusal != nil {
 		return Claims{}, refusal
 	}
 	if set.exp == nil {
@@ -67,6 +69,7 @@ func readClaims(payload []byte, now time.Time) (Claims, *Refusal) {
 		return Claims{}, refusal
 	}
 	if set.jti != nil {
+		var ok bool
 		if c.ID, ok = unquote(set.jti); !ok {
 			return Claims{}, invalid("bad_jti", "The token's jti is not a string.")
 		}
@@ -74,17 +77,20 @@ func readClaims(payload []byte, now time.Time) (Claims, *Refusal) {
 	return c, checkTimes(c, notBefore, now)
 }
 
-func checkType(raw []byte) *Refusal {
+func checkType(raw []byte, wanted TokenType) *Refusal {
 	if raw == nil {
-		return invalid("wrong_type", `The token has no token_type; an access token has "access".`)
+		return invalid("wrong_type", "The token has no token_type; this one should be "+string(wanted)+".")
 	}
-	switch t, _ := unquote(raw); TokenType(t) {
-	case Access:
+	t, _ := unquote(raw)
+	switch {
+	case TokenType(t) == wanted:
 		return nil
-	case Refresh:
+	case wanted == Access && TokenType(t) == Refresh:
 		return invalid("wrong_type", "This is a refresh token; send the access token.")
+	case wanted == Refresh && TokenType(t) == Access:
+		return invalid("wrong_type", "This is an access token; send the refresh token.")
 	default:
-		return invalid("wrong_type", `The token's token_type is not "access".`)
+		return invalid("wrong_type", "The token's token_type is not "+string(wanted)+".")
 	}
 }
 

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,9 +17,18 @@ import (
 // (RFC 7518 §3.2).
 const MinSecret = 32
 
-// Keys verifies tokens with any of its keys, and signs with the first. It never
-// changes, so it is safe for concurrent use, and it prints no secret.
-type Keys struct{ all []key }
+// Keys verifies tokens with any of its keys, and signs with the first. Its own
+// never change, those of a [JWKS] beside them do; it is safe for concurrent use,
+// and it prints no secret.
+type Keys struct {
+	all  []key
+	jwks *JWKS // nil where there are none but the own keys
+}
+
+// With returns keys that accept the access tokens of a key set too. Refresh tokens
+// stay a matter of the own keys: whoever mints them has to know what became of
+// them.
+func (k *Keys) With(j *JWKS) *Keys { return &Keys{k.all, j} }
 
 // A key is good for one algorithm, whatever a token's header asks for: that
 // closes the confusion of algorithms (RFC 8725 §3.1). A public key of another
@@ -102,11 +114,24 @@ func (k *Keys) IDs() []string {
 	return ids
 }
 
-// check finds the key by which sig signs what is signed. The algorithm is judged
-// first, then the signature: what else a token says is worth nothing before.
-func (k *Keys) check(h header, signed string, sig []byte) *Refusal {
-	known := h.kid != "" && k.has(h.kid)
-	tried := false
+// check finds the key by which sig signs what is signed, among all keys or the own
+// ones. The algorithm is judged first, then the signature: what else a token says
+// is worth nothing before. theirs says that it is a key of the key set.
+func (k *Keys) check(h header, signed string, sig []byte, own bool) (theirs bool, _ *Refusal) {
+	theirs, refusal := k.find(h, signed, sig, own)
+	if refusal != nil && refusal.Word == "unknown_key" && !own && k.jwks != nil && k.jwks.ask() {
+		return k.find(h, signed, sig, own)
+	}
+	return theirs, refusal
+}
+
+func (k *Keys) find(h header, signed string, sig []byte, own bool) (theirs bool, _ *Refusal) {
+	var set []key
+	if k.jwks != nil && !own {
+		set = *k.jwks.keys.Load()
+	}
+	known := h.kid != "" && (has(k.all, h.kid) || has(set, h.kid))
+	tried, algorithms := false, "HS256"
 	for i := range k.all {
 		candidate := &k.all[i]
 		if known && candidate.id != h.kid || candidate.method.Alg() != h.alg {
@@ -114,26 +139,57 @@ func (k *Keys) check(h header, signed string, sig []byte) *Refusal {
 		}
 		tried = true
 		if candidate.method.Verify(signed, sig, candidate.verify) == nil {
-			return nil
+			return false, nil
+		}
+	}
+	for i := range set {
+		candidate := &set[i]
+		if alg := candidate.method.Alg(); !strings.Contains(algorithms, alg) {
+			algorithms += ", " + alg
+		}
+		if candidate.method.Alg() != h.alg {
+			continue
+		}
+		tried = true
+		// Public keys take longer, so a kid that none of them has is not tried.
+		if (h.kid == "" || candidate.id == "" && !known || candidate.id == h.kid) && candidate.method.Verify(signed, sig, candidate.verify) == nil {
+			return true, nil
 		}
 	}
 	switch {
+	case h.kid != "" && !known && (tried || k.jwks != nil && !own && isPublic(h.alg)):
+		return false, invalid("unknown_key", "The token names the key "+quotable(h.kid)+", which is not known here, and no other key fits.")
 	case !tried:
-		return invalid("wrong_algorithm", "The token's algorithm is "+quotable(h.alg)+"; HS256 is accepted.")
-	case h.kid != "" && !known:
-		return invalid("unknown_key", "The token names the key "+quotable(h.kid)+", which is not known here, and no other key fits.")
+		return false, invalid("wrong_algorithm", "The token's algorithm is "+quotable(h.alg)+"; accepted: "+algorithms+".")
 	default:
-		return invalid("bad_signature", "The token's signature does not fit: it was signed with another secret, or was changed.")
+		return false, invalid("bad_signature", "The token's signature does not fit: it was signed with another secret, or was changed.")
 	}
 }
 
-func (k *Keys) has(id string) bool {
-	for i := range k.all {
-		if k.all[i].id == id {
+// isPublic reports whether a key set may have keys of an algorithm, though it has
+// none now.
+func isPublic(alg string) bool { return alg == "RS256" || alg == "ES256" || alg == "EdDSA" }
+
+func has(keys []key, id string) bool {
+	for i := range keys {
+		if keys[i].id == id {
 			return true
 		}
 	}
 	return false
+}
+
+// Pseudonym returns a stand-in for a text that is not to be kept as it is, for a
+// purpose: equal texts have equal ones on all replicas that sign with the same
+// secret, and who does not know the secret cannot try texts out.
+func (k *Keys) Pseudonym(purpose, text string) string {
+	secret, ok := k.all[0].sign.([]byte)
+	if !ok {
+		panic("the first key is an HS256 secret")
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(purpose + "\x00" + text)) // with a NUL, which no token has
+	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // quotable returns a word of an untrusted header if it is fit for a log line.

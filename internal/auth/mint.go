@@ -25,23 +25,47 @@ const (
 func (k *Keys) Mint(t TokenType, user room.UserID, now time.Time, ttl time.Duration) (string, Claims, error) {
 	c := Claims{UserID: user, IssuedAt: now.Truncate(time.Second).UTC(), ID: newTokenID()}
 	c.ExpiresAt = c.IssuedAt.Add(ttl.Truncate(time.Second))
+	token, err := k.sign(t, c, "")
+	if err != nil {
+		return "", Claims{}, err
+	}
+	return token, c, nil
+}
+
+// NextRefresh returns what the successor of a refresh token is to say.
+func NextRefresh(used room.Refresh, now time.Time, ttl time.Duration) room.Refresh {
+	at := now.Truncate(time.Second).UTC()
+	return room.Refresh{Family: used.Family, ID: newTokenID(), User: used.User, IssuedAt: at, ExpiresAt: at.Add(ttl.Truncate(time.Second))}
+}
+
+// MintRefresh signs a refresh token that says what r does.
+func (k *Keys) MintRefresh(r room.Refresh) (string, error) {
+	family := r.Family
+	if family == r.ID {
+		family = ""
+	}
+	return k.sign(Refresh, Claims{UserID: r.User, IssuedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt, ID: r.ID}, family)
+}
+
+func (k *Keys) sign(t TokenType, c Claims, family string) (string, error) {
 	payload, err := json.Marshal(struct {
 		Type   TokenType   `json:"token_type"`
 		Exp    int64       `json:"exp"`
 		Iat    int64       `json:"iat"`
 		ID     string      `json:"jti"`
+		Family string      `json:"family,omitempty"`
 		UserID room.UserID `json:"user_id"`
-	}{t, c.ExpiresAt.Unix(), c.IssuedAt.Unix(), c.ID, user})
+	}{t, c.ExpiresAt.Unix(), c.IssuedAt.Unix(), c.ID, family, c.UserID})
 	if err != nil {
-		return "", Claims{}, fmt.Errorf("encode a token: %w", err)
+		return "", fmt.Errorf("encode a token: %w", err)
 	}
 	first := &k.all[0]
 	signed := first.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	sig, err := first.method.Sign(signed, first.sign)
 	if err != nil {
-		return "", Claims{}, fmt.Errorf("sign a token: %w", err)
+		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(sig), c, nil
+	return signed + "." + base64.RawURLEncoding.EncodeToString(sig), nil
 }
 
 // newTokenID returns 128 random bits as 32 hexadecimal digits, as SimpleJWT does.

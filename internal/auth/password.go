@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // ErrBusy is the error of a password that was not looked at, since its turn did
-// not come before its context ended. The context's cause is wrapped beside it.
+// not come before its context ended, whose cause is wrapped beside it, or since
+// too many wait already.
 var ErrBusy = errors.New("too many passwords are being verified")
 
 // ErrUnreadableHash is the error of a stored password that is of no known form,
@@ -22,17 +24,27 @@ const MaxPassword = 4096
 // carried-over hash) and, for a tenth of a second or more, every core that it can get.
 // It is safe for concurrent use.
 type Passwords struct {
-	turns chan struct{}
-	decoy storedHash // is verified where there is nothing to verify
+	turns   chan struct{}
+	queue   int64
+	waiting atomic.Int64
+	decoy   storedHash // is verified where there is nothing to verify
 }
 
-// NewPasswords verifies up to concurrency passwords at once; 0 means 2.
-func NewPasswords(concurrency int) *Passwords {
+// NewPasswords verifies up to concurrency passwords at once; 0 means 2. Up to 32
+// more may wait for their turn.
+func NewPasswords(concurrency int) *Passwords { return QueuePasswords(concurrency, 32) }
+
+// QueuePasswords is NewPasswords with room for queue that wait: whoever comes
+// behind them is told at once, since their turn would come too late.
+func QueuePasswords(concurrency, queue int) *Passwords {
 	if concurrency <= 0 {
 		concurrency = 2
 	}
-	return &Passwords{turns: make(chan struct{}, concurrency), decoy: nothing}
+	return &Passwords{turns: make(chan struct{}, concurrency), queue: int64(queue), decoy: nothing}
 }
+
+// Waiting returns how many wait for their turn.
+func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
 
 // Verify reports whether password is the one that encoded was made from: an
 // argon2id hash in PHC form, or a string of Django's. Where it is, upgrade says
@@ -79,6 +91,15 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 
 func (p *Passwords) take(ctx context.Context) error {
 	if ctx.Err() == nil {
+		select {
+		case p.turns <- struct{}{}:
+			return nil
+		default:
+		}
+		defer p.waiting.Add(-1)
+		if n := p.waiting.Add(1); n > p.queue {
+			return fmt.Errorf("%w: %d wait already", ErrBusy, n-1)
+		}
 		select {
 		case p.turns <- struct{}{}:
 			return nil

@@ -35,11 +35,45 @@ func FromRequest(r *http.Request) (string, error) {
 	}
 	switch {
 	case found.two:
-		return "", invalid("two_tokens", "Two different tokens came with the request; send one.")
+		return "", twoTokens()
 	case found.token == "":
 		return "", missing()
 	}
 	return found.token, nil
+}
+
+// TicketFromRequest returns the ticket that came as ?ticket=, "" where none did.
+// The error is a *[Refusal].
+func TicketFromRequest(r *http.Request) (string, error) {
+	var found one
+	if r.URL != nil && r.URL.RawQuery != "" {
+		for _, ticket := range r.URL.Query()["ticket"] {
+			found.add(ticket)
+		}
+	}
+	if found.two {
+		return "", twoTokens()
+	}
+	return found.token, nil
+}
+
+// SameUser refuses a ticket and a token that came together and speak for two
+// different users.
+func SameUser(ticket, token Claims) error {
+	if ticket.UserID != token.UserID {
+		return twoTokens()
+	}
+	return nil
+}
+
+// BadTicket is the refusal of a ticket that is not known: it never was, was used
+// before, or is too old; nobody can say which.
+func BadTicket() *Refusal {
+	return invalid("bad_ticket", "The ticket is not known: it is good once and for 30 s. Get a new one.")
+}
+
+func twoTokens() *Refusal {
+	return invalid("two_tokens", "Two different tokens came with the request; send one.")
 }
 
 // OffersBearer reports whether the client offers the subprotocol "bearer", and

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -17,7 +18,7 @@ const MaxToken = 8 << 10
 // Leeway is how far the clock of the one who signed may be off (RFC 7519 §4.1.4).
 const Leeway = 5 * time.Second
 
-// Claims is what a good access token says.
+// Claims is what a good token says.
 type Claims struct {
 	UserID    room.UserID
 	IssuedAt  time.Time // zero if the token does not say
@@ -32,41 +33,84 @@ type Claims struct {
 // The library's parser is not used for this: it reads the claims before it has
 // verified the signature, and so tells the sender of a forged token about them.
 func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
-	claims, refusal := k.verify(token, now)
+	if token == "" {
+		return Claims{}, missing()
+	}
+	set, theirs, refusal := k.open(token, false)
+	if refusal != nil {
+		return Claims{}, refusal
+	}
+	if theirs {
+		if refusal := k.jwks.meantForUs(set); refusal != nil {
+			return Claims{}, refusal
+		}
+	}
+	claims, refusal := readClaims(set, Access, now)
 	if refusal != nil {
 		return Claims{}, refusal
 	}
 	return claims, nil
 }
 
-func (k *Keys) verify(token string, now time.Time) (Claims, *Refusal) {
-	if token == "" {
-		return Claims{}, missing()
+// VerifyRefresh accepts a refresh token that one of the own keys has signed, with
+// a jti. The tokens that come out of one sign-in carry the jti of the first as
+// their family, a claim that SimpleJWT does not know: without it a token is the
+// first of its own. The error is a *[Refusal].
+func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) {
+	set, _, refusal := k.open(token, true)
+	if refusal != nil {
+		return room.Refresh{}, refusal
 	}
+	c, refusal := readClaims(set, Refresh, now)
+	if refusal != nil {
+		return room.Refresh{}, refusal
+	}
+	r := room.Refresh{Family: c.ID, ID: c.ID, User: c.UserID, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
+	if set.family != nil {
+		r.Family, _ = unquote(set.family)
+	}
+	if !isTokenID(r.ID) || !isTokenID(r.Family) {
+		return room.Refresh{}, invalid("bad_jti", "A refresh token needs a jti of 1 to 64 characters, and so does its family.")
+	}
+	return r, nil
+}
+
+// isTokenID reports whether a jti can be kept: SimpleJWT makes 32 hexadecimal digits.
+func isTokenID(s string) bool {
+	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == utf8.RuneError })
+}
+
+// open verifies a token's form and signature, and takes its claims apart.
+func (k *Keys) open(token string, own bool) (set claimSet, theirs bool, _ *Refusal) {
 	if len(token) > MaxToken {
-		return Claims{}, invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
+		return set, false, invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
 	}
 	head, payload, sig, refusal := split(token)
 	if refusal != nil {
-		return Claims{}, refusal
+		return set, false, refusal
 	}
 	h, refusal := k.readHeader(head)
 	if refusal != nil {
-		return Claims{}, refusal
+		return set, false, refusal
 	}
 	// A signature that cannot be decoded, or only loosely, fits nothing.
 	signature, err := strict.DecodeString(sig)
 	if err != nil {
 		signature = nil
 	}
-	if refusal := k.check(h, token[:len(head)+1+len(payload)], signature); refusal != nil {
-		return Claims{}, refusal
+	theirs, refusal = k.check(h, token[:len(head)+1+len(payload)], signature, own)
+	if refusal != nil {
+		return set, false, refusal
 	}
 	decoded, err := strict.DecodeString(payload)
 	if err != nil {
-		return Claims{}, invalid("malformed", "The token's claims are not base64url.")
+		return set, false, invalid("malformed", "The token's claims are not base64url.")
 	}
-	return readClaims(decoded, now)
+	set, ok := splitClaims(decoded)
+	if !ok {
+		return set, false, invalid("malformed", "The token's claims are not a JSON object.")
+	}
+	return set, theirs, nil
 }
 
 // strict refuses trailing bits, of which a decoder may otherwise take several
