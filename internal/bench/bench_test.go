@@ -1,0 +1,218 @@
+package bench_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/bench"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// ready waits until a replica says that it is.
+func ready(tb testing.TB, ops string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, ops+"/readyz", nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tb.Fatalf("%s did not become ready: %v", ops, err)
+		}
+	}
+}
+
+// measure runs a load that is to find nothing wrong.
+func measure(t *testing.T, o bench.Options) *bench.Report {
+	t.Helper()
+	r, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + text.String())
+	if err := r.WriteJSON(&text); err != nil {
+		t.Fatal(err)
+	}
+	if r.Bad() || r.Connections.Opened != int64(o.Sockets) || r.Connections.Failed != 0 || len(r.Closes) != 0 || len(r.Refused) != 0 {
+		t.Errorf("bad: %v, closes %v, refused %v, connections %+v", r.Bad(), r.Closes, r.Refused, r.Connections)
+	}
+	return r
+}
+
+func TestARateIsKeptAndEveryMessageCounted(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 2))
+	o.Rate, o.Warm = 200, 100*time.Millisecond
+	r := measure(t, o)
+	m := r.Messages
+	if m.Sent != 220 {
+		t.Errorf("%d were sent, want 220", m.Sent)
+	}
+	if m.Echo.Count != 200 || m.Latency.Count != m.Echo.Count || m.Ack.Count != m.Echo.Count {
+		t.Errorf("measured %d to the others, %d to the senders, %d acknowledgements; want 200 each", m.Latency.Count, m.Echo.Count, m.Ack.Count)
+	}
+	if m.Latency.P50 <= 0 || m.Latency.P50 > m.Latency.P99 || m.Latency.P99 > m.Latency.P999 || m.Latency.P999 > m.Latency.Max {
+		t.Errorf("quantiles are out of order: %+v", m.Latency)
+	}
+	if m.PerSecond <= 0 || m.FramesPerSecond < 1.9*m.PerSecond {
+		t.Errorf("%.1f messages/s, %.1f frames/s in rooms of two", m.PerSecond, m.FramesPerSecond)
+	}
+	if len(r.Replicas) != 2 || r.Total.Error != "" || r.Replicas[0].Connections != 10 || r.Replicas[1].Connections != 10 {
+		t.Errorf("replicas: %+v", r.Replicas)
+	}
+}
+
+func TestAsFastAsItGoes(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{bench.Chat, bench.Location} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			o := load(t, replicas(t, 2))
+			o.Kind, o.Max = kind, true
+			m := measure(t, o).Messages
+			if m.Sent < 20 || m.Echo.Count == 0 || m.Stalls != 0 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
+func TestOneRoomOfMany(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 2))
+	o.Sockets, o.Rooms, o.Max = 30, 1, true
+	m := measure(t, o).Messages
+	if m.Senders != 1 || m.Latency.Count < 29*m.Echo.Count-30 || m.Latency.Count > 29*m.Echo.Count+30 {
+		t.Errorf("%d senders, %d deliveries to others of %d messages", m.Senders, m.Latency.Count, m.Echo.Count)
+	}
+}
+
+func TestSocketsAreHeldIdle(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 1))
+	o.Touch = true
+	m := measure(t, o).Messages
+	if m.Sent != 20 || m.Unanswered != 0 || m.Late != 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestTokensThatAreGiven(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 1))
+	var lines strings.Builder
+	for _, user := range []room.UserID{5, 6} {
+		token, _, err := o.Keys.Mint(auth.Access, user, time.Now(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.WriteString("5 6 " + token + "\n")
+	}
+	var err error
+	if o.Seats, err = bench.ParseSeats("# a comment\n\n" + lines.String()); err != nil {
+		t.Fatal(err)
+	}
+	o.Keys, o.Sockets, o.Rooms, o.Rate = nil, 2, 1, 50
+	if m := measure(t, o).Messages; m.Echo.Count != 50 || m.Latency.Count != m.Echo.Count {
+		t.Errorf("%+v", m)
+	}
+	if _, err := bench.ParseSeats("1 2"); err == nil {
+		t.Error("a line without a token is taken")
+	}
+}
+
+func TestWhatTheServerRefusesIsNotLost(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 1, func(o *app.Options) { o.MessageRate, o.MessageBurst = 1, 5 }))
+	o.Sockets, o.Rooms, o.Rate = 2, 1, 40
+	r, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r.Messages
+	if r.Bad() || r.Refused["rate_limited"] < 20 || m.Unanswered != 0 {
+		t.Errorf("refused %v, messages %+v", r.Refused, m)
+	}
+}
+
+func TestSocketsThatTheServerRefuses(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 1))
+	o.First, o.Last = users+1, users+100
+	if _, err := bench.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "4001 user_unknown") {
+		t.Errorf("unknown users: %v", err)
+	}
+	o.URLs = []string{o.URLs[0] + "/nowhere"}
+	if _, err := bench.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "HTTP 404") {
+		t.Errorf("no such path: %v", err)
+	}
+}
+
+func TestAnInterruptedRunSaysWhatItKnows(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 1))
+	o.Rate, o.For = 100, time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	r, err := bench.Run(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || r.Bad() || r.Messages.Sent == 0 {
+		text, _ := json.Marshal(r)
+		t.Errorf("%s", text)
+	}
+}
+
+func TestOptionsThatCannotWork(t *testing.T) {
+	t.Parallel()
+	good := bench.Options{
+		URLs: []string{"http://localhost"}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 1, For: time.Second, Size: 1, Dialers: 1,
+		HandshakeTimeout: time.Second, Keys: keys(t), First: 1, Last: 2,
+	}
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*bench.Options){
+		"no URL":               func(o *bench.Options) { o.URLs = nil },
+		"too many sockets":     func(o *bench.Options) { o.Sockets = bench.MaxSockets + 1 },
+		"empty rooms":          func(o *bench.Options) { o.Rooms = 3 },
+		"a rate and a maximum": func(o *bench.Options) { o.Max = true },
+		"no end":               func(o *bench.Options) { o.For = bench.MaxFor + 1 },
+		"no tokens":            func(o *bench.Options) { o.Keys = nil },
+	} {
+		o := good
+		spoil(&o)
+		if o.Validate() == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	few := good
+	few.Sockets, few.Rooms = 10, 5
+	if _, err := bench.Run(t.Context(), few); err == nil || !strings.Contains(err.Error(), "wider range of users") {
+		t.Errorf("five rooms for two users: %v", err)
+	}
+}

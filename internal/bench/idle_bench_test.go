@@ -1,0 +1,3 @@
+package bench_test
+
+func child() bool { return false }

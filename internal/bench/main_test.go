@@ -1,0 +1,125 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/bench"
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+const secret = "a secret of the benchmarks with 32 bytes or more"
+
+func TestMain(m *testing.M) {
+	if child() { // a process of BenchmarkIdleSockets
+		os.Exit(0)
+	}
+	sandboxtest.Main(m)
+}
+
+// users is how many users every database of these tests has: customers and
+// therapists in turn.
+const users = 20_000
+
+// populate migrates an empty database and creates the users.
+func populate(ctx context.Context, databaseURL string) error {
+	if _, err := postgres.Migrate(ctx, postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	_, err = conn.Exec(ctx, `
+		INSERT INTO roomspa.users (id, email, role, password)
+		SELECT n, 'user' || n || '@example.com', CASE WHEN n % 2 = 1 THEN 'customer' ELSE 'therapist' END, '!'
+		FROM generate_series(1, $1::bigint) n`, users)
+	return err
+}
+
+// options are those that `roomspa serve` would have, with limits that a load does
+// not run into.
+func options(tb testing.TB, databaseURL, redisURL, prefix string) app.Options {
+	tb.Helper()
+	var o app.Options
+	parser, err := kong.New(&o, kong.Exit(func(int) { tb.Fatal("kong wants to exit") }))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{
+		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + databaseURL, "--redis-url=" + redisURL,
+		"--redis-prefix=" + prefix, "--jwt-secret=" + secret, "--shutdown-wait=0s", "--drain-timeout=10s",
+		"--message-rate=1000000", "--message-burst=1000000", "--soft-limit=100000", "--hard-limit=100000",
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	return o
+}
+
+// replicas starts so many that share their stores.
+func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*app.App {
+	tb.Helper()
+	redisURL, prefix := sandboxtest.Redis(tb)
+	databaseURL := sandboxtest.Database(tb, populate)
+	all := make([]*app.App, n)
+	for i := range all {
+		o := options(tb, databaseURL, redisURL, prefix)
+		o.Replica = fmt.Sprint("replica-", i)
+		for _, e := range edit {
+			e(&o)
+		}
+		a, err := app.New(o, "test", slog.New(slog.DiscardHandler))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := a.Start(); err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
+			defer cancel()
+			if err := a.Stop(ctx); err != nil {
+				tb.Errorf("stop a replica: %v", err)
+			}
+		})
+		all[i] = a
+	}
+	for _, a := range all {
+		ready(tb, "http://"+a.OpsAddr())
+	}
+	return all
+}
+
+func keys(tb testing.TB) *auth.Keys {
+	tb.Helper()
+	k, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// load is a small one against these replicas.
+func load(tb testing.TB, all []*app.App) bench.Options {
+	tb.Helper()
+	o := bench.Options{
+		Kind: bench.Chat, Sockets: 20, Rooms: 10, For: time.Second, Drain: 10 * time.Second, Size: 40, Dialers: 8,
+		HandshakeTimeout: 10 * time.Second, Keys: keys(tb), First: 1, Last: users,
+	}
+	for _, a := range all {
+		o.URLs = append(o.URLs, "http://"+a.Addr())
+		o.Ops = append(o.Ops, "http://"+a.OpsAddr())
+	}
+	return o
+}
