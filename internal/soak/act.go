@@ -36,7 +36,7 @@ func (d *director) act(ctx context.Context, f *fault) error {
 	case redisStop:
 		return stop(ctx, s.redis, f.lasts)
 	case redisClients:
-		return killClients(ctx, s.redis.URL(), []string{"pubsub", "normal", ""}[rng.IntN(3)])
+		return killClients(ctx, s.redisURL, []string{"pubsub", "normal", ""}[rng.IntN(3)])
 	case pgRestart:
 		return restart(ctx, s.postgres)
 	case pgKill:

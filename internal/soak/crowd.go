@@ -85,8 +85,8 @@ func (s *stage) device(name string, user room.UserID, p *place, seed uint64) (*d
 func (s *stage) addrs(direct bool) []string {
 	var list []string
 	for _, r := range s.replicas {
-		if direct && r.program != nil {
-			list = append(list, r.program.Addr())
+		if direct {
+			list = append(list, r.addr)
 		} else {
 			list = append(list, r.front.Addr())
 		}
@@ -125,6 +125,7 @@ func (c *crowd) talk(ctx context.Context) {
 	var talking sync.WaitGroup
 	for _, d := range c.devices {
 		talking.Go(func() { d.talk(ctx) })
+		talking.Go(func() { d.roam(ctx) })
 	}
 	talking.Wait()
 }

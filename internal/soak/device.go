@@ -20,6 +20,9 @@ const (
 	// tooLong bounds how long a device waits for a handshake, and for a peer that
 	// says nothing.
 	tooLong = 3 * time.Second
+	// roams is the mean time after which a device changes its network, as phones
+	// do: a new connection, and often to another replica.
+	roams = 100 * time.Second
 	// backoff is much shorter than a real client's: a run has little time.
 	backoff = 3 * time.Second
 )
@@ -131,6 +134,13 @@ func (d *device) talk(ctx context.Context) {
 			}
 			n++
 		}
+	}
+}
+
+// roam loses the connection now and then until ctx ends.
+func (d *device) roam(ctx context.Context) {
+	for pause(ctx, time.Duration(rand.ExpFloat64()*float64(roams))) {
+		d.drop()
 	}
 }
 

@@ -22,7 +22,7 @@ FROM roomspa.messages ORDER BY conversation_id, seq`
 
 // dump writes down what Postgres holds. It asks the server itself, by statements
 // of its own: the code under test could be wrong twice in the same way.
-func (s *stage) dump(ctx context.Context) error { return dump(ctx, s.postgres.URL(database), s.dir) }
+func (s *stage) dump(ctx context.Context) error { return dump(ctx, s.pgURL, s.dir) }
 
 func dump(ctx context.Context, url, dir string) error {
 	conn, err := pgx.Connect(ctx, url)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -23,16 +24,14 @@ type replica struct {
 	links
 
 	name    string
+	addr    string           // without a link
 	program *sandbox.Program // nil where a test runs it in its own process
 }
 
 // replica starts a replica behind links of its own.
-func (s *stage) replica(ctx context.Context, name, dir string) (r *replica, err error) {
-	r = &replica{name: name}
-	if r.redis, err = netfault.Listen(s.redis.Addr()); err != nil {
-		return r, err
-	}
-	if r.postgres, err = netfault.Listen(s.postgres.Addr()); err != nil {
+func (s *stage) replica(ctx context.Context, name, dir string) (*replica, error) {
+	r := &replica{name: name}
+	if err := s.link(r); err != nil {
 		return r, err
 	}
 	log, err := s.log(name)
@@ -50,8 +49,26 @@ func (s *stage) replica(ctx context.Context, name, dir string) (r *replica, err 
 	if err != nil {
 		return r, err
 	}
-	r.front, err = netfault.Listen(r.program.Addr())
+	r.addr = r.program.Addr()
+	r.front, err = netfault.Listen(r.addr)
 	return r, err
+}
+
+// link makes a replica's ways to the stores.
+func (s *stage) link(r *replica) (err error) {
+	if r.redis, err = netfault.Listen(hostOf(s.redisURL)); err != nil {
+		return err
+	}
+	r.postgres, err = netfault.Listen(hostOf(s.pgURL))
+	return err
+}
+
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw // to dial it will say what is wrong with it
+	}
+	return u.Host
 }
 
 // environment configures a replica. Its limits of time are shorter than the
@@ -61,7 +78,8 @@ func (s *stage) environment(r *replica, port, ops int) []string {
 	host := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 	return []string{
 		"ROOMSPA_REPLICA=" + r.name, "ROOMSPA_LISTEN=" + host(port), "ROOMSPA_OPS_LISTEN=" + host(ops),
-		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(s.postgres.URL(database)), "ROOMSPA_REDIS_URL=" + r.redis.URL(s.redis.URL()),
+		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(s.pgURL),
+		"ROOMSPA_REDIS_URL=" + r.redis.URL(s.redisURL), "ROOMSPA_REDIS_PREFIX=" + s.prefix,
 		"ROOMSPA_JWT_SECRET=" + s.secret, "ROOMSPA_LOG_LEVEL=warn",
 		"ROOMSPA_MESSAGE_RATE=100000", "ROOMSPA_MESSAGE_BURST=100000",
 		"ROOMSPA_PING_INTERVAL=3s", "ROOMSPA_PONG_TIMEOUT=3s", "ROOMSPA_WRITE_TIMEOUT=4s",

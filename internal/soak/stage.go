@@ -26,8 +26,11 @@ const database = "roomspa"
 type stage struct {
 	dir      string
 	command  []string
-	postgres *sandbox.Postgres
+	postgres *sandbox.Postgres // nil where a test shares one, as Redis
 	redis    *sandbox.Redis
+	pgURL    string
+	redisURL string
+	prefix   string       // of everything in Redis
 	remove   func() error // of the stores' data
 	keys     *auth.Keys
 	secret   string
@@ -49,7 +52,7 @@ func (s *stage) start(ctx context.Context, replicas, rooms int) error {
 	if err := s.stores(ctx, data); err != nil {
 		return err
 	}
-	if err := populate(ctx, s.postgres.URL(database), rooms); err != nil {
+	if err := populate(ctx, s.pgURL, rooms); err != nil {
 		return err
 	}
 	for i := range replicas {
@@ -86,7 +89,11 @@ func (s *stage) stores(ctx context.Context, data string) error {
 		})
 	})
 	wg.Wait()
-	return errors.Join(pgErr, redisErr)
+	if err := errors.Join(pgErr, redisErr); err != nil {
+		return err
+	}
+	s.pgURL, s.redisURL, s.prefix = s.postgres.URL(database), s.redis.URL(), "soak:"
+	return nil
 }
 
 // log opens a file for what a process writes.

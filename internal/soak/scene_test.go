@@ -1,0 +1,300 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+// replicaVariable makes this test binary a replica, which can be killed.
+const replicaVariable = "ROOMSPA_SOAK_TEST_REPLICA"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(replicaVariable) != "" {
+		os.Exit(serve())
+	}
+	sandboxtest.Main(m)
+}
+
+// options reads what environment configures.
+func options(environment []string) (o app.Options, err error) {
+	var args []string
+	for _, e := range environment {
+		name, value, _ := strings.Cut(strings.TrimPrefix(e, "ROOMSPA_"), "=")
+		if strings.HasPrefix(e, "ROOMSPA_") && !strings.HasPrefix(e, replicaVariable) && !strings.HasPrefix(name, "TEST_") && name != "DEPS" {
+			args = append(args, "--"+strings.ToLower(strings.ReplaceAll(name, "_", "-"))+"="+value)
+		}
+	}
+	parser, err := kong.New(&o, kong.Name("serve"))
+	if err == nil {
+		_, err = parser.Parse(args)
+	}
+	return o, err
+}
+
+// serve is what `roomspa serve` does.
+func serve() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	log := logging.New(os.Stdout, logging.Options{Format: "text", Level: "warn"})
+	o, err := options(os.Environ())
+	if err == nil {
+		var a *app.App
+		if a, err = app.New(o, "test", log); err == nil {
+			if err = a.Start(); err == nil {
+				<-ctx.Done()
+				err = a.Stop(context.WithoutCancel(ctx))
+			}
+		}
+	}
+	if err != nil {
+		logging.Component(log, slog.LevelError, "Replica", err.Error())
+		return 1
+	}
+	return 0
+}
+
+// What a scene has for itself, to break it.
+type own int
+
+const (
+	ownRedis own = 1 << iota
+	ownPostgres
+	processes // the replicas are processes; otherwise they live in this one
+)
+
+// A scene is a stage with two replicas and one room of five devices, which talk.
+type scene struct {
+	*stage
+
+	crowd    *crowd
+	director *director
+	talking  sync.WaitGroup
+	hush     context.CancelFunc
+	began    time.Time
+}
+
+const scenePatience = 60 * time.Second
+
+func newScene(t *testing.T, what own) *scene {
+	t.Helper()
+	t.Parallel()
+	s := &stage{dir: t.ArtifactDir(), secret: newSecret()}
+	if err := prepare(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.keys, err = auth.NewKeys([]string{s.secret}); err != nil {
+		t.Fatal(err)
+	}
+	if what&ownRedis != 0 {
+		s.redis = sandboxtest.OwnRedis(t)
+		s.redisURL, s.prefix = s.redis.URL(), "own:"
+	} else {
+		s.redisURL, s.prefix = sandboxtest.Redis(t)
+	}
+	if what&ownPostgres != 0 {
+		s.postgres = sandboxtest.OwnPostgres(t)
+		s.pgURL = s.postgres.URL("postgres")
+		if err := oneRoom(t.Context(), s.pgURL); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		s.pgURL = sandboxtest.Database(t, oneRoom)
+	}
+	for _, name := range []string{"replica-1", "replica-2"} {
+		if what&processes != 0 {
+			s.process(t, name)
+		} else {
+			s.inProcess(t, name)
+		}
+	}
+	sc := &scene{stage: s, hush: func() {}, began: time.Now()}
+	if sc.crowd, err = s.gather(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 60}); err != nil {
+		t.Fatal(err)
+	}
+	closed := sync.OnceValue(sc.crowd.close)
+	t.Cleanup(func() { _ = closed() })
+	sc.director = &director{stage: s, crowd: sc.crowd, began: sc.began, locks: map[string]*sync.Mutex{}, going: map[string]int{}}
+	sc.until(t, "all are connected", func() bool {
+		for _, d := range sc.crowd.devices {
+			if !d.connected.Load() {
+				return false
+			}
+		}
+		return true
+	})
+	return sc
+}
+
+func oneRoom(ctx context.Context, url string) error { return populate(ctx, url, 1) }
+
+// process starts a replica as a process of its own, which is this binary.
+func (s *stage) process(t *testing.T, name string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.command = []string{"/usr/bin/env", replicaVariable + "=1", self}
+	r, err := s.replica(t.Context(), name, filepath.Join(t.TempDir(), name))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
+		defer cancel()
+		if err := r.stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.replicas = append(s.replicas, r)
+}
+
+// inProcess starts a replica in this process, behind links of its own.
+func (s *stage) inProcess(t *testing.T, name string) {
+	t.Helper()
+	r := &replica{name: name}
+	t.Cleanup(func() { r.each((*netfault.Proxy).Close) })
+	if err := s.link(r); err != nil {
+		t.Fatal(err)
+	}
+	o, err := options(s.environment(r, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.WriteTimeout = time.Second // the shortest there is
+	file, err := s.log(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(o, "test", logging.New(file, logging.Options{Format: "text", Level: "warn", Replica: name}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
+		defer cancel()
+		r.each((*netfault.Proxy).Heal)
+		if err := a.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		_ = file.Close()
+	})
+	if r.addr = a.Addr(); err == nil {
+		r.front, err = netfault.Listen(r.addr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.replicas = append(s.replicas, r)
+}
+
+// talk lets everybody speak until the verdict.
+func (s *scene) talk(t *testing.T) {
+	t.Helper()
+	ctx, hush := context.WithCancel(t.Context())
+	s.hush = hush
+	s.talking.Go(func() { s.crowd.talk(ctx) })
+	s.acknowledge(t, 40)
+}
+
+// acknowledge waits for so many more acknowledgements.
+func (s *scene) acknowledge(t *testing.T, n int64) {
+	t.Helper()
+	want := s.acknowledged() + n
+	s.until(t, "messages are acknowledged", func() bool { return s.acknowledged() >= want })
+}
+
+func (s *scene) acknowledged() (n int64) {
+	for _, d := range s.crowd.devices {
+		n += d.acknowledged.Load()
+	}
+	return n
+}
+
+func (s *scene) until(t *testing.T, what string, ask func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.Now().Add(scenePatience)
+	for !ask() {
+		if time.Now().After(limit) {
+			t.Fatalf("%s: not within %v", what, scenePatience)
+		}
+		<-tick.C
+	}
+}
+
+// fault carries out one fault as a soak would.
+func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, seed uint64) {
+	t.Helper()
+	for _, known := range kinds {
+		if known.kind == k {
+			f := &fault{kind: k, subject: known.subject, replica: replica, lasts: lasts, seed: seed}
+			if err := s.director.carryOut(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("there is no %s", k)
+}
+
+// verdict waits until everybody has seen everything, for as long as is stated,
+// and has the judge look.
+func (s *scene) verdict(t *testing.T) *judge.Verdict {
+	t.Helper()
+	s.hush()
+	s.talking.Wait()
+	s.crowd.settle(t.Context(), within)
+	run := judge.Run{Within: within, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
+	if err := s.crowd.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.director.record(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeJSON(filepath.Join(s.dir, judge.RunFile), run); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.dump(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := judge.Judge(os.DirFS(s.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range v.Violations {
+		_ = v.Violations[i].Write(t.Output())
+	}
+	if v.Count > 0 {
+		t.Errorf("%d violations", v.Count)
+	}
+	for _, c := range s.complaints() {
+		t.Error(c)
+	}
+	text, _ := json.Marshal(v.Faults)
+	t.Logf("%d messages, %d reconnects, faults: %s", v.Messages, v.Reconnects, text)
+	return v
+}
