@@ -211,19 +211,20 @@ func (s *Consumer) send(ctx context.Context, in frame.Client) error {
 	}
 	full := s.answer(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
 	// A duplicate is published again: the first time may have been what failed.
-	s.publish(&m)
-	if told {
-		log.Info(component, "Published to group "+s.group, slog.Int64("seq", m.Seq))
-	}
+	s.publish(&m, told)
 	return full
 }
 
-func (s *Consumer) publish(m *room.Message) {
-	chat := s.chat
+func (s *Consumer) publish(m *room.Message, told bool) {
+	chat, seq := s.chat, slog.Int64("seq", m.Seq)
 	chat.layer.Publish(s.group, encode(m), func(err error) {
-		if err != nil {
+		switch {
+		case err != nil:
 			chat.metrics.unpublished.Inc()
+			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq)
 			chat.doubt()
+		case told:
+			s.socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})
 }

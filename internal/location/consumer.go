@@ -125,19 +125,22 @@ func (s *Consumer) tell(p room.Position) {
 	l := s.location
 	payload := encode(s.user, s.role, p, time.Now())
 	l.positions.Save(s.room, s.user, payload, p.RecordedAt, nil) // publishing tells whether Redis is there
+	told := l.lines.Allow()
+	if told {
+		s.socket.Log().Info(component, "Location update")
+	}
 	l.layer.Publish(s.group, payload, func(err error) {
 		if err == nil {
 			l.metrics.count("published")
+			if told {
+				s.socket.Log().Info(component, "Published to group "+s.group)
+			}
 			return
 		}
 		l.metrics.count("failed")
 		s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error())
 		_ = s.refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position could not be passed on and was not kept; send the next one"})
 	})
-	if l.lines.Allow() {
-		s.socket.Log().Info(component, "Location update")
-		s.socket.Log().Info(component, "Published to group "+s.group)
-	}
 }
 
 // A payload between replicas is the sender's id, the time of recording in Unix
