@@ -96,7 +96,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
-	a.sockets = session.NewRegistry(ctx, o.session(), reg)
+	limits := o.session()
+	limits.TokenLeeway, limits.Renew = auth.Leeway, renew(keys)
+	a.sockets = session.NewRegistry(ctx, limits, reg)
 	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
 	place := location.New(a.redis.Layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{

@@ -26,6 +26,9 @@ type Socket interface {
 	Wake()
 	// Log returns the lines of the connection.
 	Log() *logging.Conn
+	// Renew puts a fresh token in the place of the one that the socket lives by. Its
+	// error is a *room.Invalid, after which the old one stands.
+	Renew(token string) error
 }
 
 // A Consumer is one socket in a chat.
@@ -160,6 +163,11 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		return s.answer(frame.Pong)
 	case frame.TypeHistory:
 		return s.history(ctx, in)
+	case frame.TypeAuth:
+		if bad, ok := errors.AsType[*room.Invalid](s.socket.Renew(in.Token)); ok {
+			return s.refuse(in, bad)
+		}
+		return nil
 	default:
 		return s.send(ctx, in)
 	}

@@ -118,6 +118,8 @@ func (d *desk) Wake() {
 
 func (d *desk) Log() *logging.Conn { return &d.log }
 
+func (d *desk) Renew(string) error { return nil }
+
 // set changes what the store and the layer do.
 func (d *desk) set(change func()) {
 	d.mu.Lock()

@@ -19,6 +19,7 @@ const (
 	TypeChatMessage = "chat_message"
 	TypeHistory     = "history"
 	TypePing        = "ping"
+	TypeAuth        = "auth"
 )
 
 // DefaultHistoryLimit and MaxHistoryLimit bound a page of history.
@@ -33,8 +34,9 @@ type Client struct {
 	Type            string
 	Message         string
 	ClientMessageID string
-	BeforeSeq       int64 // history: 0 for the newest page
-	Limit           int   // history
+	BeforeSeq       int64  // history: 0 for the newest page
+	Limit           int    // history
+	Token           string // auth
 }
 
 type clientJSON struct {
@@ -43,6 +45,7 @@ type clientJSON struct {
 	ClientMessageID string  `json:"client_message_id"`
 	BeforeSeq       *int64  `json:"before_seq"`
 	Limit           *int    `json:"limit"`
+	Token           *string `json:"token"`
 }
 
 // Decode reads a frame of the chat endpoint. Text that is not UTF-8 is a
@@ -72,11 +75,23 @@ func Decode(text []byte) (Client, error) {
 		c.Message = *in.Message
 	case TypeHistory:
 		return c, c.page(in)
+	case TypeAuth:
+		token, err := fresh(in.Token)
+		c.Token = token
+		return c, err
 	case TypePing:
 	default:
 		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(c.Type)}
 	}
 	return c, nil
+}
+
+// fresh returns the token of an auth frame.
+func fresh(token *string) (string, error) {
+	if token == nil || *token == "" {
+		return "", &room.Invalid{Code: "token_missing", Field: "token", Detail: "token is missing; the socket keeps the one it has"}
+	}
+	return *token, nil
 }
 
 func (c *Client) page(in clientJSON) error {
@@ -93,11 +108,20 @@ func (c *Client) page(in clientJSON) error {
 	return nil
 }
 
-// DecodePosition reads a frame of the location endpoint: a position, or a ping,
-// for which it returns true. Its errors are those of [Decode].
-func DecodePosition(text []byte) (p room.Position, ping bool, err error) {
+// Located is a frame of the location endpoint, as a client sent it: a position,
+// where Type is empty, or a ping or an auth frame.
+type Located struct {
+	Type     string
+	Position room.Position
+	Token    string // auth
+}
+
+// DecodePosition reads a frame of the location endpoint. Its errors are those of
+// [Decode].
+func DecodePosition(text []byte) (l Located, err error) {
 	var in struct {
 		Type       *string  `json:"type"`
+		Token      *string  `json:"token"`
 		Latitude   *float64 `json:"latitude"`
 		Longitude  *float64 `json:"longitude"`
 		Accuracy   *float64 `json:"accuracy"`
@@ -106,14 +130,23 @@ func DecodePosition(text []byte) (p room.Position, ping bool, err error) {
 		RecordedAt *string  `json:"recorded_at"`
 	}
 	if err := decode(text, &in); err != nil {
-		return p, false, err
+		return l, err
 	}
-	if in.Type != nil && *in.Type == TypePing {
-		return p, true, nil
+	if in.Type != nil {
+		switch *in.Type {
+		case TypeLocationUpdate, "location":
+		case TypePing:
+			l.Type = TypePing
+			return l, nil
+		case TypeAuth:
+			l.Type = TypeAuth
+			l.Token, err = fresh(in.Token)
+			return l, err
+		default:
+			return l, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(*in.Type)}
+		}
 	}
-	if in.Type != nil && *in.Type != TypeLocationUpdate && *in.Type != "location" {
-		return p, false, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(*in.Type)}
-	}
+	p := &l.Position
 	for _, f := range []struct {
 		to   *float64
 		from *float64
@@ -125,14 +158,14 @@ func DecodePosition(text []byte) (p room.Position, ping bool, err error) {
 	if in.RecordedAt != nil {
 		at, err := time.Parse(time.RFC3339, *in.RecordedAt)
 		if err != nil || at.Year() < 1970 || at.Year() > 9999 {
-			return p, false, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be a time of RFC 3339, as in 2026-01-31T12:00:00Z"}
+			return l, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be a time of RFC 3339, as in 2026-01-31T12:00:00Z"}
 		}
 		p.RecordedAt = at.UTC()
 	}
 	if bad := p.Validate(); bad != nil {
-		return p, false, bad
+		return l, bad
 	}
-	return p, false, nil
+	return l, nil
 }
 
 // decode holds what encoding/json lets pass: it turns invalid UTF-8 and lone

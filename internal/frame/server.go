@@ -17,6 +17,7 @@ const (
 	TypeAck            = "ack"
 	TypePong           = "pong"
 	TypeReconnect      = "reconnect"
+	TypeTokenExpiring  = "token_expiring"
 	TypeError          = "error"
 	TypeLocationUpdate = "location_update"
 	TypeGreeting       = "greeting"
@@ -66,6 +67,13 @@ type Reconnect struct {
 	Type    string `json:"type"`
 	AfterMS int64  `json:"after_ms"`
 	Reason  string `json:"reason"`
+}
+
+// TokenExpiring says that the socket's token has ExpiresIn seconds left: the client
+// sends an auth frame with a fresh one, or is closed with 4001 token_expired.
+type TokenExpiring struct {
+	Type      string `json:"type"`
+	ExpiresIn int64  `json:"expires_in"`
 }
 
 // Error says what was wrong. Close is the code that follows, 0 where the socket

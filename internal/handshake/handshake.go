@@ -183,7 +183,6 @@ func (s *Server) open(a *attempt, busy bool, began time.Time) {
 		return
 	}
 	s.metrics.count(a.endpoint.Name, "accepted", "", began)
-	socket.ExpireAt(a.claims.ExpiresAt.Add(auth.Leeway))
 	socket.Start(a.consumer)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
 
@@ -77,6 +78,8 @@ func (a *attempt) decodeToken(context.Context) error {
 		return a.identity(err)
 	}
 	a.claims, a.token = claims, ""
+	// From here on a sign-out ends it: what the next step reads may be older than one.
+	a.peer.Session.Authenticate(session.Token{User: int64(claims.UserID), IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt})
 	a.log.Info(middleware, fmt.Sprintf("Decoded token payload, user_id: %d", claims.UserID))
 	return nil
 }

@@ -27,6 +27,9 @@ type Socket interface {
 	Wake()
 	// Log returns the lines of the connection.
 	Log() *logging.Conn
+	// Renew puts a fresh token in the place of the one that the socket lives by. Its
+	// error is a *room.Invalid, after which the old one stands.
+	Renew(token string) error
 }
 
 // A Consumer is one socket that follows, and tells, positions.
@@ -97,7 +100,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	if m.Binary {
 		return &frame.Close{Code: frame.CodeUnsupported, Reason: "text_only", Detail: "frames are JSON text"}
 	}
-	p, ping, err := frame.DecodePosition(m.Data)
+	in, err := frame.DecodePosition(m.Data)
 	if c, ok := errors.AsType[*frame.Close](err); ok {
 		return c
 	}
@@ -110,13 +113,18 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		s.location.metrics.count("refused")
 		s.socket.Log().Warn(component, "Frame refused: "+bad.Code, slog.String("field", bad.Field))
 		return s.refuse(bad)
-	case ping:
+	case in.Type == frame.TypePing:
 		return s.answer(frame.Pong)
+	case in.Type == frame.TypeAuth:
+		if bad, ok := errors.AsType[*room.Invalid](s.socket.Renew(in.Token)); ok {
+			return s.refuse(bad)
+		}
+		return nil
 	case s.role == room.Support:
 		s.location.metrics.count("refused")
 		return s.refuse(&room.Invalid{Code: "wrong_role", Detail: "support follows a room and does not send"})
 	}
-	s.tell(p)
+	s.tell(in.Position)
 	return nil
 }
 

@@ -12,6 +12,7 @@ type metrics struct {
 	closes      *prometheus.CounterVec
 	frames      *prometheus.CounterVec
 	age         prometheus.Histogram
+	renewals    *prometheus.CounterVec
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint
@@ -46,7 +47,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Age that sockets reached before they ended.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 900, 3600, 4 * 3600, 24 * 3600},
 		}),
+		renewals: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_token_renewals_total",
+			Help: "Tokens that clients sent for a socket that lives by another one, by outcome: accepted or refused.",
+		}, []string{"outcome"}),
 	}
+}
+
+func (m *metrics) renewed(err error) {
+	outcome := "accepted"
+	if err != nil {
+		outcome = "refused"
+	}
+	m.renewals.WithLabelValues(outcome).Inc()
 }
 
 func (m *metrics) endpoint(name, component string) *endpoint {

@@ -23,6 +23,10 @@ type Options struct {
 	WriteTimeout    time.Duration
 	SoftLimit       int // sockets above which new ones are told to come back later
 	HardLimit       int // sockets above which handshakes are refused
+	TokenLeeway     time.Duration
+	// Renew judges the token of an auth frame, for a session that lives by another
+	// one. It must be safe for concurrent use.
+	Renew func(token string, former Token) (Token, error)
 }
 
 // A Registry holds all sessions of a replica: it counts them against the limits,
@@ -153,21 +157,20 @@ func (r *Registry) Run(ctx context.Context) {
 
 func (s *Session) sweep(now time.Time) {
 	o := &s.registry.options
-	if at := s.expires.Load(); at != 0 && now.Unix() >= at {
-		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token's time is over"})
-		return
-	}
 	s.mu.Lock()
+	expired, warn := s.expiring(now)
 	overdue := s.pinged != 0 && !s.handling.Load() && now.UnixNano()-s.pinged > int64(o.PongTimeout)
-	due := s.pinged == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
+	due := !expired && s.pinged == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
 		s.pingDue, s.lastPing = true, now.UnixNano()
 	}
 	s.mu.Unlock()
 	switch {
+	case expired:
+		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token's time is over"})
 	case overdue:
 		s.End(&frame.Close{Code: frame.CodeTryLater, Reason: "pong_timeout", After: time.Second})
-	case due:
+	case due, warn:
 		s.Wake()
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
@@ -48,9 +47,8 @@ type Session struct {
 	limiter  *rate.Limiter // made at the first message
 	warnings *rate.Limiter
 
-	opened   int64        // Unix nanoseconds
-	expires  atomic.Int64 // Unix seconds, 0 for never
-	handling atomic.Bool  // a received message is at work: pongs go unread meanwhile
+	opened   int64       // Unix nanoseconds
+	handling atomic.Bool // a received message is at work: pongs go unread meanwhile
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
@@ -67,13 +65,17 @@ type Session struct {
 	readerDone bool
 	writerDone bool // the Close is out, or never can be
 	over       bool
+
+	// The token that it lives by; user is 0 where it needs none.
+	user    int64
+	issued  int64 // Unix milliseconds, 0 if the token does not say
+	expires int64 // Unix seconds
+	mayWarn bool  // the client is still to be told that it ends
+	warnDue bool  // and is to be told now
 }
 
 // Log returns the lines of this connection.
 func (s *Session) Log() *logging.Conn { return &s.log }
-
-// ExpireAt sets when the session ends with 4001 token_expired.
-func (s *Session) ExpireAt(t time.Time) { s.expires.Store(t.Unix()) }
 
 // Start gives the session to its handler and starts its reader. The caller may
 // return then: nothing of its stack is used any more. With a nil handler the

@@ -410,7 +410,7 @@ func TestTokenExpiryEndsTheSession(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		began := time.Now()
 		c, h := w.dial()
-		h.s.ExpireAt(time.Now().Add(20 * time.Second))
+		h.s.Authenticate(session.Token{User: 7, ExpiresAt: time.Now().Add(20 * time.Second)})
 		texts, err := readAll(c)
 		wantClose(w.t, err, 4001, "token_expired ref="+ref)
 		wantError(w.t, texts[0], "token_expired", 4001)

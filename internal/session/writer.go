@@ -102,7 +102,9 @@ func (s *Session) fill(b *batch) (full, last bool) {
 				break
 			}
 			if m.Data == nil {
-				break
+				if m.Data = s.warning(); m.Data == nil {
+					break
+				}
 			}
 			op := byte(opText)
 			if m.Binary {
