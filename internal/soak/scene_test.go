@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -29,6 +30,10 @@ const replicaVariable = "ROOMSPA_SOAK_TEST_REPLICA"
 func TestMain(m *testing.M) {
 	if os.Getenv(replicaVariable) != "" {
 		os.Exit(serve())
+	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8") // these tests mostly wait
 	}
 	sandboxtest.Main(m)
 }
@@ -253,12 +258,12 @@ func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, se
 		if known.kind == k {
 			f := &fault{kind: k, subject: known.subject, replica: replica, lasts: lasts, seed: seed}
 			if err := s.director.carryOut(t.Context(), f); err != nil {
-				t.Fatal(err)
+				t.Error(err)
 			}
 			return
 		}
 	}
-	t.Fatalf("there is no %s", k)
+	t.Errorf("there is no %s", k)
 }
 
 // verdict waits until everybody has seen everything, for as long as is stated,

@@ -1,0 +1,60 @@
+package soak
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAPlanIsDecidedByItsSeed(t *testing.T) {
+	t.Parallel()
+	one, again, other := newPlan(7, time.Hour, 3), newPlan(7, time.Hour, 3), newPlan(8, time.Hour, 3)
+	if diff := cmp.Diff(one, again, cmp.AllowUnexported(fault{})); diff != "" {
+		t.Errorf("one seed, two plans:\n%s", diff)
+	}
+	if cmp.Equal(one, other, cmp.AllowUnexported(fault{})) {
+		t.Error("two seeds, one plan")
+	}
+}
+
+func TestAPlanOfTenMinutesHasEnoughOfEverything(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		p := newPlan(seed, longRun, 3)
+		if len(p) < leastFaults+leastFaults/4 { // some may not fit in on a busy machine
+			t.Errorf("seed %d plans %d faults", seed, len(p))
+		}
+		for _, k := range kinds {
+			n := 0
+			for _, f := range p {
+				if f.kind == k.kind {
+					n++
+				}
+			}
+			if n <= leastOfEach {
+				t.Errorf("seed %d plans %d times %s", seed, n, k.kind)
+			}
+		}
+	}
+}
+
+func TestFaultsOfAPlanComeInOrderAndLeaveEachOtherAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlan(1, time.Hour, 3)
+	if !slices.IsSortedFunc(p, func(a, b fault) int { return int(a.at - b.at) }) {
+		t.Error("not in order")
+	}
+	busy := map[string]time.Duration{}
+	for i := range p {
+		f := &p[i]
+		if f.at < busy[f.target()] {
+			t.Errorf("%s begins before the last one of its target is over", f)
+		}
+		busy[f.target()] = f.at + f.lasts
+		if f.at+f.lasts > time.Hour {
+			t.Errorf("%s is not over in time", f)
+		}
+	}
+}
