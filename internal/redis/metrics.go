@@ -18,6 +18,7 @@ type metrics struct {
 	failedJoins                prometheus.Counter
 	echo                       prometheus.Histogram
 	up                         prometheus.Gauge
+	tickets                    *prometheus.CounterVec
 }
 
 // newMetrics makes the metrics, and registers them unless reg is nil.
@@ -62,11 +63,14 @@ func newMetrics(reg prometheus.Registerer, client goredis.UniversalClient) *metr
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_redis_up", Help: "1 while the channel layer is subscribed, hears itself and can publish.",
 		}),
+		tickets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_tickets_total", Help: "Tickets that stand for a token once, by outcome: issued, redeemed, unknown (used before, too old, or made up), failed (Redis did not take it, or did not answer).",
+		}, []string{"outcome"}),
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
 			commands, m.pipeline, m.publish, m.deliveries, m.unreadable, m.resubscriptions,
-			m.groups, m.joins, m.failedJoins, m.echo, m.up,
+			m.groups, m.joins, m.failedJoins, m.echo, m.up, m.tickets,
 		} {
 			reg.MustRegister(c) //nolint:forbidigo // the caller's registry, not the global one
 		}
@@ -74,6 +78,8 @@ func newMetrics(reg prometheus.Registerer, client goredis.UniversalClient) *metr
 	}
 	return m
 }
+
+func (m *metrics) ticket(outcome string) { m.tickets.WithLabelValues(outcome).Inc() }
 
 // registerPool reports the pool of connections, which excludes the subscriber's.
 func registerPool(reg prometheus.Registerer, client goredis.UniversalClient) {

@@ -1,7 +1,7 @@
 // Package redis is everything that dies with Redis: the channel layer, which
-// carries payloads between replicas, and the last known positions. Payloads are
-// bytes to it; it refuses to know what is in them, and to keep any of them while
-// Redis is away.
+// carries payloads between replicas, the last known positions, tickets, and the
+// counting of attempts. Payloads are bytes to it; it refuses to know what is in
+// them, and to keep any of them while Redis is away.
 //
 // The library's own habits are kept out of the way: no retries (a retried
 // PUBLISH is a message twice, out of order), no silent re-subscription, and no
@@ -58,6 +58,10 @@ type Client struct {
 	// Positions keeps the last position of each sender. It saves while the
 	// layer's Run does.
 	Positions *Positions
+	// Tickets stand for a token once.
+	Tickets *Tickets
+	// Throttle counts attempts across replicas.
+	Throttle *Throttle
 
 	redis   goredis.UniversalClient
 	address string
@@ -83,6 +87,8 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	m := newMetrics(reg, c.redis)
 	c.Layer = newLayer(o, c.redis, lines, log, m)
 	c.Positions = &Positions{prefix: o.Prefix, ttl: o.PositionTTL, redis: c.redis, publisher: c.Layer.publisher, metrics: m}
+	c.Tickets = &Tickets{prefix: o.Prefix, redis: c.redis, metrics: m}
+	c.Throttle = newThrottle(o.Prefix, c.redis)
 	return c, nil
 }
 

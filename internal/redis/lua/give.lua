@@ -1,0 +1,13 @@
+-- Takes back one attempt from each of the buckets in KEYS. ARGV: for each bucket,
+-- the time in microseconds that an attempt counts.
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+for i, key in ipairs(KEYS) do
+  local empty = (tonumber(redis.call('GET', key)) or 0) - tonumber(ARGV[i])
+  if empty > now then
+    redis.call('SET', key, string.format('%.0f', empty), 'PX', math.ceil((empty - now) / 1000))
+  else
+    redis.call('DEL', key)
+  end
+end
+return 0
