@@ -21,6 +21,8 @@ type commands struct {
 	Serve   serveCmd         `cmd:"" help:"Run the server."`
 	Dev     devCmd           `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
 	Migrate migrateCmd       `cmd:"" help:"Bring the database's schema up to date."`
+	Check   checkCmd         `cmd:"" help:"Is what a replica needs there? Each dependency, and what to do if not."`
+	User    userCmd          `cmd:"" help:"Look after users: create, list, show, deactivate, sign out, erase."`
 	Connect connectCmd       `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
 	Soak    soakCmd          `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
 	Bench   benchCmd         `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
@@ -61,6 +63,7 @@ func run(args []string, std streams) int {
 		kong.Writers(std.Out, std.Err),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
+		kong.PostBuild(optional),
 	)
 	if err != nil {
 		return fail(std, 2, err)

@@ -14,16 +14,6 @@ type migrateCmd struct {
 	Down   migrateDownCmd   `cmd:"" help:"Take the newest migration back. Data that only it can hold is lost."`
 }
 
-// database is where the migrations go.
-type database struct {
-	DatabaseURL    string `name:"database-url" required:"" placeholder:"URL" help:"Postgres, as in postgres://user:password@host:5432/name."`
-	DatabasePooler string `name:"database-pooler" default:"none" enum:"none,pgbouncer" help:"What stands in front of Postgres: none, or pgbouncer in transaction mode."`
-}
-
-func (d *database) options() postgres.Options {
-	return postgres.Options{URL: d.DatabaseURL, PgBouncer: d.DatabasePooler == "pgbouncer"}
-}
-
 type migrateUpCmd struct{ database }
 
 // Run applies what is missing.

@@ -19,18 +19,23 @@ const watchEvery = 5 * time.Second
 // for example a version, and returns within a time-out of its own; its errors say
 // what is wrong and hold no secrets.
 type Check struct {
-	Name string
-	Run  func(ctx context.Context) (detail string, err error)
+	Name    string
+	Address string // of what is asked, without secrets; empty if it has none
+	Run     func(ctx context.Context) (detail string, err error)
+	// Advise says what to do about an error of Run; nil, or "", where nobody knows.
+	Advise func(error) string
 }
 
 // A Finding is what a check has found.
 type Finding struct {
-	Name   string     `json:"name"`
-	OK     bool       `json:"ok"`
-	Since  *time.Time `json:"since,omitempty"` // of the trouble
-	Detail string     `json:"detail,omitempty"`
-	Error  string     `json:"error,omitempty"`
-	TookMS float64    `json:"took_ms"`
+	Name    string     `json:"name"`
+	OK      bool       `json:"ok"`
+	Since   *time.Time `json:"since,omitempty"` // of the trouble
+	Address string     `json:"address,omitempty"`
+	Detail  string     `json:"detail,omitempty"`
+	Error   string     `json:"error,omitempty"`
+	Advice  string     `json:"advice,omitempty"` // what to do about the error
+	TookMS  float64    `json:"took_ms"`
 }
 
 // A Probe runs checks side by side, and remembers since when each one fails. It
@@ -80,9 +85,15 @@ func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
 		wg.Go(func() {
 			began := time.Now()
 			detail, err := c.Run(ctx)
-			f := Finding{Name: c.Name, OK: err == nil, Detail: detail, TookMS: float64(time.Since(began).Microseconds()) / 1000}
+			f := Finding{
+				Name: c.Name, OK: err == nil, Address: c.Address, Detail: detail,
+				TookMS: float64(time.Since(began).Microseconds()) / 1000,
+			}
 			if err != nil {
 				f.Error = err.Error()
+				if c.Advise != nil {
+					f.Advice = c.Advise(err)
+				}
 			}
 			f.Since = p.note(ctx, c.Name, err, began)
 			findings[i] = f

@@ -1,0 +1,133 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+func TestEraseKeepsTheRowsAndNothingOfThePerson(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
+	users := []room.User{
+		{ID: 1, Email: "Ann@example.com", Phone: "+43123", Role: room.Customer, Active: true},
+		{ID: 2, Email: "ben@example.com", Phone: "+43124", Role: room.Therapist, Active: true},
+		{ID: 4, Email: "eve@example.com", Role: room.Therapist, Active: true},
+	}
+	for _, u := range users {
+		if _, err := db.CreateUser(t.Context(), u, "hash of "+u.Email); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := conversation(t, db, 1)
+	other, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		send(t, db, c, says(fmt.Sprint("secret ", i), fmt.Sprint("id-", i)))
+		send(t, db, c, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: "mine"})
+	}
+	send(t, db, other.ID, says("secret too", ""))
+
+	erased, err := db.EraseUser(t.Context(), 1)
+	if err != nil || erased != 11 {
+		t.Fatalf("erased %d messages, %v", erased, err)
+	}
+	if again, err := db.EraseUser(t.Context(), 1); err != nil || again != 0 {
+		t.Errorf("a second time: %d messages, %v", again, err)
+	}
+	msgs := all(t, db, c)
+	if len(msgs) != 20 || msgs[19].Seq != 20 {
+		t.Errorf("%d messages are left", len(msgs))
+	}
+	for _, m := range msgs {
+		if (m.Text == "") != (m.Sender == 1) || m.ClientMessageID != "" {
+			t.Errorf("%+v", m)
+		}
+	}
+	u, err := db.FindUser(t.Context(), "1")
+	if err != nil || u.Active || u.Phone != "" || strings.Contains(u.Email, "ann") || u.Role != room.Customer || u.TokensValidAfter.IsZero() {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if _, err := db.FindUser(t.Context(), "ann@example.com"); !errors.Is(err, room.ErrNotFound) {
+		t.Error(err)
+	}
+	if v, err := db.FindUser(t.Context(), "+43124"); err != nil || cmp.Diff(users[1], v) != "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := db.EraseUser(t.Context(), 99); !errors.Is(err, room.ErrNotFound) {
+		t.Error(err)
+	}
+	if leak := everywhere(t, url, "secret", "ann@", "Ann@", "+43123", "id-"); leak != "" {
+		t.Errorf("it is still there: %s", leak)
+	}
+	send(t, db, c, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: "goes on"})
+}
+
+// everywhere looks for words in all rows of all tables of ours.
+func everywhere(t *testing.T, url string, words ...string) string {
+	t.Helper()
+	conn := direct(t, url)
+	rows, _ := conn.Query(t.Context(), `SELECT tablename FROM pg_tables WHERE schemaname = 'roomspa'`)
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		rows, _ := conn.Query(t.Context(), `SELECT t::text FROM roomspa.`+table+` t`)
+		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range texts {
+			for _, word := range words {
+				if strings.Contains(text, word) {
+					return table + ": " + text
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func TestListUsers(t *testing.T) {
+	t.Parallel()
+	db := open(t, postgres.Options{URL: database(t)})
+	for i := range 6 {
+		u := room.User{ID: room.UserID(i + 1), Email: fmt.Sprintf("u%d@example.com", i+1), Role: room.Customer, Active: i != 3}
+		if i%3 == 2 {
+			u.Role = room.Therapist
+		}
+		if _, err := db.CreateUser(t.Context(), u, "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	no := false
+	for _, tt := range []struct {
+		behind room.UserID
+		role   room.Role
+		active *bool
+		limit  int
+		want   string
+	}{
+		{0, "", nil, 10, "[1 2 3 4 5 6]"}, {2, "", nil, 3, "[3 4 5]"}, {0, room.Therapist, nil, 10, "[3 6]"}, {0, "", &no, 10, "[4]"},
+	} {
+		users, err := db.ListUsers(t.Context(), tt.behind, tt.role, tt.active, tt.limit)
+		ids := []room.UserID{}
+		for _, u := range users {
+			ids = append(ids, u.ID)
+		}
+		if err != nil || fmt.Sprint(ids) != tt.want {
+			t.Errorf("%+v: %v, %v", tt, ids, err)
+		}
+	}
+}
