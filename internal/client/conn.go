@@ -95,6 +95,7 @@ func (c *Conn) Read(ctx context.Context) (Frame, error) {
 // read is the goroutine of the socket.
 func (c *Conn) read() {
 	var last farewell
+	dropping := false // what follows a frame that was dropped is dropped too, or the caller would see a hole
 	for {
 		kind, raw, err := c.ws.ReadMessage()
 		if err != nil {
@@ -107,10 +108,14 @@ func (c *Conn) read() {
 		c.alive.heard()
 		f := parseFrame(raw, kind == websocket.BinaryMessage, time.Now())
 		last.note(f)
+		if dropping {
+			continue
+		}
 		c.alive.pause()
 		select {
 		case c.frames <- f:
 		case <-c.closing:
+			dropping = true
 		}
 		c.alive.resume()
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,34 @@ func TestConnSendsAndReads(t *testing.T) {
 	}
 	if err := c.Close(1000, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// What was read ahead when the connection is cut may be dropped, from some frame
+// on; never one alone.
+func TestWhatIsReadWhileItIsCutHasNoHole(t *testing.T) {
+	t.Parallel()
+	const burst = 60 // what fits into one read
+	url := serveTCP(t, func(s *side) {
+		for n := range burst {
+			_ = s.ws.Write(s.t.Context(), websocket.MessageText, []byte(strconv.Itoa(n))) // the client may be gone
+		}
+		s.untilClosed()
+	})
+	for range 20 {
+		c := dialed(t, Options{URL: url})
+		for n := 0; ; n++ {
+			f, err := c.Read(t.Context())
+			if err != nil {
+				break
+			}
+			if string(f.Raw) != strconv.Itoa(n) {
+				t.Fatalf("read %s where %d was next", f.Raw, n)
+			}
+			if n == burst/4 {
+				go c.CloseNow()
+			}
+		}
 	}
 }
 
