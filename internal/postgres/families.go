@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,4 +89,28 @@ func (db *DB) ForgetRefreshes(ctx context.Context, most int) (n int64, err error
 		return 0, fmt.Errorf("forget expired refresh tokens: %w", err)
 	}
 	return n, nil
+}
+
+const (
+	tidyEvery = 10 * time.Minute
+	tidyMost  = 1000 // rows at once: a statement of milliseconds
+)
+
+// tidy deletes what has expired until ctx ends, in small batches, so that nobody
+// waits for it. Replicas share the work as it comes.
+func (db *DB) tidy(ctx context.Context) {
+	wait := tidyEvery/2 + rand.N(tidyEvery)
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		wait = tidyEvery/2 + rand.N(tidyEvery)
+		if n, err := db.ForgetRefreshes(ctx, tidyMost); err == nil && n == tidyMost {
+			wait = time.Second // there is more
+		}
+	}
 }

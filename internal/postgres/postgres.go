@@ -93,8 +93,8 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	return db, nil
 }
 
-// Run commits messages and serves the coalesced reads until ctx ends, then what
-// was asked for until then, and returns.
+// Run commits messages, serves the coalesced reads and deletes what has expired
+// until ctx ends, then does what was asked for until then, and returns.
 func (db *DB) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, c := range db.committers {
@@ -103,6 +103,7 @@ func (db *DB) Run(ctx context.Context) {
 	wg.Go(func() { db.users.run(ctx) })
 	wg.Go(func() { db.conversations.run(ctx) })
 	wg.Go(func() { db.after.run(ctx) })
+	wg.Go(func() { db.tidy(ctx) })
 	wg.Wait()
 }
 

@@ -104,16 +104,17 @@ func (r *Registry) Tokens() map[int64]time.Time {
 	return oldest
 }
 
-// EndTokens ends each session for whose token why returns a close, and returns how
-// many. One look at all sessions serves any number of users, so no session has to
-// be found by its user, and an idle one costs nothing for it.
-func (r *Registry) EndTokens(why func(Token) *frame.Close) (n int) {
+// EndTokens ends each session for which why returns a close, given its user and
+// when its token was issued, and returns how many. One look at all sessions serves
+// any number of users, so no session has to be found by its user, and an idle one
+// costs nothing for it.
+func (r *Registry) EndTokens(why func(user int64, issued time.Time) *frame.Close) (n int) {
 	for _, s := range r.all() {
 		t := s.Token()
 		if t.User == 0 {
 			continue
 		}
-		if c := why(t); c != nil {
+		if c := why(t.User, t.IssuedAt); c != nil {
 			s.End(c)
 			n++
 		}

@@ -134,8 +134,8 @@ func TestEndTokensEndsThoseItIsMeantFor(t *testing.T) {
 			w.t.Errorf("tokens %v", got)
 		}
 		revoked := &frame.Close{Code: frame.CodeIdentity, Reason: "token_revoked"}
-		if n := w.registry.EndTokens(func(t session.Token) *frame.Close {
-			if t.User == 7 && t.IssuedAt.Before(now.Add(-time.Second)) {
+		if n := w.registry.EndTokens(func(user int64, issued time.Time) *frame.Close {
+			if user == 7 && issued.Before(now.Add(-time.Second)) {
 				return revoked
 			}
 			return nil
@@ -155,7 +155,7 @@ func TestASessionThatEndsDuringItsHandshakeNeverStarts(t *testing.T) {
 	inBubble(t, renewing(), func(w *world) {
 		w.handle = func(h *script) {
 			h.s.Authenticate(living(time.Hour))
-			w.registry.EndTokens(func(session.Token) *frame.Close {
+			w.registry.EndTokens(func(int64, time.Time) *frame.Close {
 				return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 			})
 			h.out = append(h.out, frame.Message{Data: []byte(`{"type":"connected"}`)})
