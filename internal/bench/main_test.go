@@ -21,7 +21,11 @@ import (
 const secret = "a secret of the benchmarks with 32 bytes or more"
 
 func TestMain(m *testing.M) {
-	if child() { // a process of BenchmarkIdleSockets
+	if role := os.Getenv(childRole); role != "" { // a process of BenchmarkIdleSockets
+		if err := child(role); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 	sandboxtest.Main(m)
@@ -50,21 +54,17 @@ func populate(ctx context.Context, databaseURL string) error {
 
 // options are those that `roomspa serve` would have, with limits that a load does
 // not run into.
-func options(tb testing.TB, databaseURL, redisURL, prefix string) app.Options {
-	tb.Helper()
-	var o app.Options
-	parser, err := kong.New(&o, kong.Exit(func(int) { tb.Fatal("kong wants to exit") }))
+func options(databaseURL, redisURL, prefix string) (o app.Options, err error) {
+	parser, err := kong.New(&o, kong.Exit(func(int) {}))
 	if err != nil {
-		tb.Fatal(err)
+		return o, err
 	}
-	if _, err := parser.Parse([]string{
+	_, err = parser.Parse([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + databaseURL, "--redis-url=" + redisURL,
 		"--redis-prefix=" + prefix, "--jwt-secret=" + secret, "--shutdown-wait=0s", "--drain-timeout=10s",
 		"--message-rate=1000000", "--message-burst=1000000", "--soft-limit=100000", "--hard-limit=100000",
-	}); err != nil {
-		tb.Fatal(err)
-	}
-	return o
+	})
+	return o, err
 }
 
 // replicas starts so many that share their stores.
@@ -74,7 +74,10 @@ func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*app.App {
 	databaseURL := sandboxtest.Database(tb, populate)
 	all := make([]*app.App, n)
 	for i := range all {
-		o := options(tb, databaseURL, redisURL, prefix)
+		o, err := options(databaseURL, redisURL, prefix)
+		if err != nil {
+			tb.Fatal(err)
+		}
 		o.Replica = fmt.Sprint("replica-", i)
 		for _, e := range edit {
 			e(&o)

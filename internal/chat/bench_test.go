@@ -1,0 +1,116 @@
+package chat_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A stage is one consumer with nothing around it: the store answers at once, the
+// layer takes everything and carries nothing.
+type stage struct {
+	chat.Store
+
+	log     logging.Conn
+	seq     int64
+	deliver func([]byte)
+}
+
+func (s *stage) Conversation(context.Context, room.Room) (room.Conversation, error) {
+	return room.Conversation{ID: room.ID{1}}, nil
+}
+
+func (s *stage) Append(_ context.Context, c room.ID, d room.Draft) (room.Message, bool, error) {
+	s.seq++
+	return room.Message{
+		ID: room.ID{2}, Conversation: c, Seq: s.seq, Sender: d.Sender, SenderRole: d.SenderRole, Text: d.Text,
+		ClientMessageID: d.ClientMessageID, At: time.Unix(1_800_000_000, 0),
+	}, false, nil
+}
+
+func (s *stage) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+	s.deliver = deliver
+	return func() {}, nil
+}
+
+func (s *stage) Publish(_ string, _ []byte, done func(error)) { done(nil) }
+func (s *stage) Health() (time.Time, error)                   { return time.Time{}, nil }
+func (s *stage) Wake()                                        {}
+func (s *stage) Renew(string) error                           { return nil }
+func (s *stage) Log() *logging.Conn                           { return &s.log }
+
+func opened(b *testing.B) (*stage, *chat.Consumer) {
+	b.Helper()
+	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
+	c := chat.New(chat.Options{MaxMessageLength: 4000}, s, s, prometheus.NewRegistry()).NewConsumer(chat.Peer{
+		User: &room.User{ID: 1, Role: room.Customer}, Room: room.Room{Customer: 1, Therapist: 2},
+	}, s)
+	if err := c.Join(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if m, err := c.Next(b.Context()); err != nil || m.Data == nil {
+		b.Fatal(err)
+	}
+	return s, c
+}
+
+// From the channel layer to the writer: one message at a time, and many that wait.
+func BenchmarkDeliver(b *testing.B) {
+	for _, waiting := range []int{1, 16} {
+		b.Run(fmt.Sprintf("%dwaiting", waiting), func(b *testing.B) {
+			s, c := opened(b)
+			payloads := make([][]byte, waiting)
+			for i := range payloads {
+				payloads[i] = make([]byte, 16+300)
+			}
+			seq := uint64(0)
+			ctx := b.Context()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; done += waiting {
+				for _, p := range payloads {
+					seq++
+					binary.BigEndian.PutUint64(p, seq)
+					s.deliver(p)
+				}
+				for range payloads {
+					if m, err := c.Next(ctx); err != nil || m.Data == nil {
+						b.Fatalf("%v, %v", m, err)
+					}
+				}
+				if m, _ := c.Next(ctx); m.Data != nil {
+					b.Fatal("there is more than was delivered")
+				}
+			}
+		})
+	}
+}
+
+// A message of the client's: decoded, stored, acknowledged, encoded, published.
+func BenchmarkReceive(b *testing.B) {
+	_, c := opened(b)
+	text := []byte(`{"type":"chat_message","message":"Good morning, I am on my way and will be there in ten minutes.","client_message_id":"01hzx3v7r2m5k8q9w4t6y0abcd"}`)
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Receive(ctx, frame.Message{Data: text}); err != nil {
+			b.Fatal(err)
+		}
+		if m, err := c.Next(ctx); err != nil || m.Data == nil {
+			b.Fatal("there is no acknowledgement")
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package location_test
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/location"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A stage is one consumer with nothing around it: the layer takes everything and
+// carries nothing.
+type stage struct {
+	log     logging.Conn
+	deliver func([]byte)
+}
+
+func (s *stage) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+	s.deliver = deliver
+	return func() {}, nil
+}
+
+func (s *stage) Publish(_ string, _ []byte, done func(error))                { done(nil) }
+func (s *stage) Save(room.Room, room.UserID, []byte, time.Time, func(error)) {}
+func (s *stage) Last(context.Context, room.Room) ([][]byte, error)           { return nil, nil }
+func (s *stage) Wake()                                                       {}
+func (s *stage) Renew(string) error                                          { return nil }
+func (s *stage) Log() *logging.Conn                                          { return &s.log }
+
+func opened(b *testing.B) (*stage, *location.Consumer) {
+	b.Helper()
+	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
+	c := location.New(s, s, prometheus.NewRegistry()).NewConsumer(&room.User{ID: 1, Role: room.Customer}, room.Room{Customer: 1, Therapist: 2}, s)
+	if err := c.Join(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if m, err := c.Next(b.Context()); err != nil || m.Data == nil {
+		b.Fatal(err)
+	}
+	return s, c
+}
+
+// From the channel layer to the writer.
+func BenchmarkDeliver(b *testing.B) {
+	s, c := opened(b)
+	payload := make([]byte, 16+200)
+	binary.BigEndian.PutUint64(payload, 2)
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.deliver(payload)
+		if m, err := c.Next(ctx); err != nil || m.Data == nil {
+			b.Fatalf("%v, %v", m, err)
+		}
+		if m, _ := c.Next(ctx); m.Data != nil {
+			b.Fatal("there is more than was delivered")
+		}
+	}
+}
+
+// A position of the client's: decoded, encoded, kept, published.
+func BenchmarkReceive(b *testing.B) {
+	_, c := opened(b)
+	text := []byte(`{"latitude":52.52001,"longitude":13.40495,"accuracy":8,"heading":271.5,"speed":1.4}`)
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Receive(ctx, frame.Message{Data: text}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
