@@ -70,6 +70,9 @@ const (
 	RecordClosed
 	// RecordResumed: the replay is over; its messages were Expected to Seq.
 	RecordResumed
+	// RecordDeferred: a message was refused for now, as Detail says, and is sent
+	// again later.
+	RecordDeferred
 )
 
 // A Record is one entry of what a session did or saw.
@@ -85,6 +88,7 @@ type Record struct {
 	Text            string // of what was sent
 	Duplicate       bool   // of an acknowledgement
 	Code            int
+	Detail          string // why a message was deferred or dropped
 	Frame           *Frame // of what came from the server
 }
 

@@ -108,6 +108,7 @@ func (s *Session) refused(conn *Conn, f *Frame) {
 	case "database_unavailable", "channel_layer_unavailable", "internal", "rate_limited", "busy":
 		// Half the delay is kept in any case: a message that is refused at once
 		// must not be sent again at once.
+		s.record(Record{Kind: RecordDeferred, Ref: conn.Ref(), ClientMessageID: f.ClientMessageID, Detail: f.Code, Frame: f})
 		s.box.again(f.ClientMessageID, time.Second/2+s.jitter(time.Second))
 		return
 	}
@@ -119,7 +120,7 @@ func (s *Session) drop(ref, id string, cause error) {
 	if !found {
 		return
 	}
-	s.record(Record{Kind: RecordDropped, Ref: ref, ClientMessageID: id})
+	s.record(Record{Kind: RecordDropped, Ref: ref, ClientMessageID: id, Detail: cause.Error()})
 	s.tell(Event{Kind: Dropped, Ref: ref, Message: text, Err: cause})
 }
 

@@ -64,6 +64,7 @@ const (
 	Acknowledged Kind = "acknowledged" // the server says that a message is stored
 	Received     Kind = "received"     // a message came
 	Refused      Kind = "refused"      // a message will never be stored: the client was told so
+	Deferred     Kind = "deferred"     // a message was refused for now, and is sent again
 	Closed       Kind = "closed"       // a socket ended
 	GaveUp       Kind = "gave_up"      // the client was told never to come back
 	Left         Kind = "left"         // the client went by its own will, and sees nothing more

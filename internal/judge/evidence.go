@@ -73,14 +73,14 @@ func (v *Violation) concerns(head, e *Entry) bool {
 			}
 		}
 	}
-	sender := e.Sender
-	if e.Kind == Sent || e.Kind == Acknowledged || e.Kind == Refused {
-		sender = head.User
+	switch e.Kind {
+	case Received:
+		return v.same(e.Seq, e.Sender, e.ID, e.ClientMessageID)
+	case Sent, Acknowledged, Refused, Deferred:
+		return v.same(e.Seq, head.User, e.ID, e.ClientMessageID)
+	default:
+		return false
 	}
-	if e.Kind == Received || e.Kind == Sent || e.Kind == Acknowledged || e.Kind == Refused {
-		return v.same(e.Seq, sender, e.ID, e.ClientMessageID)
-	}
-	return false
 }
 
 // same reports whether a message is the one concerned, by any of its names.

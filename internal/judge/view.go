@@ -69,7 +69,7 @@ func (v *view) take(e *Entry) {
 		v.found(SentAway, e, "the client was told never to come back: "+e.Detail)
 	case Left, Stayed:
 		v.state = e.Kind
-	case Begins:
+	case Begins, Deferred:
 	default:
 		v.found(BrokenRecord, e, "an entry of the unknown kind "+string(e.Kind))
 	}

@@ -68,6 +68,7 @@ func (h *history) close() error {
 func entry(r client.Record) (e judge.Entry, ok bool) {
 	e = judge.Entry{
 		At: r.At.UnixMicro(), Ref: r.Ref, Seq: r.Seq, ID: r.ID, ClientMessageID: r.ClientMessageID, Duplicate: r.Duplicate, Code: r.Code,
+		Detail: r.Detail,
 	}
 	switch r.Kind {
 	case client.RecordConnected:
@@ -85,6 +86,8 @@ func entry(r client.Record) (e judge.Entry, ok bool) {
 		e.Kind, e.Sender, e.Text = judge.Received, r.Frame.SenderID, judge.Hash(r.Frame.Message)
 	case client.RecordDropped:
 		e.Kind = judge.Refused
+	case client.RecordDeferred:
+		e.Kind = judge.Deferred
 	case client.RecordClosed:
 		e.Kind = judge.Closed
 	default:
