@@ -31,21 +31,34 @@ type Bearer struct {
 
 // identify finds the user whose token came with a request.
 func (b Bearer) identify(e *exchange) (*room.User, *refusal) {
+	user, _, no := b.authenticate(e)
+	return user, no
+}
+
+// authenticate is identify for whoever needs to know what the token says.
+func (b Bearer) authenticate(e *exchange) (*room.User, auth.Claims, *refusal) {
 	token, err := auth.FromRequest(e.r)
 	if err != nil {
-		return nil, refusedToken(err)
+		return nil, auth.Claims{}, refusedToken(err)
 	}
 	claims, err := b.Tokens.Verify(token, time.Now())
 	if err != nil {
-		return nil, refusedToken(err)
+		return nil, auth.Claims{}, refusedToken(err)
 	}
 	e.user = fmt.Sprintf("user %d", claims.UserID)
-	found, err := b.Users.Users(e.r.Context(), []room.UserID{claims.UserID})
+	user, no := speaksFor(e, b.Users, claims.UserID, claims.IssuedAt)
+	return user, claims, no
+}
+
+// speaksFor finds the user of a token that was issued at a time, if it still speaks
+// for them.
+func speaksFor(e *exchange, users Users, id room.UserID, issued time.Time) (*room.User, *refusal) {
+	found, err := users.Users(e.r.Context(), []room.UserID{id})
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	user := found[claims.UserID]
-	switch reason := user.Refuses(claims.IssuedAt); reason {
+	user := found[id]
+	switch reason := user.Refuses(issued); reason {
 	case "":
 		return user, nil
 	case "user_unknown":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strconv"
 	"unicode/utf8"
 
@@ -39,7 +40,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) *refusal {
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-			return badField(wrong.Field, "must be a string, not a "+wrong.Value)
+			must := "a string"
+			if wrong.Type.Kind() == reflect.Bool {
+				must = "true or false"
+			}
+			return badField(wrong.Field, "must be "+must+", not a "+wrong.Value)
 		}
 		return refuse(http.StatusBadRequest, "bad_json", "The body is not one JSON object; send one, with nothing behind it.")
 	}

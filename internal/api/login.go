@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,9 +12,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -28,14 +29,17 @@ type Accounts interface {
 	ReplaceHash(ctx context.Context, id room.UserID, old, new string) error
 }
 
-// LoginOptions is what the sign-in is made of. All but Wait and the lifetimes is
-// required.
+// LoginOptions is what the sign-in is made of. All but Throttle, Metrics, Wait and
+// the lifetimes is required.
 type LoginOptions struct {
 	Accounts  Accounts
 	Passwords *auth.Passwords
 	Keys      *auth.Keys
 	Log       *slog.Logger
 	Who       Who
+	Throttle  Throttle // nil counts nobody's attempts
+	Limits    LoginLimits
+	Metrics   prometheus.Registerer
 
 	AccessTTL  time.Duration // how long an access token lives; 0 means 5 minutes
 	RefreshTTL time.Duration // how long a refresh token lives; 0 means 7 days
@@ -45,33 +49,55 @@ type LoginOptions struct {
 // A Login answers POST /login/. Whoever is refused for their identifier, their
 // password or their account gets one and the same answer after the same work, so
 // that nobody learns from it which accounts exist.
-type Login struct{ o LoginOptions }
+type Login struct {
+	base
+
+	o        LoginOptions
+	outcomes *prometheus.CounterVec
+	full     *prometheus.CounterVec
+	took     prometheus.Histogram
+}
 
 // NewLogin makes the handler of POST /login/.
 func NewLogin(o LoginOptions) *Login {
 	o.AccessTTL = cmp.Or(o.AccessTTL, 5*time.Minute)
 	o.RefreshTTL = cmp.Or(o.RefreshTTL, 7*24*time.Hour)
 	o.Wait = cmp.Or(o.Wait, 5*time.Second)
-	return &Login{o}
+	f := promauto.With(o.Metrics)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "roomspa_logins_waiting",
+		Help: "Sign-ins that wait for their password's turn.",
+	}, func() float64 { return float64(o.Passwords.Waiting()) })
+	return &Login{
+		base: base{"Login", o.Log, o.Who}, o: o,
+		outcomes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_logins_total",
+			Help: "Sign-ins by outcome: signed_in, or the code of the refusal.",
+		}, []string{"outcome"}),
+		full: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_logins_throttled_total",
+			Help: "Sign-ins refused since there were too many, by what was full: account_address, account or address.",
+		}, []string{"limit"}),
+		took: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "roomspa_login_seconds",
+			Help:    "Time that sign-ins took, refused ones and the wait for the password's turn included.",
+			Buckets: []float64{.001, .005, .02, .05, .1, .2, .5, 1, 2, 5, 10},
+		}),
+	}
 }
 
 func (l *Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ref, remote := l.o.Who(r)
-	e := &exchange{w: w, r: r, log: &logging.Conn{Log: l.o.Log, Ref: ref, Remote: remote}, component: "Login"}
-	answer, no := l.signIn(e)
-	if no != nil {
-		e.refused(no)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
-	h.Set(problem.Header, ref)
-	if err := json.NewEncoder(w).Encode(answer); err != nil {
-		e.log.Warn("Login", "Answer not sent: "+e.user, slog.String("error", err.Error()))
-		return
-	}
-	e.log.Info("Login", "Signed in: "+e.user)
+	l.serve(w, r, func(e *exchange) (any, string, *refusal) {
+		began := time.Now()
+		answer, no := l.signIn(e)
+		outcome := "signed_in"
+		if no != nil {
+			outcome = no.Code
+		}
+		l.outcomes.WithLabelValues(outcome).Inc()
+		l.took.Observe(time.Since(began).Seconds())
+		return answer, "Signed in: " + e.user, no
+	})
 }
 
 type credentials struct {
@@ -79,22 +105,8 @@ type credentials struct {
 	Password   string `json:"password"`
 }
 
-type signedIn struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"` // seconds
-	User         who    `json:"user"`
-}
-
-type who struct {
-	ID    room.UserID `json:"id"`
-	Email string      `json:"email"`
-	Role  room.Role   `json:"role"`
-}
-
 // signIn is the way of a sign-in, step by step; the first that fails ends it.
-func (l *Login) signIn(e *exchange) (*signedIn, *refusal) {
+func (l *Login) signIn(e *exchange) (*tokens, *refusal) {
 	var c credentials
 	if no := readJSON(e.w, e.r, &c); no != nil {
 		return nil, no
@@ -103,26 +115,23 @@ func (l *Login) signIn(e *exchange) (*signedIn, *refusal) {
 		return nil, no
 	}
 	e.user = "identifier " + masked(c.Identifier)
+	buckets := l.buckets(e.log.Remote, c.Identifier)
+	if no := l.throttled(e, buckets); no != nil {
+		return nil, no
+	}
 	user, upgrade, no := l.identify(e, c)
+	if no == nil || no.Code == "database_unavailable" {
+		l.forgive(e, buckets)
+	}
 	if no != nil {
 		return nil, no
 	}
 	if upgrade != "" {
 		l.upgrade(e, user, upgrade, c.Password)
 	}
-	now := time.Now()
-	access, _, err := l.o.Keys.Mint(auth.Access, user.ID, now, l.o.AccessTTL)
-	if err != nil {
-		return nil, internal(err)
-	}
-	refresh, _, err := l.o.Keys.Mint(auth.Refresh, user.ID, now, l.o.RefreshTTL)
-	if err != nil {
-		return nil, internal(err)
-	}
-	return &signedIn{
-		AccessToken: access, RefreshToken: refresh, TokenType: "Bearer",
-		ExpiresIn: int64(l.o.AccessTTL / time.Second), User: who{user.ID, user.Email, user.Role},
-	}, nil
+	now := issueAt(time.Now(), user.TokensValidAfter)
+	first := auth.FirstRefresh(user.ID, now, l.o.RefreshTTL)
+	return grant(l.o.Keys, user, now, l.o.AccessTTL, first)
 }
 
 // maxIdentifier is the longest identifier in bytes: an e-mail address has at most

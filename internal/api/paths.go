@@ -8,7 +8,7 @@ import (
 )
 
 // Paths lists what is answered over plain HTTP, for whoever asked for another path.
-var Paths = []string{"/login/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/"}
+var Paths = []string{"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/"}
 
 // below cuts a raw path behind a prefix into its segments. The trailing slash is
 // optional; ok is false where a segment is empty.

@@ -32,6 +32,13 @@ func (k *Keys) Mint(t TokenType, user room.UserID, now time.Time, ttl time.Durat
 	return token, c, nil
 }
 
+// FirstRefresh returns what the first refresh token of a sign-in is to say.
+func FirstRefresh(user room.UserID, now time.Time, ttl time.Duration) room.Refresh {
+	r := NextRefresh(room.Refresh{User: user}, now, ttl)
+	r.Family = r.ID
+	return r
+}
+
 // NextRefresh returns what the successor of a refresh token is to say.
 func NextRefresh(used room.Refresh, now time.Time, ttl time.Duration) room.Refresh {
 	at := now.Truncate(time.Second).UTC()
