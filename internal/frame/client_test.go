@@ -1,0 +1,170 @@
+package frame_test
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]frame.Client{
+		`{"message":"hi"}`:                                     {Type: "chat_message", Message: "hi"},
+		` {"message" : "hi"} ` + "\r\n\t":                      {Type: "chat_message", Message: "hi"},
+		`{"type":"chat_message","message":"hi","x":[{}]}`:      {Type: "chat_message", Message: "hi"},
+		`{"type":null,"message":"hi"}`:                         {Type: "chat_message", Message: "hi"},
+		`{"message":"","client_message_id":"m"}`:               {Type: "chat_message", ClientMessageID: "m"},
+		`{"message":"  hi \n"}`:                                {Type: "chat_message", Message: "  hi \n"},
+		`{"message":"\ud83d\udca9 \ufffd \\u0000 \\ud800"}`:    {Type: "chat_message", Message: "💩 \ufffd \\u0000 \\ud800"},
+		`{"message":"\uD83D\uDCA9"}`:                           {Type: "chat_message", Message: "💩"},
+		`{"message":"a","message":"b"}`:                        {Type: "chat_message", Message: "b"},
+		`{"type":"ping"}`:                                      {Type: "ping"},
+		`{"type":"ping","message":"x","client_message_id":""}`: {Type: "ping"},
+		`{"type":"history"}`:                                   {Type: "history"},
+		`{"type":"history","before_seq":1,"limit":200}`:        {Type: "history", BeforeSeq: 1, Limit: 200},
+		`{"type":"history","before_seq":null,"limit":null}`:    {Type: "history"},
+		`{"type":"auth","token":"a.b.c"}`:                      {Type: "auth", Token: "a.b.c"},
+	} {
+		if want.Limit == 0 {
+			want.Limit = frame.DefaultHistoryLimit
+		}
+		got, err := frame.Decode([]byte(text))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", text, err, diff)
+		}
+	}
+}
+
+func TestDecodePosition(t *testing.T) {
+	t.Parallel()
+	all := room.Position{Latitude: -90, Longitude: 180, Accuracy: 0, Heading: 359.5, Speed: 1e300, RecordedAt: time.Date(2026, 1, 31, 11, 0, 0, 5e8, time.UTC)}
+	for text, want := range map[string]frame.Located{
+		`{"latitude":1,"longitude":-2.5}`:                                    {Position: room.Position{Latitude: 1, Longitude: -2.5, Accuracy: nan, Heading: nan, Speed: nan}},
+		`{"type":"location_update","latitude":1,"longitude":2,"speed":null}`: {Position: room.Position{Latitude: 1, Longitude: 2, Accuracy: nan, Heading: nan, Speed: nan}},
+		`{"type":"location","latitude":-90,"longitude":180,"accuracy":0,"heading":359.5,"speed":1e300,"recorded_at":"2026-01-31T12:00:00.5+01:00"}`: {Position: all},
+		`{"type":"ping","latitude":91}`:   {Type: "ping"},
+		`{"type":"auth","token":"a.b.c"}`: {Type: "auth", Token: "a.b.c"},
+	} {
+		got, err := frame.DecodePosition([]byte(text))
+		if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", text, err, diff)
+		}
+	}
+}
+
+func TestTimesThatCannotBeWrittenAgainAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"9999-12-31T23:59:59-00:01", "1970-01-01T00:00:00+00:01", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z"} {
+		l, err := frame.DecodePosition([]byte(`{"latitude":1,"longitude":2,"recorded_at":"` + text + `"}`))
+		if _, ok := errors.AsType[*room.Invalid](err); !ok {
+			t.Errorf("%s was read as %v (%v)", text, l.Position.RecordedAt, err)
+		}
+	}
+}
+
+// invalid holds every refusal to its form: a word and a sentence after which the
+// socket stays open, and the close 1007 for text that is not UTF-8, and only then.
+func invalid(t *testing.T, text []byte, err error) {
+	t.Helper()
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		if c.Code != 1007 || utf8.Valid(text) {
+			t.Fatalf("%q closes the socket: %v", text, err)
+		}
+		return
+	}
+	bad, ok := errors.AsType[*room.Invalid](err)
+	if !ok || !utf8.Valid(text) || !regexp.MustCompile(`^[a-z0-9_]+$`).MatchString(bad.Code) || bad.Detail == "" || !utf8.ValidString(bad.Detail) {
+		t.Fatalf("%q is refused by %#v", text, err)
+	}
+}
+
+// whole fails the test if a text that was accepted is not what the client wrote.
+func whole(t *testing.T, text []byte, s string) {
+	t.Helper()
+	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+		t.Fatalf("%q was accepted as %q", text, s)
+	}
+	if strings.ContainsRune(s, utf8.RuneError) && !strings.Contains(string(text), "\ufffd") && !strings.Contains(strings.ToLower(string(text)), `\ufffd`) {
+		t.Fatalf("%q was changed to %q", text, s)
+	}
+}
+
+var seeds = []string{
+	``, `{}`, `[]`, `null`, `{"message":"hi"}`, `{"type":"chat_message","message":"hi","client_message_id":"m-1"}`, `{"type":"ping"}`,
+	`{"type":"history","before_seq":41,"limit":50}`, `{"type":"auth","token":"a.b.c"}`, `{"message":"\ud83d\udca9"}`, `{"message":"\ud83d"}`,
+	`{"message":"\udca9\ud83d"}`, `{"message":"\u0000"}`, "{\"message\":\"\xff\"}", "{\"message\":\"\xed\xa0\x80\"}", `{"message":42}`,
+	`{"message":"\\ud83d"}`, `{"message":"\\\ud83d"}`, `{"\ud83d":1,"message":"x"}`, `{"MESSAGE":"x"}`, `{"message":"\ufffd"}`, `{"limit":1e9}`,
+	`{"latitude":48.2,"longitude":16.3,"accuracy":5,"heading":90,"speed":1.4,"recorded_at":"2026-01-31T12:00:00Z"}`,
+	`{"latitude":91,"longitude":0}`, `{"latitude":1e-320,"longitude":-0.0,"speed":1.7976931348623157e308}`, `{"latitude":1e400,"longitude":0}`,
+	`{"latitude":0,"longitude":0,"recorded_at":"9999-12-31T23:59:59-23:59"}`, `{"latitude":0,"longitude":0,"recorded_at":"1970-01-01T00:00:00+01:00"}`,
+	`{"latitude":0,"longitude":0,"recorded_at":"2026-01-31T12:00:00,123456789Z"}`, strings.Repeat("[", 20_000),
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, s := range seeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := frame.Decode(text)
+		if err != nil {
+			invalid(t, text, err)
+			return
+		}
+		whole(t, text, c.Message)
+		whole(t, text, c.ClientMessageID)
+		if c.Limit < 1 || c.Limit > frame.MaxHistoryLimit || c.BeforeSeq < 0 {
+			t.Fatalf("%q was accepted as %+v", text, c)
+		}
+		again := map[string]any{"type": c.Type, "client_message_id": c.ClientMessageID, "limit": c.Limit, "token": c.Token}
+		if c.Type == frame.TypeChatMessage {
+			again["message"] = c.Message
+		}
+		if c.BeforeSeq > 0 {
+			again["before_seq"] = c.BeforeSeq
+		}
+		b, err := json.Marshal(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := frame.Decode(b); err != nil || (back != c && c.Type != frame.TypePing && c.Type != frame.TypeChatMessage) || back.Message != c.Message || back.ClientMessageID != c.ClientMessageID {
+			t.Fatalf("%q is %+v, written as %s, read as %+v (%v)", text, c, b, back, err)
+		}
+	})
+}
+
+func FuzzDecodePosition(f *testing.F) {
+	for _, s := range seeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := frame.DecodePosition(text)
+		if err != nil {
+			invalid(t, text, err)
+			return
+		}
+		if l.Type != "" {
+			return
+		}
+		p := l.Position
+		if bad := p.Validate(); bad != nil || math.IsInf(p.Accuracy, 0) || math.IsInf(p.Speed, 0) {
+			t.Fatalf("%q was accepted as %+v", text, p)
+		}
+		b := frame.AppendPosition(nil, 1, room.Customer, p, time.Unix(0, 0))
+		back, err := frame.DecodePosition(b)
+		p.RecordedAt = p.RecordedAt.Truncate(time.Millisecond)
+		if diff := cmp.Diff(p, back.Position, cmpopts.EquateNaNs()); err != nil || diff != "" {
+			t.Fatalf("%q is %+v, written as %s (%v)\n%s", text, p, b, err, diff)
+		}
+	})
+}

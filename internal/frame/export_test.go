@@ -1,0 +1,4 @@
+package frame
+
+// AppendString is for tests.
+var AppendString = appendString
