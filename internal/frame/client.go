@@ -8,7 +8,6 @@ import (
 	"errors"
 	"math"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/roomspa/roomspa/internal/room"
@@ -53,6 +52,13 @@ type clientJSON struct {
 // the socket stays open. A client_message_id that could be read is returned
 // beside the error, so that the client learns which of its sends failed.
 func Decode(text []byte) (Client, error) {
+	if c, ok := plainClient(text); ok {
+		return c, nil
+	}
+	return decodeClient(text)
+}
+
+func decodeClient(text []byte) (Client, error) {
 	var in clientJSON
 	err := decode(text, &in)
 	c := Client{ClientMessageID: in.ClientMessageID, Limit: DefaultHistoryLimit}
@@ -118,7 +124,14 @@ type Located struct {
 
 // DecodePosition reads a frame of the location endpoint. Its errors are those of
 // [Decode].
-func DecodePosition(text []byte) (l Located, err error) {
+func DecodePosition(text []byte) (Located, error) {
+	if p, ok := plainPosition(text); ok {
+		return Located{Position: p}, nil
+	}
+	return decodeLocated(text)
+}
+
+func decodeLocated(text []byte) (l Located, err error) {
 	var in struct {
 		Type       *string  `json:"type"`
 		Token      *string  `json:"token"`
@@ -156,12 +169,10 @@ func DecodePosition(text []byte) (l Located, err error) {
 		}
 	}
 	if in.RecordedAt != nil {
-		at, err := time.Parse(time.RFC3339, *in.RecordedAt)
-		// In UTC, as it is passed on: an offset may lead out of the years that RFC 3339 can write.
-		if at = at.UTC(); err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		var ok bool
+		if p.RecordedAt, ok = recordedAt(*in.RecordedAt); !ok {
 			return l, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be a time of RFC 3339, as in 2026-01-31T12:00:00Z"}
 		}
-		p.RecordedAt = at
 	}
 	if bad := p.Validate(); bad != nil {
 		return l, bad

@@ -86,7 +86,8 @@ func plainPosition(text []byte) (p room.Position, ok bool) {
 // recordedAt reads a time of RFC 3339 in the years that positions may have.
 func recordedAt(text string) (time.Time, bool) {
 	at, err := time.Parse(time.RFC3339, text)
-	return at.UTC(), err == nil && at.Year() >= 1970 && at.Year() <= 9999
+	at = at.UTC() // first: an offset may lead out of the years that RFC 3339 can write
+	return at, err == nil && at.Year() >= 1970 && at.Year() <= 9999
 }
 
 // plain goes through the text of a plain object. Once it has met anything else it
