@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/ops"
 )
@@ -65,16 +63,6 @@ func printFindings(out io.Writer, findings []ops.Finding, ok, asJSON bool) error
 		}
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// optional lets a command go without options that serve needs.
-func optional(k *kong.Kong) error {
-	for _, node := range k.Model.Children {
-		for _, flag := range node.Flags {
-			flag.Required = flag.Required && node.Name != "check"
 		}
 	}
 	return nil
