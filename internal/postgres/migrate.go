@@ -22,9 +22,9 @@ var migrations embed.FS
 
 // A Migration is one step of the schema's history.
 type Migration struct {
-	Version   int64
-	Name      string    // of the file
-	AppliedAt time.Time // zero if it is not applied
+	Version   int64     `json:"version"`
+	Name      string    `json:"name"`                // of the file
+	AppliedAt time.Time `json:"applied_at,omitzero"` // zero if it is not applied, or was taken back
 }
 
 // Migrate brings the schema up to this binary's version, and returns the steps that
@@ -50,23 +50,13 @@ func MigrateDown(ctx context.Context, o Options, log *slog.Logger) ([]Migration,
 		}
 		if result != nil {
 			undone = steps([]*goose.MigrationResult{result})
+			for i := range undone {
+				undone[i].AppliedAt = time.Time{}
+			}
 		}
 		return err
 	})
 	return undone, err
-}
-
-// MigrationStatus returns all steps that this binary knows, oldest first.
-func MigrationStatus(ctx context.Context, o Options, log *slog.Logger) ([]Migration, error) {
-	var all []Migration
-	err := migrating(ctx, o, log, func(p *goose.Provider) error {
-		statuses, err := p.Status(ctx)
-		for _, s := range statuses {
-			all = append(all, Migration{s.Source.Version, s.Source.Path, s.AppliedAt})
-		}
-		return err
-	})
-	return all, err
 }
 
 func steps(results []*goose.MigrationResult) []Migration {
@@ -107,15 +97,19 @@ func migrating(ctx context.Context, o Options, log *slog.Logger, f func(*goose.P
 		}
 		return f(p)
 	}()
-	if err == nil {
-		return nil
+	if err != nil {
+		return migrationError(ctx, err, pool.ConnConfig.Password)
 	}
+	return nil
+}
+
+func migrationError(ctx context.Context, err error, password string) error {
 	c := classify(ctx, err)
 	if c.cause == causeOther || c.cause == causeRejected || c.cause == causeSchemaMissing {
 		// A step that fails is a matter of its text, which goose's error names.
-		return fmt.Errorf("migrate: %s", withoutPassword(err.Error(), pool.ConnConfig.Password))
+		return fmt.Errorf("migrate: %s", withoutPassword(err.Error(), password))
 	}
-	c.detail = withoutPassword(c.detail, pool.ConnConfig.Password)
+	c.detail = withoutPassword(c.detail, password)
 	return fmt.Errorf("migrate: %w", c)
 }
 

@@ -41,8 +41,12 @@ func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 		probe("", "")
 	}
 	probe("schema_missing", "run roomspa migrate up")
+	if status, err := postgres.MigrationStatus(t.Context(), o); err != nil || len(status) != len(files) || !status[0].AppliedAt.IsZero() {
+		t.Errorf("status of an empty database: %v, %v", status, err)
+	}
+	probe("schema_missing", "run roomspa migrate up") // looking has made nothing
 	up()
-	status, err := postgres.MigrationStatus(t.Context(), o, log)
+	status, err := postgres.MigrationStatus(t.Context(), o)
 	if err != nil || len(status) != len(files) || status[0].AppliedAt.IsZero() || status[0].Name != filepath.Base(files[0]) {
 		t.Errorf("status %v, %v", status, err)
 	}
@@ -72,7 +76,11 @@ func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
 		t.Errorf("a schema that is merely newer: %+v, %v", s, err)
 	}
 	execute(t, conn, "UPDATE roomspa.compatibility SET oldest_served = 98")
-	_, err := db.Probe(t.Context())
+	status, err := postgres.MigrationStatus(t.Context(), postgres.Options{URL: url})
+	if last := len(status) - 1; err != nil || status[last].Version != 99 || status[last].AppliedAt.IsZero() {
+		t.Errorf("status %v, %v", status, err)
+	}
+	_, err = db.Probe(t.Context())
 	if postgres.Cause(err) != "schema_too_new" || !strings.Contains(err.Error(), "it has version 99") || !strings.Contains(err.Error(), "this binary serves up to ") {
 		t.Errorf("got %v", err)
 	}

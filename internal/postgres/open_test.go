@@ -94,7 +94,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 			}
 			withoutSecret(t, err)
 		}
-		_, err := postgres.MigrationStatus(t.Context(), postgres.Options{URL: target}, slog.New(slog.DiscardHandler))
+		_, err := postgres.MigrationStatus(t.Context(), postgres.Options{URL: target})
 		if postgres.Cause(err) != want {
 			t.Errorf("%s, migrating: %v", want, err)
 		}

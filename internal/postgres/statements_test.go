@@ -82,8 +82,8 @@ func TestEveryStatementFitsTheSchemaAndItsIndexes(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if name == "probe" {
-			continue // its tables have a few rows
+		if name == "probe" || name == "appliedVersions" {
+			continue // their tables have a few rows
 		}
 		// Empty tables, as they are right after a migration: the plan is kept while they grow.
 		explain := fmt.Sprintf(`EXPLAIN EXECUTE %q`, name)
