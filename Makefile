@@ -61,6 +61,9 @@ bench: deps bin/benchstat ## Benchmarks, compared with those of the last call (C
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG) | tee bin/bench.txt
 	@[[ ! -f bin/bench.last.txt ]] || bin/benchstat bin/bench.last.txt bin/bench.txt
 
+soak: deps build ## Break everything for 10 minutes, and judge whether a message was lost (ARGS="--seed 7 --for 1m")
+	@exec bin/roomspa soak $(ARGS)
+
 gen: deps ## Write generated docs and golden files anew
 	@go generate ./...
 
@@ -81,4 +84,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint fuzz bench gen image deps clean
+.PHONY: help run dev test build check lint fuzz bench soak gen image deps clean

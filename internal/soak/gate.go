@@ -32,15 +32,15 @@ type gate struct {
 // dial tries the replicas in an order of its own until one answers.
 func (g *gate) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	g.mu.Lock()
-	offline := g.offline
-	addrs := g.addrs(g.direct)
+	offline, direct := g.offline, g.direct
+	addrs := g.addrs(direct)
 	g.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	g.mu.Unlock()
 	if offline {
 		return nil, errOffline
 	}
 	d := net.Dialer{Timeout: time.Second}
-	if g.direct {
+	if direct {
 		d.Control = smallBuffer
 	}
 	var errs []error
