@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +25,8 @@ import (
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -40,7 +39,15 @@ var (
 	_ location.Positions = (*redis.Positions)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
+	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ api.Accounts       = (*postgres.DB)(nil)
+	_ api.SignIns        = (*postgres.DB)(nil)
+	_ api.Revocations    = (*revocation.Watch)(nil)
+	_ api.Tickets        = (*redis.Tickets)(nil)
+	_ api.Throttle       = (*redis.Throttle)(nil)
+	_ revocation.Layer   = (*redis.Layer)(nil)
+	_ revocation.Store   = (*postgres.DB)(nil)
+	_ revocation.Sockets = (*session.Registry)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
 )
 
@@ -87,6 +94,11 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a := &App{options: o, log: log}
+	set, err := o.jwks(log, reg)
+	if err != nil {
+		return nil, fmt.Errorf("--jwks: %w", err)
+	}
+	keys = keys.With(set)
 	if a.db, err = postgres.Open(context.Background(), o.postgres(), log, reg); err != nil {
 		return nil, fmt.Errorf("--database-url: %w", err)
 	}
@@ -103,7 +115,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	place := location.New(a.redis.Layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets,
 	}, a.sockets, keys, a.db, []handshake.Endpoint{
 		{Name: "chat", Component: "ChatConsumer", New: func(p handshake.Peer) handshake.Consumer {
 			return a.chat.NewConsumer(chat.Peer{User: p.User, Room: p.Room, Since: p.Since}, p.Session)
@@ -115,54 +127,18 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	who := func(r *http.Request) (ref, remote string) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
 	}
-	login := api.NewLogin(api.LoginOptions{
-		Accounts: a.db, Passwords: auth.NewPasswords(o.LoginConcurrency), Keys: keys, Log: log, Who: who,
-		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
-	})
-	history := api.NewHistory(api.HistoryOptions{Bearer: api.Bearer{Tokens: keys, Users: a.db}, Store: a.db, Log: log, Who: who})
+	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
 	probe := a.probe(reg)
 	a.servers = []*server{
-		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, plain(login, history))), log)},
+		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, probe.Watch}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil
-}
-
-// route sends WebSocket paths to the handshake by their raw text: a ServeMux
-// would redirect some of them, and WebSocket clients follow no redirects.
-func route(sockets, plain http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.EscapedPath(); {
-		case path == "/ws" || strings.HasPrefix(path, "/ws/"):
-			sockets.ServeHTTP(w, r)
-		case r.Header.Get("Sec-Websocket-Key") != "": // somebody looks for a socket, and is to find the cause in the log
-			sockets.ServeHTTP(w, r)
-		default:
-			plain.ServeHTTP(w, r)
-		}
-	})
-}
-
-// plain sends everything else to whom it is for, by its raw text too.
-func plain(login, history http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.EscapedPath(); {
-		case path == "/login" || path == "/login/":
-			login.ServeHTTP(w, r)
-		case path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/"):
-			history.ServeHTTP(w, r)
-		default:
-			problem.Problem{
-				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: story.NewRef(),
-				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
-			}.Write(w)
-		}
-	})
 }
 
 func httpServer(h http.Handler, log *slog.Logger) *http.Server {

@@ -35,6 +35,9 @@ type Options struct {
 	JWTSecrets      []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. A secret may be named as in kid=secret; one that holds a = itself is written =secret."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"How long an access token lives."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"How long a refresh token lives."`
+	JWKS            string        `name:"jwks" placeholder:"URL|FILE" group:"Tokens" help:"JWK Set whose RS256, ES256 and EdDSA keys verify access tokens too: an https URL or a file. The keys that were seen last stay good while it is away."`
+	JWKSIssuer      string        `name:"jwks-issuer" placeholder:"TEXT" group:"Tokens" help:"The iss that tokens of those keys must have. Set it where the keys sign for other services too."`
+	JWKSAudience    string        `name:"jwks-audience" placeholder:"TEXT" group:"Tokens" help:"The aud that tokens of those keys must have, likewise."`
 
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Sockets above which new ones are told to come back later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Sockets above which handshakes are refused before the upgrade (503)."`
@@ -48,6 +51,11 @@ type Options struct {
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"A peer that takes no byte for this long is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"How long a last known position is kept."`
 	LoginConcurrency int           `name:"login-concurrency" default:"2" group:"Limits" help:"Passwords that are verified at once; each takes 64 MiB, and up to 128 MiB for hashes that were carried over."`
+	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Sign-ins that may wait for their turn at that; those behind them are told to come back (503 busy)."`
+
+	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Wrong sign-ins a minute to one account from one client address (an IPv6 one with its /64). The account stays open to other addresses."`
+	LoginPerAddress        int `name:"login-per-address" default:"120" group:"Limits" help:"Wrong sign-ins a minute from one client address, whatever the account."`
+	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Wrong sign-ins a minute to one account from all addresses together. Beyond it nobody signs in to it for a while, so keep it large."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time in which every socket is asked to leave and is closed."`
@@ -78,6 +86,11 @@ func (o *Options) Validate() error {
 		{o.WriteTimeout >= time.Second, "write-timeout", "must be 1s or more"},
 		{o.PositionTTL >= time.Second, "position-ttl", "must be 1s or more"},
 		{o.LoginConcurrency > 0, "login-concurrency", "must be 1 or more"},
+		{o.LoginQueue >= 0, "login-queue", "must not be negative"},
+		{o.LoginPerAccountAddress > 0, "login-per-account-address", "must be 1 or more"},
+		{o.LoginPerAddress >= o.LoginPerAccountAddress, "login-per-address", "must not be below login-per-account-address"},
+		{o.LoginPerAccount >= o.LoginPerAccountAddress, "login-per-account", "must not be below login-per-account-address"},
+		{o.JWKS != "" || o.JWKSIssuer == "" && o.JWKSAudience == "", "jwks-issuer", "and jwks-audience need jwks"},
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "needs trusted-proxies"},
 		{o.DrainTimeout >= 0 && o.ShutdownWait >= 0 && o.FlushTimeout > 0, "drain-timeout", "shutdown-wait and flush-timeout must not be negative"},

@@ -37,7 +37,8 @@ const (
 
 // JWKSOptions says where the public keys are whose tokens are accepted too.
 type JWKSOptions struct {
-	// Source is an https URL of a JWK Set (RFC 7517 §5), or the path of a file.
+	// Source is an https URL of a JWK Set (RFC 7517 §5), or the path of a file; empty
+	// for no keys at all.
 	Source string
 	// Issuer and Audience are what iss and aud of those tokens have to say; empty
 	// for anything. A set that signs tokens for other services too needs them
@@ -75,6 +76,9 @@ func NewJWKS(o JWKSOptions, log *slog.Logger, reg prometheus.Registerer) (*JWKS,
 	j := &JWKS{o: o, log: log, isFile: !strings.Contains(o.Source, "://"), wake: make(chan struct{}, 1)}
 	j.keys.Store(&[]key{})
 	j.metrics = newJWKSMetrics(reg, j)
+	if o.Source == "" {
+		return j, nil
+	}
 	if j.isFile {
 		return j, j.look(context.Background()) //nolint:forbidigo // a file's reading takes no context
 	}
@@ -97,6 +101,9 @@ func onlyHTTPS(r *http.Request, via []*http.Request) error {
 
 // Run keeps the keys fresh until ctx ends.
 func (j *JWKS) Run(ctx context.Context) {
+	if j.o.Source == "" {
+		return
+	}
 	j.mu.Lock()
 	j.running = true
 	j.mu.Unlock()

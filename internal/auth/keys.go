@@ -28,7 +28,12 @@ type Keys struct {
 // With returns keys that accept the access tokens of a key set too. Refresh tokens
 // stay a matter of the own keys: whoever mints them has to know what became of
 // them.
-func (k *Keys) With(j *JWKS) *Keys { return &Keys{k.all, j} }
+func (k *Keys) With(j *JWKS) *Keys {
+	if j.o.Source == "" {
+		return k
+	}
+	return &Keys{k.all, j}
+}
 
 // A key is good for one algorithm, whatever a token's header asks for: that
 // closes the confusion of algorithms (RFC 8725 §3.1). A public key of another

@@ -22,6 +22,7 @@ func (s *Server) test(a *attempt, began time.Time) {
 	socket := a.peer.Session
 	code, bad := parseCloseCode(a.query)
 	if bad != nil {
+		a.log.Release()
 		a.log.Warn(a.endpoint.Component, "Connection rejected - bad close code: "+bad.Detail)
 		s.metrics.count(a.endpoint.Name, "refused", bad.Reason, began)
 		socket.End(bad)
@@ -35,8 +36,8 @@ func (s *Server) test(a *attempt, began time.Time) {
 			Time: time.Now().UTC().Format(frame.TimeLayout),
 		})}, echoBacklog)
 	}
-	s.metrics.count(a.endpoint.Name, "accepted", "", began)
 	a.log.Info(a.endpoint.Component, "Connection accepted")
+	s.accepted(a, began)
 	if code != 0 {
 		e.closeWith = asked(code)
 	}

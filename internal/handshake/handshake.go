@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -33,6 +34,10 @@ const (
 	joinLimit  = 3 * time.Second  // a confirmed SUBSCRIBE
 )
 
+// linesPerSecond is how many handshakes a second are logged whatever comes of them;
+// of those above it, only the refused ones.
+const linesPerSecond = 100
+
 // Options are the handshake's settings.
 type Options struct {
 	Replica        string
@@ -40,6 +45,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	MaxHandshakes  int            // at work at once
 	LogMask        bool
+	Tickets        Tickets // nil knows none
 }
 
 // Users finds users by id; one that does not exist is missing in the map.
@@ -50,6 +56,13 @@ type Users interface {
 // Tokens verifies access tokens. Its errors are *auth.Refusal.
 type Tokens interface {
 	Verify(token string, now time.Time) (auth.Claims, error)
+}
+
+// Tickets knows what a ticket stands for.
+type Tickets interface {
+	// Redeem returns whose token the ticket stands for, when that was issued and when
+	// it ends, and forgets the ticket. One that is not known is [room.ErrNotFound].
+	Redeem(ctx context.Context, ticket string) (user room.UserID, issued, expires time.Time, err error)
 }
 
 // A Peer is who connects, and to what: all that a consumer needs to know.
@@ -86,6 +99,7 @@ type Server struct {
 	log       *slog.Logger
 	metrics   *metrics
 	turns     chan struct{}
+	lines     *rate.Limiter   // of good handshakes that are logged line by line
 	ctx       context.Context // what the steps work under; a request's own dies with its handler
 }
 
@@ -94,6 +108,7 @@ func New(ctx context.Context, o Options, sockets *session.Registry, tokens Token
 	s := &Server{
 		options: o, sockets: sockets, tokens: tokens, users: users, endpoints: map[string]Endpoint{},
 		log: log, metrics: newMetrics(reg), turns: make(chan struct{}, o.MaxHandshakes), ctx: ctx,
+		lines: rate.NewLimiter(linesPerSecond, linesPerSecond),
 	}
 	for _, e := range endpoints {
 		s.endpoints[e.Name] = e
@@ -111,6 +126,7 @@ type attempt struct {
 	ids      []string
 
 	token    string
+	ticket   string
 	claims   auth.Claims
 	known    map[room.UserID]*room.User
 	peer     Peer
@@ -154,6 +170,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &attempt{server: s, request: r, query: r.URL.Query(), log: socket.Log(), endpoint: e, ids: ids, peer: Peer{Session: socket}}
+	if !s.lines.Allow() {
+		a.log.Hold()
+	}
 	if !isRoom {
 		s.test(a, began)
 		return
@@ -182,8 +201,17 @@ func (s *Server) open(a *attempt, busy bool, began time.Time) {
 		}
 		return
 	}
-	s.metrics.count(a.endpoint.Name, "accepted", "", began)
+	s.accepted(a, began)
 	socket.Start(a.consumer)
+}
+
+// accepted counts a good handshake, and forgets its lines where there are too many
+// of them.
+func (s *Server) accepted(a *attempt, began time.Time) {
+	s.metrics.count(a.endpoint.Name, "accepted", "", began)
+	if a.log.Drop() {
+		s.metrics.unlogged.Inc()
+	}
 }
 
 // turn waits until the handshake may go to work. A wave of them must neither take
@@ -225,6 +253,7 @@ func (s *Server) refuse(a *attempt, tale *story.Story, err error, began time.Tim
 	if r.close.Code == frame.CodeInternal {
 		outcome, line = "error", a.log.Error
 	}
+	a.log.Release()
 	line(r.component, r.line, attrs...)
 	if r.component == middleware { // the consumer's lines end every story
 		a.logAttempt()

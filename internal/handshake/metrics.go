@@ -14,6 +14,7 @@ type metrics struct {
 	handshakes *prometheus.CounterVec
 	took       *prometheus.HistogramVec
 	returns    *prometheus.CounterVec
+	unlogged   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -32,6 +33,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_client_reported_closes_total",
 			Help: "Closes of an earlier socket that clients told of when they came back, by the code they saw.",
 		}, []string{"code"}),
+		unlogged: f.NewCounter(prometheus.CounterOpts{
+			Name: "roomspa_unlogged_handshakes_total",
+			Help: "Good handshakes whose lines were left out of the log, since there were more than 100 a second.",
+		}),
 	}
 }
 

@@ -63,25 +63,72 @@ func (a *attempt) run(ctx context.Context, tale *story.Story) error {
 }
 
 func (a *attempt) findToken(context.Context) error {
-	token, err := auth.FromRequest(a.request)
+	ticket, err := auth.TicketFromRequest(a.request)
 	if err != nil {
 		return a.identity(err)
 	}
-	a.token = token
-	a.log.Info(middleware, "Token found: "+auth.Preview(token))
+	token, err := auth.FromRequest(a.request)
+	if r, ok := errors.AsType[*auth.Refusal](err); ok && r.Reason == auth.TokenMissing && ticket != "" {
+		err = nil
+	}
+	if err != nil {
+		return a.identity(err)
+	}
+	a.token, a.ticket = token, ticket
+	if token != "" {
+		a.log.Info(middleware, "Token found: "+auth.Preview(token))
+	}
+	if ticket != "" {
+		a.log.Info(middleware, fmt.Sprintf("Ticket found: %d bytes", len(ticket)))
+	}
 	return nil
 }
 
-func (a *attempt) decodeToken(context.Context) error {
-	claims, err := a.server.tokens.Verify(a.token, time.Now())
-	if err != nil {
-		return a.identity(err)
+func (a *attempt) decodeToken(ctx context.Context) error {
+	var claims auth.Claims
+	if a.token != "" {
+		var err error
+		if claims, err = a.server.tokens.Verify(a.token, time.Now()); err != nil {
+			return a.identity(err)
+		}
+		a.log.Info(middleware, fmt.Sprintf("Decoded token payload, user_id: %d", claims.UserID))
 	}
-	a.claims, a.token = claims, ""
+	if a.ticket != "" {
+		redeemed, err := a.redeem(ctx)
+		if err != nil {
+			return err
+		}
+		if a.token == "" {
+			claims = redeemed
+		} else if err := auth.SameUser(redeemed, claims); err != nil {
+			return a.identity(err)
+		}
+	}
+	a.claims, a.token, a.ticket = claims, "", ""
 	// From here on a sign-out ends it: what the next step reads may be older than one.
 	a.peer.Session.Authenticate(session.Token{User: int64(claims.UserID), IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt})
-	a.log.Info(middleware, fmt.Sprintf("Decoded token payload, user_id: %d", claims.UserID))
 	return nil
+}
+
+// redeem trades the ticket for what it stands for. It is gone then, whatever comes
+// of the handshake.
+func (a *attempt) redeem(ctx context.Context) (c auth.Claims, err error) {
+	err = room.ErrNotFound
+	if tickets := a.server.options.Tickets; tickets != nil {
+		c.UserID, c.IssuedAt, c.ExpiresAt, err = tickets.Redeem(ctx, a.ticket)
+	}
+	switch {
+	case errors.Is(err, room.ErrNotFound):
+		return c, a.identity(auth.BadTicket())
+	case err != nil:
+		closed := &frame.Close{
+			Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err,
+			Detail: "The ticket cannot be looked up, since Redis cannot be reached; connect again, with a new ticket or a token.",
+		}
+		return c, &rejection{closed, middleware, "Failed to redeem ticket: " + err.Error()}
+	}
+	a.log.Info(middleware, fmt.Sprintf("Ticket redeemed, user_id: %d", c.UserID))
+	return c, nil
 }
 
 // identity turns a refused token into a rejection.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // Options says what is logged and how.
@@ -59,10 +60,45 @@ type Conn struct {
 	Ref    string
 	Remote string // address of the client
 	Mask   bool   // personal data is masked
+
+	held *[]slog.Record // INFO lines that may never be written; nil for writing them
+}
+
+// Hold keeps the INFO lines that follow, with their times, until it is known whether
+// they are worth writing: [Conn.Release] writes them, [Conn.Drop] forgets them. It
+// is for one goroutine; warnings and errors are written at once, by any.
+func (c *Conn) Hold() { c.held = new([]slog.Record) }
+
+// Release writes the lines that are held, and those that follow at once.
+func (c *Conn) Release() {
+	if c.held == nil {
+		return
+	}
+	lines := *c.held
+	c.held = nil
+	for _, r := range lines {
+		_ = c.Log.Handler().Handle(context.Background(), r) // as slog does, which has nobody to tell
+	}
+}
+
+// Drop forgets the lines that are held, and lets those that follow be written. It
+// reports whether there were any to forget.
+func (c *Conn) Drop() bool {
+	held := c.held != nil
+	c.held = nil
+	return held
 }
 
 // Info logs a line of normal operation.
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
+	if c.held != nil {
+		if c.Log.Enabled(context.Background(), slog.LevelInfo) {
+			r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
+			r.AddAttrs(c.all(component, attrs)...)
+			*c.held = append(*c.held, r)
+		}
+		return
+	}
 	c.line(slog.LevelInfo, component, msg, attrs)
 }
 
@@ -81,9 +117,14 @@ func (c *Conn) line(level slog.Level, component, msg string, attrs []slog.Attr) 
 	if !c.Log.Enabled(ctx, level) {
 		return
 	}
+	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, c.all(component, attrs)...)
+}
+
+// all returns the fields of a line.
+func (c *Conn) all(component string, attrs []slog.Attr) []slog.Attr {
 	all := make([]slog.Attr, 0, 3+len(attrs))
 	all = append(all, slog.String("component", component), slog.String("ref", c.Ref), slog.String("remote", c.Remote))
-	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, append(all, attrs...)...)
+	return append(all, attrs...)
 }
 
 // Email returns an e-mail address as it may be logged.

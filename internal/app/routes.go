@@ -1,0 +1,78 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/api"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/handshake"
+	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/revocation"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// route sends WebSocket paths to the handshake by their raw text: a ServeMux
+// would redirect some of them, and WebSocket clients follow no redirects.
+func route(sockets, plain http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.EscapedPath(); {
+		case path == "/ws" || strings.HasPrefix(path, "/ws/"):
+			sockets.ServeHTTP(w, r)
+		case r.Header.Get("Sec-Websocket-Key") != "": // somebody looks for a socket, and is to find the cause in the log
+			sockets.ServeHTTP(w, r)
+		default:
+			plain.ServeHTTP(w, r)
+		}
+	})
+}
+
+// plain sends everything else to whom it is for, by its raw text too.
+func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg prometheus.Registerer) http.Handler {
+	o, bearer := &a.options, api.Bearer{Tokens: keys, Users: a.db}
+	login := api.NewLogin(api.LoginOptions{
+		Accounts: a.db, Passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue), Keys: keys, Log: a.log, Who: who,
+		Throttle: a.redis.Throttle, Limits: o.login(), Metrics: reg, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+	})
+	signIn := api.NewSignIn(api.SignInOptions{
+		Keys: keys, Users: a.db, Store: a.db, Revocations: watch, Log: a.log, Who: who, Metrics: reg,
+		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+	})
+	ticket := api.NewTicket(api.TicketOptions{Bearer: bearer, Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, Log: a.log, Who: who})
+	history := api.NewHistory(api.HistoryOptions{Bearer: bearer, Store: a.db, Log: a.log, Who: who})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.EscapedPath()
+		switch strings.TrimSuffix(path, "/") {
+		case "/login":
+			login.ServeHTTP(w, r)
+		case "/token/refresh":
+			signIn.Refresh(w, r)
+		case "/logout":
+			signIn.Logout(w, r)
+		case "/api/ticket":
+			ticket.ServeHTTP(w, r)
+		default:
+			if path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/") {
+				history.ServeHTTP(w, r)
+				return
+			}
+			problem.Problem{
+				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: story.NewRef(),
+				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
+			}.Write(w)
+		}
+	})
+}
+
+func (o *Options) login() api.LoginLimits {
+	return api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount}
+}
+
+// jwks opens the key set; without one it has no keys.
+func (o *Options) jwks(log *slog.Logger, reg prometheus.Registerer) (*auth.JWKS, error) {
+	return auth.NewJWKS(auth.JWKSOptions{Source: o.JWKS, Issuer: o.JWKSIssuer, Audience: o.JWKSAudience}, log, reg)
+}
