@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -282,9 +283,7 @@ func TestTwoSocketsOfOneReplicaHearNothingFromEachOtherWithoutRedis(t *testing.T
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if why := r.becomesUnready(t, 15*time.Second, "channel_layer"); why == "" {
-		t.Error("/readyz does not say why")
-	}
+	r.becomesUnready(t, patience, "channel_layer")
 	if status, _, _ := get(t, "http://"+r.OpsAddr()+"/livez"); status != 200 {
 		t.Errorf("/livez is %d", status)
 	}
@@ -305,10 +304,13 @@ func TestTwoSocketsOfOneReplicaHearNothingFromEachOtherWithoutRedis(t *testing.T
 	from.quiet(t)
 	position.send(t, `{"latitude":1,"longitude":2}`)
 	position.faulty(t, "channel_layer_unavailable", "")
+	if lines := r.text.about(from.header.Get("Roomspa-Ref")); strings.Count(lines, "Published to group") != 1 || !strings.Contains(lines, "level=ERROR msg=\"[ChatConsumer] Failed to publish to group chat_1_2: ") {
+		t.Errorf("the log says that something was published, or not why it was not:\n%s", lines)
+	}
 	began := time.Now()
 	r.room(t, "/ws/chat/1/2/", customer, nil).refusal(t, 1011, "channel_layer_unavailable")
 	r.room(t, "/ws/location/1/2/", customer, nil).refusal(t, 1011, "channel_layer_unavailable")
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > busy(10*time.Second) {
 		t.Errorf("two refusals took %v", took)
 	}
 	to.quiet(t)
@@ -346,13 +348,14 @@ func TestAStalledRedisAnswersEveryHandshakeInTime(t *testing.T) {
 		all.Go(func() {
 			s := r.room(t, path, user, nil)
 			s.refusal(t, 1011, "channel_layer_unavailable")
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("a refusal took %v", took)
+			// The client shares its processors with 49 others and the server; the server's own watch is exact.
+			age := r.disconnected(t, s).Age
+			if took := time.Since(began); age > busy(5*time.Second) || took > busy(8*time.Second) {
+				t.Errorf("a refusal took %v, by the server's watch %v", took, age)
 			}
 		})
 	}
 	all.Wait()
-	t.Logf("all are refused after %v", time.Since(began))
 	open.say(t, "while stalled", "m1")
 	open.find(t, "ack")
 	if err := server.Resume(); err != nil {
@@ -386,11 +389,11 @@ func TestASubscriptionThatIsKilledLosesNothing(t *testing.T) {
 			t.Fatalf("killed %d connections: %v", killed, err)
 		}
 		began := time.Now()
-		eventually(t, 5*time.Second, "both are subscribed again", func() (bool, any) {
+		eventually(t, patience, "both are subscribed again", func() (bool, any) {
 			n := a.metric(t, "roomspa_resubscriptions_total") + b.metric(t, "roomspa_resubscriptions_total") - before
 			return n >= 2, n
 		})
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > busy(time.Second) {
 			t.Errorf("kill %d: subscribed again after %v", i, took)
 		}
 	}
@@ -420,7 +423,7 @@ func TestSubscribeForbiddenIsToldByReadyz(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := ""
-	eventually(t, 5*time.Second-time.Since(began), "/readyz says that SUBSCRIBE is forbidden", func() (bool, any) {
+	eventually(t, busy(5*time.Second)-time.Since(began), "/readyz says that SUBSCRIBE is forbidden", func() (bool, any) {
 		status, answer := r.readyz(t)
 		why = finding(answer, "channel_layer").Error
 		return status == http.StatusServiceUnavailable && containsFold(why, "subscribe") && containsFold(why, "NOPERM"), answer
@@ -451,7 +454,7 @@ func TestSubscribeForbiddenIsToldByReadyz(t *testing.T) {
 func TestWithoutPostgresNothingIsAcknowledgedAndLocationGoesOn(t *testing.T) {
 	t.Parallel()
 	w, server := ownPostgres(t)
-	r := w.ready(t, "a", fast)
+	r := w.ready(t, "a", fast, prompt)
 	from, to := r.chat(t, customer), r.chat(t, therapist)
 	position, follower := r.location(t, therapist), r.location(t, customer)
 	from.say(t, "0", "m0")
@@ -470,7 +473,7 @@ func TestWithoutPostgresNothingIsAcknowledgedAndLocationGoesOn(t *testing.T) {
 		if g.Code != "database_unavailable" || g.ClientMessageID != last || g.Close != 0 || g.Ref != from.header.Get("Roomspa-Ref") {
 			t.Errorf("%s: a send is answered with %s", name, g.raw)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > busy(10*time.Second) {
 			t.Errorf("%s: the error frame came after %v", name, took)
 		}
 		position.send(t, `{"latitude":1,"longitude":2}`)
@@ -478,12 +481,10 @@ func TestWithoutPostgresNothingIsAcknowledgedAndLocationGoesOn(t *testing.T) {
 		position.want(t, "location_update")
 		began = time.Now()
 		r.room(t, "/ws/chat/1/2/", customer, nil).refusal(t, 1011, "database_unavailable")
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > busy(10*time.Second) {
 			t.Errorf("%s: a refusal took %v", name, took)
 		}
-		if why := r.becomesUnready(t, 10*time.Second, "postgres"); why == "" {
-			t.Errorf("%s: /readyz does not say why", name)
-		}
+		r.becomesUnready(t, patience, "postgres")
 		to.quiet(t)
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -512,7 +513,7 @@ func TestACommitWhoseAnswerIsLostIsNoSecondMessage(t *testing.T) {
 	w := &world{server, redisURL, prefix, keys(t)}
 	proxy := netfault.New(t, hostOf(t, server))
 	through := &world{proxy.URL(server), redisURL, prefix, w.keys}
-	r := through.ready(t, "a", fast)
+	r := through.ready(t, "a", fast, prompt)
 	from, to := r.chat(t, customer), r.chat(t, therapist)
 	from.say(t, "warm", "m0")
 	from.hears(t, 0, 1)

@@ -78,7 +78,7 @@ func TestAHandshakeThatWaitsTooLongForItsTurnIsToldToComeBack(t *testing.T) {
 	})
 	began := time.Now()
 	r.room(t, "/ws/chat/1/2/", therapist, nil).refusal(t, 1013, "busy")
-	if took := time.Since(began); took < 1900*time.Millisecond || took > 4*time.Second {
+	if took := time.Since(began); took < 1900*time.Millisecond || took > busy(4*time.Second) {
 		t.Errorf("told to come back after %v, want 2 s", took)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
@@ -91,7 +91,8 @@ func TestAHandshakeThatWaitsTooLongForItsTurnIsToldToComeBack(t *testing.T) {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, b := w.start(t, "a", fast, func(o *app.Options) { o.ShutdownWait, o.DrainTimeout = 700*time.Millisecond, 10*time.Second }), w.start(t, "b", fast)
+	const wait = 3 * time.Second
+	a, b := w.start(t, "a", fast, func(o *app.Options) { o.ShutdownWait, o.DrainTimeout = wait, 20*time.Second }), w.start(t, "b", fast)
 	a.becomesReady(t)
 	b.becomesReady(t)
 	const n = 20
@@ -105,7 +106,7 @@ func TestDrain(t *testing.T) {
 	stopped := make(chan error, 1)
 	began := time.Now()
 	go func() { stopped <- a.stop(t.Context()) }()
-	eventually(t, 500*time.Millisecond, "/readyz is 503 at once", func() (bool, any) {
+	eventually(t, wait/2, "/readyz is 503 at once", func() (bool, any) {
 		status, answer := a.readyz(t)
 		return status == http.StatusServiceUnavailable && answer.Draining && !answer.Ready, answer
 	})
@@ -144,7 +145,7 @@ func TestDrain(t *testing.T) {
 		})
 	}
 	ends.Wait()
-	if took := time.Since(began); took < 700*time.Millisecond {
+	if took := time.Since(began); took < wait {
 		t.Errorf("closed after %v, before the wait was over", took)
 	}
 	select {
@@ -152,7 +153,7 @@ func TestDrain(t *testing.T) {
 		if err != nil {
 			t.Errorf("Stop: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Stop has not returned")
 	}
 	if len(delays) < n/2 {
@@ -175,7 +176,7 @@ func TestStopHurriesWhenItsContextEnds(t *testing.T) {
 	if err := r.stop(ctx); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > busy(5*time.Second) {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -214,9 +215,9 @@ func TestWhoKeepsBreakingTheRateIsClosed(t *testing.T) {
 					t.Errorf("which message was not handled? %s", g.raw)
 				}
 			}
-			// The last warnings may be overtaken by the Close that they led to.
-			if warned < warnings-5 || warned > warnings+1 {
-				t.Errorf("%d warnings, want %d or so", warned, warnings)
+			// Warnings may be overtaken by the Close that they led to, if the client sends faster than it is written to.
+			if warned < 1 || warned > warnings+1 {
+				t.Errorf("%d warnings, want some, and %d at most", warned, warnings+1)
 			}
 		})
 	}

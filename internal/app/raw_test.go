@@ -220,6 +220,10 @@ func TestPathsThatAreNowhere(t *testing.T) {
 			if !slices.Contains(d.Paths, "/ws/chat/{customer_id}/{therapist_id}/") {
 				t.Errorf("the paths there are: %q", d.Paths)
 			}
+			eventually(t, patience, "it is logged", func() (bool, any) {
+				lines := r.text.about(d.Ref)
+				return strings.Contains(lines, "404 no_such_path"), lines
+			})
 		})
 	}
 }

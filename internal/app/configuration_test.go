@@ -1,0 +1,74 @@
+package app_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/app"
+)
+
+const configurationHead = `# Configuration
+
+<!-- Written by go generate ./internal/app from the struct tags of internal/app/options.go: edit those. -->
+
+What ` + "`roomspa serve`" + ` can be told. Every option has a flag, an environment variable and a file variable that mean the same:
+` + "`--redis-url URL`, `ROOMSPA_REDIS_URL=URL` and `ROOMSPA_REDIS_URL_FILE=/run/secrets/redis-url`" + `. The last one names a
+file that holds the value (line breaks at its end do not count), which is how Kubernetes and Docker hand secrets over. Every
+option can be read from a file like that; the table names the variable for those that are secrets.
+
+A flag wins over everything else. A variable and its ` + "`_FILE`" + ` variant together are refused, since nobody could say which was
+meant. What is said nowhere has its default. There is no configuration file, and nothing is read again while the server runs.
+
+Durations are written as in ` + "`300ms`, `2s` or `168h`" + `. Lists are comma-separated. Switches take ` + "`true` or `false`" + ` from a variable.
+Options marked **required** have no default. Secrets appear in no log, error or page.
+
+| exit code | means |
+| --- | --- |
+| 0 | the server was asked to stop, and everything was flushed |
+| 1 | it could not start (a port is taken, for instance), or could not flush everything in time |
+| 2 | wrong usage: an unknown flag, a value that is missing or cannot work; the message names the option |
+
+Postgres and Redis need not be up at the start: until they are, ` + "`/readyz`" + ` is 503 and says why.
+`
+
+// TestGoldenConfiguration holds docs/configuration.md to the struct.
+func TestGoldenConfiguration(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString(configurationHead)
+	group := ""
+	options := reflect.TypeFor[app.Options]()
+	for i := range options.NumField() {
+		tag := options.Field(i).Tag
+		name, help := tag.Get("name"), tag.Get("help")
+		if name == "" || help == "" || tag.Get("group") == "" || !strings.HasSuffix(help, ".") {
+			t.Errorf("%s needs a name, a group, and a help that is a sentence", options.Field(i).Name)
+		}
+		if tag.Get("group") != group {
+			group = tag.Get("group")
+			fmt.Fprintf(&b, "\n## %s\n\n| flag | environment | default | |\n| --- | --- | --- | --- |\n", group)
+		}
+		flag := "--" + name
+		if p := tag.Get("placeholder"); p != "" {
+			flag += " " + p
+		}
+		variable := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		variables := "`" + variable + "`"
+		if tag.Get("secret") != "" {
+			variables += ", `" + variable + "_FILE`"
+		}
+		def := ""
+		switch _, required := tag.Lookup("required"); {
+		case required:
+			def = "**required**"
+		case tag.Get("default") != "":
+			def = "`" + tag.Get("default") + "`"
+		case options.Field(i).Type.Kind() == reflect.Bool:
+			def = "`false`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", flag, variables, def, strings.ReplaceAll(help, "|", `\|`))
+	}
+	golden(t, "../../docs/configuration.md", b.String())
+}
