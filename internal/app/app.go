@@ -210,7 +210,7 @@ func (a *App) listen(s *server) error {
 		for i, p := range a.options.TrustedProxies {
 			trusted[i] = p.String()
 		}
-		policy, err := proxyproto.ConnLaxWhiteListPolicy(trusted)
+		policy, err := proxyproto.PolicyFromRanges(trusted, proxyproto.USE, proxyproto.IGNORE)
 		if err != nil {
 			return errors.Join(fmt.Errorf("--trusted-proxies: %w", err), ln.Close())
 		}

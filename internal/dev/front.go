@@ -48,17 +48,17 @@ func (f *front) serve(ctx context.Context) {
 		if err != nil {
 			break
 		}
-		f.conns.Go(func() { f.pass(conn) })
+		f.conns.Go(func() { f.pass(ctx, conn) })
 	}
 	f.close()
 	f.conns.Wait()
 }
 
 // pass connects a client with a replica until either side ends.
-func (f *front) pass(client net.Conn) {
+func (f *front) pass(ctx context.Context, client net.Conn) {
 	defer f.drop(client)
 	f.track(client)
-	replica := f.dial()
+	replica := f.dial(ctx)
 	if replica == nil {
 		return
 	}
@@ -83,10 +83,10 @@ func forward(to, from net.Conn) {
 }
 
 // dial tries the replicas in turn, once each.
-func (f *front) dial() net.Conn {
+func (f *front) dial(ctx context.Context) net.Conn {
 	for range f.replicas {
 		r := f.replicas[f.next.Add(1)%uint64(len(f.replicas))]
-		if conn, err := net.DialTimeout("tcp", r.addr, time.Second); err == nil {
+		if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.addr); err == nil {
 			return conn
 		}
 	}

@@ -74,7 +74,7 @@ func freeAddr() (string, error) {
 }
 
 func (r *replica) start(context.Context) error {
-	cmd := exec.Command(r.command, "serve")
+	cmd := exec.CommandContext(context.Background(), r.command, "serve")
 	cmd.Env, cmd.Stdout, cmd.Stderr = r.env, r.out, r.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches dev alone, which stops things in order
 	if err := cmd.Start(); err != nil {

@@ -3,6 +3,7 @@ package handshake
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -19,8 +20,8 @@ func Remote(r *http.Request, trusted []netip.Prefix) string {
 		return netip.AddrPortFrom(addr, peer.Port()).String()
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop := strings.TrimSpace(hops[i])
+	for _, hop := range slices.Backward(hops) {
+		hop = strings.TrimSpace(hop)
 		next, err := netip.ParseAddr(hop)
 		if err != nil { // some proxies add the port
 			if with, err := netip.ParseAddrPort(hop); err == nil {

@@ -63,10 +63,10 @@ func MayEnter(user *User, r Room, find func(UserID) *User) *Denial {
 }
 
 func ownSide(user *User, own, other UserID, side, otherSide Role) *Denial {
-	switch {
-	case user.ID == own:
+	switch user.ID {
+	case own:
 		return nil
-	case user.ID == other:
+	case other:
 		return &Denial{Reason: "wrong_role", Side: otherSide, User: other}
 	default:
 		return &Denial{Reason: "not_your_room", Side: side, User: own}
