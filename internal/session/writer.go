@@ -126,8 +126,9 @@ func (s *Session) fill(b *batch) (full, last bool) {
 }
 
 // patient reports whether a close waits for what the client is owed: who is asked
-// to go elsewhere gets first the answers to what it has sent.
-func patient(c *frame.Close) bool { return c.Code == frame.CodeRestart }
+// to go elsewhere gets first the answers to what it has sent, and who is closed for
+// breaking a limit was told of it.
+func patient(c *frame.Close) bool { return c.Code == frame.CodeRestart || c.Code == frame.CodePolicy }
 
 func (s *Session) next() (m frame.Message, err error) {
 	if s.handler == nil {
