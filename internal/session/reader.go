@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/roomspa/roomspa/internal/frame"
 )
@@ -27,26 +26,37 @@ const (
 // read is the session's reader: it ends when the connection does. Handling a
 // message needs a deep stack, waiting for the next one does not, and a stack only
 // grows: so a fresh goroutine does the waiting.
+//
+// Nothing but the wait stands in this function. What lies below it in the library
+// and the runtime just fits into the 2 KiB that a stack begins with, so that an
+// idle socket has no larger one.
 func (s *Session) read() {
-	m, err := s.readMessage()
+	kind, r, err := s.conn.NextReader()
+	s.incoming(kind, r, err)
+}
+
+// incoming takes the message whose beginning was read, and lets a fresh reader wait
+// for the next one.
+func (s *Session) incoming(kind int, r io.Reader, err error) {
+	var m frame.Message
+	if err == nil {
+		m, err = s.readMessage(kind, r)
+	}
 	switch {
 	case err != nil:
 		s.readFailed(err)
 		s.leave(true)
+		s.registry.running.Done()
 		return
 	case s.ending() == nil: // else the Close is on its way; what still comes is read past
 		s.handle(m)
 	}
-	s.registry.running.Go(s.read)
+	go s.read() // in the place of this one, which is counted
 }
 
 // readMessage reads one message of at most the limit. gorilla's own limit would
 // send a 1009 without our reason, so the limit is kept here.
-func (s *Session) readMessage() (frame.Message, error) {
-	kind, r, err := s.conn.NextReader()
-	if err != nil {
-		return frame.Message{}, err
-	}
+func (s *Session) readMessage(kind int, r io.Reader) (frame.Message, error) {
 	limit := s.registry.options.MaxMessageBytes
 	data, err := readAll(r, limit)
 	if errors.Is(err, errTooLarge) {
@@ -124,16 +134,11 @@ func (s *Session) limited() bool {
 	if o.MessageRate <= 0 {
 		return false
 	}
-	if s.limiter == nil {
-		s.limiter = rate.NewLimiter(rate.Limit(o.MessageRate), o.MessageBurst)
-	}
-	if s.limiter.Allow() {
+	now := time.Now()
+	if s.messages.allow(now, time.Duration(float64(time.Second)/o.MessageRate), o.MessageBurst) {
 		return false
 	}
-	if s.warnings == nil {
-		s.warnings = rate.NewLimiter(rate.Every(warningEvery), warningBurst)
-	}
-	if !s.warnings.Allow() {
+	if !s.warnings.allow(now, warningEvery, warningBurst) {
 		s.End(&frame.Close{
 			Code: frame.CodePolicy, Reason: "rate_limited",
 			Detail: fmt.Sprintf("more than %g frames a second, after %d warnings", o.MessageRate, warningBurst),

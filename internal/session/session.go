@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -44,8 +43,8 @@ type Session struct {
 	handler  Handler
 	log      logging.Conn
 	endpoint *endpoint
-	limiter  *rate.Limiter // made at the first message
-	warnings *rate.Limiter
+	messages bucket // of the messages it may send; the reader's own, as the next one
+	warnings bucket // before it is closed for sending more
 
 	opened   int64       // Unix nanoseconds
 	handling atomic.Bool // a received message is at work: pongs go unread meanwhile
@@ -84,7 +83,8 @@ func (s *Session) Start(h Handler) {
 	s.mu.Lock()
 	s.handler = h
 	s.mu.Unlock()
-	s.registry.running.Go(s.read)
+	s.registry.running.Add(1)
+	go s.read()
 	s.Wake()
 }
 

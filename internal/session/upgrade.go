@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,12 +24,24 @@ const (
 	lowWater   = 4 << 10
 )
 
+// readBuffer is the size of a socket's read buffer: a chat message fits; larger ones
+// cost more reads, not more memory. It is the least that the library takes from us,
+// rounded up to what the allocator has.
+const readBuffer = 288
+
 var upgrader = websocket.Upgrader{
-	ReadBufferSize:  256, // a chat message fits; larger ones cost more reads, not more memory
 	WriteBufferSize: 256,
-	WriteBufferPool: &sync.Pool{}, // never used: the writer writes its own frames
-	Subprotocols:    []string{"bearer"},
+	WriteBufferPool: &sync.Pool{},                             // never used: the writer writes its own frames
 	CheckOrigin:     func(*http.Request) bool { return true }, // the handshake has decided that
+}
+
+// subprotocol takes the one that clients send their token beside. The library would
+// do that, but keep the client's own text, and with it the token, as long as the
+// socket lives.
+func subprotocol(r *http.Request, header http.Header) {
+	if slices.Contains(websocket.Subprotocols(r), "bearer") {
+		header.Set("Sec-Websocket-Protocol", "bearer")
+	}
 }
 
 // Upgrade answers the handshake with 101 (RFC 6455 §4.2.2) and returns the
@@ -37,6 +50,8 @@ var upgrader = websocket.Upgrader{
 // also where Upgrade fails.
 func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Conn, header http.Header) (*Session, error) {
 	gate := &gatedWriter{ResponseWriter: w}
+	header = header.Clone()
+	subprotocol(r, header)
 	conn, err := upgrader.Upgrade(gate, r, header)
 	if err != nil {
 		slot.Release()
@@ -46,6 +61,7 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	gate.conn.shut.Store(true)
+	gate.reader.Reset(gate.conn.Conn) // reading needs no gate
 	now := time.Now().UnixNano()
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
@@ -75,7 +91,8 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 // its reader would write Closes of its own between the writer's frames.
 type gatedWriter struct {
 	http.ResponseWriter
-	conn *gatedConn
+	conn   *gatedConn
+	reader *bufio.Reader // what the library reads through from now on
 }
 
 func (g *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -88,6 +105,10 @@ func (g *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	g.conn = &gatedConn{Conn: conn}
+	if brw.Reader.Buffered() == 0 { // else the library refuses the client, which was too early
+		brw.Reader = bufio.NewReaderSize(conn, readBuffer)
+	}
+	g.reader = brw.Reader
 	return g.conn, brw, nil
 }
 
