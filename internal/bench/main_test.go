@@ -44,7 +44,7 @@ func populate(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	_, err = conn.Exec(ctx, `
 		INSERT INTO roomspa.users (id, email, role, password)
 		SELECT n, 'user' || n || '@example.com', CASE WHEN n % 2 = 1 THEN 'customer' ELSE 'therapist' END, '!'

@@ -86,7 +86,7 @@ func (s *socket) dial(ctx context.Context) error {
 	d.Subprotocols = []string{"bearer", token}
 	ctx, cancel := context.WithTimeout(ctx, s.run.o.HandshakeTimeout)
 	defer cancel()
-	conn, res, err := d.DialContext(ctx, s.url, nil)
+	conn, res, err := d.DialContext(ctx, s.url, nil) //nolint:bodyclose // the library has read it, and keeps nothing open
 	switch {
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return errors.New("HTTP " + strconv.Itoa(res.StatusCode))
