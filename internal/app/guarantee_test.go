@@ -403,6 +403,31 @@ func TestASubscriptionThatIsKilledLosesNothing(t *testing.T) {
 	to.quiet(t)
 }
 
+// A lost last message leaves no hole behind it: only the new subscription can know.
+func TestAReplicaThatWasCutOffLooksForWhatItHasMissedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	line := netfault.New(t, hostOf(t, w.redisURL))
+	far := *w
+	far.redisURL = line.URL(w.redisURL)
+	a, b := w.ready(t, "a", fast), far.ready(t, "b", fast)
+	from, to := a.chat(t, customer), b.chat(t, therapist)
+	for n := range 3 {
+		line.Cut()
+		b.becomesUnready(t, patience, "channel_layer")
+		from.say(t, "missed", strconv.Itoa(n))
+		from.hears(t, int64(n), 1) // it is published, and b has not heard it
+		to.quiet(t)
+		line.Heal()
+		b.becomesReady(t)
+		began := time.Now()
+		to.hears(t, int64(n), 1)
+		if took := time.Since(began); took > busy(2*time.Second) {
+			t.Errorf("it came %v after the replica was ready", took)
+		}
+	}
+}
+
 func TestSubscribeForbiddenIsToldByReadyz(t *testing.T) {
 	t.Parallel()
 	w, server := ownRedis(t)

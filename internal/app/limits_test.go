@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -103,6 +104,15 @@ func TestDrain(t *testing.T) {
 	place, echo := a.location(t, therapist), a.connect(t, dial{path: "/ws/test/"})
 	watcher := b.chat(t, therapist)
 
+	// Some never stop talking: who is asked to go gets first the answers to what was stored.
+	const talkers = 5
+	var talking sync.WaitGroup
+	for i := range talkers {
+		s := a.room(t, "/ws/chat/3/4/", stranger, nil)
+		s.want(t, "connected")
+		talking.Go(func() { s.talk(t, w, "talker-"+strconv.Itoa(i)) })
+	}
+
 	stopped := make(chan error, 1)
 	began := time.Now()
 	go func() { stopped <- a.stop(t.Context()) }()
@@ -145,6 +155,7 @@ func TestDrain(t *testing.T) {
 		})
 	}
 	ends.Wait()
+	talking.Wait()
 	if took := time.Since(began); took < wait {
 		t.Errorf("closed after %v, before the wait was over", took)
 	}
@@ -160,10 +171,32 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d sockets come back in %d different moments only", n+2, len(delays))
 	}
 	all := stored(t, w)
+	all = slices.DeleteFunc(all, func(s saying) bool { return s.Sender != int64(customer) })
 	if len(acks) != n || len(all) != n {
 		t.Errorf("%d of %d messages are acknowledged, %d stored", len(acks), n, len(all))
 	}
 	equal(t, "the other replica's socket", watcher.hears(t, 0, n), all)
+}
+
+// talk says one thing after the other until the server closes. It then expects
+// that everything that was stored has been acknowledged.
+func (s *socket) talk(t *testing.T, w *world, name string) {
+	acked := 0
+	for n := 0; ; n++ {
+		text := fmt.Sprintf(`{"message":"%s","client_message_id":"%s-%d"}`, name, name, n)
+		if s.conn.Write(t.Context(), websocket.MessageText, []byte(text)) != nil {
+			break
+		}
+		for g := range s.frames {
+			if g.Type == "ack" && g.ClientMessageID == fmt.Sprintf("%s-%d", name, n) {
+				acked++
+				break
+			}
+		}
+	}
+	if n := query[int](t, w, "SELECT count(*) FROM roomspa.messages WHERE body = $1", name); n != acked || n == 0 {
+		t.Errorf("%s: %d messages are stored, %d acknowledged", name, n, acked)
+	}
 }
 
 func TestStopHurriesWhenItsContextEnds(t *testing.T) {
