@@ -11,9 +11,9 @@ import (
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/handshake"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/revocation"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 // route sends WebSocket paths to the handshake by their raw text: a ServeMux
@@ -60,8 +60,10 @@ func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg p
 				history.ServeHTTP(w, r)
 				return
 			}
+			ref, remote := who(r)
+			logging.Component(a.log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
 			problem.Problem{
-				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: story.NewRef(),
+				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
 				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
 			}.Write(w)
 		}

@@ -324,7 +324,7 @@ func (s *Consumer) answer(text []byte) error {
 
 func storeInvalid(err error) *room.Invalid {
 	if errors.Is(err, room.ErrUnavailable) {
-		return &room.Invalid{Code: "database_unavailable", Detail: "the database cannot be used now; send it again with the same client_message_id"}
+		return &room.Invalid{Code: "database_unavailable", Detail: "the database cannot be used now; send the frame again (with the same client_message_id it stays one message)"}
 	}
 	return &room.Invalid{Code: "internal", Detail: "a fault of the server; the log has it under the reference"}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // echoBacklog is how many bytes of echo may wait for a client that sends and does
@@ -17,15 +18,18 @@ const echoBacklog = 1 << 20
 
 // test answers /ws/test/: no token, no room, only an echo. It shows whether a
 // WebSocket gets through at all, and with ?close= what each code looks like.
-func (s *Server) test(a *attempt, began time.Time) {
+func (s *Server) test(a *attempt, busy bool, began time.Time) {
 	a.log.Info(a.endpoint.Component, "Connection attempt started")
 	socket := a.peer.Session
 	code, bad := parseCloseCode(a.query)
+	var refused error
 	if bad != nil {
-		a.log.Release()
-		a.log.Warn(a.endpoint.Component, "Connection rejected - bad close code: "+bad.Detail)
-		s.metrics.count(a.endpoint.Name, "refused", bad.Reason, began)
-		socket.End(bad)
+		refused = &rejection{bad, a.endpoint.Component, "Connection rejected - bad close code: " + bad.Detail}
+	} else if busy {
+		refused = full()
+	}
+	if refused != nil {
+		s.refuse(a, story.Begin(a.log.Ref), refused, began)
 		socket.Start(nil)
 		return
 	}

@@ -174,7 +174,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.Hold()
 	}
 	if !isRoom {
-		s.test(a, began)
+		s.test(a, slot.Busy, began)
 		return
 	}
 	s.open(a, slot.Busy, began)
@@ -217,12 +217,8 @@ func (s *Server) accepted(a *attempt, began time.Time) {
 // turn waits until the handshake may go to work. A wave of them must neither take
 // the stores from the sockets that are open nor wait unseen for ever.
 func (s *Server) turn(ctx context.Context, busy bool) error {
-	tooMany := &frame.Close{
-		Code: frame.CodeTryLater, Reason: "busy", Detail: "this replica is full; come back later",
-		After: time.Second + rand.N(4*time.Second),
-	}
 	if busy {
-		return tooMany
+		return full()
 	}
 	ctx, cancel := context.WithTimeout(ctx, turnLimit)
 	defer cancel()
@@ -230,7 +226,15 @@ func (s *Server) turn(ctx context.Context, busy bool) error {
 	case s.turns <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return tooMany
+		return full()
+	}
+}
+
+// full asks a client to come back, each one at a time of its own.
+func full() *frame.Close {
+	return &frame.Close{
+		Code: frame.CodeTryLater, Reason: "busy", Detail: "this replica is full; come back later",
+		After: time.Second + rand.N(4*time.Second),
 	}
 }
 

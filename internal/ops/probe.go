@@ -67,11 +67,11 @@ func (p *Probe) Watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		p.Run(ctx)
-		select {
+		select { // not at once: what connects in the background needs a moment
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			p.Run(ctx)
 		}
 	}
 }

@@ -34,7 +34,9 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 		if err != nil {
 			return err
 		}
-		if f := s.problem(); f != nil {
+		f := s.problem()
+		db.mismatch.Store(f)
+		if f != nil {
 			return f
 		}
 		return nil

@@ -20,6 +20,11 @@ const selectUsers = `SELECT ` + userColumns + ` FROM roomspa.users WHERE id = AN
 // Users returns the users that exist among ids. Calls that come at once are one
 // query.
 func (db *DB) Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
+	// Every handshake comes by here: one with a schema that this binary cannot serve
+	// must not get as far as writing to it.
+	if f := db.mismatch.Load(); f != nil && f.cause != causeReadOnly {
+		return nil, fmt.Errorf("load users: %w", f)
+	}
 	// A copy: the query may outlast the caller.
 	users, _, err := db.users.ask(ctx, slices.Clone(ids))
 	if err != nil {

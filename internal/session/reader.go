@@ -44,7 +44,10 @@ func (s *Session) incoming(kind int, r io.Reader, err error) {
 	}
 	switch {
 	case err != nil:
-		s.readFailed(err)
+		if s.readFailed(err) {
+			_ = s.raw.SetReadDeadline(time.Now().Add(closeWait))
+			_, _ = io.Copy(io.Discard, s.raw) // a Close followed at once by a closed connection can be lost
+		}
 		s.leave(true)
 		s.registry.running.Done()
 		return
@@ -165,20 +168,22 @@ func (s *Session) recovered(where string) {
 }
 
 // readFailed decides what the end of reading means: the peer's Close, a breach of
-// the protocol, or a connection that is gone.
-func (s *Session) readFailed(err error) {
+// the protocol, or a connection that is gone. It reports whether the peer's Close
+// is still to come.
+func (s *Session) readFailed(err error) bool {
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.Code != websocket.CloseAbnormalClosure {
 		s.end(answer(ce), "client")
-		return
+		return false
 	}
 	if isNetwork(err) {
 		s.cut("network", err)
-		return
+		return false
 	}
 	s.end(&frame.Close{
 		Code: frame.CodeProtocol, Reason: "protocol_error",
 		Detail: strings.TrimPrefix(err.Error(), "websocket: "),
 	}, "server")
+	return true
 }
 
 // answer returns the Close that answers the peer's: 1000 bye for a plain goodbye,
