@@ -27,7 +27,7 @@ type commands struct {
 	Connect connectCmd       `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
 	Soak    soakCmd          `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
 	Bench   benchCmd         `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
-	Version kong.VersionFlag `help:"Print the version and exit."`
+	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
 // streams are the program's input and outputs.
