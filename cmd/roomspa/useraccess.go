@@ -13,6 +13,7 @@ import (
 // someUsers is the arguments of a command that changes what users may do.
 type someUsers struct {
 	database
+	replicas
 	Users []string `arg:"" name:"user" help:"Ids, e-mail addresses or phone numbers."`
 }
 
@@ -45,7 +46,8 @@ Examples:
 
 // Run deactivates users.
 func (c *userDeactivateCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
+	err := c.each(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
+	return errors.Join(err, c.tell(ctx, std))
 }
 
 // Run activates users.
@@ -55,10 +57,11 @@ func (c *userActivateCmd) Run(ctx context.Context, std streams) error {
 
 // Run signs users out everywhere.
 func (c *userSignOutCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "signed out", func(db *postgres.DB, id room.UserID) error {
+	err := c.each(ctx, std, "signed out", func(db *postgres.DB, id room.UserID) error {
 		_, err := db.SignOut(ctx, id, time.Now())
 		return err
 	})
+	return errors.Join(err, c.tell(ctx, std))
 }
 
 // each changes one user after the other, and goes on where one does not exist.

@@ -115,6 +115,30 @@ func TestANoticeThatIsNotUnderstoodMakesAReplicaLook(t *testing.T) {
 	peer.quiet(t)
 }
 
+func TestACommandTellsTheReplicasToLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.pair(t)
+	sockets := []*socket{a.chat(t, customer), b.location(t, customer)}
+	peer := b.chat(t, therapist)
+	execute(t, w.databaseURL, "UPDATE roomspa.users SET is_active = false WHERE id = $1", customer)
+	began := time.Now()
+	if err := app.TellReplicas(t.Context(), app.Options{RedisURL: w.redisURL, RedisPrefix: w.prefix}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sockets {
+		s.refusal(t, 4001, "user_inactive")
+	}
+	if took := time.Since(began); took > busy(time.Second) {
+		t.Errorf("closed after %v", took)
+	}
+	peer.quiet(t)
+	err := app.TellReplicas(t.Context(), app.Options{RedisURL: "redis://:hunter2@127.0.0.1:1"})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("without Redis: %v", err)
+	}
+}
+
 func TestASocketOutlivesItsFirstToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -34,6 +34,10 @@ func (n notice) encode() []byte {
 	return b
 }
 
+// Look returns a notice that makes every replica look into the store, for whoever
+// has changed users there and is no replica.
+func Look() []byte { return notice{Version: version, Type: lookYourself}.encode() }
+
 func decode(payload []byte) (n notice, ok bool) {
 	if json.Unmarshal(payload, &n) != nil || n.Version != version {
 		return notice{}, false

@@ -18,8 +18,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// group is the one that every replica joins.
-const group = "control"
+// Group is the one that every replica joins.
+const Group = "control"
 
 const component = "Tokens"
 
@@ -98,7 +98,7 @@ func (w *Watch) announce(n notice) {
 // tell publishes a notice. One that Redis does not take is not kept: when Redis is
 // back, the others are told to look for themselves.
 func (w *Watch) tell(n notice) {
-	w.layer.Publish(group, n.encode(), func(err error) {
+	w.layer.Publish(Group, n.encode(), func(err error) {
 		if err == nil {
 			w.metrics.notices.WithLabelValues(n.Type, "published").Inc()
 			return
@@ -168,7 +168,7 @@ func (w *Watch) Run(ctx context.Context) {
 // listen is a member of the group until ctx ends. Join waits for Redis as long as
 // it is away.
 func (w *Watch) listen(ctx context.Context) {
-	leave, err := w.layer.Join(ctx, group, w.hear, func() { signal(w.doubts) })
+	leave, err := w.layer.Join(ctx, Group, w.hear, func() { signal(w.doubts) })
 	if err != nil {
 		return // ctx has ended, or the layer
 	}
