@@ -146,3 +146,12 @@ func parsed[H storedHash](h H, err error) (storedHash, error) {
 
 // unusable reports whether a stored string says on purpose that no password fits.
 func unusable(encoded string) bool { return encoded == "" || encoded[0] == '!' }
+
+// CheckHash says why a stored password is unreadable, and returns nil where it is
+// not: also where it says on purpose that no password fits.
+func CheckHash(encoded string) error {
+	if _, err := parseHash(encoded); err != nil && !unusable(encoded) {
+		return err
+	}
+	return nil
+}

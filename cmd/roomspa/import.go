@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/django"
+	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+type importCmd struct {
+	Django importDjangoCmd `cmd:"" help:"Bring users, conversations and messages over from the predecessor's database."`
+}
+
+type importDjangoCmd struct {
+	database
+	From     string               `required:"" env:"ROOMSPA_IMPORT_FROM" placeholder:"URL" group:"The predecessor" help:"Its database, as in postgres://user:password@host:5432/name. It is only read."`
+	Role     map[string]room.Role `env:"-" placeholder:"THEIRS=OURS" mapsep:"," group:"The predecessor" help:"Translate roles, as in client=customer,admin=support. Others stand for themselves."`
+	TimeZone string               `default:"UTC" env:"-" placeholder:"ZONE" group:"The predecessor" help:"Of its times, where they have none (USE_TZ = False)."`
+	NoUsers  bool                 `env:"-" group:"The predecessor" help:"Leave the users out: roomspa.users is a view over the predecessor's."`
+	tableNames
+
+	Rehearse bool `env:"-" help:"Write nothing; count, and name the problems."`
+	JSON     bool `name:"json" env:"-" help:"Print one JSON object."`
+}
+
+// Help is shown by --help.
+func (*importDjangoCmd) Help() string {
+	return `Users come with their ids and password hashes and sign in with their old passwords; messages are numbered by their
+times. It may be repeated: only what is new is added. What cannot come over is left out, counted and named.
+Progress goes to standard error. Exit code: 0 if everything came over, 1 if something was left out.
+See docs/migration.md for how to cut over.
+
+Examples:
+  roomspa import django --from postgres://reader:secret@old-db/app --rehearse
+  roomspa import django --role client=customer,provider=therapist --users-table accounts_user`
+}
+
+// Run imports.
+func (c *importDjangoCmd) Run(ctx context.Context, std streams) error {
+	o := c.options()
+	o.StatementTimeout, o.LockTimeout = time.Minute, 10*time.Second // nobody waits for an answer
+	db, err := postgres.Open(ctx, o, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return &exitError{2, fmt.Errorf("--database-url: %w", err)}
+	}
+	defer db.Close()
+	if _, err := db.Probe(ctx); err != nil {
+		return err
+	}
+	report, err := django.Import(ctx, django.Options{
+		URL: c.From, Tables: c.tables(), Roles: c.Role, TimeZone: c.TimeZone, NoUsers: c.NoUsers, Rehearse: c.Rehearse,
+		Progress: func(r django.Report) { _, _ = fmt.Fprintln(std.Err, r) },
+	}, db)
+	if err != nil {
+		return fmt.Errorf("%w; what was added until then stays, so run it again: %v", err, report)
+	}
+	if c.JSON {
+		e := json.NewEncoder(std.Out)
+		e.SetIndent("", "  ")
+		err = e.Encode(report)
+	} else {
+		err = printReport(std.Out, report)
+	}
+	if err == nil && !report.Whole() {
+		err = &exitError{1, errors.New("")} // the report has said it
+	}
+	return err
+}
+
+func printReport(out io.Writer, r django.Report) error {
+	var b strings.Builder
+	added := "added"
+	if r.Rehearsal {
+		added = "to add"
+	}
+	fmt.Fprintf(&b, "%-14s %10s %10s %10s %10s\n", "", "read", added, "known", "left out")
+	for _, row := range []struct {
+		name string
+		django.Count
+	}{{"users", r.Users}, {"conversations", r.Conversations}, {"messages", r.Messages}} {
+		fmt.Fprintf(&b, "%-14s %10d %10d %10d %10d\n", row.name, row.Read, row.Added, row.Known, row.LeftOut)
+	}
+	for _, f := range r.Findings {
+		outcome := "note"
+		if f.LeftOut {
+			outcome = "LEFT OUT"
+		}
+		fmt.Fprintf(&b, "%-8s %6d %s", outcome, f.Count, f.Means)
+		if len(f.Examples) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(f.Examples, ", "))
+		}
+		fmt.Fprintln(&b)
+	}
+	if r.Rehearsal {
+		fmt.Fprintln(&b, "This was a rehearsal: nothing was written.")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
