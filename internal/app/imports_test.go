@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"client/connect": {"client", "frame", "room"},
 	"diagnose":       {"room", "frame", "auth", "story", "client"},
 	"bench":          {"room", "frame", "auth", "story", "client"},
+	"django":         {"room", "auth", "postgres"},
 	"dev":            {"room", "auth", "postgres", "sandbox"},
 	"sandbox":        {},
 	"judge":          {"room", "frame", "client"},
@@ -66,7 +67,7 @@ var leaves = []string{"batch", "logging"}
 // hidden is libraries and parts of the standard one that only some may import.
 var hidden = map[string][]string{
 	"github.com/gorilla/websocket":   {"session", "client", "bench"},
-	"github.com/jackc/pgx/v5":        {"postgres", "sandbox", "sandbox/sandboxtest", "soak"},
+	"github.com/jackc/pgx/v5":        {"postgres", "django", "sandbox", "sandbox/sandboxtest", "soak"},
 	"github.com/pressly/goose/v3":    {"postgres"},
 	"github.com/redis/go-redis/v9":   {"redis", "sandbox", "sandbox/sandboxtest", "soak"},
 	"github.com/golang-jwt/jwt/v5":   {"auth"},
