@@ -10,6 +10,7 @@ import (
 
 type userEraseCmd struct {
 	database
+	replicas
 	User room.UserID `arg:"" help:"The user's id."`
 	Yes  bool        `env:"-" help:"Yes, it cannot be undone."`
 }
@@ -42,5 +43,5 @@ func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 		return fmt.Errorf("%w; %d messages were emptied: run it again", err, messages)
 	}
 	_, err = fmt.Fprintf(std.Out, "erased: user %d, and the text of %d messages\n", c.User, messages)
-	return err
+	return errors.Join(err, c.tell(ctx, std))
 }
