@@ -71,6 +71,7 @@ func (v *Violation) concerns(head, e *Entry) bool {
 			if e.Ref == v.Ref && v.Seq != 0 && e.Seq >= v.Seq-near && e.Seq <= v.Seq+near {
 				return true
 			}
+		default: // below, as everybody's
 		}
 	}
 	switch e.Kind {

@@ -90,6 +90,7 @@ func (d *device) record(r client.Record) {
 	case client.RecordAcknowledged:
 		d.acknowledged.Add(1)
 		d.place.knows(r.Seq)
+	default:
 	}
 	if e, ok := entry(r); ok {
 		d.history.add(e)

@@ -3,7 +3,6 @@ package soak
 import (
 	"fmt"
 	"io"
-
 	"os"
 	"time"
 

@@ -48,12 +48,12 @@ func TestNothingIsLost(t *testing.T) {
 			s := newScene(t, c.own)
 			s.talk(t)
 			s.fault(t, c.kind, 0, c.lasts, c.seed)
-			s.acknowledge(t, 40)
+			s.acknowledge(t, 25)
 			v := s.verdict(t)
 			if c.reconnects && v.Reconnects == 0 {
 				t.Error("nobody had to reconnect: it was not broken")
 			}
-			if v.Messages < 80 {
+			if v.Messages < 50 {
 				t.Errorf("only %d messages: that shows nothing", v.Messages)
 			}
 		})
@@ -98,7 +98,7 @@ func TestNothingIsLostWhileBothStoresAreAway(t *testing.T) {
 				both.Go(func() { s.fault(t, k, 0, 2*time.Second, 1) })
 			}
 			both.Wait()
-			s.acknowledge(t, 40)
+			s.acknowledge(t, 25)
 			s.verdict(t)
 		})
 	}

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("8") // these tests mostly wait
+		_ = f.Value.Set("12") // these tests mostly wait
 	}
 	sandboxtest.Main(m)
 }
@@ -224,7 +224,7 @@ func (s *scene) talk(t *testing.T) {
 	ctx, hush := context.WithCancel(t.Context())
 	s.hush = hush
 	s.talking.Go(func() { s.crowd.talk(ctx) })
-	s.acknowledge(t, 40)
+	s.acknowledge(t, 25)
 }
 
 // acknowledge waits for so many more acknowledgements.
