@@ -40,11 +40,11 @@ func TestGoldenConfiguration(t *testing.T) {
 	b.WriteString(configurationHead)
 	group := ""
 	options := reflect.TypeFor[app.Options]()
-	for i := range options.NumField() {
-		tag := options.Field(i).Tag
+	for field := range options.Fields() {
+		tag := field.Tag
 		name, help := tag.Get("name"), tag.Get("help")
 		if name == "" || help == "" || tag.Get("group") == "" || !strings.HasSuffix(help, ".") {
-			t.Errorf("%s needs a name, a group, and a help that is a sentence", options.Field(i).Name)
+			t.Errorf("%s needs a name, a group, and a help that is a sentence", field.Name)
 		}
 		if tag.Get("group") != group {
 			group = tag.Get("group")
@@ -65,7 +65,7 @@ func TestGoldenConfiguration(t *testing.T) {
 			def = "**required**"
 		case tag.Get("default") != "":
 			def = "`" + tag.Get("default") + "`"
-		case options.Field(i).Type.Kind() == reflect.Bool:
+		case field.Type.Kind() == reflect.Bool:
 			def = "`false`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", flag, variables, def, strings.ReplaceAll(help, "|", `\|`))

@@ -97,16 +97,22 @@ func TestGoldenTranscripts(t *testing.T) {
 				scenes = append(scenes,
 					scene{name: "too many sockets", user: customer, replica: busy},
 					scene{name: "personal data masked", user: customer, play: goodbye, replica: discreet},
-					scene{name: "the database fails while the user is loaded", user: customer,
+					scene{
+						name: "the database fails while the user is loaded", user: customer,
 						before: func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.users RENAME TO gone") },
-						after:  func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.gone RENAME TO users") }},
-					scene{name: "the channel layer fails", user: customer, replica: broken,
+						after:  func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.gone RENAME TO users") },
+					},
+					scene{
+						name: "the channel layer fails", user: customer, replica: broken,
 						before: func() { toRedis.Cut(); broken.becomesUnready(t, patience, "channel_layer") },
-						after:  func() { toRedis.Heal(); broken.becomesReady(t) }})
+						after:  func() { toRedis.Heal(); broken.becomesReady(t) },
+					})
 				if endpoint == "chat" {
-					scenes = append(scenes, scene{name: "the database fails while the conversation is loaded", user: customer,
+					scenes = append(scenes, scene{
+						name: "the database fails while the conversation is loaded", user: customer,
 						before: func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.conversations RENAME TO gone") },
-						after:  func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.gone RENAME TO conversations") }})
+						after:  func() { execute(t, w.databaseURL, "ALTER TABLE roomspa.gone RENAME TO conversations") },
+					})
 				}
 			}
 			var text, asJSON strings.Builder
@@ -192,8 +198,10 @@ func roomScenes(t *testing.T, w *world, endpoint string) []scene {
 	list := []scene{
 		{name: "good, and new", user: customer, play: goodbye},
 		{name: "good, and known", user: therapist, play: goodbye},
-		{name: "good, by somebody who has lost a socket", user: customer, play: goodbye,
-			dial: dial{path: path, query: url.Values{"last_ref": {"0123456789abcdef"}, "last_code": {"1006"}}}},
+		{
+			name: "good, by somebody who has lost a socket", user: customer, play: goodbye,
+			dial: dial{path: path, query: url.Values{"last_ref": {"0123456789abcdef"}, "last_code": {"1006"}}},
+		},
 		{name: "a page that is left", user: customer, play: func(t *testing.T, _ *replica, s *socket) {
 			t.Helper()
 			s.next(t)

@@ -86,9 +86,8 @@ func TestWhatIsAcknowledgedIsStoredAndReachesEverySocketOnceInOrder(t *testing.T
 	senders := []*socket{a.chat(t, customer), b.chat(t, customer), a.chat(t, therapist), b.chat(t, therapist)}
 	watchers := []*socket{a.chat(t, support), b.chat(t, support)}
 	type outcome struct {
-		acks   map[string]got
-		heard  []saying
-		before bool // an ack or a message of what was not stored
+		acks  map[string]got
+		heard []saying
 	}
 	outcomes := make([]outcome, len(senders))
 	var sending sync.WaitGroup

@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -139,9 +140,7 @@ func TestARefreshThatIsRefused(t *testing.T) {
 	r := w.ready(t, "a")
 	refresh := func(changed m) string {
 		c := claims(m{"token_type": "refresh", "jti": "a0"})
-		for k, v := range changed {
-			c[k] = v
-		}
+		maps.Copy(c, changed)
 		return forge(t, hs256, c, secret)
 	}
 	for name, c := range map[string]struct {

@@ -16,6 +16,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -199,12 +200,8 @@ func TestAKeySetLeavesOutWhatItMust(t *testing.T) {
 	fine := edSigner(t, "fine")
 	with := func(s signer, changed members) signer {
 		j := members{}
-		for k, v := range s.jwk {
-			j[k] = v
-		}
-		for k, v := range changed {
-			j[k] = v
-		}
+		maps.Copy(j, s.jwk)
+		maps.Copy(j, changed)
 		s.jwk = j
 		return s
 	}

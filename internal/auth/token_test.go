@@ -57,9 +57,11 @@ func claims(format string, a ...any) string              { return signA(fmt.Spri
 func userID(raw string) string {
 	return claims(`{"token_type":"access","exp":1795435500,"user_id":%s}`, raw)
 }
+
 func dated(name, raw string) string {
 	return claims(`{"token_type":"access","exp":1795435500,"user_id":1,%q:%s}`, name, raw)
 }
+
 func expiring(raw string) string                     { return claims(`{"token_type":"access","user_id":1,"exp":%s}`, raw) }
 func changed(token string, at int, to string) string { return token[:at] + to + token[at+1:] }
 func last(token string) int                          { return len(token) - 1 }

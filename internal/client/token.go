@@ -40,10 +40,10 @@ func TokenFile(path string) TokenSource {
 			return "", fmt.Errorf("read the token's file: %w", err)
 		}
 		token := strings.TrimSpace(string(text))
-		switch {
-		case token == "":
+		switch token {
+		case "":
 			return "", fmt.Errorf("the token's file %s is empty", path)
-		case token == refused:
+		case refused:
 			return "", ErrNoFreshToken
 		}
 		return token, nil

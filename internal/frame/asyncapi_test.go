@@ -180,8 +180,8 @@ func TestServerFramesHaveTheFieldsOfTheDocument(t *testing.T) {
 	} {
 		fields, always := map[string]bool{}, map[string]bool{}
 		kind := reflect.TypeOf(f)
-		for i := range kind.NumField() {
-			name, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+		for field := range kind.Fields() {
+			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 			fields[name] = true
 			// The location endpoint leaves out what only the chat's connected frame has.
 			if options != "omitempty" || message == "chat_connected" {

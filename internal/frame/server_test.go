@@ -34,7 +34,6 @@ func message(text, id string) *room.Message {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
 
 // serverFrames is every frame that a server sends, with all that it may have and
 // with as little as it can, by its message in docs/asyncapi.yaml.
@@ -42,7 +41,7 @@ var serverFrames = []struct {
 	name, message string
 	text          []byte
 }{
-	{"connected to a chat", "chat_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), LastSeq: ptr(int64(0))})},
+	{"connected to a chat", "chat_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), LastSeq: new(int64(0))})},
 	{"connected to a location", "location_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef"})},
 	{"resumed", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 42, ToSeq: 41})},
 	{"resumed behind the end", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 1, ToSeq: 0, Reset: true})},

@@ -62,7 +62,7 @@ func (v *Violation) concerns(head, e *Entry) bool {
 		return false
 	}
 	if head.Client == v.Client {
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // what was sent is told by its id, below
 		case Begins, Left, Stayed, GaveUp:
 			return true
 		case Connected, Closed, Resumed:

@@ -61,7 +61,7 @@ type DB struct {
 	password string // is kept out of every error
 	closed   atomic.Bool
 	mismatch atomic.Pointer[failure] // what the last probe found wrong with the schema
-	renewed  atomic.Int64 // when the pool's connections were last dropped, in ns
+	renewed  atomic.Int64            // when the pool's connections were last dropped, in ns
 	log      *slog.Logger
 	metrics  *metrics
 

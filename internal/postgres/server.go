@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,10 +45,8 @@ func addressOf(c *pgxpool.Config) string {
 		if strings.HasPrefix(host, "/") { // a Unix socket's directory
 			at = host
 		}
-		for _, known := range hosts {
-			if known == at { // once with TLS, once without
-				return
-			}
+		if slices.Contains(hosts, at) { // once with TLS, once without
+			return
 		}
 		hosts = append(hosts, at)
 	}

@@ -21,7 +21,8 @@ func TestWrite(t *testing.T) {
 		headers map[string]string
 	}{
 		{
-			"a bare status is a document too", problem.Problem{Status: 404},
+			"a bare status is a document too",
+			problem.Problem{Status: 404},
 			map[string]any{"type": "about:blank", "title": "Not Found", "status": 404.0},
 			map[string]string{"Roomspa-Ref": "", "Retry-After": ""},
 		},
@@ -34,7 +35,8 @@ func TestWrite(t *testing.T) {
 			map[string]string{"Roomspa-Ref": "0123456789abcdef"},
 		},
 		{
-			"Retry-After is rounded up to whole seconds", problem.Problem{Status: 503, RetryAfter: 1100 * time.Millisecond},
+			"Retry-After is rounded up to whole seconds",
+			problem.Problem{Status: 503, RetryAfter: 1100 * time.Millisecond},
 			map[string]any{"type": "about:blank", "title": "Service Unavailable", "status": 503.0},
 			map[string]string{"Retry-After": "2"},
 		},

@@ -94,7 +94,7 @@ func verdict(ctx context.Context, err error) error {
 	gave, ok := errors.AsType[*client.GaveUpError](err)
 	if !ok {
 		if ctx.Err() != nil {
-			return nil // Ctrl-C is a way to end it
+			return nil //nolint:nilerr // Ctrl-C is a way to end it
 		}
 		return err
 	}
