@@ -34,7 +34,6 @@ func message(text, id string) *room.Message {
 	}
 }
 
-
 // serverFrames is every frame that a server sends, with all that it may have and
 // with as little as it can, by its message in docs/asyncapi.yaml.
 var serverFrames = []struct {
