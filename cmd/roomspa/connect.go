@@ -31,6 +31,14 @@ type connectCmd struct {
 	Timeout        time.Duration `default:"10s" env:"-" group:"Smoke test" help:"How long each of the three may take."`
 }
 
+// Help is shown by --help.
+func (*connectCmd) Help() string {
+	return `Examples:
+  roomspa connect wss://host/ws/test/
+  roomspa connect wss://host/ws/chat/1/2/ --identifier ann@example.com
+  roomspa connect https://host --smoke`
+}
+
 // Run talks to an endpoint, or tries all of them.
 func (c *connectCmd) Run(ctx context.Context, std streams) error {
 	if _, err := client.SocketURL(c.URL); err != nil {

@@ -18,6 +18,15 @@ type devCmd struct {
 	JSON     bool   `name:"json" help:"Print one JSON object instead of a text, once everything is ready."`
 }
 
+// Help is shown by --help.
+func (*devCmd) Help() string {
+	return `Needs nothing but the PostgreSQL and Redis programs. Data is kept from start to start.
+
+Examples:
+  roomspa dev
+  roomspa dev --reset --users 10 --replicas 3`
+}
+
 // Run starts everything and keeps it running until Ctrl-C.
 func (c *devCmd) Run(ctx context.Context, std streams) error {
 	if c.Users < 1 || c.Replicas < 1 {

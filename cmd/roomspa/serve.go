@@ -14,6 +14,16 @@ type serveCmd struct {
 	app.Options
 }
 
+// Help is shown by --help.
+func (*serveCmd) Help() string {
+	return `Answers clients on --listen and operators on --ops-listen. It never migrates the schema. SIGTERM drains: sockets are
+asked to leave one after the other.
+
+Examples:
+  roomspa serve --database-url postgres://roomspa@db/roomspa --redis-url redis://redis:6379/0 --jwt-secret "$SECRET"
+  ROOMSPA_JWT_SECRET_FILE=/run/secrets/jwt roomspa serve`
+}
+
 // Run serves until a signal comes, then drains. A second signal ends it at once.
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := logging.New(std.Out, logging.Options{Format: c.LogFormat, Level: c.LogLevel, Replica: c.Name()})

@@ -35,13 +35,19 @@ func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer db.Close()
-	messages, err := db.EraseUser(ctx, c.User)
+	// Sockets that are open must be gone before the last message is looked for.
+	err = db.SetActive(ctx, c.User, false)
 	if errors.Is(err, room.ErrNotFound) {
 		return fmt.Errorf("there is no user %d", c.User)
 	}
 	if err != nil {
+		return err
+	}
+	told := c.tell(ctx, std)
+	messages, err := db.EraseUser(ctx, c.User)
+	if err != nil {
 		return fmt.Errorf("%w; %d messages were emptied: run it again", err, messages)
 	}
 	_, err = fmt.Fprintf(std.Out, "erased: user %d, and the text of %d messages\n", c.User, messages)
-	return errors.Join(err, c.tell(ctx, std))
+	return errors.Join(err, told)
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+)
+
+// secret signs the tokens of the transcripts.
+const secret = "a-secret-of-the-transcripts-and-of-nothing-else"
+
+// fixture is the predecessor's database; scripts run in directories of their own.
+const fixture = "../../internal/django/testdata/predecessor.sql"
+
+func TestMain(m *testing.M) {
+	testscript.Main(sandboxtest.Tests{M: m}, map[string]func(){"roomspa": main})
+}
+
+// TestTranscripts runs what testdata holds: sessions at a terminal, with a real
+// Postgres and Redis of their own, that read as documentation. The environment is
+// that of a replica, but for its schema: there is none yet.
+func TestTranscripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("ROOMSPA_UPDATE") != "",
+		Setup: func(env *testscript.Env) error {
+			tb := env.T().(testing.TB)
+			databaseURL := sandboxtest.Database(tb, nil)
+			redisURL, prefix := sandboxtest.Redis(tb)
+			env.Setenv("ROOMSPA_DATABASE_URL", databaseURL)
+			env.Setenv("ROOMSPA_REDIS_URL", redisURL)
+			env.Setenv("ROOMSPA_REDIS_PREFIX", prefix)
+			env.Setenv("ROOMSPA_JWT_SECRET", secret)
+			u, err := url.Parse(databaseURL)
+			env.Setenv("DATABASE_HOST", u.Host)
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"predecessor": predecessor,
+			"sql":         sql,
+		},
+	})
+}
+
+// predecessor makes a database as the predecessor has left it, and says in
+// ROOMSPA_IMPORT_FROM where it is.
+func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
+	dump, err := os.ReadFile(fixture)
+	ts.Check(err)
+	// It lies beside our tables, in a schema that they do not use.
+	from := ts.Getenv("ROOMSPA_DATABASE_URL")
+	execute(ts, from, string(dump))
+	ts.Setenv("ROOMSPA_IMPORT_FROM", from)
+}
+
+// sql runs a statement, for what no command does.
+func sql(ts *testscript.TestScript, _ bool, args []string) {
+	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), strings.Join(args, " "))
+}
+
+func execute(ts *testscript.TestScript, databaseURL, statements string) {
+	conn, err := pgx.Connect(context.Background(), databaseURL)
+	ts.Check(err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(context.Background(), statements)
+	ts.Check(err)
+}
