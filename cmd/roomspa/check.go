@@ -17,8 +17,13 @@ type checkCmd struct {
 	Schema   bool `env:"-" group:"What to check" help:"The schema: is it the one that this version needs?"`
 	Tokens   bool `env:"-" group:"What to check" help:"The secrets that sign and verify tokens."`
 	JSON     bool `name:"json" env:"-" group:"What to check" help:"Print one JSON object."`
-	app.Options
+
+	Options unjudged `embed:""`
 }
+
+// unjudged are the options of a replica without their Validate: the parser would call
+// it, and refuse as wrong usage what is one of the checks.
+type unjudged app.Options
 
 // Help is shown by --help.
 func (*checkCmd) Help() string {
@@ -35,7 +40,7 @@ Examples:
 
 // Run checks, and prints what was found.
 func (c *checkCmd) Run(ctx context.Context, std streams) error {
-	findings, ok := app.Check(ctx, c.Options, app.Selection{Database: c.Database, Redis: c.Redis, Schema: c.Schema, Tokens: c.Tokens})
+	findings, ok := app.Check(ctx, app.Options(c.Options), app.Selection{Database: c.Database, Redis: c.Redis, Schema: c.Schema, Tokens: c.Tokens})
 	err := printFindings(std.Out, findings, ok, c.JSON)
 	if err == nil && !ok {
 		err = &exitError{1, errors.New("")} // the findings have said it

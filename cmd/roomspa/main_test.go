@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/url"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -60,9 +59,9 @@ func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("ROOMSPA_IMPORT_FROM", from)
 }
 
-// sql runs a statement, for what no command does.
+// sql runs what stands in a file, for what no command does.
 func sql(ts *testscript.TestScript, _ bool, args []string) {
-	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), strings.Join(args, " "))
+	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), ts.ReadFile(args[0]))
 }
 
 func execute(ts *testscript.TestScript, databaseURL, statements string) {
