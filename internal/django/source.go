@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,13 +28,11 @@ func open(ctx context.Context, o Options) (*source, error) {
 		return nil, errors.New("the predecessor's URL cannot be read: it should look like postgres://user:password@host:5432/name")
 	}
 	cfg.ConnectTimeout = connectLimit
-	for name, value := range map[string]string{
+	maps.Copy(cfg.RuntimeParams, map[string]string{
 		"application_name": "roomspa import", "timezone": cmp.Or(o.TimeZone, "UTC"),
 		"default_transaction_read_only": "on", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
 		"client_encoding": "UTF8",
-	} {
-		cfg.RuntimeParams[name] = value
-	}
+	})
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
