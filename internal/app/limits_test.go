@@ -16,34 +16,42 @@ import (
 	"github.com/roomspa/roomspa/internal/app"
 )
 
-func TestSoftAndHardLimit(t *testing.T) {
+func TestSoftLimit(t *testing.T) {
 	t.Parallel()
-	r := newWorld(t).ready(t, "a", func(o *app.Options) { o.SoftLimit, o.HardLimit = 2, 3 })
+	r := newWorld(t).ready(t, "a", func(o *app.Options) { o.SoftLimit = 2 })
 	first, second := r.chat(t, customer), r.location(t, therapist)
-
-	busy := r.room(t, "/ws/chat/1/2/", therapist, nil) // it keeps its place until its Close is answered
-	g := busy.refusal(t, 1013, "busy")
-	if *g.AfterMS < 1000 || *g.AfterMS > 5000 {
-		t.Errorf("come back after %d ms", *g.AfterMS)
-	}
-	eventually(t, patience, "its place is free", func() (bool, any) {
-		n := r.metric(t, `roomspa_connections{endpoint="chat"}`)
-		return n == 1, n
-	})
-	third := r.connect(t, dial{path: "/ws/test/"}) // the soft limit is for rooms: what tests the way goes on
-	third.send(t, "x")
-	third.next(t)
-
-	res, body := r.raw(t, shake("/ws/chat/1/2/")...)
-	d := problemOf(t, res, body, http.StatusServiceUnavailable)
-	if after, err := strconv.Atoi(res.Header.Get("Retry-After")); err != nil || after < 1 || after > 5 {
-		t.Errorf("Retry-After is %q: %+v", res.Header.Get("Retry-After"), d)
+	for _, path := range []string{"/ws/chat/1/2/", "/ws/location/1/2/", "/ws/test/"} {
+		g := r.room(t, path, customer, nil).refusal(t, 1013, "busy")
+		if *g.AfterMS < 1000 || *g.AfterMS > 5000 {
+			t.Errorf("come back after %d ms", *g.AfterMS)
+		}
 	}
 	first.quiet(t)
 	second.quiet(t)
-
 	_ = second.conn.CloseNow()
-	_ = third.conn.CloseNow()
+	r.findsRoom(t)
+}
+
+func TestHardLimit(t *testing.T) {
+	t.Parallel()
+	r := newWorld(t).ready(t, "a", func(o *app.Options) { o.SoftLimit, o.HardLimit = 2, 2 })
+	first, second := r.chat(t, customer), r.location(t, therapist)
+	for _, path := range []string{"/ws/chat/1/2/", "/ws/test/"} {
+		res, body := r.raw(t, shake(path)...)
+		d := problemOf(t, res, body, http.StatusServiceUnavailable)
+		if after, err := strconv.Atoi(res.Header.Get("Retry-After")); err != nil || after < 1 || after > 5 {
+			t.Errorf("Retry-After is %q: %+v", res.Header.Get("Retry-After"), d)
+		}
+	}
+	first.quiet(t)
+	second.quiet(t)
+	_ = second.conn.CloseNow()
+	r.findsRoom(t)
+}
+
+// findsRoom waits until somebody is let in.
+func (r *replica) findsRoom(t *testing.T) {
+	t.Helper()
 	eventually(t, patience, "there is room again", func() (bool, any) {
 		s, res, err := r.try(t, dial{path: "/ws/chat/1/2/", subprotocols: []string{"bearer", r.world.token(t, therapist)}})
 		if err != nil {

@@ -78,8 +78,7 @@ func TestWhatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 			postgres.Heal()
 			redis.Heal()
 			r.becomesReady(t)
-			r.chat(t, customer)
-			r.location(t, customer)
+			r.findsRoom(t)
 		})
 	}
 }

@@ -134,19 +134,23 @@ func TestATokenThatIsAccepted(t *testing.T) {
 	r := w.ready(t, "a", func(o *app.Options) {
 		o.JWTSecrets = []string{secret, "old=the former secret, 32 bytes or more"}
 	})
-	for name, token := range map[string]string{
-		"user_id as a number":               forge(t, hs256, claims(nil), secret),
-		"user_id as text":                   forge(t, hs256, claims(m{"user_id": "1"}), secret),
-		"exp with a fraction":               forge(t, hs256, claims(m{"exp": float64(ahead()) + .5}), secret),
-		"no iat, no jti":                    forge(t, hs256, claims(m{"iat": nil, "jti": nil}), secret),
-		"clocks that differ by 3 s":         forge(t, hs256, claims(m{"iat": time.Now().Unix() + 3, "nbf": time.Now().Unix() + 3}), secret),
-		"expired a second ago":              forge(t, hs256, claims(m{"exp": time.Now().Unix() - 1}), secret),
-		"the former secret, by kid":         forge(t, m{"alg": "HS256", "kid": "old"}, claims(nil), "the former secret, 32 bytes or more"),
-		"the former secret, without kid":    forge(t, hs256, claims(nil), "the former secret, 32 bytes or more"),
-		"the current secret, a strange kid": forge(t, m{"alg": "HS256", "kid": "?"}, claims(nil), secret),
+	for name, mint := range map[string]func() string{
+		"user_id as a number": func() string { return forge(t, hs256, claims(nil), secret) },
+		"user_id as text":     func() string { return forge(t, hs256, claims(m{"user_id": "1"}), secret) },
+		"exp with a fraction": func() string { return forge(t, hs256, claims(m{"exp": float64(ahead()) + .5}), secret) },
+		"no iat, no jti":      func() string { return forge(t, hs256, claims(m{"iat": nil, "jti": nil}), secret) },
+		"clocks that differ by 3 s": func() string {
+			return forge(t, hs256, claims(m{"iat": time.Now().Unix() + 3, "nbf": time.Now().Unix() + 3}), secret)
+		},
+		"expired a second ago": func() string { return forge(t, hs256, claims(m{"exp": time.Now().Unix() - 1}), secret) },
+		"the former secret, by kid": func() string {
+			return forge(t, m{"alg": "HS256", "kid": "old"}, claims(nil), "the former secret, 32 bytes or more")
+		},
+		"the former secret, without kid":    func() string { return forge(t, hs256, claims(nil), "the former secret, 32 bytes or more") },
+		"the current secret, a strange kid": func() string { return forge(t, m{"alg": "HS256", "kid": "?"}, claims(nil), secret) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := r.connect(t, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {token}}})
+			s := r.connect(t, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {mint()}}})
 			s.want(t, "connected")
 		})
 	}
