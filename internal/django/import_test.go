@@ -3,6 +3,7 @@ package django_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -275,5 +276,37 @@ func TestImportFromTablesOfAnotherShape(t *testing.T) {
 	list, _, err := db.Summaries(t.Context(), 1, nil, 1)
 	if err != nil || !list[0].Last.At.Equal(time.Date(2024, 1, 1, 11, 0, 0, 0, time.UTC)) {
 		t.Errorf("noon in Vienna is %v, %v", list[0].Last.At, err)
+	}
+}
+
+// TestImportWhereDjangoKeepsTheUsers has both systems in one database, ours with a
+// view over the predecessor's users.
+func TestImportWhereDjangoKeepsTheUsers(t *testing.T) {
+	t.Parallel()
+	sql, err := os.ReadFile(fixture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, both := open(t)
+	execute(t, both, string(sql))
+	execute(t, both, `
+		DROP TABLE roomspa.users;
+		CREATE VIEW roomspa.users AS
+		SELECT id, email, phone, CASE role WHEN 'client' THEN 'customer' ELSE role END AS role, is_active, password,
+			NULL::timestamptz AS tokens_valid_after, date_joined AS created_at
+		FROM public.app_user WHERE role IN ('customer', 'client', 'therapist', 'support')`)
+	o := options(both)
+	o.NoUsers = true
+	report, err := django.Import(t.Context(), o, db)
+	// The one who was left out for the case of an address is a user now.
+	if err != nil || report.Users.Read != 0 || report.Conversations.Added != 4 || report.Messages.Added != 13 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if u, err := db.FindUser(t.Context(), "cara@example.com"); err != nil || u.Role != room.Customer || !u.Active {
+		t.Errorf("%+v, %v", u, err)
+	}
+	list, _, err := db.Summaries(t.Context(), 3, nil, 10)
+	if err != nil || len(list) != 1 || list[0].Last.Text != "message 5" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
