@@ -66,13 +66,14 @@ var leaves = []string{"batch", "logging"}
 
 // hidden is libraries and parts of the standard one that only some may import.
 var hidden = map[string][]string{
-	"github.com/gorilla/websocket":   {"session", "client", "bench"},
-	"github.com/jackc/pgx/v5":        {"postgres", "django", "sandbox", "sandbox/sandboxtest", "soak"},
-	"github.com/pressly/goose/v3":    {"postgres"},
-	"github.com/redis/go-redis/v9":   {"redis", "sandbox", "sandbox/sandboxtest", "soak"},
-	"github.com/golang-jwt/jwt/v5":   {"auth"},
-	"github.com/alecthomas/kong":     {"cmd"},
-	"github.com/coder/websocket":     {}, // the tests' own client
+	"github.com/gorilla/websocket": {"session", "client", "bench"},
+	"github.com/jackc/pgx/v5":      {"postgres", "django", "sandbox", "sandbox/sandboxtest", "soak"},
+	"github.com/pressly/goose/v3":  {"postgres"},
+	"github.com/redis/go-redis/v9": {"redis", "sandbox", "sandbox/sandboxtest", "soak"},
+	"github.com/golang-jwt/jwt/v5": {"auth"},
+	"github.com/alecthomas/kong":   {"cmd"},
+	// the tests' own client
+	"github.com/coder/websocket":     {},
 	"os/signal":                      {"cmd"},
 	"testing":                        {"netfault", "sandbox/sandboxtest"},
 	module + "internal/netfault":     {"soak"},
