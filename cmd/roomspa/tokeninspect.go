@@ -15,15 +15,15 @@ import (
 
 type tokenInspectCmd struct {
 	anyDatabase
-	Token      string   `arg:"" help:"The token; - reads it from standard input, which leaves it in no shell's history."`
-	JWTSecrets []string `name:"jwt-secret" sep:"," placeholder:"SECRET" help:"The secrets of the server. Without them the signature is not looked at."`
-	JSON       bool     `name:"json" env:"-" help:"Print one JSON object."`
+	Token string `arg:"" help:"The token; - reads it from standard input, which leaves it in no shell's history."`
+	tokenKeys
+	JSON bool `name:"json" env:"-" help:"Print one JSON object."`
 }
 
 // Help is shown by --help.
 func (*tokenInspectCmd) Help() string {
 	return `Says what a token says and why it would be refused, in the words of the close reasons. The signature is never
-printed. Nothing is contacted, unless --database-url (or its environment variable) says whom to ask for the user.
+printed. Nothing is contacted but what is named: --database-url is asked for the user, a URL of --jwks for the keys.
 Exit code: 0 if the token would be accepted, as far as can be seen, 1 if not.
 
 Examples:
@@ -40,12 +40,9 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 		}
 		c.Token = strings.TrimSpace(string(text))
 	}
-	var keys *auth.Keys
-	if len(c.JWTSecrets) > 0 {
-		var err error
-		if keys, err = auth.NewKeys(c.JWTSecrets); err != nil {
-			return &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
-		}
+	keys, err := c.keys(ctx)
+	if err != nil {
+		return err
 	}
 	v := judged{Inspection: keys.Inspect(strings.TrimPrefix(c.Token, "Bearer "), time.Now()), Signature: "not checked: no --jwt-secret is given"}
 	switch {
@@ -61,7 +58,7 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 			return err
 		}
 	}
-	err := v.print(std.Out, c.JSON)
+	err = v.print(std.Out, c.JSON)
 	if err == nil && v.Reason != "" {
 		err = &exitError{1, errors.New("")} // it has been said
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +49,9 @@ func Check(ctx context.Context, o Options, s Selection) (findings []ops.Finding,
 	}
 	if everything || s.Tokens {
 		checks = append(checks, tokenCheck(o))
+		if o.JWKS != "" {
+			checks = append(checks, keySetCheck(o))
+		}
 	}
 	return ops.NewProbe(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Run(ctx)
 }
@@ -176,4 +180,32 @@ func tokenCheck(o Options) ops.Check {
 			return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
 		},
 	}
+}
+
+// keySetCheck looks at the key set once.
+func keySetCheck(o Options) ops.Check {
+	return ops.Check{
+		Name: "key_set", Address: withoutSecrets(o.JWKS),
+		Advise: func(error) string {
+			return "Look at --jwks (ROOMSPA_JWKS): an https URL that answers with a JWK Set, or a file that holds one."
+		},
+		Run: func(ctx context.Context) (string, error) {
+			set, err := o.jwks(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			if err != nil {
+				return "", err
+			}
+			n, err := set.Check(ctx)
+			return fmt.Sprintf("keys that verify access tokens: %d", n), err
+		},
+	}
+}
+
+// withoutSecrets is a URL or a path as it may be shown.
+func withoutSecrets(source string) string {
+	u, err := url.Parse(source)
+	if err != nil {
+		return "(unreadable)"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
