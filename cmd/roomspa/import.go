@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,36 +72,5 @@ func (c *importDjangoCmd) Run(ctx context.Context, std streams) error {
 	if err == nil && !report.Whole() {
 		err = &exitError{1, errors.New("")} // the report has said it
 	}
-	return err
-}
-
-func printReport(out io.Writer, r django.Report) error {
-	var b strings.Builder
-	added := "added"
-	if r.Rehearsal {
-		added = "to add"
-	}
-	fmt.Fprintf(&b, "%-14s %10s %10s %10s %10s\n", "", "read", added, "known", "left out")
-	for _, row := range []struct {
-		name string
-		django.Count
-	}{{"users", r.Users}, {"conversations", r.Conversations}, {"messages", r.Messages}} {
-		fmt.Fprintf(&b, "%-14s %10d %10d %10d %10d\n", row.name, row.Read, row.Added, row.Known, row.LeftOut)
-	}
-	for _, f := range r.Findings {
-		outcome := "note"
-		if f.LeftOut {
-			outcome = "LEFT OUT"
-		}
-		fmt.Fprintf(&b, "%-8s %6d %s", outcome, f.Count, f.Means)
-		if len(f.Examples) > 0 {
-			fmt.Fprintf(&b, " (%s)", strings.Join(f.Examples, ", "))
-		}
-		fmt.Fprintln(&b)
-	}
-	if r.Rehearsal {
-		fmt.Fprintln(&b, "This was a rehearsal: nothing was written.")
-	}
-	_, err := io.WriteString(out, b.String())
 	return err
 }
