@@ -52,8 +52,8 @@ func (l *Layer) beat(ctx context.Context) {
 }
 
 // probe publishes an own message and calls back once: with nil when it has come
-// back, or with the error that publishing it met. The returned function gives up
-// waiting.
+// back, or with the error that publishing it met, or that the connection was lost
+// which should have heard it. The returned function gives up waiting.
 func (l *Layer) probe(back func(error)) (forget func()) {
 	e := &l.echoes
 	var seq uint64
@@ -65,6 +65,10 @@ func (l *Layer) probe(back func(error)) (forget func()) {
 	}
 	e.waiting[seq] = back
 	e.mu.Unlock()
+	if l.current.Load() == nil { // looked at after noting: see lost
+		e.settle(seq, errRedial)
+		return func() {}
+	}
 	l.sendEcho(seq, func(err error) {
 		if err != nil {
 			e.settle(seq, err)
@@ -122,5 +126,17 @@ func (e *echoes) settle(seq uint64, err error) {
 	e.mu.Unlock()
 	if back != nil {
 		back(err)
+	}
+}
+
+// lost settles all that wait for a connection that does not hear any more. It is
+// called when that is no longer the current one.
+func (e *echoes) lost() {
+	e.mu.Lock()
+	waiting := e.waiting
+	e.waiting = nil
+	e.mu.Unlock()
+	for _, back := range waiting {
+		back(errRedial)
 	}
 }

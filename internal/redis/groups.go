@@ -46,9 +46,8 @@ func newGroups(m *metrics) *groups {
 	return &groups{metrics: m, byChannel: make(map[string]*group), wake: make(chan struct{}, 1)}
 }
 
-// add adds a member. The returned channel is closed when the group is
-// subscribed; it is nil where it is already.
-func (gs *groups) add(channel string, m *member) (*group, <-chan struct{}) {
+// add adds a member.
+func (gs *groups) add(channel string, m *member) *group {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	g := gs.byChannel[channel]
@@ -56,16 +55,23 @@ func (gs *groups) add(channel string, m *member) (*group, <-chan struct{}) {
 		g = &group{channel: channel, epoch: gs.epoch}
 		gs.byChannel[channel] = g
 	}
-	g.at(gs.epoch)
 	g.members = append(slices.Clip(g.members), m)
-	if g.live {
-		return g, nil
+	return g
+}
+
+// await returns a channel that is closed when the group, which has members, is
+// subscribed; nil where it is already.
+func (gs *groups) await(g *group) <-chan struct{} {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if g.at(gs.epoch); g.live {
+		return nil
 	}
 	if g.ready == nil {
 		g.ready = make(chan struct{})
 	}
 	gs.mark(g)
-	return g, g.ready
+	return g.ready
 }
 
 // remove removes a member, if it is still there.

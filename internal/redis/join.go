@@ -8,9 +8,10 @@ import (
 )
 
 // Join makes the caller a member of the group, and returns when Redis has
-// confirmed the subscription: what is published after that is delivered. It
-// waits for Redis until ctx ends; the error then wraps [room.ErrUnavailable] and
-// says why Redis did not confirm.
+// confirmed the subscription: what is published after that is delivered. Where the
+// replica is subscribed already, a message of its own has to come back first: only
+// that shows that Redis still speaks to it. Join waits for Redis until ctx ends; the
+// error then wraps [room.ErrUnavailable] and says why Redis did not confirm.
 //
 // deliver is called for each payload, in the order in which they came from Redis;
 // the slice is shared by all members and must not be changed. missed is called when
@@ -20,23 +21,41 @@ import (
 func (l *Layer) Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error) {
 	began := time.Now()
 	m := &member{deliver: deliver, missed: missed}
-	g, ready := l.groups.add(l.prefix+group, m)
-	if ready != nil {
-		select {
-		case <-ready:
-		case <-ctx.Done():
-			err = l.unconfirmed(ctx, time.Since(began))
-		case <-l.stopped:
-			err = errStopped
-		}
-	}
-	if err != nil {
+	g := l.groups.add(l.prefix+group, m)
+	if err := l.confirmed(ctx, g, began); err != nil {
 		l.groups.remove(g, m)
 		l.metrics.failedJoins.Inc()
 		return nil, unavailable("join group "+group, err)
 	}
 	l.metrics.joins.Observe(time.Since(began).Seconds())
 	return func() { l.groups.remove(g, m) }, nil
+}
+
+// confirmed returns when Redis has confirmed that the group is subscribed, or when
+// an own message shows that the subscription of earlier joins still hears.
+func (l *Layer) confirmed(ctx context.Context, g *group, began time.Time) error {
+	for {
+		ready := l.groups.await(g)
+		back, forget := make(chan error, 1), func() {}
+		if ready == nil {
+			forget = l.probe(func(err error) { back <- err })
+		}
+		var err error
+		select {
+		case <-ready:
+			return nil
+		case err = <-back:
+		case <-ctx.Done():
+			err = l.unconfirmed(ctx, time.Since(began))
+		case <-l.stopped:
+			err = errStopped
+		}
+		forget()
+		if err == nil || ctx.Err() != nil || errors.Is(err, errStopped) {
+			return err
+		}
+		pause(ctx, 1) // the connection was lost, and Redis will be told again on the next one
+	}
 }
 
 // unconfirmed says why Redis has not confirmed a subscription.

@@ -40,6 +40,7 @@ func (l *Layer) stayConnected(ctx context.Context) {
 		lived, err := l.subscribe(ctx)
 		l.current.Store(nil)
 		l.groups.void()
+		l.echoes.lost()
 		if ctx.Err() != nil {
 			break
 		}
