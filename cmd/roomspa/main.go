@@ -32,6 +32,8 @@ type commands struct {
 	Completion completionCmd `cmd:"" help:"Let a shell complete commands and flags."`
 	Complete   completeCmd   `cmd:"" hidden:""`
 
+	HashPasswords hashPasswordsCmd `cmd:"" hidden:"" help:"Work on passwords for a server: serve runs it by itself."`
+
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
@@ -31,6 +32,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return &exitError{2, err}
 	}
+	if program, err := os.Executable(); err == nil { // else passwords are worked on here
+		a.HashWith(program, "hash-passwords")
+	}
 	if err := a.Start(); err != nil {
 		return err
 	}
@@ -39,3 +43,9 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	defer stop()
 	return a.Stop(hurry)
 }
+
+// hashPasswordsCmd is what serve runs to have passwords worked on.
+type hashPasswordsCmd struct{}
+
+// Run answers until its input ends.
+func (*hashPasswordsCmd) Run(std streams) error { return auth.ServePasswords(std.In, std.Out) }

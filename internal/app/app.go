@@ -53,15 +53,16 @@ var (
 
 // An App is one replica. Make one with [New], then Start it once and Stop it once.
 type App struct {
-	options  Options
-	log      *slog.Logger
-	db       *postgres.DB
-	redis    *redis.Client
-	sockets  *session.Registry
-	chat     *chat.Chat
-	servers  []*server
-	handlers context.CancelFunc // ends what sockets' handlers work under
-	running  [3]stage           // in the order in which they stop
+	options   Options
+	log       *slog.Logger
+	db        *postgres.DB
+	redis     *redis.Client
+	sockets   *session.Registry
+	chat      *chat.Chat
+	passwords *auth.Passwords
+	servers   []*server
+	handlers  context.CancelFunc // ends what sockets' handlers work under
+	running   [3]stage           // in the order in which they stop
 }
 
 // A server is a listener and what answers on it.
@@ -93,7 +94,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a := &App{options: o, log: log}
+	a := &App{options: o, log: log, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
 	set, err := o.jwks(log, reg)
 	if err != nil {
 		return nil, fmt.Errorf("--jwks: %w", err)
@@ -198,6 +199,11 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 		}},
 	)
 }
+
+// HashWith lets processes of a command work on passwords, so that sign-ins take
+// neither memory nor processors from the sockets. The command calls
+// [auth.ServePasswords] on its standard input and output. Call it before Start.
+func (a *App) HashWith(command ...string) { a.passwords.Delegate(command, a.log) }
 
 // listen opens a server's listener. The public one may speak the PROXY protocol.
 func (a *App) listen(s *server) error {

@@ -50,6 +50,7 @@ func (a *App) abandon() {
 		}
 	}
 	a.handlers()
+	a.passwords.Close()
 	_ = a.redis.Close()
 	a.db.Close()
 }
@@ -91,6 +92,7 @@ func (a *App) Stop(ctx context.Context) error {
 		}
 	}
 	a.handlers()
+	a.passwords.Close()
 	if err := a.redis.Close(); err != nil {
 		errs = append(errs, err)
 	}

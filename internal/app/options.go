@@ -50,11 +50,11 @@ type Options struct {
 	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"How long a pong may take."`
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"A peer that takes no byte for this long is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"How long a last known position is kept."`
-	LoginConcurrency int           `name:"login-concurrency" default:"2" group:"Limits" help:"Passwords that are verified at once; each takes 64 MiB, and up to 128 MiB for hashes that were carried over."`
+	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Passwords that are verified at once, each by a process of low priority that takes 64 MiB (128 MiB for hashes that were carried over). 0: one for every four processors, and at least one."`
 	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Sign-ins that may wait for their turn at that; those behind them are told to come back (503 busy)."`
 
 	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Wrong sign-ins a minute to one account from one client address (an IPv6 one with its /64). The account stays open to other addresses."`
-	LoginPerAddress        int `name:"login-per-address" default:"120" group:"Limits" help:"Wrong sign-ins a minute from one client address, whatever the account."`
+	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Wrong sign-ins a minute from one client address, whatever the account. Below login-queue one address cannot fill the queue."`
 	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Wrong sign-ins a minute to one account from all addresses together. Beyond it nobody signs in to it for a while, so keep it large."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
@@ -85,7 +85,7 @@ func (o *Options) Validate() error {
 		{o.PongTimeout >= time.Second, "pong-timeout", "must be 1s or more"},
 		{o.WriteTimeout >= time.Second, "write-timeout", "must be 1s or more"},
 		{o.PositionTTL >= time.Second, "position-ttl", "must be 1s or more"},
-		{o.LoginConcurrency > 0, "login-concurrency", "must be 1 or more"},
+		{o.LoginConcurrency >= 0, "login-concurrency", "must not be negative"},
 		{o.LoginQueue >= 0, "login-queue", "must not be negative"},
 		{o.LoginPerAccountAddress > 0, "login-per-account-address", "must be 1 or more"},
 		{o.LoginPerAddress >= o.LoginPerAccountAddress, "login-per-address", "must not be below login-per-account-address"},

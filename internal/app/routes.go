@@ -35,7 +35,7 @@ func route(sockets, plain http.Handler) http.Handler {
 func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg prometheus.Registerer) http.Handler {
 	o, bearer := &a.options, api.Bearer{Tokens: keys, Users: a.db}
 	login := api.NewLogin(api.LoginOptions{
-		Accounts: a.db, Passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue), Keys: keys, Log: a.log, Who: who,
+		Accounts: a.db, Passwords: a.passwords, Keys: keys, Log: a.log, Who: who,
 		Throttle: a.redis.Throttle, Limits: o.login(), Metrics: reg, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 	})
 	signIn := api.NewSignIn(api.SignInOptions{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 )
@@ -21,24 +22,26 @@ var ErrUnreadableHash = errors.New("the stored password is unreadable")
 const MaxPassword = 4096
 
 // Passwords verifies passwords, a few at once: each takes 64 MiB (up to 128 for a
-// carried-over hash) and, for a tenth of a second or more, every core that it can get.
-// It is safe for concurrent use.
+// carried-over hash) and, for a tenth of a second or more, every core that it can
+// get, unless [Passwords.Delegate] has processes do that. It is safe for concurrent
+// use.
 type Passwords struct {
 	turns   chan struct{}
 	queue   int64
 	waiting atomic.Int64
 	decoy   storedHash // is verified where there is nothing to verify
+	workers *workers   // nil for doing the work here
 }
 
-// NewPasswords verifies up to concurrency passwords at once; 0 means 2. Up to 32
-// more may wait for their turn.
+// NewPasswords verifies up to concurrency passwords at once; 0 means one for every
+// four processors, and at least one. Up to 32 more may wait for their turn.
 func NewPasswords(concurrency int) *Passwords { return QueuePasswords(concurrency, 32) }
 
 // QueuePasswords is NewPasswords with room for queue that wait: whoever comes
 // behind them is told at once, since their turn would come too late.
 func QueuePasswords(concurrency, queue int) *Passwords {
 	if concurrency <= 0 {
-		concurrency = 2
+		concurrency = max(1, runtime.GOMAXPROCS(0)/4)
 	}
 	return &Passwords{turns: make(chan struct{}, concurrency), queue: int64(queue), decoy: nothing}
 }
@@ -63,7 +66,14 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, u
 		return false, false, err
 	}
 	defer p.release()
-	fits := stored.fits(password)
+	work := encoded
+	if !usable {
+		work = nothing.String()
+	}
+	fits, err := p.fits(stored, work, password)
+	if err != nil {
+		return false, false, err
+	}
 	switch {
 	case unreadable != nil && !unusable(encoded):
 		return false, false, unreadable
@@ -86,7 +96,24 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer p.release()
+	if p.workers != nil && password != "" && len(password) <= MaxPassword {
+		if hash, ok, err := p.workers.do(askHash, "", password); ok {
+			if err == nil && hash == "" {
+				err = errors.New("the process for passwords made no hash")
+			}
+			return hash, err
+		}
+	}
 	return Hash(password)
+}
+
+func (p *Passwords) fits(stored storedHash, encoded, password string) (bool, error) {
+	if p.workers != nil && len(password) <= MaxPassword {
+		if answer, ok, err := p.workers.do(askVerify, encoded, password); ok {
+			return answer == "y", err
+		}
+	}
+	return stored.fits(password), nil
 }
 
 func (p *Passwords) take(ctx context.Context) error {

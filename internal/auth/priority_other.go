@@ -1,0 +1,9 @@
+//go:build !unix
+
+package auth
+
+import "os/exec"
+
+func stepBack() {}
+
+func apart(*exec.Cmd) {}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package auth
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// lower is the nice value of a process for passwords: beside one that serves sockets
+// it gets a tenth of a processor, and all that nobody else wants.
+const lower = 10
+
+// stepBack lowers the priority of this process: of each thread, since Linux keeps
+// it by thread; those to come inherit it.
+func stepBack() {
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lower) // as well as it goes: it is a courtesy
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lower)
+		}
+	}
+}
+
+// apart keeps a terminal's Ctrl-C from the process: it ends when its work does.
+func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
