@@ -16,9 +16,11 @@ const (
 	// lookMost is how many users one query asks for. 20,000 take Postgres a tenth of
 	// a second at most.
 	lookMost = 20_000
-	// soon is the time within which a doubt is cleared up; the replicas, which often
-	// have it at once, spread over it.
+	// soon is the time within which a doubt is cleared up, the query and the closes
+	// included.
 	soon = time.Second
+	// spread is the time over which the replicas, which often have a doubt at once, ask.
+	spread = soon / 2
 	// lookRetry is the longest wait after a look that failed.
 	lookRetry = 10 * time.Second
 )
@@ -41,7 +43,7 @@ func (w *Watch) look(ctx context.Context) {
 			return
 		case <-w.doubts:
 			timer.Stop()
-			if at := time.Now().Add(soon/4 + rand.N(soon/2)); at.Before(next) {
+			if at := time.Now().Add(spread/5 + rand.N(spread*4/5)); at.Before(next) {
 				next = at
 			}
 			continue
