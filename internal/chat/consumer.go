@@ -181,9 +181,8 @@ func (s *Consumer) logInvalid(bad *room.Invalid) {
 	s.socket.Log().Warn(component, "Frame refused: "+bad.Code, slog.String("field", bad.Field))
 }
 
-// send stores a message, acknowledges it and publishes it, in this order.
+// send saves a message that may be sent.
 func (s *Consumer) send(ctx context.Context, in frame.Client) error {
-	log := s.socket.Log()
 	draft := room.Draft{Sender: s.user, SenderRole: s.role, Text: in.Message, ClientMessageID: in.ClientMessageID}
 	if s.role == room.Support {
 		s.chat.metrics.message("refused")
@@ -194,47 +193,7 @@ func (s *Consumer) send(ctx context.Context, in frame.Client) error {
 		s.logInvalid(bad)
 		return s.refuse(in, bad)
 	}
-	told := s.chat.lines.Allow()
-	if told {
-		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
-	}
-	began := time.Now()
-	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
-	if err != nil {
-		s.chat.metrics.message("failed")
-		if errors.Is(err, room.ErrOutcomeUnknown) {
-			s.chat.doubt() // it may be committed, and then somebody has to see it
-		}
-		log.Error(component, "Database error in save_message: "+err.Error())
-		return s.refuse(in, storeInvalid(err))
-	}
-	outcome := "stored"
-	if duplicate {
-		outcome = "duplicate"
-	}
-	s.chat.metrics.message(outcome)
-	s.chat.metrics.commit.Observe(time.Since(began).Seconds())
-	if told {
-		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
-	}
-	full := s.answer(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
-	// A duplicate is published again: the first time may have been what failed.
-	s.publish(&m, told)
-	return full
-}
-
-func (s *Consumer) publish(m *room.Message, told bool) {
-	chat, seq := s.chat, slog.Int64("seq", m.Seq)
-	chat.layer.Publish(s.group, encode(m), func(err error) {
-		switch {
-		case err != nil:
-			chat.metrics.unpublished.Inc()
-			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq)
-			chat.doubt()
-		case told:
-			s.socket.Log().Info(component, "Published to group "+s.group, seq)
-		}
-	})
+	return s.save(ctx, in, draft)
 }
 
 // A payload between replicas is the seq, the time of publishing in Unix

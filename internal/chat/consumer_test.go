@@ -332,17 +332,6 @@ func TestLiveMessagesWaitForTheReplay(t *testing.T) {
 	})
 }
 
-func TestLostLastMessageIsFoundByTheSweep(t *testing.T) {
-	inBubble(t, 1, nil, func(d *desk) {
-		d.say(1) // and never published
-		d.want()
-		if !d.chat.sweep(d.t.Context(), sweepWindow) {
-			t.Fatal("the sweep failed")
-		}
-		d.want("2")
-	})
-}
-
 func TestReaderThatIsTooFarBehindHasToResume(t *testing.T) {
 	inBubble(t, 0, nil, func(d *desk) {
 		d.say(maxBehind + 10)

@@ -1,7 +1,5 @@
 package chat
 
-import "slices"
-
 // What a cursor holds back for messages that came out of order. Two replicas
 // publish out of seq order in ordinary chat, so a few frames are worth waiting
 // for; anything more is asked of Postgres.
@@ -28,37 +26,6 @@ type cursor struct {
 	// gap says that the inbox cannot tell all of what comes after seen: something
 	// was missed, or there was no room for it.
 	gap bool
-}
-
-// accept takes a message in. It reports whether there is something new to hand
-// out or to look for.
-func (c *cursor) accept(d delivery) bool {
-	if d.seq <= c.seen {
-		return false
-	}
-	c.latest = max(c.latest, d.seq)
-	i, known := slices.BinarySearchFunc(c.inbox, d.seq, func(e delivery, seq int64) int { return int(e.seq - seq) })
-	if known {
-		return false
-	}
-	if len(c.inbox) > 0 && (len(c.inbox) >= inboxFrames || c.bytes+len(d.frame) > inboxBytes) {
-		c.gap = true // it is in Postgres
-		return true
-	}
-	c.inbox = slices.Insert(c.inbox, i, d)
-	c.bytes += len(d.frame)
-	return true
-}
-
-// next takes out the message that follows the last one that was handed out.
-func (c *cursor) next() (d delivery, ok bool) {
-	if len(c.inbox) == 0 || c.inbox[0].seq != c.seen+1 {
-		return d, false
-	}
-	d = c.inbox[0]
-	c.seen = d.seq
-	c.drop(1)
-	return d, true
 }
 
 // skipTo says that everything up to seq was handed out by another way.

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -130,48 +129,4 @@ func (s *Consumer) look(d time.Duration) {
 	} else {
 		s.timer.Reset(d)
 	}
-}
-
-// fetch reads what follows the cursor from the store. The lock is not held
-// meanwhile: the channel layer must never wait for Postgres.
-func (s *Consumer) fetch(ctx context.Context) {
-	cause := "hole"
-	if s.cursor.gap {
-		cause = "missed"
-	}
-	if s.resume != nil {
-		cause = "resume"
-	}
-	after := s.cursor.seen
-	s.cursor.gap = false // what is missed from here on counts again
-	s.mu.Unlock()
-	messages, err := s.chat.store.After(ctx, s.conversation, after, page)
-	s.mu.Lock()
-	if err != nil {
-		s.chat.metrics.repairs.WithLabelValues(cause, "failed").Inc()
-		s.retry()
-		return
-	}
-	s.chat.metrics.repairs.WithLabelValues(cause, "done").Inc()
-	if s.waiting { // the delay was ours
-		s.target, s.waiting = max(s.target, s.cursor.latest), false
-		s.level, s.overflowed = time.Now().UnixNano(), 0
-	}
-	s.replay, s.attempts, s.lookAt = messages, 0, 0
-	if len(messages) == page {
-		s.cursor.gap = true // there may be more
-	}
-	if len(messages) == 0 && s.cursor.hole() {
-		s.retry() // a message was published that the store does not show yet
-	}
-}
-
-func (s *Consumer) retry() {
-	s.cursor.gap = true
-	s.attempts++
-	d := min(retryLeast<<min(s.attempts-1, 10), retryMost)
-	d = d/2 + rand.N(d/2)
-	s.lookAt = time.Now().Add(d).UnixNano()
-	s.waiting = true
-	s.look(d)
 }

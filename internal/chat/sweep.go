@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -24,16 +23,7 @@ const (
 // see that: the last message of a room leaves no hole behind it.
 func (c *Chat) Run(ctx context.Context) {
 	last := time.Now()
-	for {
-		timer := time.NewTimer(sweepEvery/2 + rand.N(sweepEvery))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-c.doubts:
-			timer.Stop()
-		case <-timer.C:
-		}
+	for c.due(ctx) {
 		if !c.up() {
 			continue // when it is up again, every member is told that it has missed something
 		}

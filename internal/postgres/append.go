@@ -1,3 +1,5 @@
+//go:build !mutant_idempotency_off
+
 package postgres
 
 import (
@@ -7,25 +9,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/room"
 )
-
-const (
-	// committers is how many batches are in flight at once. A conversation always
-	// has the same one, so its messages keep their order and no two of our
-	// batches wait for each other's locks.
-	committers = 4
-	// mostCommit is how many messages become one transaction.
-	mostCommit = 500
-)
-
-type appending struct {
-	conversation room.ID
-	draft        room.Draft
-}
-
-type appended struct {
-	message   room.Message
-	duplicate bool
-}
 
 // Append stores a message under the conversation's next number, and returns it
 // when it is committed. Where a message of that conversation, sender and

@@ -9,6 +9,25 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
+const (
+	// committers is how many batches are in flight at once. A conversation always
+	// has the same one, so its messages keep their order and no two of our
+	// batches wait for each other's locks.
+	committers = 4
+	// mostCommit is how many messages become one transaction.
+	mostCommit = 500
+)
+
+type appending struct {
+	conversation room.ID
+	draft        room.Draft
+}
+
+type appended struct {
+	message   room.Message
+	duplicate bool
+}
+
 type draft = request[appending, appended]
 
 // commit stores a committer's batch.

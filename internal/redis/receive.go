@@ -67,22 +67,6 @@ func (s *subscriber) confirmed(command, channel string) error {
 	return nil
 }
 
-// subscribed is called when every group is confirmed on a new connection. If it
-// is not the first, what was published since the last one was lost has been
-// missed.
-func (l *Layer) subscribed(again bool) {
-	l.health.set(hearing, nil)
-	if !again {
-		return
-	}
-	l.metrics.resubscriptions.Inc()
-	for _, members := range l.groups.everybody() {
-		for _, m := range members {
-			m.missed()
-		}
-	}
-}
-
 // deliver hands one payload to every member of a group on this replica.
 func (l *Layer) deliver(channel, envelope string) {
 	members := l.groups.members(channel)

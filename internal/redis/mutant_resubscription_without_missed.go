@@ -1,0 +1,11 @@
+//go:build mutant_resubscription_without_missed
+
+package redis
+
+// subscribed goes on as if nothing had been missed.
+func (l *Layer) subscribed(again bool) {
+	l.health.set(hearing, nil)
+	if again {
+		l.metrics.resubscriptions.Inc()
+	}
+}
