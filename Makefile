@@ -24,7 +24,7 @@ export PATH := $(CURDIR)/.deps/bin:$(PATH)
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
 
 run: deps build ## Everything on this machine, to try it out (ARGS=...)
 	@exec bin/roomspa dev $(ARGS)
@@ -64,6 +64,9 @@ bench: deps bin/benchstat ## Benchmarks, compared with those of the last call (C
 soak: deps build ## Break everything for 10 minutes, and judge whether a message was lost (ARGS="--seed 7 --for 1m")
 	@exec bin/roomspa soak $(ARGS)
 
+mutants: deps ## Break each guarantee on purpose, and see that the tests notice (ARGS=side_door for one)
+	@tools/mutants.sh $(ARGS)
+
 gen: deps ## Write generated docs and golden files anew
 	@go generate ./...
 
@@ -84,4 +87,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint fuzz bench soak gen image deps clean
+.PHONY: help run dev test build check lint fuzz bench soak mutants gen image deps clean

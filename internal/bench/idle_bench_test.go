@@ -114,13 +114,21 @@ func (p *process) rss(b *testing.B) float64 {
 // freed is the resident set after the process gave back what it can.
 func (p *process) freed(b *testing.B) float64 {
 	b.Helper()
-	if _, err := io.WriteString(p.in, "free\n"); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := p.out.ReadString('\n'); err != nil {
-		b.Fatal(err)
-	}
+	p.ask(b, "free")
 	return p.rss(b)
+}
+
+// ask gives the process a command, and returns its answer.
+func (p *process) ask(b *testing.B, command string) string {
+	b.Helper()
+	if _, err := io.WriteString(p.in, command+"\n"); err != nil {
+		b.Fatal(err)
+	}
+	answer, err := p.out.ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(answer)
 }
 
 // hold opens n sockets and reports what each costs.
@@ -220,14 +228,15 @@ func closeAll(conns []*websocket.Conn) {
 	}
 }
 
-// child is what a spawned process does: it serves, says where, frees its memory
-// at each line of its input, and ends with that.
+// child is what a spawned process does: it serves, says where, does what each line
+// of its input says, and ends with that. "free" gives memory back; "kernel" and
+// ports says what the kernel holds for the sockets of these peers.
 func child(role string) error {
 	args := strings.Split(os.Getenv(childArgs), "\n")
 	var say struct{ Addr, Ops string }
 	switch role {
 	case "replica":
-		o, err := options(args[0], args[1], args[2])
+		o, err := options(args[0], args[1], args[2], args[3:]...)
 		if err != nil {
 			return err
 		}
@@ -257,12 +266,24 @@ func child(role string) error {
 	if err := json.NewEncoder(os.Stdout).Encode(say); err != nil {
 		return err
 	}
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		debug.FreeOSMemory()
-		debug.FreeOSMemory() // what the first one has made free of finalizers
-		fmt.Println("freed")
+	for in := bufio.NewReader(os.Stdin); ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return nil //nolint:nilerr // that is the end
+		}
+		switch words := strings.Fields(line); words[0] {
+		case "kernel":
+			held, err := kernelMemory(words[1:])
+			if err != nil {
+				return err
+			}
+			fmt.Println(held)
+		default:
+			debug.FreeOSMemory()
+			debug.FreeOSMemory() // what the first one has made free of finalizers
+			fmt.Println("freed")
+		}
 	}
-	return nil
 }
 
 var lean = websocket.Upgrader{

@@ -21,7 +21,7 @@ import (
 const secret = "a secret of the benchmarks with 32 bytes or more"
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(childRole); role != "" { // a process of BenchmarkIdleSockets
+	if role := os.Getenv(childRole); role != "" { // a process of a benchmark
 		if err := child(role); err != nil {
 			fmt.Fprintln(os.Stderr, role+":", err)
 			os.Exit(1)
@@ -53,17 +53,17 @@ func populate(ctx context.Context, databaseURL string) error {
 }
 
 // options are those that `roomspa serve` would have, with limits that a load does
-// not run into.
-func options(databaseURL, redisURL, prefix string) (o app.Options, err error) {
+// not run into, and with more flags.
+func options(databaseURL, redisURL, prefix string, more ...string) (o app.Options, err error) {
 	parser, err := kong.New(&o, kong.Exit(func(int) {}))
 	if err != nil {
 		return o, err
 	}
-	_, err = parser.Parse([]string{
+	_, err = parser.Parse(append([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + databaseURL, "--redis-url=" + redisURL,
 		"--redis-prefix=" + prefix, "--jwt-secret=" + secret, "--shutdown-wait=0s", "--drain-timeout=10s",
 		"--message-rate=1000000", "--message-burst=1000000", "--soft-limit=100000", "--hard-limit=100000",
-	})
+	}, more...))
 	return o, err
 }
 
