@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 const secondsEnv = "ROOMSPA_BENCH_SECONDS"
 
 // interval is the time between two positions of a sender.
-const interval = 50 * time.Millisecond
+const interval = 25 * time.Millisecond
 
 // stall is how long a reader reads nothing: less than the time after which it is
 // cut, and long enough to fill all that the kernels take.
@@ -134,7 +135,7 @@ func beside(b *testing.B, replica *process, length, stall time.Duration) (p99 fl
 // readChat follows the chat of 1 and 2, and reads nothing for as long as it is
 // let, again and again.
 func readChat(ctx context.Context, k *auth.Keys, addr string, stall time.Duration) (saw found) {
-	for ; ctx.Err() == nil; saw.back++ {
+	for ctx.Err() == nil {
 		conn, err := sit(k, addr, bench.Chat, 2)
 		if err != nil {
 			continue
@@ -146,6 +147,9 @@ func readChat(ctx context.Context, k *auth.Keys, addr string, stall time.Duratio
 		read(conn)
 		free()
 		_ = conn.Close()
+		if ctx.Err() == nil {
+			saw.back++
+		}
 	}
 	return saw
 }
@@ -203,21 +207,22 @@ func growth(b *testing.B, replica *process, kind string) float64 {
 		_, ports[i], _ = net.SplitHostPort(readers[i].LocalAddr().String())
 	}
 	defer closeAll(append(talkers, readers...))
-	// talk lets every talker say that much and hear the last of it.
+	// talk lets every talker say that much, and hear each before the next.
 	talk := func(from, n int, also func(i int) error) {
 		var all sync.WaitGroup
 		for i, c := range talkers {
 			all.Go(func() {
-				all.Go(func() {
-					for m := from; m < from+n; m++ {
-						if kind == bench.Chat {
-							_ = say(c, 500, m)
-						} else {
-							_ = position(c, m)
-						}
+				var err error
+				for m := from; m < from+n && err == nil; m++ {
+					if kind == bench.Chat {
+						err = say(c, 500, m)
+					} else {
+						err = position(c, m)
 					}
-				})
-				err := until(c, mark(kind, from+n-1))
+					if err == nil {
+						err = until(c, mark(kind, m))
+					}
+				}
 				if err == nil && also != nil {
 					err = also(i)
 				}
@@ -253,13 +258,11 @@ func sit(k *auth.Keys, addr, kind string, user int) (*websocket.Conn, error) {
 	}
 	d := websocket.Dialer{
 		Subprotocols: []string{"bearer", token}, HandshakeTimeout: time.Minute, ReadBufferSize: 512,
-		NetDial: func(network, addr string) (net.Conn, error) {
-			conn, err := net.Dial(network, addr)
-			if tcp, ok := conn.(*net.TCPConn); ok && user%2 == 0 {
-				err = tcp.SetReadBuffer(4096)
-			}
-			return conn, err
-		},
+		NetDialContext: (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { // before the window is told
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+			})
+		}}).DialContext,
 	}
 	customer := (user-1)/2*2 + 1
 	conn, _, err := d.Dial(fmt.Sprintf("ws://%s/ws/%s/%d/%d/", addr, kind, customer, customer+1), nil)
@@ -310,4 +313,3 @@ func rest(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
