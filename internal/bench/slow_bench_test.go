@@ -260,7 +260,7 @@ func sit(k *auth.Keys, addr, kind string, user int) (*websocket.Conn, error) {
 		Subprotocols: []string{"bearer", token}, HandshakeTimeout: time.Minute, ReadBufferSize: 512,
 		NetDialContext: (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) { // before the window is told
-				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16384)
 			})
 		}}).DialContext,
 	}

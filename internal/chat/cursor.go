@@ -5,7 +5,7 @@ package chat
 // for; anything more is asked of Postgres.
 const (
 	inboxFrames = 64
-	inboxBytes  = 16 << 10
+	inboxBytes  = 12 << 10
 )
 
 // A delivery is one message as it came over the channel layer.
