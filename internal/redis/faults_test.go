@@ -69,6 +69,35 @@ func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 	hears(t, c.Layer, member, "chat_1_1")
 }
 
+// While nothing can be published members put off what they have to look for, so they
+// are told when it can, though the subscription was never lost.
+func TestWhoWaitedForPublishingIsTold(t *testing.T) {
+	t.Parallel()
+	p := standalone(t)
+	acl := func(publish string) {
+		t.Helper()
+		p.each(t, func(ctx context.Context, node *goredis.Client) {
+			if err := node.Do(ctx, "ACL", "SETUSER", "replica", "on", ">"+secret, "~*", "&*", "+@all", publish).Err(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	acl("+publish")
+	o := p.options
+	o.URL = strings.Replace(o.URL, "default:", "replica:", 1)
+	l := open(t, o).Layer
+	up(t, l)
+	member := join(t, l, "chat_1_1")
+	acl("-publish")
+	eventually(t, 10*time.Second, func() (bool, any) {
+		_, err := l.Health()
+		return err != nil && strings.HasPrefix(err.Error(), "publish: NOPERM"), err
+	})
+	acl("+publish")
+	up(t, l)
+	member.toldMissed(t, time.Second)
+}
+
 // Faults of the network, seen by one replica of two.
 func TestNetworkFaults(t *testing.T) {
 	t.Parallel()

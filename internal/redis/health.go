@@ -55,8 +55,9 @@ func (h *health) part(which int) error {
 	return h.parts[which]
 }
 
-// set says whether one part works: err is nil, or why not.
-func (h *health) set(which int, err error) {
+// set says whether one part works: err is nil, or why not. It returns true when
+// with that both work again.
+func (h *health) set(which int, err error) (restored bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
@@ -73,6 +74,7 @@ func (h *health) set(which int, err error) {
 			h.say(slog.LevelInfo, "Connected to Redis")
 		} else {
 			h.say(slog.LevelInfo, "Connection restored", slog.Duration("after", h.since.Sub(h.downAt)))
+			restored = true
 		}
 		h.quiet = false
 	case h.err != nil && was == nil:
@@ -84,6 +86,7 @@ func (h *health) set(which int, err error) {
 		h.quiet = false
 		h.say(slog.LevelError, "Cannot connect: "+h.err.Error())
 	}
+	return restored
 }
 
 // stop says that the layer has been stopped, which is no failure.

@@ -48,7 +48,7 @@ func newLayer(o Options, client goredis.UniversalClient, l *lines, log *slog.Log
 		m.up.Set(map[bool]float64{true: 1}[up])
 	})
 	layer.publisher = newPublisher(newPipeline(client, layer.id), m, func(err error) {
-		layer.health.set(speaking, err)
+		layer.set(speaking, err)
 		if err != nil {
 			select {
 			case layer.down <- struct{}{}:

@@ -4,8 +4,10 @@ package redis
 
 // subscribed goes on as if nothing had been missed.
 func (l *Layer) subscribed(again bool) {
-	l.health.set(hearing, nil)
+	l.set(hearing, nil)
 	if again {
 		l.metrics.resubscriptions.Inc()
 	}
 }
+
+func (l *Layer) set(part int, err error) { l.health.set(part, err) }

@@ -44,7 +44,7 @@ func (l *Layer) stayConnected(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		l.health.set(hearing, err)
+		l.set(hearing, err)
 		if errors.Is(err, errDeaf) {
 			// Perhaps we publish to a server that is master no more, and no
 			// connection would ever tell: ask again where it is.
