@@ -36,8 +36,8 @@ type Store interface {
 // Layer is what chat needs from Redis.
 type Layer interface {
 	// Join calls deliver for each payload of the group, and missed when something
-	// may have been lost, until leave is called. It returns when the subscription is
-	// confirmed.
+	// may have been lost and when the layer is up again, until leave is called. It
+	// returns when the subscription is confirmed.
 	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
 	// Publish never blocks. It calls done once, with nil when Redis has the payload.
 	Publish(group string, payload []byte, done func(error))

@@ -15,8 +15,9 @@ import (
 //
 // deliver is called for each payload, in the order in which they came from Redis;
 // the slice is shared by all members and must not be changed. missed is called when
-// payloads may have been lost. Both are called by one goroutine for all groups,
-// may be called before Join returns, and must not block. leave ends the
+// payloads may have been lost, and when the layer is up again. deliver is called by
+// one goroutine for all groups, missed by that one or another; both may be called
+// before Join returns, and must not block. leave ends the
 // membership; a call that is under way may still come. It may be called twice.
 func (l *Layer) Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error) {
 	began := time.Now()
