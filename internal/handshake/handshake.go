@@ -165,7 +165,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := http.Header{problem.Header: {log.Ref}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
-		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", clip(path)))
+		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", logging.Path(path)))
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		return
 	}
@@ -281,7 +281,7 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, path, endp
 		p.RetryAfter = time.Second + rand.N(4*time.Second)
 	}
 	log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
-		slog.String("path", clip(path)), slog.String("detail", p.Detail))
+		slog.String("path", logging.Path(path)), slog.String("detail", p.Detail))
 	if endpoint == "" {
 		endpoint = "none"
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -71,12 +72,9 @@ func parseRoom(ids []string) (room.Room, *frame.Close) {
 }
 
 func badID(which, got string) *frame.Close {
-	if len(got) > 32 {
-		got = got[:32] + "…"
-	}
 	return &frame.Close{
 		Code: frame.CodeParameters, Reason: "bad_id",
-		Detail: which + " must be a whole number from 1 to 9007199254740991 without sign or leading zero, not " + strconv.Quote(got),
+		Detail: which + " must be a whole number from 1 to 9007199254740991 without sign or leading zero, not " + strconv.Quote(logging.Segment(got)),
 	}
 }
 

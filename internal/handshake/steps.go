@@ -11,6 +11,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
@@ -262,7 +263,7 @@ func (a *attempt) logRequest() {
 			attrs = append(attrs, slog.String("last_code", code))
 		}
 	}
-	a.log.Info(middleware, "Processing connection for path: "+clip(a.request.URL.EscapedPath()), attrs...)
+	a.log.Info(middleware, "Processing connection for path: "+logging.Path(a.request.URL.EscapedPath()), attrs...)
 }
 
 // isRef reports whether s looks like a reference: only those are repeated in a log.
