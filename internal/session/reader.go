@@ -187,8 +187,12 @@ func (s *Session) readFailed(err error) bool {
 }
 
 // answer returns the Close that answers the peer's: 1000 bye for a plain goodbye,
-// otherwise the peer's own code.
+// otherwise the peer's own code. The peer's reason may be any text, and so no log
+// gets to know more of it than its length.
 func answer(ce *websocket.CloseError) *frame.Close {
+	if ce.Text != "" {
+		ce = &websocket.CloseError{Code: ce.Code, Text: fmt.Sprintf("a reason of %d bytes", len(ce.Text))}
+	}
 	switch ce.Code {
 	case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 		return &frame.Close{Code: frame.CodeNormal, Reason: "bye", Cause: ce}
