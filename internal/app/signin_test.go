@@ -23,6 +23,11 @@ const password = "correct horse battery staple"
 // a good one.
 func (w *world) givePassword(t testing.TB, users ...room.UserID) {
 	t.Helper()
+	w.setPassword(t, password, users...)
+}
+
+func (w *world) setPassword(t testing.TB, password string, users ...room.UserID) {
+	t.Helper()
 	salt, enc := []byte("salt-of-16-bytes"), base64.RawStdEncoding.EncodeToString
 	hash := "$argon2id$v=19$m=64,t=1,p=1$" + enc(salt) + "$" + enc(argon2.IDKey([]byte(password), salt, 1, 64, 1, 32))
 	for _, u := range users {

@@ -1,0 +1,153 @@
+package app_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// piece is how much of a secret must not be found: few enough characters that a
+// part of one does not get through, and enough that chance does not make them.
+const piece = 12
+
+// shown is how much of a token may be found in a log.
+const shown = 19
+
+// marks are secrets that are found again wherever a piece of one comes to light,
+// in whatever form.
+type marks struct {
+	mu      sync.Mutex
+	pieces  map[[piece]byte]string // what it is a piece of
+	secrets int
+}
+
+// secret makes a secret that nobody else has. In the midst of it stand the
+// characters that are written in different ways in different places.
+func (k *marks) secret(what string) string {
+	text := rand.Text()[:14]
+	for _, odd := range []string{`"`, "ä", "%", "/", "+", " ", "&", "<", "\\", "'", "=", "?"} {
+		text += odd + rand.Text()[:4]
+	}
+	return k.add(what, text+rand.Text())
+}
+
+// word makes a secret of letters and digits alone.
+func (k *marks) word(what string) string { return k.add(what, rand.Text()+rand.Text()) }
+
+// jwt marks all of a token but what a log may show of it.
+func (k *marks) jwt(what, token string) string {
+	k.add(what, token[shown+1-piece:])
+	return token
+}
+
+// add marks a secret. One that is shorter than a piece is not looked for.
+func (k *marks) add(what, secret string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.pieces == nil {
+		k.pieces = map[[piece]byte]string{}
+	}
+	k.secrets++
+	for form, text := range forms(secret) {
+		for b := []byte(text); len(b) >= piece; b = b[1:] {
+			if at := [piece]byte(b); k.pieces[at] == "" {
+				k.pieces[at] = what + ", " + form
+			}
+		}
+	}
+	return secret
+}
+
+// find returns where a text holds a piece of a secret, once for each kind of secret.
+func (k *marks) find(text string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found := map[string]string{}
+	for b, i := []byte(text), 0; i+piece <= len(b); i++ {
+		what := k.pieces[[piece]byte(b[i:])]
+		if secret, _, _ := strings.Cut(what, ","); what != "" && found[secret] == "" {
+			found[secret] = fmt.Sprintf("%s: …%q…", what, b[max(0, i-80):min(len(b), i+80)])
+		}
+	}
+	return slices.Sorted(maps.Values(found))
+}
+
+var escapes = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// forms is how a text may be written on its way into a log or an answer.
+func forms(text string) map[string]string {
+	once := url.QueryEscape(text)
+	html, plain := inJSON(text, true), inJSON(text, false)
+	all := map[string]string{
+		"as it is":                        text,
+		"URL-encoded":                     once,
+		"URL-encoded in lower case":       escapes.ReplaceAllStringFunc(once, strings.ToLower),
+		"URL-encoded twice":               url.QueryEscape(once),
+		"URL-encoded as a path":           url.PathEscape(text),
+		"URL-encoded twice, as a path":    url.PathEscape(url.PathEscape(text)),
+		"in JSON":                         plain,
+		"in JSON for a page":              html,
+		"in JSON in JSON":                 inJSON(plain, false),
+		"in JSON for a page in JSON":      inJSON(html, true),
+		"quoted":                          strconv.Quote(text),
+		"quoted, in ASCII":                strconv.QuoteToASCII(text),
+		"quoted twice":                    strconv.Quote(strconv.Quote(text)),
+		"quoted in JSON":                  inJSON(strconv.Quote(text), false),
+		"in hex":                          hex.EncodeToString([]byte(text)),
+		"in upper hex":                    fmt.Sprintf("%X", text),
+		"in spaced hex":                   fmt.Sprintf("% x", text),
+		"as a list of bytes":              fmt.Sprint([]byte(text)),
+		"as a JSON list of bytes":         strings.ReplaceAll(fmt.Sprint([]byte(text)), " ", ","),
+		"in lower case":                   strings.ToLower(text),
+		"URL-encoded, then in lower case": strings.ToLower(once),
+	}
+	for shift := range 3 { // base64 looks different by where in a group of three the text begins
+		shifted := append(make([]byte, shift), text...)
+		all[fmt.Sprintf("in base64, shifted by %d", shift)] = base64.StdEncoding.EncodeToString(shifted)
+		all[fmt.Sprintf("in base64url, shifted by %d", shift)] = base64.RawURLEncoding.EncodeToString(shifted)
+	}
+	return all
+}
+
+func inJSON(text string, escapeHTML bool) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(escapeHTML)
+	if err := e.Encode(text); err != nil {
+		panic(err) // a string can be encoded
+	}
+	return strings.Trim(b.String(), "\"\n")
+}
+
+func TestAMarkIsFoundInEveryFormAndInPart(t *testing.T) {
+	t.Parallel()
+	var k marks
+	secret, token := k.secret("a password"), k.jwt("a token", newWorld(t).token(t, customer))
+	for form, text := range forms(secret) {
+		if len(k.find("before "+text+" after")) == 0 {
+			t.Errorf("%s: not found in %s", form, text)
+		}
+		if middle := text[len(text)/2:][:piece]; len(k.find("…"+middle+"…")) == 0 {
+			t.Errorf("%s: not found by its part %s", form, middle)
+		}
+	}
+	for _, part := range []string{token, strings.Split(token, ".")[1], strings.Split(token, ".")[2], token[:shown+1], token[len(token)-piece:]} {
+		if len(k.find("[X] Token found: "+part)) == 0 {
+			t.Errorf("not found: %s", part)
+		}
+	}
+	if found := k.find("[X] Token found: " + token[:shown] + "... and nothing of " + rand.Text()); len(found) != 0 {
+		t.Errorf("found where there is nothing: %q", found)
+	}
+}
