@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -180,8 +181,10 @@ func decodeLocated(text []byte) (l Located, err error) {
 	return l, nil
 }
 
-// decode holds what encoding/json lets pass: it turns invalid UTF-8 and lone
-// surrogates into U+FFFD without an error, so both are looked for first.
+// decode reads the fields that the struct has tags for, all of them also where one
+// is wrong. encoding/json does not get to see the struct: it would take "Message" for
+// "message", and fields that are not known are ignored. Nor is it trusted with invalid
+// UTF-8 and lone surrogates, which it turns into U+FFFD without an error.
 func decode(text []byte, into any) error {
 	if !utf8.Valid(text) {
 		return &Close{Code: CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
@@ -190,15 +193,30 @@ func decode(text []byte, into any) error {
 	if len(trimmed) == 0 || trimmed[0] != '{' {
 		return &room.Invalid{Code: "bad_json", Detail: "a frame must be one JSON object"}
 	}
-	err := json.Unmarshal(text, into)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &wrong):
-		return &room.Invalid{Code: "bad_frame", Field: wrong.Field, Detail: wrong.Field + " must be a " + kind(wrong.Type.String()) + ", not a " + wrong.Value}
-	case err != nil:
+	var members map[string]json.RawMessage
+	if json.Unmarshal(text, &members) != nil {
 		return &room.Invalid{Code: "bad_json", Detail: "the frame is not valid JSON"}
-	case unstorable(text):
-		return &room.Invalid{Code: "bad_text", Detail: "the frame holds a NUL character or half of a surrogate pair"}
+	}
+	var first error
+	for field, value := range reflect.ValueOf(into).Elem().Fields() {
+		name := field.Tag.Get("json")
+		raw, said := members[name]
+		if !said {
+			continue
+		}
+		if err := read(name, raw, value.Addr().Interface()); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func read(name string, raw []byte, into any) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(raw, into)); ok {
+		return &room.Invalid{Code: "bad_frame", Field: name, Detail: name + " must be a " + kind(wrong.Type.String()) + ", not a " + wrong.Value}
+	}
+	if unstorable(raw) {
+		return &room.Invalid{Code: "bad_text", Field: name, Detail: name + " holds a NUL character or half of a surrogate pair"}
 	}
 	return nil
 }

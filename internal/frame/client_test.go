@@ -24,6 +24,7 @@ func TestDecode(t *testing.T) {
 		` {"message" : "hi"} ` + "\r\n\t":                      {Type: "chat_message", Message: "hi"},
 		`{"type":"chat_message","message":"hi","x":[{}]}`:      {Type: "chat_message", Message: "hi"},
 		`{"type":null,"message":"hi"}`:                         {Type: "chat_message", Message: "hi"},
+		`{"message":"hi","Message":1,"TYPE":"x","x":"\u0000"}`: {Type: "chat_message", Message: "hi"},
 		`{"message":"","client_message_id":"m"}`:               {Type: "chat_message", ClientMessageID: "m"},
 		`{"message":"  hi \n"}`:                                {Type: "chat_message", Message: "  hi \n"},
 		`{"message":"\ud83d\udca9 \ufffd \\u0000 \\ud800"}`:    {Type: "chat_message", Message: "💩 \ufffd \\u0000 \\ud800"},
