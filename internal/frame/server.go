@@ -115,10 +115,10 @@ func Encode(f any) []byte {
 // none before a plain goodbye.
 func (c *Close) Encode(ref string) []byte {
 	switch {
+	case c.Reason == "bye" || c.Reason == "": // the answer to the peer's own
+		return nil
 	case c.Code == CodeRestart || c.Code == CodeTryLater:
 		return Encode(Reconnect{Type: TypeReconnect, AfterMS: c.After.Milliseconds(), Reason: c.Reason})
-	case c.Reason == "bye" || c.Reason == "":
-		return nil
 	default:
 		detail := c.Detail
 		if detail == "" {

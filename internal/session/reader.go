@@ -175,6 +175,10 @@ func (s *Session) readFailed(err error) bool {
 		s.end(answer(ce), "client")
 		return false
 	}
+	if err.Error() == badGateway {
+		s.end(answer(&websocket.CloseError{Code: 1014}), "client")
+		return false
+	}
 	if isNetwork(err) {
 		s.cut("network", err)
 		return false
@@ -185,6 +189,10 @@ func (s *Session) readFailed(err error) bool {
 	}, "server")
 	return true
 }
+
+// badGateway is how the library takes a peer's Close with 1014: it does not know that
+// code of the IANA registry, and tells it from a breach of the protocol by its text alone.
+const badGateway = "websocket: bad close code 1014"
 
 // answer returns the Close that answers the peer's: 1000 bye for a plain goodbye,
 // otherwise the peer's own code. The peer's reason may be any text, and so no log
