@@ -156,14 +156,20 @@ func (w *world) tokenFor(t testing.TB, user room.UserID, ttl time.Duration) stri
 	return token
 }
 
-// A replica is an App under test, and what it has logged.
+// A replica is what is under test, and what it has logged: an App in this process,
+// or a process of its own.
 type replica struct {
-	*app.App
+	serving
 
 	world *world
 	text  *journal
 	json  *journal
 	stop  func(context.Context) error
+}
+
+type serving interface {
+	Addr() string
+	OpsAddr() string
 }
 
 // options are those that `roomspa serve` would have, from the same struct tags.
@@ -202,16 +208,17 @@ func (w *world) start(t testing.TB, name string, edit ...func(*app.Options)) *re
 		logging.New(r.text, logging.Options{Format: "text", Level: o.LogLevel, Replica: name}).Handler(),
 		logging.New(r.json, logging.Options{Format: "json", Level: o.LogLevel, Replica: name}).Handler(),
 	))
-	var err error
-	if r.App, err = app.New(o, "test", log); err != nil {
+	a, err := app.New(o, "test", log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Start(); err != nil {
+	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}
+	r.serving = a
 	var once sync.Once
 	r.stop = func(ctx context.Context) (err error) {
-		once.Do(func() { err = r.Stop(ctx) })
+		once.Do(func() { err = a.Stop(ctx) })
 		return err
 	}
 	t.Cleanup(func() {
