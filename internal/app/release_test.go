@@ -110,9 +110,9 @@ func (w *world) serve(t *testing.T, name, program string) (*replica, process) {
 			cmd.Env = w.environment(name, local(port), local(ops))
 			return cmd
 		},
-		Answers: func(ctx context.Context, port, _ int) error {
+		Answers: func(ctx context.Context, _, ops int) error { // it listens there last
 			var d net.Dialer
-			conn, err := d.DialContext(ctx, "tcp", local(port))
+			conn, err := d.DialContext(ctx, "tcp", local(ops))
 			if err != nil {
 				return err
 			}
