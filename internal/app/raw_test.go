@@ -316,6 +316,36 @@ func TestWhatIsNoHandshake(t *testing.T) {
 	}
 }
 
+func TestTheOpsListenersPathsNeedNoSlashAndRedirectNobody(t *testing.T) {
+	t.Parallel()
+	r := newWorld(t).ready(t, "a")
+	for path, want := range map[string]int{
+		"/livez": 200, "/livez/": 200, "/readyz": 200, "/readyz/": 200, "/readyz/?verbose": 200, "/metrics": 200, "/metrics/": 200,
+		"/debug/pprof": 200, "/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/heap/": 200, "/debug/pprof/cmdline": 200,
+		"/": 404, "/livez//": 404, "//livez": 404, "/./livez": 404, "/%6civez": 404, "/debug": 404, "/debug/pprof//": 404, "/debug/pprof/x": 404,
+	} {
+		status, header, body := get(t, "http://"+r.OpsAddr()+path)
+		if status != want || header.Get("Location") != "" {
+			t.Errorf("%s is %d (Location %q), want %d", path, status, header.Get("Location"), want)
+		}
+		if want != 200 && header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s is no problem document: %.100s", path, body)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.OpsAddr()+"/livez/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := plain.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("a POST is answered with %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
+	}
+}
+
 func TestTheClientsAddressIsThatOfATrustedProxysHeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

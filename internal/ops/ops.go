@@ -4,8 +4,11 @@ package ops
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/pprof"
+	runtimepprof "runtime/pprof"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -31,29 +34,53 @@ type Readiness struct {
 	Checks   []Finding `json:"checks"`
 }
 
-// New returns the handler of the ops listener.
+// New returns the handler of the ops listener. Its paths are taken raw, with or
+// without a slash at the end, and nothing is redirected: a probe may count a redirect
+// as an answer.
 func New(o Options) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		// No dependency is looked at: an outage of theirs must not restart replicas.
-		write(w, http.StatusOK, map[string]any{"live": true, "replica": o.Replica, "version": o.Version})
+	answers := map[string]http.Handler{
+		"/livez": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			// No dependency is looked at: an outage of theirs must not restart replicas.
+			write(w, http.StatusOK, map[string]any{"live": true, "replica": o.Replica, "version": o.Version})
+		}),
+		"/readyz":      http.HandlerFunc(o.readyz),
+		"/metrics":     promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
+		"/debug/pprof": http.HandlerFunc(profiles),
+		"/debug/pprof/cmdline": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			write(w, http.StatusOK, "not shown, since options may hold secrets")
+		}),
+		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile),
+		"/debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
+		"/debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+		answer := answers[path]
+		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && answer == nil && runtimepprof.Lookup(name) != nil {
+			answer = pprof.Handler(name)
+		}
+		switch {
+		case answer == nil:
+			problem.Problem{
+				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener has the paths listed here.",
+				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/pprof/"}},
+			}.Write(w)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Send a GET."}.Write(w)
+		default:
+			answer.ServeHTTP(w, r)
+		}
 	})
-	mux.HandleFunc("GET /readyz", o.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, "not shown, since options may hold secrets")
-	})
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem.Problem{
-			Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener has the paths listed here.",
-			More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/pprof/"}},
-		}.Write(w)
-	})
-	return mux
+}
+
+// profiles lists them. The links of the page are relative to the path with the slash.
+func profiles(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/") {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, `<base href="pprof/">`+"\n") // else the reader is gone
+	}
+	pprof.Index(w, r)
 }
 
 func (o *Options) readyz(w http.ResponseWriter, r *http.Request) {
