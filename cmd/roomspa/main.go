@@ -78,7 +78,7 @@ func run(args []string, std streams) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return fail(std, 2, fmt.Errorf("%w\nTry: roomspa %s--help", withVariables(err), commandOf(err)))
+		return fail(std, 2, fmt.Errorf("%w; try roomspa %s--help", withVariables(err), commandOf(err)))
 	}
 	if err := parsed.Run(); err != nil {
 		code := 1
