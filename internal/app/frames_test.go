@@ -62,6 +62,12 @@ func TestSince(t *testing.T) {
 			r.room(t, "/ws/location/1/2/", customer, url.Values{"since": {since}}).want(t, "connected") // ignored
 		})
 	}
+	for _, query := range []string{"since=%zz", "since=1;2", "since", "%73ince=%"} {
+		t.Run("refused, though it cannot be decoded: "+query, func(t *testing.T) {
+			t.Parallel()
+			r.room(t, "/ws/chat/1/2/?"+query, customer, nil).refusal(t, 4000, "bad_since")
+		})
+	}
 	t.Run("in an empty conversation", func(t *testing.T) {
 		t.Parallel()
 		s := r.room(t, "/ws/chat/3/4/", stranger, url.Values{"since": {"0"}})

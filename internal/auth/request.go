@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func FromRequest(r *http.Request) (string, error) {
 		}
 	}
 	if r.URL != nil && r.URL.RawQuery != "" {
-		for _, token := range r.URL.Query()["token"] {
+		for _, token := range Query(r.URL.RawQuery)["token"] {
 			found.add(token)
 		}
 	}
@@ -42,12 +43,30 @@ func FromRequest(r *http.Request) (string, error) {
 	return found.token, nil
 }
 
+// Query reads a query string, and keeps as it is what cannot be decoded. The library
+// would leave it out: a bad value would then be none, and no one would hear of it.
+func Query(raw string) url.Values {
+	decode := func(s string) string {
+		if decoded, err := url.QueryUnescape(s); err == nil {
+			return decoded
+		}
+		return s
+	}
+	q := url.Values{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if key, value, _ := strings.Cut(pair, "="); pair != "" {
+			q.Add(decode(key), decode(value))
+		}
+	}
+	return q
+}
+
 // TicketFromRequest returns the ticket that came as ?ticket=, "" where none did.
 // The error is a *[Refusal].
 func TicketFromRequest(r *http.Request) (string, error) {
 	var found one
 	if r.URL != nil && r.URL.RawQuery != "" {
-		for _, ticket := range r.URL.Query()["ticket"] {
+		for _, ticket := range Query(r.URL.RawQuery)["ticket"] {
 			found.add(ticket)
 		}
 	}

@@ -47,6 +47,9 @@ func TestFromRequest(t *testing.T) {
 		{name: "query", query: "token=" + a, want: a},
 		{name: "query among others", query: "since=41&token=" + a + "&last_code=1006", want: a},
 		{name: "query with an empty token", query: "token=", word: "missing"},
+		{name: "query that cannot be decoded", query: "token=%zz", want: "%zz"},
+		{name: "query with a semicolon", query: "token=a;b&since=1", want: "a;b"},
+		{name: "query with other things that cannot be decoded", query: "%zz=%&&=&token=" + a, want: a},
 		{name: "query in capitals", query: "TOKEN=" + a, word: "missing"},
 		{name: "query with two tokens", query: "token=" + a + "&token=" + b, word: "two_tokens"},
 

@@ -169,7 +169,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		return
 	}
-	a := &attempt{server: s, request: r, query: r.URL.Query(), log: socket.Log(), endpoint: e, ids: ids, peer: Peer{Session: socket}}
+	a := &attempt{server: s, request: r, query: auth.Query(r.URL.RawQuery), log: socket.Log(), endpoint: e, ids: ids, peer: Peer{Session: socket}}
 	if !s.lines.Allow() {
 		a.log.Hold()
 	}
