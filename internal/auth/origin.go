@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// defaultPort is what a browser leaves out of an origin, and some proxies add to the
+// Host that they hand on.
+var defaultPort = map[string]string{"http": ":80", "https": ":443"}
+
 // OriginAllowed reports whether pages of an origin (RFC 6454 §7) may talk to this
 // host: those of the host itself, and those on the list. Scheme, host and port of
 // an entry must match; an entry "*" is every origin.
@@ -13,7 +17,7 @@ func OriginAllowed(origin, host string, list []string) bool {
 	if err != nil || u.Host == "" {
 		return false
 	}
-	if strings.EqualFold(u.Host, host) {
+	if strings.EqualFold(u.Host, host) || strings.EqualFold(u.Host+defaultPort[u.Scheme], host) {
 		return true
 	}
 	for _, allowed := range list {
