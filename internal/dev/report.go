@@ -66,7 +66,7 @@ roomspa is running: {{len .Replicas}} replicas in front of a real Postgres and a
   Postgres     {{.DatabaseURL}}
   Redis        {{.RedisURL}}
   Token secret {{.JWTSecret}}
-  Sign-in      {{range $i, $u := .Users}}{{if $i}}, {{end}}{{if lt $i 4}}{{$u.Email}}{{else if eq $i 4}}…{{end}}{{end}} (password {{(index .Users 0).Password}})
+  Sign-in      {{range $i, $u := .Users}}{{if lt $i 4}}{{if $i}}, {{end}}{{$u.Email}}{{else if eq $i 4}}, …{{end}}{{end}} (password {{(index .Users 0).Password}})
 
 Chat: paste each line into a terminal of its own, then type.
 
