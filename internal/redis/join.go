@@ -41,21 +41,21 @@ func (l *Layer) confirmed(ctx context.Context, g *group, began time.Time) error 
 		if ready == nil {
 			forget = l.probe(func(err error) { back <- err })
 		}
-		var err error
 		select {
 		case <-ready:
 			return nil
-		case err = <-back:
-		case <-ctx.Done():
-			err = l.unconfirmed(ctx, time.Since(began))
+		case err := <-back:
+			if err == nil {
+				return nil
+			}
+			pause(ctx, 1) // the connection was lost, and Redis will be told again on the next one
 		case <-l.stopped:
-			err = errStopped
+			forget()
+			return errStopped
+		case <-ctx.Done():
+			forget()
+			return l.unconfirmed(ctx, time.Since(began))
 		}
-		forget()
-		if err == nil || ctx.Err() != nil || errors.Is(err, errStopped) {
-			return err
-		}
-		pause(ctx, 1) // the connection was lost, and Redis will be told again on the next one
 	}
 }
 
