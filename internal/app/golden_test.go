@@ -179,7 +179,7 @@ func after(frames ...string) func(*testing.T, *replica, *socket) {
 		}
 		if kind := frames[1]; kind != "error" { // what it was for has happened, and its last line is there
 			eventually(t, patience, "it is published", func() (bool, any) {
-				lines := r.text.about(s.header.Get("Roomspa-Ref"))
+				lines := r.json.about(s.header.Get("Roomspa-Ref")) // it is written behind the text
 				return strings.Contains(lines, "Published to group"), lines
 			})
 			s.send(t, `{"type":"ping"}`)
