@@ -549,6 +549,8 @@ func TestACommitWhoseAnswerIsLostIsNoSecondMessage(t *testing.T) {
 	to.hears(t, 0, 1)
 
 	for attempt := 1; ; attempt++ {
+		from.send(t, `{"type":"history","limit":1}`) // so that a connection is at hand that needs no look before it is used
+		from.find(t, "history")
 		proxy.StallDown() // the commit happens, its answer is not seen
 		from.say(t, "lost", "m1")
 		if g := from.find(t, "error"); g.Code != "database_unavailable" || g.ClientMessageID != "m1" {

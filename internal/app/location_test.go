@@ -30,8 +30,8 @@ func TestPositions(t *testing.T) {
 	if g := from.want(t, "location_update"); g.Role != "customer" || g.Accuracy != nil || g.RecordedAt != "" || g.Heading != nil {
 		t.Errorf("what was not sent is left out: %s", g.raw)
 	}
+	reader.want(t, "location_update")
 	reader.send(t, `{"latitude":0,"longitude":0}`)
-	reader.find(t, "location_update")
 	reader.faulty(t, "wrong_role", "")
 
 	// Who joins gets the last position of each side, on whichever replica.
