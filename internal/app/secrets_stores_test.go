@@ -53,10 +53,8 @@ func (x *secrecy) storesThatFail(t *testing.T, r *replica) {
 		x.ask(t, broken, http.MethodPost, "/api/ticket/", x.access(t, customer), "")
 		x.ask(t, broken, http.MethodGet, "/api/conversations/", x.access(t, customer), "", "message")
 	}
-	for _, s := range []*socket{s, open} {
-		_ = s.conn.Close(websocket.StatusNormalClosure, "")
-		s.closed(t)
-	}
+	hangsUp(t, r, s, websocket.StatusNormalClosure, "")
+	hangsUp(t, broken, open, websocket.StatusNormalClosure, "")
 	x.done(t, broken)
 }
 

@@ -161,9 +161,18 @@ func (x *secrecy) knock(t *testing.T, r *replica, d dial) {
 		return
 	}
 	if g := s.next(t); g.Type == "connected" {
-		_ = s.conn.Close(websocket.StatusNormalClosure, "")
+		hangsUp(t, r, s, websocket.StatusNormalClosure, "")
+		return
 	}
 	s.closed(t)
+}
+
+// hangsUp closes a socket. Which of the two ends notices first that the other one is
+// gone is open, so the server's word counts.
+func hangsUp(t *testing.T, r *replica, s *socket, code websocket.StatusCode, reason string) {
+	t.Helper()
+	_ = s.conn.Close(code, reason)
+	r.disconnected(t, s)
 }
 
 func (x *secrecy) tickets(t *testing.T, a, b *replica) {
@@ -260,9 +269,8 @@ func (x *secrecy) talks(t *testing.T, a, b *replica) {
 	for _, path := range []string{"/api/conversations/", "/api/conversations/?user_id=1"} {
 		x.ask(t, b, http.MethodGet, path, x.access(t, support), "", "message")
 	}
-	for _, s := range []*socket{here, there, place, map1} {
-		_ = s.conn.Close(4321, x.word("what a client says at its end"))
-		s.closed(t)
+	for s, r := range map[*socket]*replica{here: a, there: b, place: a, map1: b} {
+		hangsUp(t, r, s, 4321, x.word("what a client says at its end"))
 	}
 }
 
@@ -297,8 +305,7 @@ func (x *secrecy) sendsWhatIsRefused(t *testing.T, r *replica) {
 			}
 		}
 		s.closed(t)
-		_ = other.conn.Close(websocket.StatusNormalClosure, "")
-		other.closed(t)
+		hangsUp(t, r, other, websocket.StatusNormalClosure, "")
 		for _, end := range []struct {
 			kind websocket.MessageType
 			text string
