@@ -539,9 +539,9 @@ func TestACommitWhoseAnswerIsLostIsNoSecondMessage(t *testing.T) {
 	t.Parallel()
 	server := sandboxtest.Database(t, populate)
 	redisURL, prefix := sandboxtest.Redis(t)
-	w := &world{server, redisURL, prefix, keys(t)}
+	w := &world{databaseURL: server, redisURL: redisURL, prefix: prefix, keys: keys(t)}
 	proxy := netfault.New(t, hostOf(t, server))
-	through := &world{proxy.URL(server), redisURL, prefix, w.keys}
+	through := &world{databaseURL: proxy.URL(server), redisURL: redisURL, prefix: prefix, keys: w.keys}
 	r := through.ready(t, "a", fast, prompt)
 	from, to := r.chat(t, customer), r.chat(t, therapist)
 

@@ -109,7 +109,7 @@ func TestASchemaThatCannotBeServed(t *testing.T) {
 	t.Run("an empty database", func(t *testing.T) {
 		t.Parallel()
 		redisURL, prefix := sandboxtest.Redis(t)
-		w := &world{sandboxtest.Database(t, nil), redisURL, prefix, keys(t)}
+		w := &world{databaseURL: sandboxtest.Database(t, nil), redisURL: redisURL, prefix: prefix, keys: keys(t)}
 		r := w.start(t, "a")
 		r.becomesUnready(t, patience, "postgres", "roomspa migrate up")
 		r.room(t, "/ws/chat/1/2/", customer, nil).refusal(t, 1011, "database_unavailable")

@@ -46,20 +46,21 @@ const (
 type world struct {
 	databaseURL, redisURL, prefix string
 	keys                          *auth.Keys
+	program                       string // works on passwords, where there is one
 }
 
 // newWorld has a database and a prefix of its own on the shared servers.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	redisURL, prefix := sandboxtest.Redis(t)
-	return &world{sandboxtest.Database(t, populate), redisURL, prefix, keys(t)}
+	return &world{databaseURL: sandboxtest.Database(t, populate), redisURL: redisURL, prefix: prefix, keys: keys(t)}
 }
 
 // ownRedis is a world with a Redis to break.
 func ownRedis(t testing.TB) (*world, *sandbox.Redis) {
 	t.Helper()
 	server := sandboxtest.OwnRedis(t)
-	return &world{sandboxtest.Database(t, populate), server.URL(), "own:", keys(t)}, server
+	return &world{databaseURL: sandboxtest.Database(t, populate), redisURL: server.URL(), prefix: "own:", keys: keys(t)}, server
 }
 
 // ownPostgres is a world with a Postgres to break.
@@ -70,7 +71,7 @@ func ownPostgres(t testing.TB) (*world, *sandbox.Postgres) {
 		t.Fatal(err)
 	}
 	redisURL, prefix := sandboxtest.Redis(t)
-	return &world{server.URL("postgres"), redisURL, prefix, keys(t)}, server
+	return &world{databaseURL: server.URL("postgres"), redisURL: redisURL, prefix: prefix, keys: keys(t)}, server
 }
 
 func keys(t testing.TB) *auth.Keys {
@@ -211,6 +212,9 @@ func (w *world) start(t testing.TB, name string, edit ...func(*app.Options)) *re
 	a, err := app.New(o, "test", log)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if w.program != "" {
+		a.HashWith(w.program, "hash-passwords")
 	}
 	if err := a.Start(); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -71,6 +72,7 @@ func (x *secrecy) wrongStores(t *testing.T) {
 	}
 	wrong, word := x.secret("a wrong password of a store"), x.word("a wrong password of a store")
 	password := func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), wrong) }
+	var all sync.WaitGroup // they do little but wait
 	for name, edit := range map[string]func(*app.Options){
 		"postgres: wrong password":   func(o *app.Options) { o.DatabaseURL = changed(o.DatabaseURL, password) },
 		"postgres: no such database": func(o *app.Options) { o.DatabaseURL = changed(o.DatabaseURL, func(u *url.URL) { u.Path = "/nowhere" }) },
@@ -98,11 +100,15 @@ func (x *secrecy) wrongStores(t *testing.T) {
 			o.RedisURL = changed(o.RedisURL, func(u *url.URL) { u.Host = hostOf(t, o.DatabaseURL) })
 		},
 	} {
-		r := x.replica(t, x.world, name, edit, prompt)
-		r.becomesUnready(t, patience, strings.Split(name, ":")[0])
-		x.refused(t, r, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, customer)}}})
-		x.check(t, x.options(t, x.open, edit, prompt))
-		x.done(t, r)
+		all.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				r := x.replica(t, x.world, name, edit, prompt)
+				r.becomesUnready(t, patience, strings.Split(name, ":")[0])
+				x.refused(t, r, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, customer)}}})
+				x.check(t, x.options(t, x.open, edit, prompt))
+				x.done(t, r)
+			})
+		})
 	}
 	file := filepath.Join(t.TempDir(), "jwks.json")
 	set, err := json.Marshal(m{"keys": []m{{"kty": "oct", "k": word}, {"kty": "OKP", "crv": "Ed25519", "d": word, "x": word}, {"kty": word}, {"kty": 1, "k": word}}})
@@ -128,8 +134,9 @@ func (x *secrecy) wrongStores(t *testing.T) {
 		func(o *app.Options) { o.JWKS = "http://127.0.0.1:1/jwks?key=" + word },
 		func(o *app.Options) { o.JWKS = file },
 	} {
-		x.cannotStart(t, edit)
+		all.Go(func() { t.Run("cannot start", func(t *testing.T) { x.cannotStart(t, edit) }) })
 	}
+	defer all.Wait()
 	r := x.replica(t, x.world, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
 	eventually(t, patience, "it is logged", func() (bool, any) { return strings.Contains(r.text.String(), "Keys not renewed"), nil })
 	x.done(t, r)

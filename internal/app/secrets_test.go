@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,7 +28,8 @@ func TestNoSecretComesToLight(t *testing.T) {
 	a.becomesReady(t)
 	b.becomesReady(t)
 
-	x.wrongStores(t)
+	var apart sync.WaitGroup
+	apart.Go(func() { t.Run("wrong stores", x.wrongStores) })
 	x.signsInAndOut(t, a, b)
 	x.asksWronglyForTokens(t, a)
 	x.refusedTokens(t, a, sign)
@@ -39,6 +41,7 @@ func TestNoSecretComesToLight(t *testing.T) {
 
 	x.done(t, a)
 	x.done(t, b)
+	apart.Wait()
 	x.judge(t)
 }
 

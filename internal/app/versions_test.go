@@ -20,7 +20,7 @@ func TestTheReleaseBeforeServesARoomTogetherWithThisOne(t *testing.T) {
 	before := build(t, sourceOf(t, previousRelease(t)))
 	now := build(t, "../..")
 	redisURL, prefix := sandboxtest.Redis(t)
-	w := &world{sandboxtest.Database(t, nil), redisURL, prefix, keys(t)}
+	w := &world{databaseURL: sandboxtest.Database(t, nil), redisURL: redisURL, prefix: prefix, keys: keys(t)}
 	old, oldProcess := w.unmigrated(t, before, now)
 	current, currentProcess := w.serve(t, "current", now)
 
