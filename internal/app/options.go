@@ -73,7 +73,7 @@ func (o *Options) Validate() error {
 		name string
 		want string
 	}{
-		{o.DatabaseMaxConnections >= 5, "database-max-connections", "must be 5 or more: the committers alone use 4"},
+		{o.DatabaseMaxConnections >= 5, "database-max-connections", "must be 5 or more"},
 		{o.RedisMode != "sentinel" || o.RedisMasterName != "", "redis-master-name", "is needed in redis-mode sentinel"},
 		{o.HardLimit >= o.SoftLimit, "hard-limit", "must not be below soft-limit"},
 		{o.SoftLimit > 0, "soft-limit", "must be 1 or more"},

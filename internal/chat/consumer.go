@@ -57,7 +57,8 @@ type Consumer struct {
 	overflowed int64 // Unix nanoseconds: the inbox had no room, for the first time since
 	waiting    bool  // the delay is ours: the store's or the channel layer's
 
-	timer    *time.Timer // looks again; nil while none was needed
+	timer    *time.Timer // looks again; nil while none is needed
+	acking   bool        // it runs for an ack
 	lookAt   int64       // Unix nanoseconds: not before then
 	attempts int         // at reading the store, since the last success
 	closed   bool
@@ -278,6 +279,22 @@ func (s *Consumer) answer(text []byte) error {
 		return slow("the client sends and does not read the answers")
 	}
 	s.socket.Wake()
+	return nil
+}
+
+// acknowledge queues an ack. The message itself is about to come over Redis to this
+// socket too, and one write carries both; where it does not come, the ack goes alone.
+func (s *Consumer) acknowledge(ack []byte) error {
+	if !s.chat.up() {
+		return s.answer(ack)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.out.Add(frame.Message{Data: ack}, outboxBytes); err != nil {
+		return slow("the client sends and does not read the answers")
+	}
+	s.acking = true
+	s.look(ackHold)
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 const (
 	// hold is how long a hole in seq is given to close by itself.
 	hold = 50 * time.Millisecond
+	// ackHold is how long an ack waits for its message.
+	ackHold = 5 * time.Millisecond
 	// holdFrames is how many messages behind the hole end the wait.
 	holdFrames = 16
 	// page is how many messages are read from the store at once.
@@ -57,6 +59,10 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		return s.replayed() // where there is nothing, fetch has seen to the next look
 	}
 	s.level, s.overflowed = time.Now().UnixNano(), 0
+	if s.acking { // it is out
+		s.timer.Stop()
+		s.timer, s.acking = nil, false // an idle socket keeps none
+	}
 	return frame.Message{}, nil
 }
 

@@ -38,7 +38,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if told {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
-	full := s.answer(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
+	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
 	// A duplicate is published again: the first time may have been what failed.
 	s.publish(&m, told)
 	return full

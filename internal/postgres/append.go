@@ -20,8 +20,7 @@ import (
 // the message may be stored or still become so: send it again under the same
 // ClientMessageID. A conversation that does not exist is [room.ErrNotFound].
 func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error) {
-	c := db.committers[conversation[15]%committers] // a uuid's last byte is random
-	a, left, err := c.ask(ctx, appending{conversation, d})
+	a, left, err := db.committer.ask(ctx, appending{conversation, d})
 	if err == nil {
 		return a.message, a.duplicate, nil
 	}

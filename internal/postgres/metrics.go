@@ -52,13 +52,7 @@ func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
 	}
 }
 
-func (db *DB) waitingMessages() float64 {
-	n := 0
-	for _, c := range db.committers {
-		n += c.queue.Len()
-	}
-	return float64(n)
-}
+func (db *DB) waitingMessages() float64 { return float64(db.committer.queue.Len()) }
 
 // failed counts a failure. A caller who hangs up is none of the database's.
 func (m *metrics) failed(f *failure) {

@@ -12,7 +12,7 @@ import (
 func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error) {
 	id := d.ClientMessageID
 	d.ClientMessageID = ""
-	a, _, err := db.committers[conversation[15]%committers].ask(ctx, appending{conversation, d})
+	a, _, err := db.committer.ask(ctx, appending{conversation, d})
 	a.message.ClientMessageID = id
 	return a.message, false, err
 }

@@ -24,8 +24,8 @@ type Options struct {
 	// URL is a connection URL, as in postgres://user:password@host:5432/name. Of
 	// several hosts, comma-separated, the one that accepts writes is used.
 	URL string
-	// MaxConnections is the size of the pool, 16 by default. The committers and
-	// the coalesced reads keep 7 busy.
+	// MaxConnections is the size of the pool, 16 by default. The committer and
+	// the coalesced reads keep 4 busy.
 	MaxConnections int
 	// AcquireTimeout is how long a call waits for a connection, 2 s by default;
 	// making one is part of that.
@@ -65,7 +65,7 @@ type DB struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	committers    []*gatherer[appending, appended]
+	committer     *gatherer[appending, appended]
 	users         *gatherer[[]room.UserID, map[room.UserID]*room.User]
 	conversations *gatherer[room.Room, room.Conversation]
 	after         *gatherer[page, []room.Message]
@@ -85,9 +85,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	}
 	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log}
 	db.metrics = newMetrics(reg, db)
-	for range committers {
-		db.committers = append(db.committers, newGatherer(db, mostCommit, db.commit))
-	}
+	db.committer = newGatherer(db, mostCommit, db.commit)
 	db.users = newGatherer(db, mostReads, db.readUsers)
 	db.conversations = newGatherer(db, mostReads, db.getOrCreate)
 	db.after = newGatherer(db, mostReads, db.readAfter)
@@ -98,9 +96,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 // until ctx ends, then does what was asked for until then, and returns.
 func (db *DB) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, c := range db.committers {
-		wg.Go(func() { c.run(ctx) })
-	}
+	wg.Go(func() { db.committer.run(ctx) })
 	wg.Go(func() { db.users.run(ctx) })
 	wg.Go(func() { db.conversations.run(ctx) })
 	wg.Go(func() { db.after.run(ctx) })
