@@ -58,8 +58,9 @@ type Options struct {
 	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Wrong sign-ins a minute to one account from all addresses together. Beyond it nobody signs in to it for a while, so keep it large."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
-	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time in which every socket is asked to leave and is closed."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked to leave, one after the other; its last 2.5 s are for closing the last of them."`
 	FlushTimeout time.Duration `name:"flush-timeout" default:"5s" group:"Shutdown" help:"Time for the last commits and publishes after that."`
+	GracePeriod  time.Duration `name:"grace-period" default:"0s" group:"Shutdown" help:"When the replica is killed after SIGTERM: terminationGracePeriodSeconds, where Kubernetes does. It does not start if the three times above are not shorter together. 0s: nobody knows."`
 
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" group:"Logging" help:"text or json, on standard output."`
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" group:"Logging" help:"The least level that is logged: debug, info, warn or error."`
@@ -94,6 +95,7 @@ func (o *Options) Validate() error {
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "needs trusted-proxies"},
 		{o.DrainTimeout >= 0 && o.ShutdownWait >= 0 && o.FlushTimeout > 0, "drain-timeout", "shutdown-wait and flush-timeout must not be negative"},
+		{o.GracePeriod == 0 || o.GracePeriod > o.shutdown(), "grace-period", fmt.Sprintf("is %v, but must be above %v: shutdown-wait %v + drain-timeout %v + flush-timeout %v", o.GracePeriod, o.shutdown(), o.ShutdownWait, o.DrainTimeout, o.FlushTimeout)},
 	} {
 		if !c.ok {
 			return fmt.Errorf("--%s %s", c.name, c.want)
@@ -101,6 +103,9 @@ func (o *Options) Validate() error {
 	}
 	return nil
 }
+
+// shutdown is how long the replica may take from SIGTERM to its end.
+func (o *Options) shutdown() time.Duration { return o.ShutdownWait + o.DrainTimeout + o.FlushTimeout }
 
 // Name returns the name of this replica: the one given, or the host's.
 func (o *Options) Name() string {
