@@ -141,7 +141,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.deletionCost(reg)}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil
