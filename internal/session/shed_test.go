@@ -44,8 +44,13 @@ func TestShedEndsTheOldestThatHasNothingInHand(t *testing.T) {
 			if !w.registry.Shed(shedding()) {
 				w.t.Fatal("there was somebody to shed")
 			}
-			if got := <-leaving; got != want {
-				w.t.Errorf("socket %d was shed, want %d", got, want)
+			select {
+			case got := <-leaving:
+				if got != want {
+					w.t.Errorf("socket %d was shed, want %d", got, want)
+				}
+			case <-time.After(5 * time.Second):
+				w.t.Errorf("somebody else was shed than %d, who waits for an answer", want)
 			}
 		}
 		synctest.Wait()

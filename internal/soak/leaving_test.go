@@ -267,7 +267,7 @@ func TestEmptyReplicasAreFilledAndNothingIsLost(t *testing.T) {
 		<-tick.C
 	}
 	t.Logf("below 1.3 after %v: %v", time.Since(began), counts())
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); <-tick.C { // the last few
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); <-tick.C { // the last few
 	}
 	settled, all := sheds(), counts()
 	t.Logf("%g were shed, after %v: %v", settled, time.Since(began), all)
