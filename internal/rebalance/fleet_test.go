@@ -141,7 +141,9 @@ func (f *fleet) joins(rate float64, sockets ...int) (added []*member) {
 		f.mu.Unlock()
 		f.running.Go(func() { m.balance.Run(ctx) })
 		added = append(added, m)
-		<-time.After(time.Duration(f.chance.Int64N(int64(every)))) // their rounds are not in step
+		var in time.Duration
+		m.set(func() { in = time.Duration(f.chance.Int64N(int64(every))) })
+		<-time.After(in) // their rounds are not in step
 	}
 	return added
 }
@@ -262,8 +264,9 @@ func TestChurnMovesNobody(t *testing.T) {
 			for range 4 {
 				f.mu.Lock()
 				f.members[f.chance.IntN(len(f.members))].sockets--
+				in := time.Duration(f.chance.Int64N(int64(time.Second)))
 				f.mu.Unlock()
-				f.arrives(time.Duration(f.chance.Int64N(int64(time.Second))))
+				f.arrives(in)
 			}
 		}
 		if all, sheds := f.counts(); sheds != 0 {
@@ -300,7 +303,7 @@ func TestNothingIsShedDuringADrainAndItsWake(t *testing.T) {
 		}
 		leaving.set(func() { leaving.ready = false })
 		<-time.After(5 * time.Minute)
-		f.members = f.members[1:]
+		leaving.set(func() { f.members = f.members[1:] })
 		if r := f.ratio(); r >= 1.3 {
 			all, _ := f.counts()
 			t.Errorf("even in the end? %v", all)
