@@ -214,7 +214,7 @@ func TestTheClientsOfAReplicaThatIsStoppedLeaveOneByOneAndLoseNothing(t *testing
 	if took > drain+5*time.Second || took < drain/2 {
 		t.Errorf("it ended after %v", took)
 	}
-	if text, err := os.ReadFile(filepath.Join(s.dir, "replica-1.log")); err != nil || bytes.Contains(text, []byte("ERROR")) {
+	if text, err := os.ReadFile(filepath.Join(s.dir, "replica-1.log")); err != nil || bytes.Contains(text, []byte(`level=ERROR msg="[Replica]`)) {
 		t.Errorf("its exit code is not 0: %v %s", err, text)
 	}
 	s.acknowledge(t, 25)
