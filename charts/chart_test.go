@@ -83,6 +83,9 @@ func TestAReplicaHasTimeToLeave(t *testing.T) {
 		if grace == nil || time.Duration(*grace)*time.Second <= leaving {
 			t.Errorf("grace period %v, but leaving takes %v", grace, leaving)
 		}
+		if told, err := time.ParseDuration(env["ROOMSPA_GRACE_PERIOD"].Value); err != nil || grace == nil || told != time.Duration(*grace)*time.Second {
+			t.Errorf("the replica is told of %v, %v, and has %v s", told, err, grace)
+		}
 	})
 }
 

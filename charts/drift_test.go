@@ -16,7 +16,7 @@ import (
 // owned are the options that cannot be set under `options`, beside the secrets:
 // the chart's ports are fixed, a replica is named after its pod, and the
 // shutdown has values of its own because the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout"}
+var owned = []string{"listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()

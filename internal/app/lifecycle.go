@@ -11,9 +11,6 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// spread is the time over which clients that are asked to leave come back.
-const spread = 5 * time.Second
-
 // Start opens both listeners and starts all that runs. It returns when the
 // replica accepts connections; whether it is ready, /readyz says.
 func (a *App) Start() error {
@@ -68,16 +65,14 @@ func (a *App) OpsAddr() string { return a.servers[1].ln.Addr().String() }
 func (a *App) Stop(ctx context.Context) error {
 	began := time.Now()
 	a.sockets.StopAccepting()
+	a.balance.Leave()
 	a.say(slog.LevelInfo, fmt.Sprintf("Shutting down: unready now, sockets leave in %s", a.options.ShutdownWait))
 	select {
 	case <-time.After(a.options.ShutdownWait):
 	case <-ctx.Done():
 	}
 	a.say(slog.LevelInfo, fmt.Sprintf("Draining %d sockets within %s", a.sockets.Len(), a.options.DrainTimeout))
-	drain, cancel := context.WithTimeoutCause(ctx, a.options.DrainTimeout, errors.New("the drain time is over"))
-	a.sockets.Drain(drain, min(a.options.DrainTimeout, spread))
-	cancel()
-
+	a.sockets.Drain(ctx, a.options.DrainTimeout)
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.options.FlushTimeout)
 	defer cancel()
 	var errs []error

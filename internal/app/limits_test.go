@@ -101,7 +101,7 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const wait = 3 * time.Second
-	a, b := w.start(t, "a", fast, func(o *app.Options) { o.ShutdownWait, o.DrainTimeout = wait, 20*time.Second }), w.start(t, "b", fast)
+	a, b := w.start(t, "a", fast, func(o *app.Options) { o.ShutdownWait, o.DrainTimeout = wait, 6*time.Second }), w.start(t, "b", fast)
 	a.becomesReady(t)
 	b.becomesReady(t)
 	const n = 20

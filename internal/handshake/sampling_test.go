@@ -2,7 +2,6 @@ package handshake
 
 import (
 	"bytes"
-	"context"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -65,9 +64,7 @@ func TestOnlyTheLinesOfGoodHandshakesAreSampled(t *testing.T) {
 		return res.Header.Get("Roomspa-Ref")
 	}
 	logged, sampled, refused, bad := connect("/ws/test/?close=1000"), connect("/ws/test/?close=1000"), connect("/ws/chat/1/2/"), connect("/ws/test/?close=1")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	sockets.Drain(ctx, 0)
+	sockets.Drain(t.Context(), 10*time.Second)
 	about := func(ref string) (lines string) {
 		for line := range strings.Lines(out.String()) {
 			if strings.Contains(line, ref) {

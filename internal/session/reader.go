@@ -51,7 +51,7 @@ func (s *Session) incoming(kind int, r io.Reader, err error) {
 		s.leave(true)
 		s.registry.running.Done()
 		return
-	case s.ending() == nil: // else the Close is on its way; what still comes is read past
+	case s.takes(): // else the Close is on its way; what still comes is read past
 		s.handle(m)
 	}
 	go s.read() // in the place of this one, which is counted
@@ -102,14 +102,23 @@ func readAll(r io.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// handle gives a message to the handler. While it is at work the pong's deadline
-// does not run: a slow store must not look like a dead client.
+// takes reports whether a message is still handled, and says that from now on one
+// is: in one step, since a close that is patient waits for it.
+func (s *Session) takes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	alive := s.cause == nil
+	s.handling.Store(alive)
+	return alive
+}
+
+// handle gives a message that the session takes to the handler. While it is at work
+// the pong's deadline does not run: a slow store must not look like a dead client.
 func (s *Session) handle(m frame.Message) {
 	s.received.Add(1)
 	s.receivedBytes.Add(uint64(len(m.Data)))
 	s.endpoint.received.Inc()
 	m.Limited = s.limited()
-	s.handling.Store(true)
 	defer s.handled()
 	defer s.recovered("Receive")
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {

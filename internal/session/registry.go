@@ -35,7 +35,8 @@ type Registry struct {
 	options Options
 	metrics *metrics
 	ctx     context.Context // what handlers work under; it outlives every request
-	running sync.WaitGroup  // readers and writers
+	abandon context.CancelFunc
+	running sync.WaitGroup // readers and writers
 
 	count    atomic.Int64
 	draining atomic.Bool
@@ -44,9 +45,11 @@ type Registry struct {
 }
 
 // NewRegistry returns an empty registry. Handlers work under ctx, which is to be
-// cancelled only after [Registry.Drain] has returned.
+// cancelled only after [Registry.Drain] has returned; a drain whose time is over
+// ends for them what is left.
 func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
-	return &Registry{options: o, ctx: ctx, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
+	ctx, cancel := context.WithCancel(ctx)
+	return &Registry{options: o, ctx: ctx, abandon: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
 }
 
 // A Slot is a place in the registry, taken before the connection is: a socket
