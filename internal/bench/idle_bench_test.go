@@ -61,9 +61,10 @@ func BenchmarkIdleSockets(b *testing.B) {
 type process struct {
 	Addr, Ops string
 
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	database string // its URL, where it has one
+	cmd      *exec.Cmd
+	in       io.WriteCloser
+	out      *bufio.Reader
 }
 
 const childRole, childArgs = "ROOMSPA_BENCH_CHILD", "ROOMSPA_BENCH_CHILD_ARGS"
@@ -243,6 +244,9 @@ func child(role string) error {
 		a, err := app.New(o, "bench", slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
+		}
+		if self, err := os.Executable(); err == nil {
+			a.HashWith(self, passwordsRole)
 		}
 		if err := a.Start(); err != nil {
 			return err

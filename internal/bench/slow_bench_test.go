@@ -70,7 +70,9 @@ func BenchmarkSlowReaders(b *testing.B) {
 func lone(b *testing.B, flags ...string) *process {
 	b.Helper()
 	redisURL, prefix := sandboxtest.Redis(b)
-	replica := spawn(b, "replica", append([]string{sandboxtest.Database(b, populate), redisURL, prefix}, flags...)...)
+	databaseURL := sandboxtest.Database(b, populate)
+	replica := spawn(b, "replica", append([]string{databaseURL, redisURL, prefix}, flags...)...)
+	replica.database = databaseURL
 	ready(b, "http://"+replica.Ops)
 	return replica
 }
