@@ -194,7 +194,7 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 		}},
 		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
 			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}},
+		}, Doubt: a.redis.Write},
 		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.redis.Layer.Health(); err != nil {
 				return "", err

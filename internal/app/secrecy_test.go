@@ -27,6 +27,7 @@ type secrecy struct {
 
 	said          sync.Map // text, to where it was said
 	lines, tokens int      // that were logged; that were shown in part
+	stories       int      // that were told
 }
 
 func newSecrecy(t *testing.T) *secrecy {
@@ -76,6 +77,7 @@ func (x *secrecy) done(t *testing.T, r *replica) {
 		}
 		x.say(page, fmt.Sprint(header)+string(body))
 	}
+	x.tellsStories(t, r)
 	if err := r.stop(t.Context()); err != nil {
 		t.Error(err)
 	}

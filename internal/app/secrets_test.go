@@ -39,6 +39,7 @@ func TestNoSecretComesToLight(t *testing.T) {
 
 	x.done(t, a)
 	x.done(t, b)
+	x.keptStories(t)
 	x.judge(t)
 }
 

@@ -54,6 +54,3 @@ func Explain(ctx context.Context, o Options, ref string) (*story.Told, error) {
 	defer func() { _ = client.Close() }() // nothing is lost with it
 	return story.Tell(ctx, client.Stories, ref)
 }
-
-// cure says what to do about an error of a store; "" where nobody knows.
-func cure(err error) string { return story.Cure(room.Cause(err)) }

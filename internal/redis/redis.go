@@ -67,6 +67,7 @@ type Client struct {
 
 	redis   goredis.UniversalClient
 	address string
+	probe   string // the key that Write writes
 }
 
 // Open checks the options and returns a client that has not connected yet: Redis
@@ -79,7 +80,7 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal)}
+	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal), probe: o.Prefix + "probe:" + o.Replica}
 	lines := &lines{}
 	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(lines) })
