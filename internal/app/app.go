@@ -21,6 +21,7 @@ import (
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/closes"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/ops"
@@ -61,6 +62,7 @@ type App struct {
 	sockets   *session.Registry
 	chat      *chat.Chat
 	stories   *story.Keeper
+	closes    *closes.Watch
 	passwords *auth.Passwords
 	servers   []*server
 	handlers  context.CancelFunc // ends what sockets' handlers work under
@@ -112,6 +114,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
 	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
+	a.closes = closes.New(log, reg)
 	limits := o.session()
 	limits.TokenLeeway, limits.Renew, limits.Ended = auth.Leeway, renew(keys), a.ended
 	a.sockets = session.NewRegistry(ctx, limits, reg)
@@ -137,6 +140,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
+			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
 	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch}}

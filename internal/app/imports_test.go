@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"handshake":      {"room", "frame", "auth", "story", "session", "problem"},
 	"api":            {"room", "frame", "auth", "story", "problem"},
 	"ops":            {"room", "auth", "story", "problem"},
-	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "postgres", "redis", "handshake", "api", "ops", "problem", "console"},
+	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "postgres", "redis", "handshake", "api", "ops", "problem", "console", "closes"},
 	"client":         {"room", "frame"},
 	"client/connect": {"client", "frame", "room"},
 	"diagnose":       {"room", "frame", "auth", "story", "client"},
@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"judge":          {"room", "frame", "client"},
 
 	"batch":   {},
+	"closes":  {},
 	"logging": {},
 	"problem": {},
 	"console": {},

@@ -17,6 +17,9 @@ import (
 // ended is told how each socket ended. The story is kept of those that somebody may
 // ask about: the ordinary ends are in the log.
 func (a *App) ended(e *session.End) {
+	if e.Cut {
+		a.closes.Cut(e.At, e.Idle)
+	}
 	if ordinary(e) {
 		return
 	}

@@ -15,7 +15,6 @@ var closes = Chapter{
 		{"bye", "The client closed, and the server answered.", "1000.", ended + "bye", closed, "Nothing: it is over."},
 		{"client", "The client closed with a code of its own.", "Its own code.", ended + "client", closed, "Look in the client why it closed."},
 		{"abnormal", "The connection ended without a Close frame: it was lost, or cut in between.", "1006.", ended + "abnormal", closed + `{code="1006"}`, "Single ones are mobile networks. Many at one age: a proxy cuts, see idle_timeout."},
-		{"write_timeout", "The client took no byte for --write-timeout, and was cut.", "1006.", ended + "abnormal cause=…", closed + `{code="1006"}`, "The client's network is gone, or its program hangs. It comes back and resumes."},
 		{"protocol_error", "The client broke RFC 6455.", "1002.", ended + "protocol_error", closed, "Mend the client, or look for a proxy that changes frames."},
 		{"text_only", "A binary frame on a JSON endpoint.", "1003.", ended + "text_only", closed, "Send text frames. Only /ws/test/ takes binary ones."},
 		{"invalid_utf8", "Text that is not UTF-8.", "1007.", ended + "invalid_utf8", closed, "Mend the client: text frames are UTF-8."},

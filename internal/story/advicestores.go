@@ -66,8 +66,8 @@ var betweenReplicas = Chapter{
 	Title: "Between replicas",
 	About: "What no single replica can see in itself.",
 	Rows: []Advice{
-		{"split_channel_layer", "Replicas share Postgres and do not hear each other over Redis.", "Messages to sockets of another replica arrive late, when it looks in Postgres.", "[Fleet] Replicas do not hear each other", "roomspa_replicas_unheard", "Give all replicas the same --redis-url (one Redis, one database number) and the same --redis-prefix; in mode cluster or sentinel look for a partition."},
-		{"different_secrets", "Replicas accept tokens of different secrets.", "4001 token_invalid (bad_signature) on some replicas, by chance.", "[Fleet] Replicas have different token secrets", "roomspa_replicas_other_secrets", "Give all replicas the same --jwt-secret. During a rotation it passes when the last replica has restarted."},
+		{"split_channel_layer", "Replicas share Postgres and do not hear each other over Redis.", "Messages to sockets of another replica arrive late, when it looks in Postgres.", "", "", "Give all replicas the same --redis-url (one Redis, one database number) and the same --redis-prefix; in mode cluster or sentinel look for a partition."},
+		{"different_secrets", "Replicas accept tokens of different secrets.", "4001 token_invalid (bad_signature) on some replicas, by chance.", "[JWTAuthMiddleware] Invalid token: bad_signature", "", "Give all replicas the same --jwt-secret. During a rotation it passes when the last replica has restarted."},
 		{"proxy_cuts_idle", "Abnormal ends cluster at one idle age: a proxy closes connections that are silent.", "1006 after a steady time without traffic.", "[Closes] A proxy closes idle connections after about <time>", "roomspa_proxy_idle_timeout_seconds", "Raise the proxy's idle time-out above --ping-interval (25 s), or lower --ping-interval below it."},
 	},
 }
