@@ -21,6 +21,7 @@ import (
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/closes"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/ops"
@@ -52,6 +53,7 @@ var (
 	_ rebalance.Layer    = (*redis.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
+	_ handshake.Stories  = (*story.Keeper)(nil)
 )
 
 // An App is one replica. Make one with [New], then Start it once and Stop it once.
@@ -63,10 +65,12 @@ type App struct {
 	sockets   *session.Registry
 	chat      *chat.Chat
 	balance   *rebalance.Balance
+	stories   *story.Keeper
+	closes    *closes.Watch
 	passwords *auth.Passwords
 	servers   []*server
 	handlers  context.CancelFunc // ends what sockets' handlers work under
-	running   [3]stage           // in the order in which they stop
+	running   [4]stage           // in the order in which they stop
 }
 
 // A server is a listener and what answers on it.
@@ -113,14 +117,16 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
+	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
+	a.closes = closes.New(log, reg)
 	limits := o.session()
-	limits.TokenLeeway, limits.Renew = auth.Leeway, renew(keys)
+	limits.TokenLeeway, limits.Renew, limits.Ended = auth.Leeway, renew(keys), a.ended
 	a.sockets = session.NewRegistry(ctx, limits, reg)
 	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
 	place := location.New(a.redis.Layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
 	}, a.sockets, keys, a.db, []handshake.Endpoint{
 		{Name: "chat", Component: "ChatConsumer", New: func(p handshake.Peer) handshake.Consumer {
 			return a.chat.NewConsumer(chat.Peer{User: p.User, Room: p.Room, Since: p.Since}, p.Session)
@@ -138,12 +144,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	a.servers = []*server{
 		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
-			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
+			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
+			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
 	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.deletionCost(reg)}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
-	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
+	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
+	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil
 }
 
@@ -195,7 +203,7 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 		}},
 		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
 			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}},
+		}, Doubt: a.redis.Write},
 		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.redis.Layer.Health(); err != nil {
 				return "", err

@@ -73,7 +73,7 @@ func databaseChecks(ctx context.Context, o Options, server, schema bool) (checks
 			checks = append(checks, cannot(name, err, advice))
 			return
 		}
-		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: run, Advise: postgres.Advice})
+		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: run})
 	}
 	if err == nil {
 		end = db.Close
@@ -120,13 +120,13 @@ func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()
 		_ = client.Close() // whatever it says, the connections are gone
 	}
 	return []ops.Check{
-		{Name: "redis", Address: client.Address(), Advise: redis.Advice, Run: func(ctx context.Context) (string, error) {
+		{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
 			if err := client.Ping(ctx); err != nil {
 				return "", err
 			}
-			return strings.TrimSpace("Redis " + client.Version(ctx)), nil
+			return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
 		}},
-		{Name: "channel_layer", Address: client.Address(), Advise: redis.Advice, Run: func(ctx context.Context) (string, error) {
+		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, checkLimit)
 			defer cancel()
 			return "an own message came back over the subscription", echo(ctx, client.Layer)

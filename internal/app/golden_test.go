@@ -51,6 +51,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`(within )[0-9]+(\.[0-9]+)?m?s`), "$1<duration>"},
 	{regexp.MustCompile(`("?(?:sent|received)_bytes"?[=:])\d+`), "$1<bytes>"},
 	{regexp.MustCompile(`: (?:subscribe|publish)(?: and publish)?: .*?("| ref=)`), ": <what Redis did>$1"},
+	{regexp.MustCompile(`cause(=|":")redis_[a-z_]+`), "cause${1}redis_<what it did>"},
 }
 
 func masked(lines, ref string) string {

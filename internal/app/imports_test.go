@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"handshake":      {"room", "frame", "auth", "story", "session", "problem"},
 	"api":            {"room", "frame", "auth", "story", "problem"},
 	"ops":            {"room", "auth", "story", "problem"},
-	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "rebalance", "kubernetes", "postgres", "redis", "handshake", "api", "ops", "problem", "console"},
+	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "rebalance", "kubernetes", "postgres", "redis", "handshake", "api", "ops", "problem", "console", "closes"},
 	"client":         {"room", "frame"},
 	"client/connect": {"client", "frame", "room"},
 	"diagnose":       {"room", "frame", "auth", "story", "client"},
@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"kubernetes": {},
 
 	"batch":   {},
+	"closes":  {},
 	"logging": {},
 	"problem": {},
 	"console": {},

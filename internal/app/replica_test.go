@@ -272,7 +272,7 @@ func (r *replica) becomesUnready(t testing.TB, limit time.Duration, check string
 		for _, w := range words {
 			told = told || containsFold(why, w)
 		}
-		return status == http.StatusServiceUnavailable && !answer.Ready && !f.OK && f.Since != nil && told, answer
+		return status == http.StatusServiceUnavailable && !answer.Ready && !f.OK && f.Since != nil && told && f.Cause != "" && f.Advice != "", answer
 	})
 	return why
 }

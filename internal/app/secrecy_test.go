@@ -28,6 +28,7 @@ type secrecy struct {
 
 	said          sync.Map     // text, to where it was said
 	lines, tokens atomic.Int64 // that were logged; that were shown in part
+	stories       atomic.Int64 // that were told
 }
 
 func newSecrecy(t *testing.T) *secrecy {
@@ -78,6 +79,7 @@ func (x *secrecy) done(t *testing.T, r *replica) {
 		}
 		x.say(page, fmt.Sprint(header)+string(body))
 	}
+	x.tellsStories(t, r)
 	if err := r.stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -42,6 +42,7 @@ func TestNoSecretComesToLight(t *testing.T) {
 	x.done(t, a)
 	x.done(t, b)
 	apart.Wait()
+	x.keptStories(t)
 	x.judge(t)
 }
 

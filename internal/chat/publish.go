@@ -16,7 +16,7 @@ func (s *Consumer) publish(m *room.Message, told bool) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
-			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq)
+			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", room.Cause(err)))
 			chat.doubt()
 		case told:
 			s.socket.Log().Info(component, "Published to group "+s.group, seq)

@@ -26,7 +26,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 		if errors.Is(err, room.ErrOutcomeUnknown) {
 			s.chat.doubt() // it may be committed, and then somebody has to see it
 		}
-		log.Error(component, "Database error in save_message: "+err.Error())
+		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", room.Cause(err)))
 		return s.refuse(in, storeInvalid(err))
 	}
 	outcome := "stored"

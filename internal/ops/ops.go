@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // Options is what the ops listener tells about.
@@ -23,6 +24,8 @@ type Options struct {
 	Probe    *Probe
 	Draining func() bool
 	Gatherer prometheus.Gatherer
+	Stories  *story.Keeper // nil where there are none
+	Closes   func() any    // what the ends of sockets have in common
 }
 
 // A Readiness is the answer of /readyz.
@@ -43,8 +46,11 @@ func New(o Options) http.Handler {
 			// No dependency is looked at: an outage of theirs must not restart replicas.
 			write(w, http.StatusOK, map[string]any{"live": true, "replica": o.Replica, "version": o.Version})
 		}),
-		"/readyz":      http.HandlerFunc(o.readyz),
-		"/metrics":     promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
+		"/readyz":  http.HandlerFunc(o.readyz),
+		"/metrics": promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
+		"/debug/closes": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			write(w, http.StatusOK, o.Closes())
+		}),
 		"/debug/pprof": http.HandlerFunc(profiles),
 		"/debug/pprof/cmdline": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			write(w, http.StatusOK, "not shown, since options may hold secrets")
@@ -56,6 +62,9 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 		answer := answers[path]
+		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below && o.Stories != nil {
+			answer = o.story(ref)
+		}
 		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && answer == nil && runtimepprof.Lookup(name) != nil {
 			answer = pprof.Handler(name)
 		}
@@ -63,7 +72,7 @@ func New(o Options) http.Handler {
 		case answer == nil:
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener has the paths listed here.",
-				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/pprof/"}},
+				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/stories/{ref}", "/debug/closes", "/debug/pprof/"}},
 			}.Write(w)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")

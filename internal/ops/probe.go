@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // watchEvery is how often a probe looks by itself, whether or not somebody asks.
@@ -22,8 +24,12 @@ type Check struct {
 	Name    string
 	Address string // of what is asked, without secrets; empty if it has none
 	Run     func(ctx context.Context) (detail string, err error)
-	// Advise says what to do about an error of Run; nil, or "", where nobody knows.
+	// Advise says what to do about an error of Run whose cause has no advice of its own;
+	// nil, or "", where nobody knows.
 	Advise func(error) string
+	// Doubt says what is wrong though the dependency can be used; nil if nothing can be.
+	// It is asked where Run is content.
+	Doubt func(ctx context.Context) error
 }
 
 // A Finding is what a check has found.
@@ -34,7 +40,9 @@ type Finding struct {
 	Address string     `json:"address,omitempty"`
 	Detail  string     `json:"detail,omitempty"`
 	Error   string     `json:"error,omitempty"`
-	Advice  string     `json:"advice,omitempty"` // what to do about the error
+	Warning string     `json:"warning,omitempty"` // what is wrong though it can be used
+	Cause   string     `json:"cause,omitempty"`   // the word for the error or the warning
+	Advice  string     `json:"advice,omitempty"`  // what to do about it
 	TookMS  float64    `json:"took_ms"`
 }
 
@@ -91,8 +99,11 @@ func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
 			}
 			if err != nil {
 				f.Error = err.Error()
-				if c.Advise != nil {
-					f.Advice = c.Advise(err)
+				f.because(err, c.Advise)
+			} else if c.Doubt != nil {
+				if doubt := c.Doubt(ctx); doubt != nil {
+					f.Warning = doubt.Error()
+					f.because(doubt, c.Advise)
 				}
 			}
 			f.Since = p.note(ctx, c.Name, err, began)
@@ -115,6 +126,15 @@ func (p *Probe) Well() bool {
 	return len(p.since) == 0 && len(p.known) == len(p.checks)
 }
 
+// because says why, and what to do.
+func (f *Finding) because(err error, advise func(error) string) {
+	f.Cause = room.Cause(err)
+	f.Advice = story.Cure(f.Cause)
+	if f.Advice == "" && advise != nil {
+		f.Advice = advise(err)
+	}
+}
+
 // note remembers a result, says so if it is news, and returns since when the
 // check fails.
 func (p *Probe) note(ctx context.Context, name string, err error, now time.Time) *time.Time {
@@ -133,11 +153,19 @@ func (p *Probe) note(ctx context.Context, name string, err error, now time.Time)
 		since = now.UTC().Truncate(time.Millisecond)
 		p.since[name] = since
 		p.well.WithLabelValues(name).Set(0)
-		logging.Component(p.log, slog.LevelError, "Readiness", name+" cannot be used: "+err.Error())
+		logging.Component(p.log, slog.LevelError, "Readiness", name+" cannot be used: "+err.Error(), because(err)...)
 	}
 	p.known[name] = true
 	if err == nil {
 		return nil
 	}
 	return &since
+}
+
+// because is the field of a line that names the cause, where there is one.
+func because(err error) []slog.Attr {
+	if cause := room.Cause(err); cause != "" {
+		return []slog.Attr{slog.String("cause", cause)}
+	}
+	return nil
 }

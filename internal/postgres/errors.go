@@ -105,6 +105,20 @@ func (f *failure) unknown() *failure {
 	return &g
 }
 
+// Cause returns the word as [room.Cause] gives it on: one among those of all stores. It is
+// "" where it was not Postgres that failed.
+func (f *failure) Cause() string {
+	switch f.cause {
+	case causeStopped, causeCallerGone, causeRejected:
+		return ""
+	case causeSchemaMissing, causeSchemaOld, causeSchemaNew:
+		return f.cause
+	case causeLock:
+		return "postgres_locked"
+	}
+	return "postgres_" + f.cause
+}
+
 // Cause returns the stable word for why Postgres failed, such as refused,
 // pool_timeout, lock_timeout or read_only, or "" for an error of another making.
 func Cause(err error) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 func TestALockedConversationFailsAlone(t *testing.T) {
@@ -104,6 +106,9 @@ END $$`)
 			_, _, err := db.Append(t.Context(), c, says(code, ""))
 			if postgres.Cause(err) != cause || !errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrOutcomeUnknown) {
 				t.Errorf("%s: %v", code, err)
+			}
+			if word := room.Cause(err); story.Cure(word) == "" || !strings.HasSuffix(word, cause) && word != "postgres_locked" {
+				t.Errorf("%s: the word is %q, and there is no cure for it", code, word)
 			}
 		}
 		if _, _, err := db.Append(t.Context(), c, says("22003", "")); postgres.Cause(err) != "rejected" || errors.Is(err, room.ErrUnavailable) {

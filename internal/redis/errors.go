@@ -27,7 +27,13 @@ var (
 // unavailable says what was attempted and why it cannot be done now. It wraps
 // [room.ErrUnavailable].
 func unavailable(attempt string, cause error) error {
-	return fmt.Errorf("%s: %w: %w", attempt, room.ErrUnavailable, plain(cause))
+	why := plain(cause)
+	return &failure{fmt.Sprintf("%s: %v: %v", attempt, room.ErrUnavailable, why), []error{room.ErrUnavailable, why}, why}
+}
+
+// because says what cannot be done, and why.
+func because(attempt string, why error) error {
+	return &failure{attempt + ": " + why.Error(), []error{why}, why}
 }
 
 // plain replaces the errors that say nothing to an operator.

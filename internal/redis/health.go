@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // component is how the channel layer is called in the log.
@@ -81,10 +82,10 @@ func (h *health) set(which int, err error) (restored bool) {
 		h.since = time.Now()
 		h.downAt = h.since
 		h.up(false)
-		h.say(slog.LevelError, "Connection lost: "+h.err.Error())
+		h.say(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", room.Cause(h.err)))
 	case h.err != nil && h.quiet && !errors.Is(err, errStarting) && err != nil:
 		h.quiet = false
-		h.say(slog.LevelError, "Cannot connect: "+h.err.Error())
+		h.say(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", room.Cause(h.err)))
 	}
 	return restored
 }
@@ -105,13 +106,13 @@ func (h *health) sum() error {
 	case hear == nil && speak == nil:
 		return nil
 	case speak == nil || errors.Is(speak, errStarting) && hear != nil:
-		return fmt.Errorf("subscribe: %w", hear)
+		return because("subscribe", hear)
 	case hear == nil || errors.Is(hear, errStarting):
-		return fmt.Errorf("publish: %w", speak)
+		return because("publish", speak)
 	case hear.Error() == speak.Error():
-		return fmt.Errorf("subscribe and publish: %w", hear)
+		return because("subscribe and publish", hear)
 	default:
-		return fmt.Errorf("subscribe: %w; publish: %w", hear, speak)
+		return fmt.Errorf("%w; %w", because("subscribe", hear), because("publish", speak))
 	}
 }
 

@@ -23,6 +23,7 @@ type line struct {
 	net.Conn
 
 	lines *lines
+	heard atomic.Int32 // nothing, something or full
 }
 
 // A ticket in a context is good for one dial.

@@ -62,9 +62,12 @@ type Client struct {
 	Tickets *Tickets
 	// Throttle counts attempts across replicas.
 	Throttle *Throttle
+	// Stories keeps the stories of failed connections.
+	Stories *Stories
 
 	redis   goredis.UniversalClient
 	address string
+	probe   string // the key that Write writes
 }
 
 // Open checks the options and returns a client that has not connected yet: Redis
@@ -77,7 +80,7 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal)}
+	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal), probe: o.Prefix + "probe:" + o.Replica}
 	lines := &lines{}
 	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(lines) })
@@ -89,6 +92,7 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	c.Positions = &Positions{prefix: o.Prefix, ttl: o.PositionTTL, redis: c.redis, publisher: c.Layer.publisher, metrics: m}
 	c.Tickets = &Tickets{prefix: o.Prefix, redis: c.redis, metrics: m}
 	c.Throttle = newThrottle(o.Prefix, c.redis)
+	c.Stories = &Stories{prefix: o.Prefix, redis: c.redis}
 	return c, nil
 }
 

@@ -117,6 +117,7 @@ func (s *Session) takes() bool {
 func (s *Session) handle(m frame.Message) {
 	s.received.Add(1)
 	s.receivedBytes.Add(uint64(len(m.Data)))
+	s.active.Store(time.Now().UnixNano())
 	s.endpoint.received.Inc()
 	m.Limited = s.limited()
 	defer s.handled()
