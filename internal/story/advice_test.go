@@ -1,0 +1,125 @@
+package story_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+//go:generate go test . -run Golden -update
+
+var update = flag.Bool("update", false, "write the generated document anew")
+
+func TestEveryCloseReasonHasAdvice(t *testing.T) {
+	t.Parallel()
+	for _, r := range frame.Reasons {
+		if _, ok := story.Advise(r.Word); !ok {
+			t.Errorf("there is no advice for the close reason %s", r.Word)
+		}
+	}
+}
+
+// TestEveryWordOfTheSourcesHasAdvice reads the words where they are written: codes
+// of error frames and of problem documents, and the sub-causes of tokens.
+func TestEveryWordOfTheSourcesHasAdvice(t *testing.T) {
+	t.Parallel()
+	patterns := map[string][]string{
+		`room\.Invalid\{Code: "([a-z_0-9]+)"`: {"../frame/client.go", "../chat/consumer.go", "../location/consumer.go"},
+		`Code: "([a-z_0-9]+)", Title`:         {"../handshake/handshake.go", "../handshake/upgrade.go"},
+		`Reason: "([a-z_0-9]+)"`:              {"../handshake/handshake.go", "../handshake/steps.go", "../handshake/echo.go", "../session/reader.go", "../session/writer.go", "../session/token.go"},
+		`invalid\("([a-z_0-9]+)", "`:          {"../auth/claims.go", "../auth/keys.go", "../auth/token.go", "../auth/request.go", "../auth/jwks.go"},
+	}
+	for pattern, files := range patterns {
+		seen := 0
+		for _, path := range files {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+				seen++
+				if _, ok := story.Advise(m[1]); !ok {
+					t.Errorf("%s has the word %s, and there is no advice for it", path, m[1])
+				}
+			}
+		}
+		if seen == 0 {
+			t.Errorf("%s is found nowhere: the test looks in the wrong place", pattern)
+		}
+	}
+}
+
+func TestEveryAdviceIsWhole(t *testing.T) {
+	t.Parallel()
+	word, seen := regexp.MustCompile(`^[a-z][a-z0-9_]*$`), map[string]bool{}
+	for a := range story.Advices() {
+		switch {
+		case !word.MatchString(a.Cause):
+			t.Errorf("%q is no word", a.Cause)
+		case seen[a.Cause]:
+			t.Errorf("%s stands there twice", a.Cause)
+		case !strings.HasSuffix(a.Means, ".") || a.Client == "" || a.Cure == "":
+			t.Errorf("%s lacks what it means, what the client sees, or the cure", a.Cause)
+		}
+		seen[a.Cause] = true
+	}
+	if a, ok := story.Advise("no_such_word"); ok || story.Cure("no_such_word") != "" {
+		t.Errorf("there is advice for a word that does not exist: %v", a)
+	}
+}
+
+const troubleshootingHead = `# Troubleshooting
+
+<!-- Written by go generate ./internal/story from the tables internal/story/advice*.go: edit those. -->
+
+Every cause that roomspa can name, by its word: as it stands in a close reason, in an error frame, in ` + "`/readyz`" + `, in ` + "`roomspa check`" + `,
+` + "`roomspa explain`" + ` and ` + "`roomspa diagnose`" + `. From the outside in. What to look for first is in
+[symptoms and cures](operations.md#symptoms-and-cures).
+`
+
+// TestGoldenTroubleshooting holds docs/troubleshooting.md to the table.
+func TestGoldenTroubleshooting(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString(troubleshootingHead)
+	for _, c := range story.Chapters() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| cause | means | the client sees | log | metric | what to do |\n| --- | --- | --- | --- | --- | --- |\n", c.Title, c.About)
+		for _, a := range c.Rows {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", a.Cause, cell(a.Means), cell(a.Client), code(a.Log), code(a.Metric), cell(a.Cure))
+		}
+	}
+	const path = "../../docs/troubleshooting.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("%s is out of date; if this is meant, run go generate ./internal/story (-want +got):\n%s", path, diff)
+	}
+}
+
+// cell writes what would be markup as it is.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "<", `\<`, "[", `\[`, "$", `\$`).Replace(s)
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + strings.ReplaceAll(s, "|", `\|`) + "`"
+}
