@@ -189,7 +189,13 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 			return fmt.Sprintf("PostgreSQL %s, schema version %d", s.Server, s.Schema), err
 		}},
 		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+			if err := a.redis.Ping(ctx); err != nil {
+				return "", err
+			}
+			if err := a.redis.Writable(ctx); err != nil { // chat goes on without: no reason to be unready
+				return "PING " + a.redis.Address() + "; writes fail: " + err.Error(), nil
+			}
+			return "PING " + a.redis.Address(), nil
 		}},
 		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.redis.Layer.Health(); err != nil {

@@ -65,6 +65,7 @@ type Client struct {
 
 	redis   goredis.UniversalClient
 	address string
+	prefix  string
 }
 
 // Open checks the options and returns a client that has not connected yet: Redis
@@ -77,7 +78,7 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal)}
+	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal), prefix: o.Prefix}
 	lines := &lines{}
 	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(lines) })
@@ -100,7 +101,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := c.redis.Ping(ctx).Err(); err != nil {
-		return unavailable("PING", err)
+		return unavailable("PING", c.greeted(ctx, err))
 	}
 	return nil
 }
