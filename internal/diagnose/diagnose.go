@@ -236,7 +236,7 @@ func (w *walk) do(ctx context.Context, r *Report, name string, run func(*walk, c
 
 func (w *walk) close() {
 	for _, c := range w.sockets {
-		_ = c.Close(1000, "") // how it ends is of no interest any more
+		bye(c)
 	}
 }
 

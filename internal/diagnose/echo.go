@@ -18,7 +18,7 @@ func (w *walk) upgrade(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.CloseNow()
+	defer bye(conn)
 	opened := w.Now()
 	f, err := w.first(ctx, conn, frame.TypeGreeting)
 	if err != nil {
@@ -43,7 +43,7 @@ func (w *walk) echo(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.CloseNow()
+	defer bye(conn)
 	var took time.Duration
 	for _, m := range []struct {
 		what   string

@@ -35,7 +35,6 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	}
 	for range times {
 		o := looking(t, front, a, b)
-		o.Timeout = 10 * time.Second
 		r := run(t, o)
 		if !r.OK || r.Cause != "" || r.Cure != "" || r.Ref != "" {
 			t.Fatalf("a healthy system is found to be ill:\n%s", show(r))

@@ -63,7 +63,7 @@ func (w *walk) idle(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.CloseNow()
+	defer bye(conn)
 	began, handshake := time.Now(), h.times.Load()
 	for {
 		left := w.Idle - time.Since(began)

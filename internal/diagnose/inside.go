@@ -134,13 +134,13 @@ func (in *inside) judge() (string, *trouble) {
 	if in.problem != "" {
 		return "", &trouble{cause: "ops_unreachable", detail: in.address + ": " + in.problem}
 	}
-	line := fmt.Sprintf("%s %s", in.Replica, in.Version)
+	words := []string{in.Replica + " " + in.Version}
 	var worst *trouble
 	for _, c := range in.Checks {
 		_, fails, _ := strings.Cut(c.Detail, writesFail)
 		if c.OK && fails == "" && (c.Cause == "" || c.Cause == "proxy_cuts_idle") {
 			if c.Name == "postgres" {
-				line += ", " + c.Detail
+				words = append(words, c.Detail)
 			}
 			continue
 		}
@@ -155,6 +155,7 @@ func (in *inside) judge() (string, *trouble) {
 			worst = t
 		}
 	}
+	line := strings.Join(words, ", ")
 	if worst != nil {
 		return line, worst
 	}
@@ -170,16 +171,12 @@ func (w *walk) story(ctx context.Context, address string, found *trouble) *troub
 	if found.ref == "" || !slices.Contains(vague, found.cause) {
 		return nil
 	}
-	body, err := w.get(ctx, address+"/debug/stories/"+found.ref)
-	if err != nil {
-		return nil
-	}
 	var told struct {
 		Failed struct{ Name, Detail string } `json:"failed_step"`
 		Advice struct{ Cause string }
 	}
-	if json.Unmarshal(body, &told) != nil { // a release that keeps no stories
-		return nil
+	if body, err := w.get(ctx, address+"/debug/stories/"+found.ref); err == nil {
+		_ = json.Unmarshal(body, &told) // a release that keeps no stories answers something else
 	}
 	if _, known := story.Advise(told.Advice.Cause); !known || slices.Contains(vague, told.Advice.Cause) {
 		return nil

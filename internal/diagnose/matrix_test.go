@@ -63,7 +63,7 @@ func run(t testing.TB, o diagnose.Options) diagnose.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := show(r) + r.Cure; o.Token != "" && strings.Contains(text, o.Token) || strings.Contains(text, password) {
+	if text := show(r) + r.Cure; o.Token != "" && strings.Contains(text, o.Token) || strings.Contains(text, password) || strings.Contains(text, "hidden") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}
 	return r

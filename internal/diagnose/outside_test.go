@@ -157,14 +157,14 @@ func proxies() []broken {
 			p.Stall()
 			return chat(t, reverse(t, always(p.Addr()), nil))
 		}},
-		{"a proxy cuts idle connections", "idle_timeout", "about 1", func(t *testing.T, well *app.App) diagnose.Options {
-			o := chat(t, idleCutter(t, well.Addr(), time.Second))
-			o.Idle = 8 * time.Second
+		{"a proxy cuts idle connections", "idle_timeout", "about 4", func(t *testing.T, well *app.App) diagnose.Options {
+			o := chat(t, idleCutter(t, well.Addr(), 4*time.Second))
+			o.Idle = 20 * time.Second
 			return o
 		}},
-		{"haproxy cuts idle connections", "idle_timeout", "about 2", func(t *testing.T, well *app.App) diagnose.Options {
+		{"haproxy cuts idle connections", "idle_timeout", "about 5", func(t *testing.T, well *app.App) diagnose.Options {
 			o := chat(t, haproxy(t, "server a "+well.Addr()))
-			o.Idle = 10 * time.Second
+			o.Idle = 20 * time.Second
 			return o
 		}},
 		{"a proxy limits the size of frames", "frame_size_limited", "60 KiB", func(t *testing.T, well *app.App) diagnose.Options {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,9 +40,7 @@ func serve(t testing.TB, h http.Handler) string {
 func answering(t testing.TB, status int, header http.Header, body string) string {
 	t.Helper()
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		for name, values := range header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}))
@@ -253,9 +252,9 @@ func haproxy(t testing.TB, backend string, bind ...string) string {
 		return fmt.Sprintf(`defaults
   mode http
   timeout connect 1s
-  timeout client 2s
-  timeout server 2s
-  timeout tunnel 2s
+  timeout client 5s
+  timeout server 5s
+  timeout tunnel 5s
 frontend in
   bind 127.0.0.1:%d %s
   default_backend out

@@ -68,7 +68,7 @@ func (w *walk) enter(ctx context.Context) (string, error) {
 	if w.isChat() {
 		w.sockets = append(w.sockets, conn)
 	} else {
-		_ = conn.Close(1000, "") // how it ends is of no interest any more
+		bye(conn)
 	}
 	return detail, nil
 }
@@ -80,7 +80,7 @@ func (w *walk) elsewhere(ctx context.Context, refused *trouble) *trouble {
 		if err != nil {
 			continue
 		}
-		_ = conn.Close(1000, "")
+		bye(conn)
 		return &trouble{cause: "different_secrets", ref: refused.ref, detail: fmt.Sprintf("%s; replica %s takes the same token", refused.detail, replicaOf(conn))}
 	}
 	return refused
@@ -117,10 +117,10 @@ func (w *walk) spread(ctx context.Context) (string, error) {
 		case len(w.sockets) < 2:
 			w.sockets = append(w.sockets, conn)
 		case fresh:
-			_ = w.sockets[1].Close(1000, "")
+			bye(w.sockets[1])
 			w.sockets[1] = conn
 		default:
-			_ = conn.Close(1000, "")
+			bye(conn)
 		}
 		if seen[0] == "" { // a release that does not name itself
 			break
@@ -145,7 +145,7 @@ func (w *walk) location(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = conn.Close(1000, "") }()
+	defer bye(conn)
 	began := time.Now()
 	if err := conn.Send([]byte(`{"type":"ping"}`)); err != nil {
 		return "", &trouble{cause: "abnormal", ref: conn.Ref(), detail: "the connection ended without a Close frame"}

@@ -50,6 +50,10 @@ func (w *walk) open(ctx context.Context, o client.Options) (*client.Conn, error)
 	return nil, w.unanswered(ctx, err)
 }
 
+// bye closes a socket as a client should: one that is cut counts as a lost connection
+// on the server. How it ends is of no interest any more.
+func bye(c *client.Conn) { _ = c.Close(frame.CodeNormal, "") }
+
 // first reads frames until one of the type comes, and returns it.
 func (w *walk) first(ctx context.Context, c *client.Conn, kind string) (client.Frame, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)

@@ -153,6 +153,17 @@ func inPostgres() []broken {
 		{"Postgres has no connection left", "postgres_too_many_connections", "", begun(func(t *testing.T, databaseURL string) string {
 			role := "poor_" + strings.TrimPrefix(mustParse(t, databaseURL).Path, "/")
 			execute(t, databaseURL, "CREATE ROLE "+role+" LOGIN PASSWORD 'pass' CONNECTION LIMIT 0")
+			t.Cleanup(func() {
+				conn, err := pgx.Connect(context.WithoutCancel(t.Context()), databaseURL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = conn.Exec(context.WithoutCancel(t.Context()), "DROP ROLE "+role)
+				_ = conn.Close(context.WithoutCancel(t.Context()))
+				if err != nil {
+					t.Error(err)
+				}
+			})
 			return withURL(t, databaseURL, func(u *url.URL) { u.User = url.UserPassword(role, "pass") })
 		})},
 		{"there is no schema", "schema_missing", "", begun(func(t *testing.T, _ string) string { return sandboxtest.Database(t, nil) })},
