@@ -27,6 +27,7 @@ type commands struct {
 	Import   importCmd   `cmd:"" help:"Bring over what another system has."`
 	Connect  connectCmd  `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
 	Diagnose diagnoseCmd `cmd:"" help:"Walk the way of a client, and name the cause and the cure of what is wrong."`
+	Explain  explainCmd  `cmd:"" help:"Tell the story of a connection that failed, by its reference: where, why, and what to do."`
 	Soak     soakCmd     `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
 	Bench    benchCmd    `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
 

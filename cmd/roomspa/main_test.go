@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // secret signs the tokens of the transcripts.
@@ -56,6 +61,7 @@ func TestTranscripts(t *testing.T) {
 			"predecessor": predecessor,
 			"sql":         sql,
 			"ready":       ready,
+			"story":       keepStory,
 		},
 	})
 }
@@ -91,6 +97,23 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 // sql runs what stands in a file, for what no command does.
 func sql(ts *testscript.TestScript, _ bool, args []string) {
 	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), ts.ReadFile(args[0]))
+}
+
+// keepStory leaves the story of a refused handshake as a replica does: its reference,
+// code, reason and detail.
+func keepStory(ts *testscript.TestScript, _ bool, args []string) {
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	client, err := redis.Open(redis.Options{URL: ts.Getenv("ROOMSPA_REDIS_URL"), Prefix: ts.Getenv("ROOMSPA_REDIS_PREFIX")}, log, reg)
+	ts.Check(err)
+	defer client.Close()
+	s := story.Begin(args[0])
+	s.Replica, s.Endpoint, s.Path, s.Remote, s.User, s.Role = "a", "chat", "/ws/chat/1/2/", "192.0.2.1", 7, "customer"
+	ts.Check(s.Do("token found", func() error { s.Detail("a token of 231 bytes"); return nil }))
+	ts.Check(s.Do("token decoded", func() error { return nil }))
+	code, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	s.Refuse(story.Refused, code, args[2], "", args[3])
+	ts.Check(client.Stories.Keep(context.Background(), []*story.Story{s}))
 }
 
 func execute(ts *testscript.TestScript, databaseURL, statements string) {

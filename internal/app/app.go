@@ -49,6 +49,7 @@ var (
 	_ revocation.Store   = (*postgres.DB)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
+	_ handshake.Stories  = (*story.Keeper)(nil)
 )
 
 // An App is one replica. Make one with [New], then Start it once and Stop it once.
@@ -59,10 +60,11 @@ type App struct {
 	redis     *redis.Client
 	sockets   *session.Registry
 	chat      *chat.Chat
+	stories   *story.Keeper
 	passwords *auth.Passwords
 	servers   []*server
 	handlers  context.CancelFunc // ends what sockets' handlers work under
-	running   [3]stage           // in the order in which they stop
+	running   [4]stage           // in the order in which they stop
 }
 
 // A server is a listener and what answers on it.
@@ -109,14 +111,15 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
+	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
 	limits := o.session()
-	limits.TokenLeeway, limits.Renew = auth.Leeway, renew(keys)
+	limits.TokenLeeway, limits.Renew, limits.Ended = auth.Leeway, renew(keys), a.ended
 	a.sockets = session.NewRegistry(ctx, limits, reg)
 	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
 	place := location.New(a.redis.Layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
 	}, a.sockets, keys, a.db, []handshake.Endpoint{
 		{Name: "chat", Component: "ChatConsumer", New: func(p handshake.Peer) handshake.Consumer {
 			return a.chat.NewConsumer(chat.Peer{User: p.User, Room: p.Room, Since: p.Since}, p.Session)
@@ -133,12 +136,13 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	a.servers = []*server{
 		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
-			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
+			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
 		}), log)},
 	}
 	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
-	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
+	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
+	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil
 }
 

@@ -74,7 +74,10 @@ func readClaims(set claimSet, wanted TokenType, now time.Time) (Claims, *Refusal
 			return Claims{}, invalid("bad_jti", "The token's jti is not a string.")
 		}
 	}
-	return c, checkTimes(c, notBefore, now)
+	if refusal = checkTimes(c, notBefore, now); refusal != nil {
+		refusal.User = c.UserID
+	}
+	return c, refusal
 }
 
 func checkType(raw []byte, wanted TokenType) *Refusal {

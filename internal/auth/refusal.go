@@ -1,5 +1,7 @@
 package auth
 
+import "github.com/roomspa/roomspa/internal/room"
+
 // The reasons by which a token is refused, as they stand in a close reason.
 const (
 	TokenMissing = "token_missing"
@@ -13,6 +15,9 @@ type Refusal struct {
 	Reason string // token_missing, token_invalid or token_expired
 	Word   string // the stable word of the sub-cause
 	Detail string // the sub-cause in a sentence
+	// User is whose token it is, where its signature is good and only its time is not
+	// now; 0 otherwise: what else a token says is worth nothing.
+	User room.UserID
 }
 
 func (r *Refusal) Error() string { return r.Word + ": " + r.Detail }

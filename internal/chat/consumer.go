@@ -123,6 +123,13 @@ func (s *Consumer) begin(last int64, ref string) {
 	s.target, s.open, s.since = s.cursor.latest, true, nil
 }
 
+// Behind returns how many messages of the conversation wait for the client.
+func (s *Consumer) Behind() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, s.cursor.latest-s.cursor.seen)
+}
+
 // Closed leaves the group.
 func (s *Consumer) Closed() {
 	s.mu.Lock()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/session"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 // echoBacklog is how many bytes of echo may wait for a client that sends and does
@@ -24,12 +23,12 @@ func (s *Server) test(a *attempt, busy bool, began time.Time) {
 	code, bad := parseCloseCode(a.query)
 	var refused error
 	if bad != nil {
-		refused = &rejection{bad, a.endpoint.Component, "Connection rejected - bad close code: " + bad.Detail}
+		refused = &rejection{close: bad, component: a.endpoint.Component, line: "Connection rejected - bad close code: " + bad.Detail}
 	} else if busy {
 		refused = full()
 	}
 	if refused != nil {
-		s.refuse(a, story.Begin(a.log.Ref), refused, began)
+		s.refuse(a, refused, began)
 		socket.Start(nil)
 		return
 	}

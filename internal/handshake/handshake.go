@@ -4,6 +4,7 @@
 package handshake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -50,6 +51,17 @@ type Options struct {
 	MaxHandshakes  int            // at work at once
 	LogMask        bool
 	Tickets        Tickets // nil knows none
+	Stories        Stories // nil keeps none
+}
+
+// Stories keeps how handshakes went. No method blocks, and no story changes after it
+// was given away.
+type Stories interface {
+	Failed(s *story.Story)
+	Accepted(s *story.Story)
+	// Returned joins a connection to the one before it, of the same client, and returns
+	// what this replica itself knows of that; nil for nothing.
+	Returned(s *story.Story) *story.Story
 }
 
 // Users finds users by id; one that does not exist is missing in the map.
@@ -126,6 +138,7 @@ type attempt struct {
 	request  *http.Request
 	query    url.Values
 	log      *logging.Conn
+	tale     *story.Story
 	endpoint Endpoint
 	ids      []string
 
@@ -140,11 +153,13 @@ type attempt struct {
 // ServeHTTP answers a handshake. It returns when the session runs or is refused;
 // no goroutine of net/http stays with the socket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
 	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: Remote(r, s.options.TrustedProxies), Mask: s.options.LogMask}
+	tale := story.Begin(log.Ref)
+	began := tale.Began
 	w.Header().Set(problem.Header, log.Ref)
 	path := r.URL.EscapedPath()
 	name, ids, known := split(path)
+	tale.Endpoint, tale.Path, tale.Remote = name, logging.Path(path), log.Remote
 	p := s.mayUpgrade(r)
 	switch {
 	case !known:
@@ -154,7 +169,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p = &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "Method not allowed", Detail: "A WebSocket handshake is a GET (RFC 6455 §4.1)."}
 	}
 	if p != nil {
-		s.refuseHTTP(w, &log, path, name, p)
+		s.refuseHTTP(w, &log, tale, p)
 		return
 	}
 	e, isRoom := s.endpoints[name]
@@ -163,17 +178,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	slot := s.sockets.Reserve(e.Name, e.Component)
 	if slot == nil {
-		s.refuseHTTP(w, &log, path, name, unavailable("This replica holds as many sockets as it can. Connect again in a while."))
+		s.refuseHTTP(w, &log, tale, unavailable("This replica holds as many sockets as it can. Connect again in a while."))
 		return
 	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
-		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", logging.Path(path)))
+		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", tale.Path))
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
+		tale.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
+		s.failed(tale)
 		return
 	}
-	a := &attempt{server: s, request: r, query: auth.Query(r.URL.RawQuery), log: socket.Log(), endpoint: e, ids: ids, peer: Peer{Session: socket}}
+	a := &attempt{server: s, request: r, query: auth.Query(r.URL.RawQuery), log: socket.Log(), tale: tale, endpoint: e, ids: ids, peer: Peer{Session: socket}}
 	if !s.lines.Allow() {
 		a.log.Hold()
 	}
@@ -189,15 +206,14 @@ func (s *Server) open(a *attempt, busy bool, began time.Time) {
 	ctx, cancel := context.WithTimeout(s.ctx, wholeLimit)
 	defer cancel()
 	a.logRequest()
-	tale := story.Begin(a.log.Ref)
 	err := s.turn(ctx, busy)
 	if err == nil {
-		err = a.run(ctx, tale)
+		err = a.run(ctx)
 		<-s.turns
 	}
 	socket := a.peer.Session
 	if err != nil {
-		s.refuse(a, tale, err, began)
+		s.refuse(a, err, began)
 		if a.consumer != nil {
 			socket.Start(a.consumer) // it ends at once; the consumer gives back what it holds
 		} else {
@@ -213,6 +229,10 @@ func (s *Server) open(a *attempt, busy bool, began time.Time) {
 // of them.
 func (s *Server) accepted(a *attempt, began time.Time) {
 	s.metrics.count(a.endpoint.Name, "accepted", "", began)
+	if s.options.Stories != nil {
+		a.tale.Outcome = story.Accepted
+		s.options.Stories.Accepted(a.tale)
+	}
 	if a.log.Drop() {
 		s.metrics.unlogged.Inc()
 	}
@@ -244,8 +264,8 @@ func full() *frame.Close {
 
 // refuse is the one place where an error becomes a log line, a metric, a frame
 // and a close code.
-func (s *Server) refuse(a *attempt, tale *story.Story, err error, began time.Time) {
-	step := tale.Last()
+func (s *Server) refuse(a *attempt, err error, began time.Time) {
+	step := a.tale.Last()
 	r, ok := errors.AsType[*rejection](err)
 	if !ok {
 		r = &rejection{component: a.endpoint.Component, line: "Connection rejected - " + err.Error()}
@@ -257,9 +277,13 @@ func (s *Server) refuse(a *attempt, tale *story.Story, err error, began time.Tim
 		slog.Int("code", r.close.Code), slog.String("reason", r.close.Reason),
 		slog.String("step", step.Name), slog.Duration("took", step.Took.Round(time.Microsecond)),
 	}
-	outcome, line := "refused", a.log.Warn
+	outcome, line := story.Refused, a.log.Warn
 	if r.close.Code == frame.CodeInternal {
-		outcome, line = "error", a.log.Error
+		outcome, line = story.Failed, a.log.Error
+	}
+	if cause := room.Cause(err); cause != "" {
+		r.cause = cause
+		attrs = append(attrs, slog.String("cause", cause))
 	}
 	a.log.Release()
 	line(r.component, r.line, attrs...)
@@ -270,11 +294,20 @@ func (s *Server) refuse(a *attempt, tale *story.Story, err error, began time.Tim
 		}
 	}
 	s.metrics.count(a.endpoint.Name, outcome, r.close.Reason, began)
-	a.peer.Session.End(r.close)
+	a.tale.Refuse(outcome, r.close.Code, r.close.Reason, r.cause, r.detail())
+	s.failed(a.tale)
+	a.peer.Session.Refuse(r.close)
+}
+
+// failed gives away the story of a handshake that failed.
+func (s *Server) failed(tale *story.Story) {
+	if s.options.Stories != nil {
+		s.options.Stories.Failed(tale)
+	}
 }
 
 // refuseHTTP refuses before the upgrade.
-func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, path, endpoint string, p *problem.Problem) {
+func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, tale *story.Story, p *problem.Problem) {
 	p.Ref = log.Ref
 	switch p.Status {
 	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
@@ -285,10 +318,10 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, path, endp
 		p.RetryAfter = time.Second + rand.N(4*time.Second)
 	}
 	log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
-		slog.String("path", logging.Path(path)), slog.String("detail", p.Detail))
-	if endpoint == "" {
-		endpoint = "none"
-	}
-	s.metrics.count(endpoint, "refused", "http_"+strconv.Itoa(p.Status), time.Now())
+		slog.String("path", tale.Path), slog.String("detail", p.Detail))
+	s.metrics.count(cmp.Or(tale.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), time.Now())
+	tale.Status = p.Status
+	tale.Refuse(story.Refused, 0, p.Code, "", p.Detail)
+	s.failed(tale)
 	p.Write(w)
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
@@ -25,10 +24,19 @@ const middleware = "JWTAuthMiddleware"
 type rejection struct {
 	close           *frame.Close
 	component, line string
+	cause           string // the word beneath the close's reason; "" where there is none
 }
 
 func (r *rejection) Error() string { return r.line }
 func (r *rejection) Unwrap() error { return r.close }
+
+// detail is what the story says of it: what the client is told, or else the cause.
+func (r *rejection) detail() string {
+	if r.close.Detail == "" && r.close.Cause != nil {
+		return r.close.Cause.Error()
+	}
+	return r.close.Detail
+}
 
 // steps is what every handshake of a room goes through, in this order. The first
 // one that fails decides the code.
@@ -46,9 +54,9 @@ var steps = []struct {
 }
 
 // run runs the steps. A panic in one is an error of that step.
-func (a *attempt) run(ctx context.Context, tale *story.Story) error {
+func (a *attempt) run(ctx context.Context) error {
 	for _, step := range steps {
-		err := tale.Do(step.name, func() (err error) {
+		err := a.tale.Do(step.name, func() (err error) {
 			defer func() {
 				if p := recover(); p != nil {
 					err = fmt.Errorf("panic in step %q: %v\n%s", step.name, p, debug.Stack())
@@ -77,9 +85,11 @@ func (a *attempt) findToken(context.Context) error {
 	}
 	a.token, a.ticket = token, ticket
 	if token != "" {
+		a.tale.Detail(fmt.Sprintf("a token of %d bytes", len(token)))
 		a.log.Info(middleware, "Token found: "+auth.Preview(token))
 	}
 	if ticket != "" {
+		a.tale.Detail(fmt.Sprintf("a ticket of %d bytes", len(ticket)))
 		a.log.Info(middleware, fmt.Sprintf("Ticket found: %d bytes", len(ticket)))
 	}
 	return nil
@@ -106,6 +116,8 @@ func (a *attempt) decodeToken(ctx context.Context) error {
 		}
 	}
 	a.claims, a.token, a.ticket = claims, "", ""
+	a.tale.User = int64(claims.UserID)
+	a.tale.Detail(fmt.Sprintf("user %d, expires %s", claims.UserID, claims.ExpiresAt.UTC().Format(time.RFC3339)))
 	// From here on a sign-out ends it: what the next step reads may be older than one.
 	a.peer.Session.Authenticate(session.Token{User: int64(claims.UserID), IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt})
 	return nil
@@ -126,7 +138,7 @@ func (a *attempt) redeem(ctx context.Context) (c auth.Claims, err error) {
 			Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err,
 			Detail: "The ticket cannot be looked up, since Redis cannot be reached; connect again, with a new ticket or a token.",
 		}
-		return c, &rejection{closed, middleware, "Failed to redeem ticket: " + err.Error()}
+		return c, &rejection{close: closed, component: middleware, line: "Failed to redeem ticket: " + err.Error()}
 	}
 	a.log.Info(middleware, fmt.Sprintf("Ticket redeemed, user_id: %d", c.UserID))
 	return c, nil
@@ -139,10 +151,17 @@ func (a *attempt) identity(err error) error {
 		return err
 	}
 	c := &frame.Close{Code: frame.CodeIdentity, Reason: r.Reason, Detail: r.Error()}
-	if r.Reason == "token_missing" {
-		return &rejection{c, middleware, "No token provided"}
+	if r.User != 0 {
+		a.tale.User = int64(r.User)
 	}
-	return &rejection{c, middleware, "Invalid token: " + r.Error()}
+	if r.Reason == auth.TokenMissing {
+		return &rejection{close: c, component: middleware, line: "No token provided"}
+	}
+	bad := &rejection{close: c, component: middleware, line: "Invalid token: " + r.Error()}
+	if r.Reason == auth.TokenInvalid {
+		bad.cause = r.Word
+	}
+	return bad
 }
 
 // loadUser fetches the token's user together with those that the path names: one
@@ -157,7 +176,7 @@ func (a *attempt) loadUser(ctx context.Context) error {
 	}
 	var err error
 	if a.known, err = a.server.users.Users(ctx, ids); err != nil {
-		return &rejection{unavailableDatabase(err), middleware, "Database error in get_user: " + err.Error()}
+		return &rejection{close: unavailableDatabase(err), component: middleware, line: "Database error in get_user: " + err.Error()}
 	}
 	u := a.known[id]
 	switch reason := u.Refuses(a.claims.IssuedAt); reason {
@@ -171,6 +190,8 @@ func (a *attempt) loadUser(ctx context.Context) error {
 			"Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}
 	a.peer.User = u
+	a.tale.Role = string(u.Role)
+	a.tale.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))
 	a.log.Info(middleware, "User found: "+a.describe(u))
 	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Email)))
 	return nil
@@ -190,12 +211,13 @@ func (a *attempt) authorize(context.Context) error {
 		}
 	}
 	if bad != nil {
-		return &rejection{bad, a.endpoint.Component, "Connection rejected - " + strings.ReplaceAll(bad.Reason, "_", " ") + ": " + bad.Detail}
+		return &rejection{close: bad, component: a.endpoint.Component, line: "Connection rejected - " + strings.ReplaceAll(bad.Reason, "_", " ") + ": " + bad.Detail}
 	}
 	u := a.peer.User
 	d := room.MayEnter(u, a.peer.Room, func(id room.UserID) *room.User { return a.known[id] })
 	if d == nil {
 		a.known = nil
+		a.tale.Detail(fmt.Sprintf("customer %d, therapist %d", a.peer.Room.Customer, a.peer.Room.Therapist))
 		return nil
 	}
 	line := fmt.Sprintf("Authorization failed - %s %d tried to access %s %d", u.Role, u.ID, d.Side, d.User)
@@ -217,8 +239,9 @@ func (a *attempt) join(ctx context.Context) error {
 	a.log.Info(a.endpoint.Component, "Room group name: "+a.peer.Room.Group(a.endpoint.Name))
 	if err := a.consumer.Join(ctx); err != nil {
 		c := &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err}
-		return &rejection{c, a.endpoint.Component, "Failed to add to channel group: " + err.Error()}
+		return &rejection{close: c, component: a.endpoint.Component, line: "Failed to add to channel group: " + err.Error()}
 	}
+	a.tale.Detail(a.peer.Room.Group(a.endpoint.Name))
 	a.log.Info(a.endpoint.Component, "Added to channel group successfully")
 	return nil
 }
@@ -235,9 +258,9 @@ func (a *attempt) load(ctx context.Context) error {
 		return nil
 	}
 	if c, ok := errors.AsType[*frame.Close](err); ok {
-		return &rejection{c, a.endpoint.Component, "Failed to read the last positions: " + err.Error()}
+		return &rejection{close: c, component: a.endpoint.Component, line: "Failed to read the last positions: " + err.Error()}
 	}
-	return &rejection{unavailableDatabase(err), a.endpoint.Component, "Database error in get_or_create_conversation: " + err.Error()}
+	return &rejection{close: unavailableDatabase(err), component: a.endpoint.Component, line: "Database error in get_or_create_conversation: " + err.Error()}
 }
 
 // unavailableDatabase is the close of a store that failed, and of a fault of ours
@@ -250,30 +273,58 @@ func unavailableDatabase(err error) *frame.Close {
 }
 
 func reject(code int, reason, detail, component, line string) error {
-	return &rejection{&frame.Close{Code: code, Reason: reason, Detail: detail}, component, line}
+	return &rejection{close: &frame.Close{Code: code, Reason: reason, Detail: detail}, component: component, line: line}
 }
 
-// logRequest is the first line of every story.
+// logRequest is the first line of every story. A client that says how its last socket
+// ended has it said beside what is known of that here.
 func (a *attempt) logRequest() {
 	var attrs []slog.Attr
-	if last := a.query.Get("last_ref"); isRef(last) {
+	if last := a.query.Get("last_ref"); story.IsRef(last) {
 		attrs = append(attrs, slog.String("last_ref", last))
-		a.server.metrics.cameBack(a.query.Get("last_code"))
-		if code := a.query.Get("last_code"); len(code) == 4 {
+		a.tale.LastRef = last
+		code := a.query.Get("last_code")
+		a.server.metrics.cameBack(code)
+		if isCode(code) {
 			attrs = append(attrs, slog.String("last_code", code))
+			a.tale.LastCode = code
+		}
+		if seen := a.cameBack(); seen != "" {
+			attrs = append(attrs, slog.String("last_seen", seen))
 		}
 	}
-	a.log.Info(middleware, "Processing connection for path: "+logging.Path(a.request.URL.EscapedPath()), attrs...)
+	a.log.Info(middleware, "Processing connection for path: "+a.tale.Path, attrs...)
 }
 
-// isRef reports whether s looks like a reference: only those are repeated in a log.
-func isRef(s string) bool {
+// cameBack joins the handshake to the story of the client's last socket, and returns
+// what this replica has seen of its end. What the client calls an ordinary end needs
+// no joining.
+func (a *attempt) cameBack() string {
+	stories := a.server.options.Stories
+	switch code := a.tale.LastCode; {
+	case stories == nil, code == "", code == "1000", code == "1001", code == "1012":
+		return ""
+	}
+	before := stories.Returned(a.tale)
+	switch {
+	case before == nil:
+		return ""
+	case before.End != nil:
+		e := before.End
+		return fmt.Sprintf("%d %s by %s after %s", e.Code, e.Reason, e.By, e.Age.Round(time.Millisecond))
+	default:
+		return fmt.Sprintf("%d %s", before.Code, before.Reason)
+	}
+}
+
+// isCode reports whether s is a close code: only those are repeated.
+func isCode(s string) bool {
 	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+		if c < '0' || c > '9' {
 			return false
 		}
 	}
-	return len(s) == 16
+	return len(s) == 4
 }
 
 func (a *attempt) logAttempt() {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // Options is what the ops listener tells about.
@@ -23,6 +24,7 @@ type Options struct {
 	Probe    *Probe
 	Draining func() bool
 	Gatherer prometheus.Gatherer
+	Stories  *story.Keeper // nil where there are none
 }
 
 // A Readiness is the answer of /readyz.
@@ -56,6 +58,9 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 		answer := answers[path]
+		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below && o.Stories != nil {
+			answer = o.story(ref)
+		}
 		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && answer == nil && runtimepprof.Lookup(name) != nil {
 			answer = pprof.Handler(name)
 		}
@@ -63,7 +68,7 @@ func New(o Options) http.Handler {
 		case answer == nil:
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener has the paths listed here.",
-				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/pprof/"}},
+				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/stories/{ref}", "/debug/pprof/"}},
 			}.Write(w)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")

@@ -62,6 +62,8 @@ type Client struct {
 	Tickets *Tickets
 	// Throttle counts attempts across replicas.
 	Throttle *Throttle
+	// Stories keeps the stories of failed connections.
+	Stories *Stories
 
 	redis   goredis.UniversalClient
 	address string
@@ -90,6 +92,7 @@ func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, erro
 	c.Positions = &Positions{prefix: o.Prefix, ttl: o.PositionTTL, redis: c.redis, publisher: c.Layer.publisher, metrics: m}
 	c.Tickets = &Tickets{prefix: o.Prefix, redis: c.redis, metrics: m}
 	c.Throttle = newThrottle(o.Prefix, c.redis)
+	c.Stories = &Stories{prefix: o.Prefix, redis: c.redis}
 	return c, nil
 }
 

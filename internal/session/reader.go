@@ -107,6 +107,7 @@ func readAll(r io.Reader, limit int) ([]byte, error) {
 func (s *Session) handle(m frame.Message) {
 	s.received.Add(1)
 	s.receivedBytes.Add(uint64(len(m.Data)))
+	s.active.Store(time.Now().UnixNano())
 	s.endpoint.received.Inc()
 	m.Limited = s.limited()
 	s.handling.Store(true)

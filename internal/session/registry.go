@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +25,9 @@ type Options struct {
 	// Renew judges the token of an auth frame, for a session that lives by another
 	// one. It must be safe for concurrent use.
 	Renew func(token string, former Token) (Token, error)
+	// Ended is told how each session has ended; nil for nobody. It must not block, and
+	// be safe for concurrent use.
+	Ended func(*End)
 }
 
 // A Registry holds all sessions of a replica: it counts them against the limits,
@@ -92,38 +93,6 @@ func (r *Registry) add(s *Session) {
 	r.mu.Lock()
 	r.sessions[s] = struct{}{}
 	r.mu.Unlock()
-}
-
-// remove is the end of a session: it is counted and logged.
-func (r *Registry) remove(s *Session) {
-	r.mu.Lock()
-	delete(r.sessions, s)
-	r.mu.Unlock()
-	r.count.Add(-1)
-	s.endpoint.connections.Dec()
-	c, by := s.cause, s.by // nobody changes them any more
-	reason := c.Reason
-	if reason == "" {
-		reason = "client" // a code of the client's own
-	}
-	code := strconv.Itoa(c.Code)
-	label := code
-	if frame.Find(c.Code, c.Reason).Word == "" && c.Code != 1006 {
-		label = "other" // clients choose from a thousand codes; a label may not
-	}
-	r.metrics.closes.WithLabelValues(s.endpoint.name, label, reason).Inc()
-	age := time.Since(time.Unix(0, s.opened))
-	r.metrics.age.Observe(age.Seconds())
-	attrs := []slog.Attr{
-		slog.String("code", code), slog.String("reason", reason), slog.String("by", by),
-		slog.Duration("age", age.Round(time.Millisecond)),
-		slog.Uint64("received", uint64(s.received.Load())), slog.Uint64("sent", uint64(s.sent.Load())),
-		slog.Uint64("received_bytes", s.receivedBytes.Load()), slog.Uint64("sent_bytes", s.sentBytes.Load()),
-	}
-	if c.Cause != nil {
-		attrs = append(attrs, slog.String("cause", c.Cause.Error()))
-	}
-	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
 }
 
 // all returns the sessions there are now.

@@ -51,6 +51,7 @@ type Session struct {
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
+	active                   atomic.Int64 // Unix nanoseconds of the last byte either way
 
 	mu         sync.Mutex
 	cause      *frame.Close // why it ends; nil while it lives
@@ -61,6 +62,8 @@ type Session struct {
 	pong       *string // payload of a ping to answer
 	pinged     int64   // Unix nanoseconds of the ping that is not answered yet
 	lastPing   int64
+	lastPong   int64
+	refused    bool // by the handshake
 	readerDone bool
 	writerDone bool // the Close is out, or never can be
 	over       bool
@@ -105,6 +108,14 @@ func (s *Session) Wake() {
 
 // End ends the session with c, unless it is ending already. It never blocks.
 func (s *Session) End(c *frame.Close) { s.end(c, "server") }
+
+// Refuse is End for the handshake, which tells the story itself.
+func (s *Session) Refuse(c *frame.Close) {
+	s.mu.Lock()
+	s.refused = true
+	s.mu.Unlock()
+	s.End(c)
+}
 
 func (s *Session) end(c *frame.Close, by string) {
 	s.mu.Lock()

@@ -68,8 +68,10 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 		conn: conn, raw: gate.conn.Conn, log: log,
 		opened: now, lastPing: now,
 	}
+	s.active.Store(now)
 	tune(s.raw)
 	conn.SetPingHandler(func(payload string) error {
+		s.active.Store(time.Now().UnixNano())
 		s.mu.Lock()
 		s.pong = &payload
 		s.mu.Unlock()
@@ -77,8 +79,10 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 		return nil
 	})
 	conn.SetPongHandler(func(string) error {
+		now := time.Now().UnixNano()
+		s.active.Store(now)
 		s.mu.Lock()
-		s.pinged = 0
+		s.pinged, s.lastPong = 0, now
 		s.mu.Unlock()
 		return nil
 	})

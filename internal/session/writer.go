@@ -181,6 +181,7 @@ func (s *Session) send(b *batch) bool {
 		rest = rest[n:]
 		switch {
 		case err == nil:
+			s.active.Store(time.Now().UnixNano())
 			return true
 		case n == 0 || attempt == maxAttempts || !errors.Is(err, os.ErrDeadlineExceeded):
 			s.cut("network", err)

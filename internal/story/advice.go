@@ -9,12 +9,12 @@ import (
 // shows on each side, and what to do. It is the one table that the commands, the ops
 // listener and docs/troubleshooting.md speak from.
 type Advice struct {
-	Cause  string // the stable word: a close reason, a code of an error frame, or a sub-cause
-	Means  string // for a person
-	Client string // what the client sees
-	Log    string // what to look for in the log of the replicas; "" where they hear nothing of it
-	Metric string // what moves in /metrics; "" where nothing does
-	Cure   string // what to do, and who
+	Cause  string `json:"cause"`            // the stable word: a close reason, a code of an error frame, or a sub-cause
+	Means  string `json:"means"`            // for a person
+	Client string `json:"client"`           // what the client sees
+	Log    string `json:"log,omitempty"`    // what to look for in the log of the replicas; "" where they hear nothing of it
+	Metric string `json:"metric,omitempty"` // what moves in /metrics; "" where nothing does
+	Cure   string `json:"cure"`             // what to do, and who
 }
 
 // A Chapter is the advice for one place where things go wrong.

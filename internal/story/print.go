@@ -1,0 +1,173 @@
+package story
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The width of a line of text, and how much of a user's failures is shown.
+const (
+	lineWidth     = 100
+	failuresShown = 10
+	recently      = 10 * time.Minute
+)
+
+// Print writes a story as a timeline: what it was, the steps, the end, why, what to do,
+// and what else happened to the same user.
+func (t *Told) Print(w io.Writer) error {
+	p := &printer{}
+	s := t.Story
+	p.head(s)
+	for _, step := range s.Steps {
+		mark := "ok"
+		if step.Outcome != OK {
+			mark = "FAILED"
+		}
+		p.line("  %-7s %-20s %10s  %s", mark, step.Name, took(step.Took), step.Detail)
+	}
+	p.end(s)
+	for _, r := range s.Returns {
+		p.line("%s  the client came back as %s and reported %s", clock(r.At), r.Ref, r.Code)
+	}
+	p.why(t)
+	p.before(t)
+	p.user(t)
+	if t.Missing != "" {
+		p.line("\nRedis could not be asked, so this is what one replica remembers: %s", t.Missing)
+	}
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+type printer struct{ b strings.Builder }
+
+func (p *printer) line(format string, args ...any) {
+	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
+}
+
+func (p *printer) head(s *Story) {
+	p.line("%s  %s on replica %s", s.Ref, strings.TrimSpace(s.Endpoint+" socket"), s.Replica)
+	p.line("%s  %s from %s%s", clock(s.Began), s.Path, s.Remote, who(s))
+	if s.LastRef != "" {
+		p.line("         came back after %s, of which it reported %s", s.LastRef, strconv.Quote(s.LastCode))
+	}
+}
+
+func who(s *Story) string {
+	switch {
+	case s.User == 0:
+		return ""
+	case s.Role == "":
+		return fmt.Sprintf(", user %d", s.User)
+	}
+	return fmt.Sprintf(", user %d (%s)", s.User, s.Role)
+}
+
+func (p *printer) end(s *Story) {
+	e := s.End
+	if e == nil {
+		return
+	}
+	p.line("%s  ended by the %s: %d %s %s", clock(e.At), e.By, e.Code, e.Reason, e.Detail)
+	pong := "no pong yet"
+	if e.Pong != 0 {
+		pong = "last pong " + took(e.Pong) + " before"
+	}
+	p.line("         after %s, silent for %s, %s; %d messages in (%d bytes), %d out (%d bytes), %d waiting",
+		took(e.Age), took(e.Idle), pong, e.Received, e.ReceivedBytes, e.Sent, e.SentBytes, e.Behind)
+}
+
+func (p *printer) why(t *Told) {
+	s := t.Story
+	if s.Why() == "" {
+		return
+	}
+	p.line("")
+	if t.Failed != nil {
+		p.line("Failed at: %s", t.Failed.Name)
+	}
+	code := ""
+	switch {
+	case s.Status != 0:
+		code = "HTTP " + strconv.Itoa(s.Status) + " "
+	case s.Code != 0:
+		code = strconv.Itoa(s.Code) + " "
+	case s.End != nil:
+		code = strconv.Itoa(s.End.Code) + " "
+	}
+	words := s.Reason
+	if s.Why() != words {
+		words = strings.TrimPrefix(words+": "+s.Why(), ": ")
+	}
+	p.line("Cause:     %s%s", code, words)
+	if t.Advice != nil {
+		p.text("           ", t.Advice.Means)
+		p.text("To do:     ", t.Advice.Cure)
+	}
+	if t.Pattern != "" {
+		p.text("Pattern:   ", t.Pattern)
+	}
+}
+
+// before tells of the socket that the client had before this one.
+func (p *printer) before(t *Told) {
+	if t.Before == nil {
+		return
+	}
+	p.line("\nThe socket before it, %s on replica %s, %s:", t.Before.Ref, t.Before.Replica, clock(t.Before.Began))
+	if f := t.Before.FailedStep(); f != nil {
+		p.line("  FAILED  %-20s %10s  %s: %s", f.Name, took(f.Took), t.Before.Why(), f.Detail)
+	}
+	p.end(t.Before)
+}
+
+func (p *printer) user(t *Told) {
+	if len(t.SameUser) < 2 {
+		return
+	}
+	n := 0
+	for _, f := range t.SameUser {
+		if time.Since(f.At) < recently {
+			n++
+		}
+	}
+	p.line("\nUser %d failed %d times within a day, %d of them in the last %d minutes:", t.Story.User, len(t.SameUser), n, int(recently.Minutes()))
+	for i, f := range t.SameUser {
+		if i == failuresShown {
+			p.line("  … and %d more", len(t.SameUser)-i)
+			break
+		}
+		p.line("  %s  %s  %d %s", clock(f.At), f.Ref, f.Code, f.Why)
+	}
+}
+
+// text writes a paragraph behind a label.
+func (p *printer) text(label, text string) {
+	line, indent := label, strings.Repeat(" ", len(label))
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+len(word) > lineWidth && strings.TrimSpace(line) != "" {
+			p.line("%s", line)
+			line = indent
+		}
+		line += word + " "
+	}
+	p.line("%s", line)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// took writes a duration with three digits or so.
+func took(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
