@@ -123,3 +123,16 @@ func TestWrongUsage(t *testing.T) {
 		}
 	}
 }
+
+func TestTheStoryOfARefusalIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.ready(t, "a"), w.ready(t, "b")
+	o := looking(t, a.Addr(), b) // from any replica
+	o.URL = "ws://" + a.Addr() + "/ws/chat/3/2/"
+	r := run(t, o)
+	if last := r.Steps[len(r.Steps)-1]; r.Cause != "not_your_room" || len(r.Ref) != 16 || last.Name != "inside" ||
+		!strings.Contains(last.Detail, "its story ends at the step authorized") {
+		t.Errorf("no story:\n%s", show(r))
+	}
+}

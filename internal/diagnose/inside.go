@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -99,12 +100,18 @@ func (w *walk) inside(ctx context.Context, found *trouble) (string, error) {
 	}
 	var says []string
 	var troubles []*trouble
+	heard := false
 	for i, in := range all {
 		line, t := in.judge()
-		if t == nil && found != nil {
-			t = cmp.Or(w.story(ctx, in.address, found), in.since(w.before[i], found))
-		}
 		says = append(says, line)
+		if t == nil && found != nil {
+			t = in.since(w.before[i], found)
+			if told, ok := w.story(ctx, in.address, found); ok && !heard {
+				heard = true // each replica knows it
+				says = append(says, told.line())
+				t = cmp.Or(told.deepens(found), t)
+			}
+		}
 		if t != nil {
 			troubles = append(troubles, t)
 		}
@@ -165,23 +172,53 @@ func (in *inside) judge() (string, *trouble) {
 	return line + ", ready", nil
 }
 
-// story asks for the story of the connection that failed, and takes the cause from
-// there.
-func (w *walk) story(ctx context.Context, address string, found *trouble) *trouble {
-	if found.ref == "" || !slices.Contains(vague, found.cause) {
+// A told story is what is read of the answer of /debug/stories/{ref}.
+type toldStory struct {
+	Failed struct{ Name, Detail string } `json:"failed_step"`
+	Advice struct{ Cause string }        `json:"advice"`
+}
+
+// storyWait is how long a replica may take to have the story of a connection that has
+// just failed.
+const storyWait = time.Second
+
+// story asks a replica for the story of the connection that failed. ok is false where
+// it has none: it was another one's, or the release keeps no stories.
+func (w *walk) story(ctx context.Context, address string, found *trouble) (told toldStory, ok bool) {
+	if found == nil || found.ref == "" {
+		return told, false
+	}
+	for end := time.Now().Add(storyWait); ; {
+		body, err := w.get(ctx, address+"/debug/stories/"+found.ref)
+		if err == nil && json.Unmarshal(body, &told) == nil && told.Failed.Name != "" {
+			return told, true
+		}
+		if time.Now().After(end) {
+			return told, false
+		}
+		select {
+		case <-time.After(storyWait / 10):
+		case <-ctx.Done():
+			return told, false
+		}
+	}
+}
+
+// deepens makes a trouble of a story that knows more than what was found.
+func (t toldStory) deepens(found *trouble) *trouble {
+	cause := t.Advice.Cause
+	if _, known := story.Advise(cause); !known || !slices.Contains(vague, found.cause) || slices.Contains(vague, cause) {
 		return nil
 	}
-	var told struct {
-		Failed struct{ Name, Detail string } `json:"failed_step"`
-		Advice struct{ Cause string }
+	return &trouble{cause: cause, ref: found.ref, detail: t.line()}
+}
+
+func (t toldStory) line() string {
+	line := "its story ends at the step " + clip(t.Failed.Name)
+	if t.Failed.Detail != "" {
+		line += ": " + t.Failed.Detail
 	}
-	if body, err := w.get(ctx, address+"/debug/stories/"+found.ref); err == nil {
-		_ = json.Unmarshal(body, &told) // a release that keeps no stories answers something else
-	}
-	if _, known := story.Advise(told.Advice.Cause); !known || slices.Contains(vague, told.Advice.Cause) {
-		return nil
-	}
-	return &trouble{cause: told.Advice.Cause, ref: found.ref, detail: fmt.Sprintf("its story ends at the step %q: %s", clip(told.Failed.Name), told.Failed.Detail)}
+	return line
 }
 
 // since looks for what has failed during this walk.
