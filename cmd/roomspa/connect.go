@@ -56,6 +56,17 @@ func (c *connectCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
+// accessToken is the token that is given; with an identifier there is none, and the
+// password is asked for.
+func (c *connectCmd) accessToken(ctx context.Context, std streams) (string, error) {
+	var o client.SessionOptions
+	err := c.credentials(ctx, &o, std)
+	if err != nil || c.TokenFile == "" {
+		return c.Token, err
+	}
+	return o.TokenSource(ctx, "")
+}
+
 // credentials decides where the tokens come from.
 func (c *connectCmd) credentials(ctx context.Context, o *client.SessionOptions, std streams) error {
 	given := 0

@@ -18,17 +18,18 @@ import (
 var version = "dev"
 
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Dev     devCmd     `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date."`
-	Check   checkCmd   `cmd:"" help:"Is what a replica needs there? Each dependency, and what to do if not."`
-	User    userCmd    `cmd:"" help:"Look after users: create, list, show, deactivate, sign out, erase."`
-	Token   tokenCmd   `cmd:"" help:"Sign a token, or see what one says and why it would be refused."`
-	Import  importCmd  `cmd:"" help:"Bring over what another system has."`
-	Connect connectCmd `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
-	Explain explainCmd `cmd:"" help:"Tell the story of a connection that failed, by its reference: where, why, and what to do."`
-	Soak    soakCmd    `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
-	Bench   benchCmd   `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Dev      devCmd      `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
+	Check    checkCmd    `cmd:"" help:"Is what a replica needs there? Each dependency, and what to do if not."`
+	User     userCmd     `cmd:"" help:"Look after users: create, list, show, deactivate, sign out, erase."`
+	Token    tokenCmd    `cmd:"" help:"Sign a token, or see what one says and why it would be refused."`
+	Import   importCmd   `cmd:"" help:"Bring over what another system has."`
+	Connect  connectCmd  `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
+	Diagnose diagnoseCmd `cmd:"" help:"Walk the way of a client, and name the cause and the cure of what is wrong."`
+	Explain  explainCmd  `cmd:"" help:"Tell the story of a connection that failed, by its reference: where, why, and what to do."`
+	Soak     soakCmd     `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
+	Bench    benchCmd    `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
 
 	Completion completionCmd `cmd:"" help:"Let a shell complete commands and flags."`
 	Complete   completeCmd   `cmd:"" hidden:""`

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,11 +47,20 @@ func TestTranscripts(t *testing.T) {
 			env.Setenv("ROOMSPA_JWT_SECRET", secret)
 			u, err := url.Parse(databaseURL)
 			env.Setenv("DATABASE_HOST", u.Host)
+			for _, name := range []string{"PUBLIC", "OPS"} { // addresses for a server that a script starts
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, l.Addr().String())
+				_ = l.Close()
+			}
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"predecessor": predecessor,
 			"sql":         sql,
+			"ready":       ready,
 			"story":       keepStory,
 		},
 	})
@@ -63,6 +75,23 @@ func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
 	from := ts.Getenv("ROOMSPA_DATABASE_URL")
 	execute(ts, from, string(dump))
 	ts.Setenv("ROOMSPA_IMPORT_FROM", from)
+}
+
+// ready waits until the server whose ops address is given can be used.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(time.Minute); ; {
+		response, err := http.Get("http://" + args[0] + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the server at %s is not ready", args[0])
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 // sql runs what stands in a file, for what no command does.

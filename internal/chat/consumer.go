@@ -169,6 +169,9 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 	switch in.Type {
 	case frame.TypePing:
 		return s.answer(frame.Pong)
+	case frame.TypeProbe:
+		s.probe(in.ProbeID)
+		return nil
 	case frame.TypeHistory:
 		return s.history(ctx, in)
 	case frame.TypeAuth:
@@ -206,7 +209,8 @@ func (s *Consumer) send(ctx context.Context, in frame.Client) error {
 
 // A payload between replicas is the seq, the time of publishing in Unix
 // nanoseconds (both 8 bytes, big endian) and the finished frame, which is encoded
-// once for all sockets of all replicas.
+// once for all sockets of all replicas. What passes without being stored has the seq
+// 0, which no message has: see [Consumer.passing].
 const payloadHeader = 16
 
 func encode(m *room.Message) []byte {
@@ -221,6 +225,10 @@ func encode(m *room.Message) []byte {
 func (s *Consumer) deliver(payload []byte) {
 	if len(payload) <= payloadHeader {
 		s.doubt() // nothing of ours looks like this
+		return
+	}
+	if binary.BigEndian.Uint64(payload) == 0 {
+		s.passing(payload[payloadHeader:])
 		return
 	}
 	now := time.Now().UnixNano()

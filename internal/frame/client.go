@@ -20,7 +20,11 @@ const (
 	TypeHistory     = "history"
 	TypePing        = "ping"
 	TypeAuth        = "auth"
+	TypeProbe       = "probe" // the server sends it back
 )
+
+// MaxProbeID is the most bytes that the id of a probe may have.
+const MaxProbeID = 64
 
 // DefaultHistoryLimit and MaxHistoryLimit bound a page of history.
 const (
@@ -37,6 +41,7 @@ type Client struct {
 	BeforeSeq       int64  // history: 0 for the newest page
 	Limit           int    // history
 	Token           string // auth
+	ProbeID         string // probe
 }
 
 type clientJSON struct {
@@ -46,6 +51,7 @@ type clientJSON struct {
 	BeforeSeq       *int64  `json:"before_seq"`
 	Limit           *int    `json:"limit"`
 	Token           *string `json:"token"`
+	ID              *string `json:"id"`
 }
 
 // Decode reads a frame of the chat endpoint. Text that is not UTF-8 is a
@@ -86,6 +92,11 @@ func decodeClient(text []byte) (Client, error) {
 		token, err := fresh(in.Token)
 		c.Token = token
 		return c, err
+	case TypeProbe:
+		if in.ID == nil || *in.ID == "" || len(*in.ID) > MaxProbeID {
+			return c, &room.Invalid{Code: "out_of_range", Field: "id", Detail: "a probe needs an id of 1 to 64 bytes"}
+		}
+		c.ProbeID = *in.ID
 	case TypePing:
 	default:
 		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(c.Type)}

@@ -31,6 +31,7 @@ func TestDecode(t *testing.T) {
 		`{"message":"\uD83D\uDCA9"}`:                           {Type: "chat_message", Message: "💩"},
 		`{"message":"a","message":"b"}`:                        {Type: "chat_message", Message: "b"},
 		`{"type":"ping"}`:                                      {Type: "ping"},
+		`{"type":"probe","id":"p-1"}`:                          {Type: "probe", ProbeID: "p-1"},
 		`{"type":"ping","message":"x","client_message_id":""}`: {Type: "ping"},
 		`{"type":"history"}`:                                   {Type: "history"},
 		`{"type":"history","before_seq":1,"limit":200}`:        {Type: "history", BeforeSeq: 1, Limit: 200},

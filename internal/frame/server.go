@@ -76,6 +76,13 @@ type TokenExpiring struct {
 	ExpiresIn int64  `json:"expires_in"`
 }
 
+// Probe is what a probe frame comes back as, to every socket that its sender has in
+// the room.
+type Probe struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
 // Error says what was wrong. Close is the code that follows, 0 where the socket
 // stays open.
 type Error struct {

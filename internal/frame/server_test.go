@@ -51,6 +51,7 @@ var serverFrames = []struct {
 	{"an empty page of history", "history", frame.Encode(frame.History{Type: "history", Messages: []json.RawMessage{}})},
 	{"a page of history", "history", frame.Encode(frame.History{Type: "history", HasMore: true, Messages: []json.RawMessage{frame.AppendMessage(nil, message("<hi>", "m-1"))}})},
 	{"pong", "pong", frame.Pong},
+	{"probe", "probe", frame.Encode(frame.Probe{Type: "probe", ID: "p-1"})},
 	{"token expiring", "token_expiring", frame.Encode(frame.TokenExpiring{Type: "token_expiring", ExpiresIn: 30})},
 	{"a position", "location_update", frame.AppendPosition(nil, 2, room.Therapist, room.Position{Latitude: 0, Longitude: -180, Accuracy: nan, Heading: nan, Speed: nan}, at)},
 	{"a whole position", "location_update", frame.AppendPosition(nil, 1, room.Customer, room.Position{

@@ -39,6 +39,10 @@ const (
 // of those above it, only the refused ones.
 const linesPerSecond = 100
 
+// ReplicaHeader names the replica on every 101, as the greeting of /ws/test/ does:
+// who looks for a fault learns whether it is one replica's.
+const ReplicaHeader = "Roomspa-Replica"
+
 // Options are the handshake's settings.
 type Options struct {
 	Replica        string
@@ -177,7 +181,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, tale, unavailable("This replica holds as many sockets as it can. Connect again in a while."))
 		return
 	}
-	header := http.Header{problem.Header: {log.Ref}}
+	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
 		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", tale.Path))

@@ -104,7 +104,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := c.redis.Ping(ctx).Err(); err != nil {
-		return unavailable("PING", err)
+		return unavailable("PING", c.greeted(ctx, err))
 	}
 	return nil
 }

@@ -1,0 +1,138 @@
+package diagnose_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/diagnose"
+	"github.com/roomspa/roomspa/internal/frame"
+)
+
+// TestNothingIsFoundWhereAllIsWell diagnoses two replicas behind a balancer again and
+// again, 20 times or ROOMSPA_DIAGNOSE_TIMES, and looks at what the room has kept.
+func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
+	t.Parallel()
+	times, err := strconv.Atoi(os.Getenv("ROOMSPA_DIAGNOSE_TIMES"))
+	if err != nil {
+		times = 20
+	}
+	w := newWorld(t)
+	a, b := w.ready(t, "a"), w.ready(t, "b")
+	front := reverse(t, roundRobin(a.Addr(), b.Addr()), nil)
+	other, err := client.Dial(t.Context(), client.Options{URL: "ws://" + front + "/ws/chat/1/2/", Token: token(t, 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.CloseNow()
+	if f, err := other.Read(t.Context()); err != nil || f.Type != frame.TypeConnected {
+		t.Fatalf("%s, %v", f.Raw, err)
+	}
+	for range times {
+		o := looking(t, front, a, b)
+		r := run(t, o)
+		if !r.OK || r.Cause != "" || r.Cure != "" || r.Ref != "" {
+			t.Fatalf("a healthy system is found to be ill:\n%s", show(r))
+		}
+		if text := show(r); !strings.Contains(text, "between the replicas") {
+			t.Errorf("two replicas were not seen:\n%s", text)
+		}
+	}
+	if err := other.Send([]byte(`{"type":"history"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := other.Read(t.Context()); err != nil || string(f.Raw) != `{"type":"history","messages":[],"has_more":false}` {
+		t.Errorf("the other side got %s, %v; want nothing but an empty page", f.Raw, err)
+	}
+}
+
+// TestAllKindsOfURL diagnoses what is well by every URL that somebody may paste.
+func TestAllKindsOfURL(t *testing.T) {
+	t.Parallel()
+	a := newWorld(t).ready(t, "a")
+	root := newAuthority(t, "root", nil)
+	port := serveTLS(t, a.Addr(), root.certify(t))
+	for name, c := range map[string]struct {
+		o     diagnose.Options
+		steps string
+	}{
+		"the server":           {diagnose.Options{URL: "http://" + a.Addr()}, "name tcp http upgrade echo clock"},
+		"the server by TLS":    {diagnose.Options{URL: "https://localhost:" + port, TLS: root.trust()}, "name tcp tls http upgrade echo clock"},
+		"the echo":             {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/test/", Idle: time.Millisecond}, "name tcp http upgrade echo clock idle"},
+		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, customer)}, "name tcp http upgrade echo clock token handshake replicas message location"},
+		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: password}, "name tcp tls http upgrade echo clock sign-in token handshake replicas message"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, c.o)
+			var names []string
+			for _, s := range r.Steps {
+				names = append(names, s.Name)
+			}
+			if got := strings.Join(names, " "); !r.OK || got != c.steps {
+				t.Errorf("steps %q, want %q\n%s", got, c.steps, show(r))
+			}
+			if strings.Contains(show(r), "eyJ") {
+				t.Errorf("a token is shown:\n%s", show(r))
+			}
+		})
+	}
+}
+
+// stopping ends the context when a step begins.
+type stopping struct {
+	at     string
+	cancel context.CancelFunc
+}
+
+func (s stopping) Began(name string) {
+	if name == s.at {
+		s.cancel()
+	}
+}
+func (stopping) Waits(string, string) {}
+func (stopping) Ended(diagnose.Step)  {}
+
+func TestWhatIsKnownSoFarIsTold(t *testing.T) {
+	t.Parallel()
+	a := newWorld(t).ready(t, "a")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := looking(t, a.Addr(), a)
+	o.Watch = stopping{"handshake", cancel}
+	r, err := diagnose.Run(ctx, o)
+	if err != nil || r.OK || r.Cause != "interrupted" || len(r.Steps) != 8 || !r.Steps[6].OK || r.Steps[7].Name != "handshake" {
+		t.Errorf("%v\n%s", err, show(r))
+	}
+	text, err := json.Marshal(r)
+	if err != nil || !strings.HasPrefix(string(text), `{"ok":false,"cause":"interrupted","cure":"`) || !strings.Contains(string(text), `"steps":[{"name":"name","ok":true,"detail":"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "host", "ftp://host/", "ws:///ws/chat/1/2/"} {
+		if _, err := diagnose.Run(t.Context(), diagnose.Options{URL: url}); err == nil {
+			t.Errorf("%q is taken", url)
+		}
+	}
+}
+
+func TestTheStoryOfARefusalIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.ready(t, "a"), w.ready(t, "b")
+	o := looking(t, a.Addr(), b) // from any replica
+	o.URL = "ws://" + a.Addr() + "/ws/chat/3/2/"
+	r := run(t, o)
+	if last := r.Steps[len(r.Steps)-1]; r.Cause != "not_your_room" || len(r.Ref) != 16 || last.Name != "inside" ||
+		!strings.Contains(last.Detail, "its story ends at the step authorized") {
+		t.Errorf("no story:\n%s", show(r))
+	}
+}
