@@ -37,7 +37,7 @@ var matrix = map[string]string{
 	"placed":                           "{nodeSelector: {disk: ssd}, tolerations: [{key: chat, operator: Exists, effect: NoSchedule}], priorityClassName: high, spread: {zones: DoNotSchedule, nodes: ''}}",
 	"placed nowhere":                   "spread: {zones: '', nodes: ''}",
 	"annotated":                        "{podAnnotations: {reloader.stakater.com/auto: 'true', n: '1'}, podLabels: {team: chat}, service: {annotations: {a: b}, unready: true}}",
-	"unready ones reachable":           "service: {unready: true}",
+	"unready ones reachable":           "service: {unready: true, appProtocol: kubernetes.io/ws}",
 	"an ingress":                       "ingress: {enabled: true, className: traefik, hosts: [a.example.com, b.example.com], tlsSecret: cert, annotations: {a: b}}",
 	"an ingress for any host":          "ingress: {enabled: true}",
 	"a route":                          "httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways, sectionName: https}], hostnames: [chat.example.com]}",

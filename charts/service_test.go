@@ -24,7 +24,7 @@ func TestServicesReachReplicasOnly(t *testing.T) {
 				t.Fatalf("service %s: %+v, want one with one port", name, s)
 			}
 			p := s.Spec.Ports[0]
-			if p.Port != want || port(c, p.TargetPort) != want || p.AppProtocol == nil || *p.AppProtocol != "http" {
+			if p.Port != want || port(c, p.TargetPort) != want || p.AppProtocol == nil || *p.AppProtocol != "http" && (name == "demo-roomspa-ops" || *p.AppProtocol != "kubernetes.io/ws") {
 				t.Errorf("service %s: port %+v, want http on %d", name, p, want)
 			}
 			ops, unready := want == 9090, strings.HasSuffix(name, "-unready")
