@@ -25,6 +25,7 @@ import (
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/session"
@@ -48,6 +49,8 @@ var (
 	_ revocation.Layer   = (*redis.Layer)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
+	_ rebalance.Layer    = (*redis.Layer)(nil)
+	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
 )
 
@@ -59,6 +62,7 @@ type App struct {
 	redis     *redis.Client
 	sockets   *session.Registry
 	chat      *chat.Chat
+	balance   *rebalance.Balance
 	passwords *auth.Passwords
 	servers   []*server
 	handlers  context.CancelFunc // ends what sockets' handlers work under
@@ -130,13 +134,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
 	probe := a.probe(reg)
+	a.balance = a.newBalance(probe, reg)
 	a.servers = []*server{
 		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe,
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.deletionCost(reg)}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
 	return a, nil

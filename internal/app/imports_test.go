@@ -35,12 +35,13 @@ var mayImport = map[string][]string{
 	"chat":           {"room", "frame"},
 	"location":       {"room", "frame"},
 	"revocation":     {"room", "frame"},
+	"rebalance":      {"frame"},
 	"postgres":       {"room"},
 	"redis":          {"room", "story"},
 	"handshake":      {"room", "frame", "auth", "story", "session", "problem"},
 	"api":            {"room", "frame", "auth", "story", "problem"},
 	"ops":            {"room", "auth", "story", "problem"},
-	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "postgres", "redis", "handshake", "api", "ops", "problem", "console"},
+	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "rebalance", "kubernetes", "postgres", "redis", "handshake", "api", "ops", "problem", "console"},
 	"client":         {"room", "frame"},
 	"client/connect": {"client", "frame", "room"},
 	"diagnose":       {"room", "frame", "auth", "story", "client"},
@@ -49,6 +50,8 @@ var mayImport = map[string][]string{
 	"dev":            {"room", "auth", "postgres", "sandbox"},
 	"sandbox":        {},
 	"judge":          {"room", "frame", "client"},
+
+	"kubernetes": {},
 
 	"batch":   {},
 	"logging": {},

@@ -57,6 +57,10 @@ type Options struct {
 	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Wrong sign-ins a minute from one client address, whatever the account. Below login-queue one address cannot fill the queue."`
 	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Wrong sign-ins a minute to one account from all addresses together. Beyond it nobody signs in to it for a while, so keep it large."`
 
+	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Sockets a second that a replica asks at most to go elsewhere (1012 rebalance) while it holds far more than the mean of all. 0 for none."`
+	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Per cent above the mean from which on it does so, until it is within a quarter of that. Where replicas are small, chance counts for more."`
+	PodDeletionCost    bool    `name:"pod-deletion-cost" group:"Rebalancing" help:"Keep the number of sockets in the annotation controller.kubernetes.io/pod-deletion-cost of the own Pod, which --replica names, so that the emptiest replica goes first when scaling in. It needs the right to patch Pods, which RBAC cannot limit to the own one: whoever takes over a replica can change every Pod of the namespace."`
+
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked to leave, one after the other; its last 2.5 s are for closing the last of them."`
 	FlushTimeout time.Duration `name:"flush-timeout" default:"5s" group:"Shutdown" help:"Time for the last commits and publishes after that."`
@@ -66,6 +70,10 @@ type Options struct {
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" group:"Logging" help:"The least level that is logged: debug, info, warn or error."`
 	LogMask   bool   `name:"log-mask" group:"Logging" help:"Mask personal data in logs: u***@example.com."`
 }
+
+// maxRebalanceRate bounds what is to be slow: each socket that is moved costs a look
+// at all of them, and a handshake elsewhere.
+const maxRebalanceRate = 1000
 
 // Validate names the first option that cannot work, and says why.
 func (o *Options) Validate() error {
@@ -93,6 +101,8 @@ func (o *Options) Validate() error {
 		{o.LoginPerAccount >= o.LoginPerAccountAddress, "login-per-account", "must not be below login-per-account-address"},
 		{o.JWKS != "" || o.JWKSIssuer == "" && o.JWKSAudience == "", "jwks-issuer", "and jwks-audience need jwks"},
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
+		{o.RebalanceRate >= 0 && o.RebalanceRate <= maxRebalanceRate, "rebalance-rate", fmt.Sprintf("must be between 0 and %d", maxRebalanceRate)},
+		{o.RebalanceRate == 0 || o.RebalanceThreshold >= 5, "rebalance-threshold", "must be 5 or more: a balancer in front does no better"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "needs trusted-proxies"},
 		{o.DrainTimeout >= 0 && o.ShutdownWait >= 0 && o.FlushTimeout > 0, "drain-timeout", "shutdown-wait and flush-timeout must not be negative"},
 		{o.GracePeriod == 0 || o.GracePeriod > o.shutdown(), "grace-period", fmt.Sprintf("is %v, but must be above %v: shutdown-wait %v + drain-timeout %v + flush-timeout %v", o.GracePeriod, o.shutdown(), o.ShutdownWait, o.DrainTimeout, o.FlushTimeout)},

@@ -78,6 +78,7 @@ var Reasons = []Reason{
 	{CodeInternal, "channel_layer_unavailable", "Redis did not confirm the subscription in time.", backoff},
 	{CodeInternal, "internal", "A fault of the server; the log has it under the reference.", backoff},
 	{CodeRestart, "restart", "This replica restarts.", "Reconnect after after_ms, and resume."},
+	{CodeRestart, "rebalance", "This replica holds more sockets than the others, and sheds some.", "Reconnect after after_ms, and resume."},
 	{CodeTryLater, "busy", "This replica is full.", "Reconnect after after_ms, and resume."},
 	{CodeTryLater, "slow_consumer", "The client reads too slowly and fell behind.", "Reconnect after after_ms, and resume."},
 	{CodeTryLater, "pong_timeout", "The client did not answer a ping in time.", "Reconnect, and resume."},

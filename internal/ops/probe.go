@@ -107,6 +107,14 @@ func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
 	return findings, ok
 }
 
+// Well reports whether every check was well when it was last looked at. It asks
+// nobody.
+func (p *Probe) Well() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.since) == 0 && len(p.known) == len(p.checks)
+}
+
 // note remembers a result, says so if it is news, and returns since when the
 // check fails.
 func (p *Probe) note(ctx context.Context, name string, err error, now time.Time) *time.Time {

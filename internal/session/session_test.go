@@ -165,7 +165,8 @@ type script struct {
 	s       *session.Session
 	busy    bool
 	receive func(frame.Message) error
-	stalls  bool // as a store does that does not answer
+	next    func() // what the writer waits for
+	stalls  bool   // as a store does that does not answer
 	closed  chan struct{}
 
 	mu  sync.Mutex
@@ -189,6 +190,9 @@ func (h *script) Receive(ctx context.Context, m frame.Message) error {
 }
 
 func (h *script) Next(context.Context) (frame.Message, error) {
+	if h.next != nil {
+		h.next()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.out) == 0 {

@@ -76,7 +76,7 @@ func hostOf(raw string) string {
 // of the way.
 func (s *stage) environment(r *replica, port, ops int) []string {
 	host := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-	return []string{
+	return append([]string{
 		"ROOMSPA_REPLICA=" + r.name, "ROOMSPA_LISTEN=" + host(port), "ROOMSPA_OPS_LISTEN=" + host(ops),
 		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(s.pgURL),
 		"ROOMSPA_REDIS_URL=" + r.redis.URL(s.redisURL), "ROOMSPA_REDIS_PREFIX=" + s.prefix,
@@ -84,7 +84,7 @@ func (s *stage) environment(r *replica, port, ops int) []string {
 		"ROOMSPA_MESSAGE_RATE=100000", "ROOMSPA_MESSAGE_BURST=100000",
 		"ROOMSPA_PING_INTERVAL=3s", "ROOMSPA_PONG_TIMEOUT=3s", "ROOMSPA_WRITE_TIMEOUT=4s",
 		"ROOMSPA_SHUTDOWN_WAIT=0s", "ROOMSPA_DRAIN_TIMEOUT=3s", "ROOMSPA_FLUSH_TIMEOUT=3s",
-	}
+	}, s.options...)
 }
 
 // answers reports whether the public listener does. Whether the replica is ready

@@ -34,6 +34,7 @@ type stage struct {
 	remove   func() error // of the stores' data
 	keys     *auth.Keys
 	secret   string
+	options  []string // of the replicas, as variables, beside those of environment
 	replicas []*replica
 	logs     []*os.File
 }

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/kubernetes"
+	"github.com/roomspa/roomspa/internal/ops"
+	"github.com/roomspa/roomspa/internal/rebalance"
+)
+
+// newBalance is this replica's part in evening out the sockets.
+func (a *App) newBalance(probe *ops.Probe, reg prometheus.Registerer) *rebalance.Balance {
+	return rebalance.New(rebalance.Options{
+		Replica: a.options.Replica, Rate: a.options.RebalanceRate, Threshold: float64(a.options.RebalanceThreshold) / 100,
+		Well: probe.Well,
+		Ready: func(ctx context.Context) bool {
+			_, ok := probe.Run(ctx)
+			return ok
+		},
+	}, a.redis.Layer, a.sockets, a.log, reg)
+}
+
+// deletionCost tells the cluster how many sockets this replica holds, where that is
+// wanted.
+func (a *App) deletionCost(reg prometheus.Registerer) func(context.Context) {
+	if !a.options.PodDeletionCost {
+		return func(context.Context) {}
+	}
+	cost := &kubernetes.DeletionCost{Pod: a.options.Replica, Sockets: a.sockets.Len, Log: a.log}
+	cost.Register(reg)
+	return cost.Run
+}
