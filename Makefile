@@ -34,6 +34,7 @@ dev: run ## The same as run
 # -count=1, since Go's cache of results does not see the stores. The product's own lines come last. Everything is compiled
 # first, and internal/app runs with nothing beside it: its scenes are held to the times that are promised.
 test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
+	@tools/deps.sh promtool
 	@for module in $(NESTED); do \
 	  [[ -z $$(find $$module -name '*_test.go') ]] || (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
 	@race=$$(tools/deps.sh race); all=$$(go list $(PKG)) || exit; code=0; \
@@ -73,6 +74,7 @@ mutants: deps ## Break each guarantee on purpose, and see that the tests notice 
 
 gen: deps ## Write generated docs and golden files anew
 	@go generate ./...
+	@cd charts && go test . -update >/dev/null
 
 image: ## Build the container image (IMAGE=roomspa)
 	@$(DOCKER) build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .

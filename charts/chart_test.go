@@ -26,16 +26,81 @@ var matrix = map[string]string{
 	"no migrations":          "migrations: {enabled: false}",
 	"an own service account": "serviceAccountName: shared",
 	"no limits":              "resources: {limits: null, requests: {cpu: 1, memory: 1Gi}}",
-	"options of every type":  "options: {soft-limit: 2000000, hard-limit: 3000000, message-rate: 0.5, log-mask: true, proxy-protocol: false, trusted-proxies: [10.0.0.0/8, fd00::/8], origins: ['https://a.example', 'https://b.example'], ping-interval: 1m30s, redis-mode: sentinel, redis-master-name: main, database-pooler: pgbouncer}",
+	"options of every type":  "{proxyIdleSeconds: 100, options: {soft-limit: 2000000, hard-limit: 3000000, message-rate: 0.5, log-mask: true, proxy-protocol: false, trusted-proxies: [10.0.0.0/8, fd00::/8], origins: ['https://a.example', 'https://b.example'], ping-interval: 1m30s, redis-mode: sentinel, redis-master-name: main, database-pooler: pgbouncer}}",
 	"empty options":          "options: {origins: [], trusted-proxies: [], redis-prefix: ''}",
+
+	"a key set in a Secret":            "secrets: {jwks: {name: keys, key: set.json}}",
+	"a secret has changed":             "secrets: {revision: '2026-11-28'}",
+	"a key set at a URL":               "{options: {jwks: 'https://id.example.com/keys', jwks-issuer: x}, networkPolicy: {enabled: true}}",
+	"a short pause":                    "minReadySeconds: 0",
+	"a token is mounted":               "serviceAccountToken: true",
+	"placed":                           "{nodeSelector: {disk: ssd}, tolerations: [{key: chat, operator: Exists, effect: NoSchedule}], priorityClassName: high, spread: {zones: DoNotSchedule, nodes: ''}}",
+	"placed nowhere":                   "spread: {zones: '', nodes: ''}",
+	"annotated":                        "{podAnnotations: {reloader.stakater.com/auto: 'true', n: '1'}, podLabels: {team: chat}, service: {annotations: {a: b}, unready: true}}",
+	"unready ones reachable":           "service: {unready: true, appProtocol: kubernetes.io/ws}",
+	"an ingress":                       "ingress: {enabled: true, className: traefik, hosts: [a.example.com, b.example.com], tlsSecret: cert, annotations: {a: b}}",
+	"an ingress for any host":          "ingress: {enabled: true}",
+	"a route":                          "httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways, sectionName: https}], hostnames: [chat.example.com]}",
+	"a route with time-outs":           "httpRoute: {enabled: true, parentRefs: [{name: public}], timeouts: {request: 0s, backendRequest: 0s}, annotations: {a: b}}",
+	"both ways in":                     "{ingress: {enabled: true, hosts: [a.example.com]}, httpRoute: {enabled: true, parentRefs: [{name: public}]}}",
+	"an autoscaler":                    "autoscaling: {by: hpa}",
+	"KEDA":                             "autoscaling: {by: keda, keda: {serverAddress: 'http://prometheus:9090', authentication: prom}}",
+	"KEDA with own series":             "{autoscaling: {by: keda, keda: {serverAddress: 'http://prometheus:9090'}}, metrics: {selector: 'job=\"x\"'}}",
+	"an autoscaler, no replicas given": "{autoscaling: {by: hpa, minReplicas: 3, maxReplicas: 40}, replicas: 0, databaseConnections: 1000}",
+	"a large budget":                   "{replicas: 20, databaseConnections: 400}",
+	"no disruption budget":             "disruptionBudget: {enabled: false, minAvailable: ''}",
+	"some must stay":                   "disruptionBudget: {maxUnavailable: '', minAvailable: 1, unhealthyPodEvictionPolicy: AlwaysAllow}",
+	"a share must stay":                "{replicas: 4, disruptionBudget: {maxUnavailable: '', minAvailable: '50%'}}",
+	"one replica":                      "replicas: 1",
+	"a network policy":                 "networkPolicy: {enabled: true}",
+	"a strict network policy":          "{networkPolicy: {enabled: true, clients: [{namespaceSelector: {matchLabels: {name: ingress}}}], ops: [{podSelector: {matchExpressions: [{key: app, operator: In, values: [prometheus]}]}}], postgres: {ports: [6432], peers: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]}, redis: {ports: [6379, 26379], peers: []}}}",
+	"no migrations, a policy":          "{migrations: {enabled: false}, networkPolicy: {enabled: true}}",
+	"a pod monitor":                    "metrics: {scrape: podMonitor, labels: {release: prometheus}, interval: 30s}",
+	"no scraping":                      "metrics: {scrape: ''}",
+	"alerts":                           "{alerts: {enabled: true}, metrics: {labels: {release: prometheus}}}",
+	"alerts and an autoscaler":         "{alerts: {enabled: true, runbook: 'https://wiki.example.com/chat', stormHandshakes: 9, attackLogins: 1}, autoscaling: {by: hpa}}",
+	"alerts, nothing runs":             "{alerts: {enabled: true}, replicas: 0}",
+	"a dashboard":                      "dashboard: {enabled: true, labels: {grafana: yes-please}}",
+	"a dashboard, own series":          "{dashboard: {enabled: true}, metrics: {selector: 'job=\"x\",cluster=\"eu\"'}}",
+	"test users":                       "test: {users: smoke, url: 'https://chat.example.com/'}",
+	"a URL to test":                    "test: {url: 'https://chat.example.com'}",
+	"maps emptied":                     "{podAnnotations: {}, nodeSelector: {}, options: {}, tolerations: [], resources: {limits: {}, requests: {}}, metrics: {labels: {}}, dashboard: {enabled: true, labels: {}}, service: {annotations: {}}, networkPolicy: {enabled: true, clients: [], ops: []}}",
+	"scaling up left to Kubernetes":    "autoscaling: {by: hpa, behavior: {scaleUp: null}}",
+	"never scaling down":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: [], selectPolicy: Disabled}}}",
+	"the emptiest goes first":          "{options: {pod-deletion-cost: true}, networkPolicy: {enabled: true}, serviceAccountName: shared}",
+	"everything":                       everything,
 }
+
+const everything = `
+image: {pullSecrets: [registry]}
+secrets: {jwks: {name: keys}, revision: "1"}
+options: {soft-limit: 15000, hard-limit: 16000, log-format: json}
+serviceAccountName: shared
+serviceAccountToken: true
+podAnnotations: {a: b}
+podLabels: {c: d}
+nodeSelector: {disk: ssd}
+tolerations: [{operator: Exists}]
+priorityClassName: high
+service: {unready: true, annotations: {e: f}}
+ingress: {enabled: true, className: x, hosts: [a.example.com], tlsSecret: cert}
+httpRoute: {enabled: true, parentRefs: [{name: public}], hostnames: [a.example.com]}
+autoscaling: {by: keda, keda: {serverAddress: 'http://prometheus:9090', authentication: prom}}
+networkPolicy: {enabled: true, clients: [{podSelector: {}}], ops: [{namespaceSelector: {}}]}
+metrics: {scrape: podMonitor, labels: {release: prometheus}}
+alerts: {enabled: true}
+dashboard: {enabled: true}
+test: {users: smoke, url: 'https://a.example.com'}
+`
 
 // each runs a test on every release of the matrix.
 func each(t *testing.T, test func(t *testing.T, r release)) {
 	for name, values := range matrix {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, render(t, values))
+			r := render(t, values)
+			r.token = strings.Contains(values, "serviceAccountToken: true") || strings.Contains(values, "pod-deletion-cost: true")
+			test(t, r)
 		})
 	}
 }

@@ -11,32 +11,90 @@ import (
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write the golden render and the options of the values schema")
+var update = flag.Bool("update", false, "write anew what is made of the chart and of the options")
 
 // release is what the chart makes of some values. A kind that is not listed
 // here, a Secret above all, fails to decode.
 type release struct {
 	deployment     *appsv1.Deployment
+	serviceAccount *corev1.ServiceAccount
+	role           *rbacv1.Role
+	roleBinding    *rbacv1.RoleBinding
+	ingress        *networkingv1.Ingress
+	route          *gatewayv1.HTTPRoute
+	budget         *policyv1.PodDisruptionBudget
+	hpa            *autoscalingv2.HorizontalPodAutoscaler
+	scaled         *scaledObject
+	podMonitor     *monitoringv1.PodMonitor
+	rules          *monitoringv1.PrometheusRule
+	dashboard      *corev1.ConfigMap
 	job            *batchv1.Job
 	services       map[string]*corev1.Service
-	serviceAccount *corev1.ServiceAccount
+	policies       map[string]*networkingv1.NetworkPolicy
+	tests          map[string]*corev1.Pod
 	notes          string
+	token          bool // asked for by the values
 }
 
-// templates renders the chart as `helm install demo` would, the schema included,
-// and returns the text by template.
+// scaledObject is as much of KEDA's type as the chart may use. KEDA's own module
+// brings the clients of every cloud.
+type scaledObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		ScaleTargetRef  autoscalingv2.CrossVersionObjectReference `json:"scaleTargetRef"`
+		PollingInterval int32                                     `json:"pollingInterval"`
+		MinReplicaCount int32                                     `json:"minReplicaCount"`
+		MaxReplicaCount int32                                     `json:"maxReplicaCount"`
+		Fallback        struct {
+			FailureThreshold int32  `json:"failureThreshold"`
+			Replicas         int32  `json:"replicas"`
+			Behavior         string `json:"behavior"`
+		} `json:"fallback"`
+		Advanced struct {
+			HPA struct {
+				Name     string                                         `json:"name"`
+				Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior `json:"behavior"`
+			} `json:"horizontalPodAutoscalerConfig"`
+		} `json:"advanced"`
+		Triggers []struct {
+			Type              string            `json:"type"`
+			MetricType        string            `json:"metricType"`
+			Metadata          map[string]string `json:"metadata"`
+			AuthenticationRef *struct {
+				Name string `json:"name"`
+			} `json:"authenticationRef"`
+		} `json:"triggers"`
+	} `json:"spec"`
+}
+
+// install is what `helm install demo --namespace chat` says.
+var install = common.ReleaseOptions{Name: "demo", Namespace: "chat", IsInstall: true, Revision: 1}
+
+// templates renders the chart, the schema included, and returns the text by template.
 func templates(values string) (map[string]string, error) {
+	return templatesAs(install, values, nil)
+}
+
+// templatesAs renders with what a cluster answers to lookups, if there is one.
+func templatesAs(as common.ReleaseOptions, values string, cluster engine.ClientProvider) (map[string]string, error) {
 	chart, err := loader.LoadDir("roomspa")
 	if err != nil {
 		return nil, fmt.Errorf("load the chart: %w", err)
@@ -45,10 +103,12 @@ func templates(values string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the values: %w", err)
 	}
-	install := common.ReleaseOptions{Name: "demo", Namespace: "chat", IsInstall: true, Revision: 1}
-	all, err := util.ToRenderValues(chart, own, install, nil)
+	all, err := util.ToRenderValues(chart, own, as, nil)
 	if err != nil {
 		return nil, err
+	}
+	if cluster != nil {
+		return engine.RenderWithClientProvider(chart, all, cluster)
 	}
 	// Strict: a value that values.yaml does not have is an error, not "<no value>".
 	return engine.Engine{Strict: true}.Render(chart, all)
@@ -60,13 +120,18 @@ func render(t *testing.T, values string) release {
 	if err != nil {
 		t.Fatalf("render: %v", err)
 	}
-	r := release{services: map[string]*corev1.Service{}}
+	return decode(t, files)
+}
+
+func decode(t *testing.T, files map[string]string) release {
+	t.Helper()
+	r := release{services: map[string]*corev1.Service{}, policies: map[string]*networkingv1.NetworkPolicy{}, tests: map[string]*corev1.Pod{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		switch text := files[name]; {
 		case path.Base(name) == "NOTES.txt":
 			r.notes = text
 		case strings.TrimSpace(text) != "" && !strings.HasPrefix(path.Base(name), "_"):
-			if err := r.decode(text); err != nil {
+			if err := r.add(text); err != nil {
 				t.Fatalf("%s: %v\n%s", name, err, text)
 			}
 		}
@@ -74,8 +139,8 @@ func render(t *testing.T, values string) release {
 	return r
 }
 
-// decode takes one object: the chart keeps each in a file of its own.
-func (r *release) decode(text string) error {
+// add takes one object: the chart keeps each in a file of its own.
+func (r *release) add(text string) error {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal([]byte(text), &kind); err != nil {
 		return err
@@ -87,15 +152,44 @@ func (r *release) decode(text string) error {
 		return yaml.UnmarshalStrict([]byte(text), &r.job)
 	case "v1 ServiceAccount":
 		return yaml.UnmarshalStrict([]byte(text), &r.serviceAccount)
+	case "rbac.authorization.k8s.io/v1 Role":
+		return yaml.UnmarshalStrict([]byte(text), &r.role)
+	case "rbac.authorization.k8s.io/v1 RoleBinding":
+		return yaml.UnmarshalStrict([]byte(text), &r.roleBinding)
+	case "networking.k8s.io/v1 Ingress":
+		return yaml.UnmarshalStrict([]byte(text), &r.ingress)
+	case "gateway.networking.k8s.io/v1 HTTPRoute":
+		return yaml.UnmarshalStrict([]byte(text), &r.route)
+	case "policy/v1 PodDisruptionBudget":
+		return yaml.UnmarshalStrict([]byte(text), &r.budget)
+	case "autoscaling/v2 HorizontalPodAutoscaler":
+		return yaml.UnmarshalStrict([]byte(text), &r.hpa)
+	case "keda.sh/v1alpha1 ScaledObject":
+		return yaml.UnmarshalStrict([]byte(text), &r.scaled)
+	case "monitoring.coreos.com/v1 PodMonitor":
+		return yaml.UnmarshalStrict([]byte(text), &r.podMonitor)
+	case "monitoring.coreos.com/v1 PrometheusRule":
+		return yaml.UnmarshalStrict([]byte(text), &r.rules)
+	case "v1 ConfigMap":
+		return yaml.UnmarshalStrict([]byte(text), &r.dashboard)
 	case "v1 Service":
-		var s *corev1.Service
-		err := yaml.UnmarshalStrict([]byte(text), &s)
-		if err == nil {
-			r.services[s.Name] = s
-		}
-		return err
+		return addTo(r.services, text)
+	case "networking.k8s.io/v1 NetworkPolicy":
+		return addTo(r.policies, text)
+	case "v1 Pod":
+		return addTo(r.tests, text)
 	}
 	return fmt.Errorf("unexpected kind %s %s", kind.APIVersion, kind.Kind)
+}
+
+func addTo[T any, P interface {
+	*T
+	GetName() string
+}](by map[string]P, text string) error {
+	object := P(new(T))
+	err := yaml.UnmarshalStrict([]byte(text), object)
+	by[object.GetName()] = object
+	return err
 }
 
 // pods returns the pod templates by what they are for.
@@ -103,6 +197,9 @@ func (r *release) pods() map[string]corev1.PodTemplateSpec {
 	pods := map[string]corev1.PodTemplateSpec{"deployment": r.deployment.Spec.Template}
 	if r.job != nil {
 		pods["job"] = r.job.Spec.Template
+	}
+	for name, p := range r.tests {
+		pods[name] = corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}
 	}
 	return pods
 }

@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,16 +14,21 @@ func TestServicesReachReplicasOnly(t *testing.T) {
 	each(t, func(t *testing.T, r release) {
 		pods := r.pods()
 		c := pods["deployment"].Spec.Containers[0]
-		for name, want := range map[string]int32{"demo-roomspa": 8000, "demo-roomspa-ops": 9090} {
+		want := map[string]int32{"demo-roomspa": 8000, "demo-roomspa-ops": 9090}
+		if r.services["demo-roomspa-unready"] != nil {
+			want["demo-roomspa-unready"] = 8000
+		}
+		for name, want := range want {
 			s := r.services[name]
 			if s == nil || len(s.Spec.Ports) != 1 {
 				t.Fatalf("service %s: %+v, want one with one port", name, s)
 			}
 			p := s.Spec.Ports[0]
-			if p.Port != want || port(c, p.TargetPort) != want || p.AppProtocol == nil || *p.AppProtocol != "http" {
+			if p.Port != want || port(c, p.TargetPort) != want || p.AppProtocol == nil || *p.AppProtocol != "http" && (name == "demo-roomspa-ops" || *p.AppProtocol != "kubernetes.io/ws") {
 				t.Errorf("service %s: port %+v, want http on %d", name, p, want)
 			}
-			if ops := want == 9090; s.Spec.PublishNotReadyAddresses != ops || (s.Spec.ClusterIP == corev1.ClusterIPNone) != ops {
+			ops, unready := want == 9090, strings.HasSuffix(name, "-unready")
+			if s.Spec.PublishNotReadyAddresses != (ops || unready) || (s.Spec.ClusterIP == corev1.ClusterIPNone) != ops {
 				t.Errorf("service %s: headless %q, with unready replicas %v", name, s.Spec.ClusterIP, s.Spec.PublishNotReadyAddresses)
 			}
 			for kind, pod := range pods {

@@ -4,9 +4,11 @@
 #   an ordinary user on Debian or Ubuntu  the same packages, unpacked into .deps
 #   macOS                                 Homebrew
 # Anyone else is told what to install. Silent when there is nothing to do.
-#   deps.sh race   prints -race where the race detector can work, and says what it lacks where it cannot
+#   deps.sh race       prints -race where the race detector can work, and says what it lacks where it cannot
+#   deps.sh promtool   installs Prometheus' tool too, which tries the chart's alerts; without it they are not tried
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mode=${1:-}
 deps=$PWD/.deps
 PATH=$deps/bin:$PATH
 
@@ -32,6 +34,8 @@ has_postgres() {
 }
 has_redis() { recent 7 redis-server "$deps/usr/bin/redis-server"; }
 
+has_promtool() { recent 2 promtool "$deps/usr/bin/promtool"; }
+
 # A compiler without the C library's headers is as good as none. Only Linux needs one.
 has_cc() {
   [[ $(uname) == Linux ]] || return 0
@@ -43,6 +47,7 @@ missing() {
   has_postgres || echo postgresql
   has_redis || echo redis-server
   has_cc || echo gcc libc6-dev
+  [[ $mode != promtool ]] || has_promtool || echo prometheus
 }
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
@@ -105,7 +110,7 @@ EOF
 
 command -v go >/dev/null || die "install Go $(sed -n 's/^go //p' go.mod) or later, then try again"
 
-if [[ ${1:-} == race ]]; then
+if [[ $mode == race ]]; then
   if has_cc; then echo -race; else say "no C compiler: the tests run without the race detector; install gcc and libc6-dev to have it"; fi
   exit
 fi
@@ -121,9 +126,11 @@ wanted=$(missing)
 if [[ $(uname) == Darwin ]] && command -v brew >/dev/null; then
   say "installing postgresql@17 and redis with Homebrew"
   brew install -q postgresql@17 redis >&2 || true
+  [[ $mode != promtool ]] || brew install -q prometheus >&2 || true
 elif command -v apt-get >/dev/null && { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }; then
   install_packages $wanted || true
 elif command -v apt-get >/dev/null; then
   unpack_packages $(deps=/nowhere PATH=${PATH#*:} missing) || true # all that the system lacks: the tree is made in one go
 fi
+if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool: the chart's alerts are not tried; install Prometheus to have them tried"; fi
 if ! has_postgres || ! has_redis; then die "install PostgreSQL 14 or later and Redis 7 or later, then try again"; fi

@@ -19,9 +19,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* The pod's half of the "restricted" Pod Security Standard. */}}
+{{/*
+The pod's half of the "restricted" Pod Security Standard. Whether a token of its
+service account is in it, says each pod for itself.
+*/}}
 {{- define "roomspa.podSecurity" -}}
-automountServiceAccountToken: false
 # The variables Kubernetes would add for a Service named roomspa start with
 # ROOMSPA_ too, as the options do.
 enableServiceLinks: false
@@ -76,19 +78,101 @@ securityContext:
 ROOMSPA_{{ . | upper | replace "-" "_" }}
 {{- end -}}
 
-{{/*
-A replica that is killed while it drains loses what drain is for: its clients
-come back in one wave, and see 1006 instead of a reason.
-*/}}
+{{/* What replicas and `roomspa check` are told. */}}
+{{- define "roomspa.env" -}}
+{{- $s := .Values.shutdown -}}
+{{- include "roomspa.secretEnv" (list "database-url" .Values.secrets.databaseURL) }}
+{{ include "roomspa.secretEnv" (list "redis-url" .Values.secrets.redisURL) }}
+{{ include "roomspa.secretEnv" (list "jwt-secret" .Values.secrets.jwtSecret) }}
+{{- if .Values.secrets.jwks.name }}
+{{ include "roomspa.optionEnv" (list "jwks" (printf "/etc/roomspa/jwks/%s" .Values.secrets.jwks.key)) }}
+{{- end }}
+{{ include "roomspa.optionEnv" (list "shutdown-wait" (printf "%ds" (int $s.waitSeconds))) }}
+{{ include "roomspa.optionEnv" (list "drain-timeout" (printf "%ds" (int $s.drainSeconds))) }}
+{{ include "roomspa.optionEnv" (list "flush-timeout" (printf "%ds" (int $s.flushSeconds))) }}
+# What Kubernetes will grant: a replica cannot look it up, and must not plan beyond it.
+{{ include "roomspa.optionEnv" (list "grace-period" (printf "%ss" (include "roomspa.gracePeriod" .))) }}
+{{- range $name, $value := .Values.options }}
+{{- /* An empty list is no list: serve would read "" as one empty entry. */}}
+{{- if not (and (kindIs "slice" $value) (empty $value)) }}
+{{ include "roomspa.optionEnv" (list $name $value) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The files that replicas and `roomspa check` are told of. */}}
+{{- define "roomspa.volumeMounts" -}}
+{{- if .Values.secrets.jwks.name -}}
+# The directory, not the file: only so does a changed Secret arrive in it.
+volumeMounts:
+  - name: jwks
+    mountPath: /etc/roomspa/jwks
+    readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "roomspa.volumes" -}}
+{{- if .Values.secrets.jwks.name -}}
+volumes:
+  - name: jwks
+    secret:
+      secretName: {{ .Values.secrets.jwks.name }}
+{{- end }}
+{{- end -}}
+
+{{/* Where pods may run, which is the same for all of them. */}}
+{{- define "roomspa.placement" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* A duration as Go writes it (1m30s), in whole seconds. */}}
+{{- define "roomspa.seconds" -}}
+{{- $start := toDate "2006-01-02" "2001-01-01" -}}
+{{- sub (int64 (mustDateModify (printf "+%s" .) $start | unixEpoch)) (int64 ($start | unixEpoch)) -}}
+{{- end -}}
+
+{{- define "roomspa.softLimit" -}}
+{{- int64 (index .Values.options "soft-limit" | default 18000) -}}
+{{- end -}}
+
+{{/* How many replicas there are at least, and at most. */}}
+{{- define "roomspa.least" -}}
+{{- ternary .Values.autoscaling.minReplicas .Values.replicas (ne .Values.autoscaling.by "") | int64 -}}
+{{- end -}}
+
+{{- define "roomspa.most" -}}
+{{- ternary .Values.autoscaling.maxReplicas .Values.replicas (ne .Values.autoscaling.by "") | int64 -}}
+{{- end -}}
+
+{{/* The labels that find this release's series. */}}
+{{- define "roomspa.series" -}}
+{{- .Values.metrics.selector | default (printf "namespace=%q,pod=~\"%s-.+\"" .Release.Namespace (include "roomspa.fullname" .)) -}}
+{{- end -}}
+
+{{/* Empty: 10 s more than it takes to leave. Whether a chosen one is enough, "roomspa.refuse" says. */}}
 {{- define "roomspa.gracePeriod" -}}
 {{- $s := .Values.shutdown -}}
-{{- $needed := add $s.waitSeconds $s.drainSeconds $s.flushSeconds -}}
 {{- $grace := get $s "gracePeriodSeconds" -}}
 {{- if kindIs "string" $grace -}}
-{{- add $needed 10 -}}
-{{- else if le (int64 $grace) $needed -}}
-{{- fail (printf "shutdown.gracePeriodSeconds is %d, but must be above %d: shutdown.waitSeconds + shutdown.drainSeconds + shutdown.flushSeconds" (int64 $grace) $needed) -}}
+{{- add $s.waitSeconds $s.drainSeconds $s.flushSeconds 10 -}}
 {{- else -}}
 {{- int64 $grace -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "roomspa.minReadySeconds" -}}
+{{- $s := .Values.shutdown -}}
+{{- $chosen := get .Values "minReadySeconds" -}}
+{{- if kindIs "string" $chosen -}}
+{{- add $s.waitSeconds $s.drainSeconds $s.flushSeconds -}}
+{{- else -}}
+{{- int64 $chosen -}}
 {{- end -}}
 {{- end -}}

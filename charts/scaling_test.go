@@ -1,0 +1,202 @@
+package charts
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/fake"
+)
+
+// Whoever scales: it scales the Deployment, which names no number of its own then, and
+// goes down in steps that were chosen.
+func TestAutoscalers(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		if r.hpa != nil && r.scaled != nil {
+			t.Fatal("two autoscalers pull at one Deployment")
+		}
+		scaled := r.hpa != nil || r.scaled != nil
+		if (r.deployment.Spec.Replicas == nil) != scaled {
+			t.Errorf("replicas %v, with an autoscaler: %v", r.deployment.Spec.Replicas, scaled)
+		}
+		if !scaled {
+			return
+		}
+		var target autoscalingv2.CrossVersionObjectReference
+		var behavior *autoscalingv2.HorizontalPodAutoscalerBehavior
+		if r.hpa != nil {
+			target, behavior = r.hpa.Spec.ScaleTargetRef, r.hpa.Spec.Behavior
+		} else {
+			target, behavior = r.scaled.Spec.ScaleTargetRef, r.scaled.Spec.Advanced.HPA.Behavior
+		}
+		if target.Kind != "Deployment" || target.Name != r.deployment.Name || target.APIVersion != "apps/v1" {
+			t.Errorf("it scales %+v", target)
+		}
+		down := behavior.ScaleDown
+		disabled := down != nil && down.SelectPolicy != nil && *down.SelectPolicy == autoscalingv2.DisabledPolicySelect
+		if down == nil || len(down.Policies) == 0 && !disabled || down.StabilizationWindowSeconds == nil {
+			t.Errorf("it scales down by %+v", down)
+		}
+	})
+}
+
+func TestScalesOnSocketsOfAReplica(t *testing.T) {
+	t.Parallel()
+	hpa := render(t, matrix["an autoscaler"]).hpa
+	m := hpa.Spec.Metrics
+	if len(m) != 1 || m[0].Pods == nil || m[0].Pods.Metric.Name != "roomspa_connections" || m[0].Pods.Target.AverageValue.Value() != 12000 {
+		t.Errorf("the autoscaler looks at %+v", m)
+	}
+	if *hpa.Spec.MinReplicas != 2 || hpa.Spec.MaxReplicas != 5 {
+		t.Errorf("between %d and %d replicas", *hpa.Spec.MinReplicas, hpa.Spec.MaxReplicas)
+	}
+}
+
+// With KEDA's defaults a series that is missing is a 0, and a Prometheus that is away
+// a fixed number: both scale in while everybody is connected.
+func TestKEDADoesNotScaleInBlindly(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"KEDA", "everything"} {
+		s := render(t, matrix[name]).scaled.Spec
+		trigger := s.Triggers[0]
+		if trigger.Metadata["ignoreNullValues"] != "false" || trigger.MetricType != "AverageValue" {
+			t.Errorf("%s: trigger %+v", name, trigger)
+		}
+		if s.Fallback.Behavior != "currentReplicasIfHigher" || s.Fallback.Replicas != s.MinReplicaCount || s.Fallback.FailureThreshold < 1 {
+			t.Errorf("%s: fallback %+v", name, s.Fallback)
+		}
+		if trigger.AuthenticationRef == nil || trigger.AuthenticationRef.Name != "prom" {
+			t.Errorf("%s: authentication %+v", name, trigger.AuthenticationRef)
+		}
+	}
+	query := render(t, matrix["KEDA"]).scaled.Spec.Triggers[0].Metadata["query"]
+	if want := `sum(roomspa_connections{namespace="chat",pod=~"demo-roomspa-.+"})`; query != want {
+		t.Errorf("query %s, want %s", query, want)
+	}
+	query = render(t, matrix["KEDA with own series"]).scaled.Spec.Triggers[0].Metadata["query"]
+	if want := `sum(roomspa_connections{job="x"})`; query != want {
+		t.Errorf("query %s, want %s", query, want)
+	}
+}
+
+// A Deployment without a number has one replica: the upgrade that turns an autoscaler
+// on must not end all the others.
+func TestTurningAnAutoscalerOnKeepsWhatRuns(t *testing.T) {
+	t.Parallel()
+	upgrade := install
+	upgrade.IsInstall, upgrade.IsUpgrade, upgrade.Revision = false, true, 2
+	files, err := templatesAs(upgrade, "autoscaling: {by: hpa}", liveDeployment{replicas: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := decode(t, files).deployment.Spec.Replicas; got == nil || *got != 7 {
+		t.Errorf("replicas %v, and 7 are running", got)
+	}
+}
+
+// liveDeployment is a cluster that has the release's Deployment and nothing else.
+type liveDeployment struct{ replicas int64 }
+
+func (l liveDeployment) GetClientFor(apiVersion, kind string) (dynamic.NamespaceableResourceInterface, bool, error) {
+	deployment := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": apiVersion, "kind": kind,
+		"metadata": map[string]any{"name": "demo-roomspa", "namespace": "chat"},
+		"spec":     map[string]any{"replicas": l.replicas},
+	}}
+	client := fake.NewSimpleDynamicClient(runtime.NewScheme(), deployment)
+	return client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}), true, nil
+}
+
+func TestDisruptionBudget(t *testing.T) {
+	t.Parallel()
+	one, unavailable := intstr.FromInt32(1), policyv1.IfHealthyBudget
+	got := render(t, "").budget.Spec
+	want := policyv1.PodDisruptionBudgetSpec{
+		MaxUnavailable: &one, UnhealthyPodEvictionPolicy: &unavailable,
+		Selector: &metav1.LabelSelector{MatchLabels: render(t, "").deployment.Spec.Selector.MatchLabels},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the budget (-want +got):\n%s", diff)
+	}
+	if b := render(t, matrix["some must stay"]).budget.Spec; b.MinAvailable.IntValue() != 1 || b.MaxUnavailable != nil || *b.UnhealthyPodEvictionPolicy != policyv1.AlwaysAllow {
+		t.Errorf("the budget is %+v", b)
+	}
+	if b := render(t, matrix["a share must stay"]).budget.Spec; b.MinAvailable.StrVal != "50%" {
+		t.Errorf("the budget is %+v", b)
+	}
+	if render(t, matrix["no disruption budget"]).budget != nil {
+		t.Error("a budget that nobody asked for")
+	}
+}
+
+// An update that is too quick has the clients of several replicas on their way at once.
+func TestReplicasLeaveOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		d := r.deployment.Spec
+		if d.ProgressDeadlineSeconds == nil || *d.ProgressDeadlineSeconds <= d.MinReadySeconds {
+			t.Errorf("progress deadline %v, min ready %d: the API server refuses that", d.ProgressDeadlineSeconds, d.MinReadySeconds)
+		}
+	})
+	for values, want := range map[string]int32{"": 30, matrix["a slow drain"]: 335, matrix["a short pause"]: 0} {
+		if got := render(t, values).deployment.Spec.MinReadySeconds; got != want {
+			t.Errorf("%q: a new replica waits %d s, want %d", values, got, want)
+		}
+	}
+}
+
+func TestReplicasAreKeptApart(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		for _, c := range r.deployment.Spec.Template.Spec.TopologySpreadConstraints {
+			if diff := cmp.Diff(r.deployment.Spec.Selector, c.LabelSelector); diff != "" {
+				t.Errorf("%s counts other pods (-selector +counted):\n%s", c.TopologyKey, diff)
+			}
+		}
+	})
+	for name, want := range map[string]int{"the defaults": 2, "placed": 1, "placed nowhere": 0} {
+		if got := render(t, matrix[name]).deployment.Spec.Template.Spec.TopologySpreadConstraints; len(got) != want {
+			t.Errorf("%s: %d constraints, want %d", name, len(got), want)
+		}
+	}
+}
+
+func TestChangedSecretsMakeNewReplicas(t *testing.T) {
+	t.Parallel()
+	before := render(t, "").deployment.Spec.Template
+	after := render(t, matrix["a secret has changed"]).deployment.Spec.Template
+	if cmp.Equal(before, after) {
+		t.Error("secrets.revision changes nothing in the pods, so none would be made anew")
+	}
+	if env := environment(render(t, matrix["a key set in a Secret"]).deployment.Spec.Template); env["ROOMSPA_JWKS"].Value != "/etc/roomspa/jwks/set.json" {
+		t.Errorf("the key set is expected in %q", env["ROOMSPA_JWKS"].Value)
+	}
+}
+
+// The right to patch Pods is given to whoever asked for it, and to no one else.
+func TestRightsOnlyForTheDeletionCost(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		if asked := environment(r.deployment.Spec.Template)["ROOMSPA_POD_DELETION_COST"].Value == "true"; (r.role != nil) != asked || (r.roleBinding != nil) != asked {
+			t.Fatalf("role %v, binding %v, asked for: %v", r.role, r.roleBinding, asked)
+		}
+	})
+	r := render(t, matrix["the emptiest goes first"])
+	if len(r.role.Rules) != 1 || len(r.role.Rules[0].Resources) != 1 || r.role.Rules[0].Resources[0] != "pods" || len(r.role.Rules[0].Verbs) != 1 || r.role.Rules[0].Verbs[0] != "patch" {
+		t.Errorf("rights %+v", r.role.Rules)
+	}
+	if s := r.roleBinding.Subjects[0]; s.Name != r.deployment.Spec.Template.Spec.ServiceAccountName || r.roleBinding.RoleRef.Name != r.role.Name {
+		t.Errorf("%s is given to %+v", r.roleBinding.RoleRef.Name, s)
+	}
+	if !*r.deployment.Spec.Template.Spec.AutomountServiceAccountToken {
+		t.Error("without a token the right is of no use")
+	}
+}

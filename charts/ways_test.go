@@ -1,0 +1,167 @@
+package charts
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// What comes in from outside goes to the public port of ready replicas, by either way.
+func TestWaysInLeadToTheService(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		if r.ingress != nil {
+			for _, rule := range r.ingress.Spec.Rules {
+				backend := rule.HTTP.Paths[0].Backend.Service
+				if s := r.services[backend.Name]; s == nil || s.Name != "demo-roomspa" || backend.Port.Name != s.Spec.Ports[0].Name {
+					t.Errorf("the ingress leads %q to %+v", rule.Host, backend)
+				}
+			}
+		}
+		if r.route != nil {
+			for _, rule := range r.route.Spec.Rules {
+				ref := rule.BackendRefs[0]
+				if ref.Name != "demo-roomspa" || ref.Port == nil || *ref.Port != r.services["demo-roomspa"].Spec.Ports[0].Port {
+					t.Errorf("the route leads to %+v", ref)
+				}
+			}
+		}
+	})
+}
+
+func TestIngress(t *testing.T) {
+	t.Parallel()
+	r := render(t, matrix["an ingress"])
+	if r.ingress == nil || r.ingress.Spec.IngressClassName == nil || *r.ingress.Spec.IngressClassName != "traefik" {
+		t.Fatalf("ingress %+v, want one of class traefik", r.ingress)
+	}
+	var hosts []string
+	for _, rule := range r.ingress.Spec.Rules {
+		hosts = append(hosts, rule.Host)
+	}
+	want := []string{"a.example.com", "b.example.com"}
+	if diff := cmp.Diff(want, hosts); diff != "" {
+		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]networkingv1.IngressTLS{{Hosts: want, SecretName: "cert"}}, r.ingress.Spec.TLS); diff != "" {
+		t.Errorf("certificates (-want +got):\n%s", diff)
+	}
+	if any := render(t, matrix["an ingress for any host"]).ingress; len(any.Spec.Rules) != 1 || any.Spec.Rules[0].Host != "" {
+		t.Errorf("without hosts the rules are %+v, want one for all", any.Spec.Rules)
+	}
+}
+
+func TestRoute(t *testing.T) {
+	t.Parallel()
+	r := render(t, matrix["a route"]).route
+	if p := r.Spec.ParentRefs; len(p) != 1 || p[0].Name != "public" || *p[0].Namespace != "gateways" || *p[0].SectionName != "https" {
+		t.Errorf("parents %+v", p)
+	}
+	// GKE refuses a route that has any.
+	if r.Spec.Rules[0].Timeouts != nil {
+		t.Errorf("time-outs %+v, want none unless asked", r.Spec.Rules[0].Timeouts)
+	}
+	if got := render(t, matrix["a route with time-outs"]).route.Spec.Rules[0].Timeouts; got == nil || *got.Request != "0s" || *got.BackendRequest != "0s" {
+		t.Errorf("time-outs %+v, want those asked for", got)
+	}
+}
+
+func TestBothWaysAndNone(t *testing.T) {
+	t.Parallel()
+	if r := render(t, matrix["both ways in"]); r.ingress == nil || r.route == nil {
+		t.Error("not both ways in")
+	}
+	if r := render(t, ""); r.ingress != nil || r.route != nil {
+		t.Error("a way in that nobody asked for")
+	}
+}
+
+func TestTheUnreadyCanBeAsked(t *testing.T) {
+	t.Parallel()
+	if s := render(t, matrix["unready ones reachable"]).services["demo-roomspa-unready"]; s == nil || !s.Spec.PublishNotReadyAddresses {
+		t.Errorf("service %+v, want one with the unready replicas", s)
+	}
+	if s := render(t, "").services["demo-roomspa-unready"]; s != nil {
+		t.Error("the unready replicas can be reached, and nobody asked")
+	}
+}
+
+// A policy that selects too little protects nothing, and one without egress cuts a
+// replica off from its stores.
+func TestNetworkPolicy(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r release) {
+		for name, p := range r.policies {
+			selector := p.Spec.PodSelector
+			pods := r.pods()
+			want := map[string][]string{"demo-roomspa": {"deployment", "demo-roomspa-check"}, "demo-roomspa-migrate": {"job"}}[name]
+			for kind, pod := range pods {
+				if got := selects(t, &selector, pod.Labels); got != slices.Contains(want, kind) {
+					t.Errorf("policy %s selects the pods of %s: %v", name, kind, got)
+				}
+			}
+			if len(p.Spec.PolicyTypes) != 2 || len(p.Spec.Egress) < 2 {
+				t.Errorf("policy %s: %+v, want both directions and a way to the stores", name, p.Spec)
+			}
+		}
+	})
+	p := render(t, matrix["a network policy"]).policies["demo-roomspa"]
+	if len(p.Spec.Ingress) != 1 || p.Spec.Ingress[0].Ports[0].Port.IntValue() != 8000 || p.Spec.Ingress[0].From != nil {
+		t.Errorf("ingress %+v, want port 8000 alone, from anybody", p.Spec.Ingress)
+	}
+	strict := render(t, matrix["a strict network policy"]).policies["demo-roomspa"]
+	if len(strict.Spec.Ingress) != 2 || len(strict.Spec.Ingress[0].From) != 2 || len(strict.Spec.Ingress[1].From) != 1 {
+		t.Errorf("ingress %+v, want clients and helm test on 8000, and one peer on 9090", strict.Spec.Ingress)
+	}
+	if got := strict.Spec.Egress[1]; got.Ports[0].Port.IntValue() != 6432 || got.To[0].IPBlock.CIDR != "10.0.0.0/8" {
+		t.Errorf("egress %+v, want Postgres at the place that was given", got)
+	}
+	ports := ""
+	for _, e := range render(t, matrix["a key set at a URL"]).policies["demo-roomspa"].Spec.Egress {
+		for _, p := range e.Ports {
+			ports += p.Port.String() + " "
+		}
+	}
+	if want := "53 53 5432 6379 443 "; ports != want {
+		t.Errorf("a replica may reach ports %s, want %s", ports, want)
+	}
+}
+
+func selects(t *testing.T, selector *metav1.LabelSelector, of map[string]string) bool {
+	t.Helper()
+	s, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Matches(labels.Set(of))
+}
+
+func TestHelmTestGoesEachWay(t *testing.T) {
+	t.Parallel()
+	connect := func(values string) map[string]string {
+		all := map[string]string{}
+		for _, c := range render(t, values).tests["demo-roomspa-connect"].Spec.Containers {
+			all[c.Name] = strings.Join(c.Args, " ")
+		}
+		return all
+	}
+	for values, want := range map[string]map[string]string{
+		"":                   {"service": "connect --once http://demo-roomspa:8000/ws/test/"},
+		matrix["test users"]: {"service": "connect --smoke http://demo-roomspa:8000", "outside": "connect --smoke https://chat.example.com"},
+		matrix["a URL to test"]: {
+			"service": "connect --once http://demo-roomspa:8000/ws/test/", "outside": "connect --once https://chat.example.com/ws/test/",
+		},
+	} {
+		if diff := cmp.Diff(want, connect(values)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", values, diff)
+		}
+	}
+	if got := render(t, "").tests["demo-roomspa-check"].Spec.Containers[0].Args; !slices.Equal(got, []string{"check"}) {
+		t.Errorf("the check runs %v", got)
+	}
+}
