@@ -30,7 +30,7 @@ type draft = request[appending, appended]
 func (db *DB) commit(ctx context.Context, ds []*draft) {
 	start := time.Now()
 	firsts, repeats := collapse(ds)
-	db.store(ctx, firsts)
+	db.store(ctx, firsts, len(firsts) <= few)
 	var again []*draft
 	for _, r := range repeats {
 		if Cause(r.first.err) == causeRejected {
@@ -76,15 +76,17 @@ func collapse(ds []*draft) (firsts []*draft, repeats []repeat) {
 
 // store commits the drafts together. Where that fails because of some of them, the
 // others are committed without these; where the database is away, all have failed.
-func (db *DB) store(ctx context.Context, ds []*draft) {
-	err := db.insert(ctx, ds)
+func (db *DB) store(ctx context.Context, ds []*draft, fresh bool) {
+	known, err := db.insert(ctx, ds, fresh)
 	switch {
+	case err == nil && len(known) > 0:
+		db.store(ctx, known, false)
 	case err == nil:
 	case len(ds) > 1 && Cause(err) == causeRejected:
 		// Halves find one bad row among 500 in 18 trips, and keep the order.
 		db.log.WarnContext(ctx, "a batch of messages is split", "messages", len(ds), "cause", err)
-		db.store(ctx, ds[:len(ds)/2])
-		db.store(ctx, ds[len(ds)/2:])
+		db.store(ctx, ds[:len(ds)/2], fresh)
+		db.store(ctx, ds[len(ds)/2:], fresh)
 	case Cause(err) == causeLock && !errors.Is(err, room.ErrOutcomeUnknown):
 		db.storeUnlocked(ctx, ds, err)
 	default:
@@ -113,7 +115,7 @@ func (db *DB) storeUnlocked(ctx context.Context, ds []*draft, err error) {
 	}
 	db.log.WarnContext(ctx, "a batch of messages goes on without locked conversations",
 		"messages", len(ds), "left_out", len(ds)-len(free))
-	if err := db.insert(ctx, free); err != nil {
+	if _, err := db.insert(ctx, free, false); err != nil {
 		failAll(free, err)
 	}
 }

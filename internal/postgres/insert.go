@@ -67,25 +67,31 @@ UNION ALL
 SELECT k.n, k.seq, k.id, k.created_at, k.sender_role, k.body, true FROM known k`
 
 // insert commits the drafts in one round trip and answers them. An error is that
-// of all of them; it is room.ErrOutcomeUnknown if they may be committed.
-func (db *DB) insert(ctx context.Context, ds []*draft) error {
-	conversations, args := arrays(ds)
-	for _, d := range ds {
+// of all of them; it is room.ErrOutcomeUnknown if they may be committed. With fresh they
+// are taken for messages that are not stored yet, and those that are come back.
+func (db *DB) insert(ctx context.Context, ds []*draft, fresh bool) (known []*draft, err error) {
+	conversations := make([]room.ID, len(ds))
+	for i, d := range ds {
+		conversations[i] = d.ask.conversation
 		d.err = notFound(d.ask.conversation) // unless it is answered
 	}
 	uncertain := false
 	b := db.writing()
 	b.Queue(lockConversations, conversations)
-	b.Queue(insertMessages, args...).Query(func(rows pgx.Rows) error { return answer(rows, ds) })
-	err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	if fresh {
+		queueFew(b, ds, func(d *draft) { known = append(known, d) })
+	} else {
+		b.Queue(insertMessages, arrays(conversations, ds)...).Query(func(rows pgx.Rows) error { return answer(rows, ds) })
+	}
+	err = db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		err := send(ctx, conn, b)
 		uncertain = err != nil && !rolledBack(err)
 		return err
 	})
 	if f, ok := errors.AsType[*failure](err); ok && uncertain {
-		return f.unknown()
+		return nil, f.unknown()
 	}
-	return err
+	return known, err
 }
 
 // rolledBack reports whether a pipeline that ended in err has changed nothing: the
@@ -99,17 +105,15 @@ func rolledBack(err error) bool {
 }
 
 // arrays turns the drafts into insertMessages' arguments, column by column.
-func arrays(ds []*draft) (conversations []room.ID, args []any) {
+func arrays(conversations []room.ID, ds []*draft) (args []any) {
 	n := len(ds)
-	conversations = make([]room.ID, n)
 	senders, roles := make([]int64, n), make([]string, n)
 	ids, bodies, randoms := make([]string, n), make([]string, n), make([]string, n)
 	for i, d := range ds {
-		conversations[i] = d.ask.conversation
 		senders[i], roles[i] = int64(d.ask.draft.Sender), string(d.ask.draft.SenderRole)
 		ids[i], bodies[i], randoms[i] = d.ask.draft.ClientMessageID, d.ask.draft.Text, uuid7Random()
 	}
-	return conversations, []any{conversations, senders, roles, ids, bodies, randoms}
+	return []any{conversations, senders, roles, ids, bodies, randoms}
 }
 
 // uuid7Random is what stands behind the time in a UUIDv7 (RFC 9562 §5.7). The time
@@ -136,11 +140,7 @@ func answer(rows pgx.Rows, ds []*draft) error {
 			return err
 		}
 		d := ds[n-1]
-		m := room.Message{
-			ID: id, Conversation: d.ask.conversation, Seq: seq, Sender: d.ask.draft.Sender,
-			SenderRole: d.ask.draft.SenderRole, Text: d.ask.draft.Text,
-			ClientMessageID: d.ask.draft.ClientMessageID, At: at.UTC(),
-		}
+		m := stored(d, seq, id, at)
 		if duplicate {
 			m.SenderRole, m.Text = room.Role(senderRole), body
 		}
