@@ -9,78 +9,113 @@ import (
 )
 
 // A Queue hands its items to one function, batch after batch, in the order in
-// which they were added, never two batches at once. Make one with [New].
+// which they were added. Two batches are never under way at once, but where
+// [Queue.Beside] allows it. Make one with [New].
 type Queue[T any] struct {
 	run   func(context.Context, []T)
 	most  int
 	limit int
-	wake  chan struct{}
+	small int
 
 	mu      sync.Mutex
+	change  sync.Cond // of what follows
 	waiting []T
+	batches int // under way
+	items   int // in these
+	ending  bool
 	stopped bool
 }
 
 // New returns a queue that calls run with at most most items at a time and holds
 // at most limit that wait. The slice belongs to the queue again when run returns.
 func New[T any](most, limit int, run func(context.Context, []T)) *Queue[T] {
-	return &Queue[T]{run: run, most: most, limit: limit, wake: make(chan struct{}, 1)}
+	q := &Queue[T]{run: run, most: most, limit: limit}
+	q.change.L = &q.mu
+	return q
 }
+
+// Beside lets a second batch go beside one of at most small items: where there is
+// little to do nobody waits for somebody else's batch, and where there is much the
+// batches stay large. Call it before Run.
+func (q *Queue[T]) Beside(small int) { q.small = small }
 
 // Add hands in an item. It never blocks, and returns false where the queue is
 // full or has stopped.
 func (q *Queue[T]) Add(item T) bool {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.stopped || len(q.waiting) >= q.limit {
-		q.mu.Unlock()
 		return false
 	}
 	q.waiting = append(q.waiting, item)
-	first := len(q.waiting) == 1
-	q.mu.Unlock()
-	if first {
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
+	if q.free() {
+		q.change.Signal()
 	}
 	return true
 }
 
+// free reports whether a batch may begin.
+func (q *Queue[T]) free() bool { return q.batches == 0 || q.batches == 1 && q.items <= q.small }
+
 // Run hands batches over until ctx ends, then what is still waiting, and returns.
 // The context that run gets is not cancelled by ctx: a batch is never torn.
 func (q *Queue[T]) Run(ctx context.Context) {
-	work := context.WithoutCancel(ctx)
-	var spare []T
-	for {
+	stop := context.AfterFunc(ctx, func() {
 		q.mu.Lock()
-		items := q.waiting
-		if len(items) > 0 {
-			q.waiting = spare[:0]
-		} else if ctx.Err() != nil {
-			q.stopped = true
-			q.mu.Unlock()
+		defer q.mu.Unlock()
+		q.ending = true
+		q.change.Broadcast()
+	})
+	defer stop()
+	work := context.WithoutCancel(ctx)
+	var second sync.WaitGroup
+	if q.small > 0 {
+		second.Go(func() { q.work(work) })
+	}
+	q.work(work)
+	second.Wait()
+}
+
+// work hands over one batch after the other.
+func (q *Queue[T]) work(ctx context.Context) {
+	var items []T
+	for {
+		if items = q.take(items[:0]); len(items) == 0 {
 			return
-		}
-		q.mu.Unlock()
-		if len(items) == 0 {
-			select {
-			case <-q.wake:
-			case <-ctx.Done():
-			}
-			continue
 		}
 		for rest := items; len(rest) > 0; {
 			n := min(q.most, len(rest))
-			q.run(work, rest[:n])
+			q.run(ctx, rest[:n])
 			rest = rest[n:]
 		}
+		q.mu.Lock()
+		q.batches, q.items = q.batches-1, q.items-len(items)
+		q.change.Signal()
+		q.mu.Unlock()
 		clear(items) // so that it keeps nothing of the items alive
-		spare = items
-		if cap(spare) > 4*q.most {
-			spare = nil
+		if cap(items) > 4*q.most {
+			items = nil
 		}
 	}
+}
+
+// take waits for items, and returns them; none when the queue has stopped. What waits
+// next goes into spare.
+func (q *Queue[T]) take(spare []T) []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.waiting) == 0 || !q.free() {
+		if q.ending && len(q.waiting) == 0 {
+			q.stopped = true
+			q.change.Broadcast()
+			return nil
+		}
+		q.change.Wait()
+	}
+	items := q.waiting
+	q.waiting = spare
+	q.batches, q.items = q.batches+1, q.items+len(items)
+	return items
 }
 
 // Len returns how many items wait.

@@ -71,3 +71,48 @@ func TestNothingIsLostUnderLoad(t *testing.T) {
 		t.Fatalf("sum is %d, want %d", sum, want)
 	}
 }
+
+func TestASecondBatchGoesBesideASmallOne(t *testing.T) {
+	t.Parallel()
+	started, release := make(chan int, 8), make(chan struct{})
+	q := batch.New(100, 100, func(_ context.Context, items []int) {
+		started <- len(items)
+		<-release
+	})
+	q.Beside(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { q.Run(ctx) })
+	add := func(n int) {
+		for i := range n {
+			q.Add(i)
+		}
+	}
+	add(1)
+	if n := <-started; n != 1 {
+		t.Fatalf("the first batch has %d items", n)
+	}
+	add(1)
+	if n := <-started; n != 1 {
+		t.Fatalf("the batch beside it has %d items", n)
+	}
+	add(5) // wait: two are under way
+	if q.Len() != 5 {
+		t.Fatalf("%d wait", q.Len())
+	}
+	release <- struct{}{}
+	if n := <-started; n != 5 {
+		t.Fatalf("the third batch has %d items", n)
+	}
+	release <- struct{}{} // one of the two; what waits now waits for the other
+	add(1)
+	cancel()
+	close(release)
+	run.Wait()
+	if n := <-started; n != 1 {
+		t.Fatalf("the last batch has %d items", n)
+	}
+	if q.Add(7) {
+		t.Fatal("a stopped queue took an item")
+	}
+}

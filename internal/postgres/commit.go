@@ -9,9 +9,9 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// mostCommit is how many messages become one transaction. One is under way at a time:
-// the next one takes all that came meanwhile, which costs half of what four small ones
-// beside each other cost, here and in the database.
+// mostCommit is how many messages become one transaction. One is under way at a time, or
+// two where one of them is small: the next one takes all that came meanwhile, which costs
+// half of what four beside each other cost, here and in the database.
 const mostCommit = 500
 
 type appending struct {

@@ -25,7 +25,7 @@ type Options struct {
 	// several hosts, comma-separated, the one that accepts writes is used.
 	URL string
 	// MaxConnections is the size of the pool, 16 by default. The committer and
-	// the coalesced reads keep 4 busy.
+	// the coalesced reads keep 5 busy.
 	MaxConnections int
 	// AcquireTimeout is how long a call waits for a connection, 2 s by default;
 	// making one is part of that.
@@ -86,6 +86,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log}
 	db.metrics = newMetrics(reg, db)
 	db.committer = newGatherer(db, mostCommit, db.commit)
+	db.committer.queue.Beside(few)
 	db.users = newGatherer(db, mostReads, db.readUsers)
 	db.conversations = newGatherer(db, mostReads, db.getOrCreate)
 	db.after = newGatherer(db, mostReads, db.readAfter)
