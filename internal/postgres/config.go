@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // poolConfig reads the URL. Why pgx cannot read one is not passed on: its message
@@ -40,6 +42,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	// another one to be made within the acquire time-out.
 	cfg.PingTimeout = o.AcquireTimeout / 2
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
+	cfg.MinConns = min(warmConnections, cfg.MaxConns)
 	session(cfg.ConnConfig, o)
 	if !o.PgBouncer {
 		cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(o.StatementTimeout)
@@ -47,8 +50,30 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		// Planning the insert takes longer than running it for a few messages, and no
 		// statement of ours has a better plan for some values than for others.
 		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			warm(ctx, conn)
+			return nil
+		}
 	}
 	return cfg, nil
+}
+
+// warmConnections is how many connections are kept though nobody uses them: those of the
+// committer and of the coalesced reads. To make one takes tens of milliseconds, in which
+// a whole batch would wait.
+const warmConnections = 5
+
+// warm lets a new connection plan the statements of the committer, without any message:
+// a server process that has never seen the tables takes tens of milliseconds for the
+// first. Where that fails, as it does before the first migration, whoever needs the
+// statement is told why.
+func warm(ctx context.Context, conn *pgx.Conn) {
+	var nobody room.ID
+	b := &pgx.Batch{}
+	b.Queue(lockConversations, []room.ID{})
+	b.Queue(insertMessage, nobody, uuid7Random(), int64(1), string(room.Customer), "", "")
+	b.Queue(insertMessages, arrays([]room.ID{}, nil)...)
+	_ = send(ctx, conn, b)
 }
 
 // session sets what every connection of ours shares, the migrations' included.
