@@ -22,6 +22,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/closes"
+	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/ops"
@@ -52,6 +53,7 @@ var (
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ rebalance.Layer    = (*redis.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
+	_ fleet.Store        = (*postgres.DB)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
 	_ handshake.Stories  = (*story.Keeper)(nil)
 )
@@ -65,6 +67,7 @@ type App struct {
 	sockets   *session.Registry
 	chat      *chat.Chat
 	balance   *rebalance.Balance
+	fleet     *fleet.Watch
 	stories   *story.Keeper
 	closes    *closes.Watch
 	passwords *auth.Passwords
@@ -139,6 +142,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
 	}
 	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
+	a.fleet = fleet.New(o.Replica, keys.Fingerprints(), a.db, log, reg)
 	probe := a.probe(reg)
 	a.balance = a.newBalance(probe, reg)
 	a.servers = []*server{
@@ -148,7 +152,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.deletionCost(reg), a.tidy}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg), a.tidy}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
 	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
@@ -210,6 +214,9 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 			}
 			return "an own message came back over the subscription", a.redis.Layer.Check(ctx)
 		}},
+		ops.Check{Name: "replicas", Run: func(context.Context) (string, error) {
+			return a.fleet.Others(), nil // a replica that the others do not hear serves its own sockets
+		}, Doubt: func(context.Context) error { return a.fleet.Doubt() }},
 	)
 }
 

@@ -13,7 +13,7 @@ import (
 // newBalance is this replica's part in evening out the sockets.
 func (a *App) newBalance(probe *ops.Probe, reg prometheus.Registerer) *rebalance.Balance {
 	return rebalance.New(rebalance.Options{
-		Replica: a.options.Replica, Rate: a.options.RebalanceRate, Threshold: float64(a.options.RebalanceThreshold) / 100,
+		Replica: a.options.Replica, ID: a.fleet.ID(), Heard: a.fleet.Hear, Rate: a.options.RebalanceRate, Threshold: float64(a.options.RebalanceThreshold) / 100,
 		Well: probe.Well,
 		Ready: func(ctx context.Context) bool {
 			_, ok := probe.Run(ctx)

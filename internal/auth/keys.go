@@ -197,6 +197,23 @@ func (k *Keys) Pseudonym(purpose, text string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// Fingerprints returns one for each of the own keys, in their order: that of the key
+// which signs comes first. Equal keys have equal ones on all replicas. They tell no
+// more of a secret than a token does that it has signed, and are good for comparing.
+func (k *Keys) Fingerprints() []string {
+	prints := make([]string, len(k.all))
+	for i := range k.all {
+		secret, ok := k.all[i].sign.([]byte)
+		if !ok {
+			panic("the own keys are HS256 secrets")
+		}
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte("roomspa fingerprint of a key\x00")) // with a NUL, which no token has
+		prints[i] = hex.EncodeToString(mac.Sum(nil)[:8])
+	}
+	return prints
+}
+
 // quotable returns a word of an untrusted header if it is fit for a log line.
 func quotable(word string) string {
 	if isKeyID(word) {

@@ -115,3 +115,23 @@ func TestKeysPrintNoSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestEqualKeysHaveEqualFingerprints(t *testing.T) {
+	t.Parallel()
+	prints := func(secrets ...string) []string {
+		t.Helper()
+		k, err := auth.NewKeys(secrets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Fingerprints()
+	}
+	first, second := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	here, there := prints(first, "named="+second), prints(second, "named="+first)
+	if len(here) != 2 || here[0] == here[1] || here[0] != there[1] || here[1] != there[0] {
+		t.Errorf("%q and %q", here, there)
+	}
+	if len(here[0]) != 16 || strings.Contains(here[0], "aaaa") {
+		t.Errorf("%q is no fingerprint", here[0])
+	}
+}

@@ -197,7 +197,20 @@ func replicas() []broken {
 			return chat(t, reverse(t, roundRobin(a.Addr(), b.Addr()), nil))
 		}
 	}
+	// A client that comes to one of them sees nothing; they themselves do, after a while.
+	inside := func(word string, change func(second *world)) func(*testing.T, *app.App) diagnose.Options {
+		return func(t *testing.T, _ *app.App) diagnose.Options {
+			first := newWorld(t)
+			second := *first
+			change(&second)
+			a, b := first.ready(t, "a"), second.ready(t, "b")
+			within(t, 90*time.Second, "the first one warns of "+word, func() bool { return strings.Contains(body(t, ops(a)+"/readyz"), word) })
+			return looking(t, a.Addr(), a, b)
+		}
+	}
 	return []broken{
+		{"two prefixes, seen from the inside alone", "split_channel_layer", "though they share Postgres: b", inside("split_channel_layer", func(w *world) { w.prefix += "other:" })},
+		{"two secrets, seen from the inside alone", "different_secrets", "tokens are refused that other replicas sign, or theirs by them: b", inside("different_secrets", func(w *world) { w.secret = strings.ToUpper(w.secret) })},
 		{"two replicas on two Redis servers", "split_channel_layer", "replica b", two(func(t *testing.T, w *world) { w.redisURL = ownRedis(t).URL() })},
 		{"two replicas with two prefixes", "split_channel_layer", "replica b", two(func(_ *testing.T, w *world) { w.prefix += "other:" })},
 		{"two replicas with two secrets", "different_secrets", "bad_signature", two(func(_ *testing.T, w *world) { w.secret = strings.ToUpper(w.secret) })},

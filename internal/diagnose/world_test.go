@@ -143,6 +143,19 @@ func ops(a *app.App) string { return "http://" + a.OpsAddr() }
 
 func get(t testing.TB, address string) int {
 	t.Helper()
+	status, _ := ask(t, address)
+	return status
+}
+
+func body(t testing.TB, address string) string {
+	t.Helper()
+	_, text := ask(t, address)
+	return text
+}
+
+// ask returns 0 where nobody answers.
+func ask(t testing.TB, address string) (status int, body string) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -150,20 +163,25 @@ func get(t testing.TB, address string) int {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode
+	text, _ := io.ReadAll(response.Body) // as far as it comes
+	return response.StatusCode, string(text)
 }
 
 func eventually(t testing.TB, what string, yes func() bool) {
 	t.Helper()
-	deadline, tick := time.Now().Add(patience), time.NewTicker(10*time.Millisecond)
+	within(t, patience, what, yes)
+}
+
+func within(t testing.TB, limit time.Duration, what string, yes func() bool) {
+	t.Helper()
+	deadline, tick := time.Now().Add(limit), time.NewTicker(limit/2000)
 	defer tick.Stop()
 	for !yes() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
+			t.Fatalf("%s: not within %v", what, limit)
 		}
 		<-tick.C
 	}

@@ -9,7 +9,7 @@ import (
 
 // schemaVersion is the version of the schema that this binary needs: that of the
 // newest migration it carries.
-const schemaVersion = 5
+const schemaVersion = 6
 
 const probe = `
 SELECT current_setting('server_version'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,

@@ -6,6 +6,7 @@
 package rebalance
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -51,6 +52,10 @@ type Sockets interface {
 // Options say how far and how fast.
 type Options struct {
 	Replica string // its name, for the log of the others
+	ID      string // of this process, unlike any other; one is made up where it is empty
+	// Heard is told of every notice that is heard, with the id of its sender, this
+	// replica's own among them. It must not block. Nil where nobody wants to know.
+	Heard func(id string)
 	// Rate is how many sockets a second are shed at most; 0 for none.
 	Rate float64
 	// Threshold is by which fraction of the mean a replica has to be above it before
@@ -100,7 +105,7 @@ type notice struct {
 // New returns a replica's part in the balance.
 func New(o Options, layer Layer, sockets Sockets, log *slog.Logger, reg prometheus.Registerer) *Balance {
 	return &Balance{
-		o: o, id: rand.Text()[:12], layer: layer, sockets: sockets, log: log, metrics: newMetrics(reg),
+		o: o, id: cmp.Or(o.ID, rand.Text()[:12]), layer: layer, sockets: sockets, log: log, metrics: newMetrics(reg),
 		decider: decider{threshold: o.Threshold, rate: o.Rate}, peers: map[string]peer{},
 	}
 }
@@ -170,7 +175,11 @@ func (b *Balance) listen(ctx context.Context) {
 // hear takes a payload of the group. It does not block.
 func (b *Balance) hear(payload []byte) {
 	var n notice
-	if json.Unmarshal(payload, &n) != nil || n.Version != version || n.ID == "" || n.Sockets < 0 {
+	unreadable := json.Unmarshal(payload, &n) != nil
+	if b.o.Heard != nil && n.ID != "" {
+		b.o.Heard(n.ID) // it speaks, whatever it says
+	}
+	if unreadable || n.Version != version || n.ID == "" || n.Sockets < 0 {
 		return // a newer replica's, perhaps: it is not counted
 	}
 	if n.Draining || !n.Ready && n.Sockets > 0 {

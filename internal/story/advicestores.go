@@ -66,8 +66,8 @@ var betweenReplicas = Chapter{
 	Title: "Between replicas",
 	About: "What no single replica can see in itself.",
 	Rows: []Advice{
-		{"split_channel_layer", "Replicas share Postgres and do not hear each other over Redis.", "Messages to sockets of another replica arrive late, when it looks in Postgres.", "", "", "Give all replicas the same --redis-url (one Redis, one database number) and the same --redis-prefix; in mode cluster or sentinel look for a partition."},
-		{"different_secrets", "Replicas accept tokens of different secrets.", "4001 token_invalid (bad_signature) on some replicas, by chance.", "[JWTAuthMiddleware] Invalid token: bad_signature", "", "Give all replicas the same --jwt-secret. During a rotation it passes when the last replica has restarted."},
+		{"split_channel_layer", "Replicas share Postgres and do not hear each other over Redis.", "Messages to sockets of another replica arrive late, when it looks in Postgres.", "[Replicas] Not heard over the channel layer, though they share Postgres: <names>", "roomspa_replicas_unheard", "Give all replicas the same --redis-url (one Redis, one database number) and the same --redis-prefix; in mode cluster or sentinel look for a partition."},
+		{"different_secrets", "Replicas accept tokens of different secrets.", "4001 token_invalid (bad_signature) on some replicas, by chance.", "[Replicas] Tokens are refused that other replicas sign, or theirs by them: <names>", "roomspa_replicas_with_other_secrets", "Give all replicas the same --jwt-secret. A rotation whose steps were taken in order never comes to this; one that left a step out passes when the last replica has restarted."},
 		{"proxy_cuts_idle", "Abnormal ends cluster at one idle age: a proxy closes connections that are silent.", "1006 after a steady time without traffic.", "[Closes] A proxy closes idle connections after about <time>", "roomspa_proxy_idle_timeout_seconds", "Raise the proxy's idle time-out above --ping-interval (25 s), or lower --ping-interval below it."},
 	},
 }

@@ -1,0 +1,316 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A world is what replicas share: Postgres, and channel layers. All of it lives in a
+// bubble.
+type world struct {
+	t       *testing.T
+	running sync.WaitGroup
+	ctx     context.Context //nolint:containedctx // of one test
+
+	mu       sync.Mutex
+	away     bool // Postgres
+	beats    map[string]row
+	replicas []*replica
+}
+
+type row struct {
+	room.Beat
+	at time.Time
+}
+
+// A replica is one watch, and who speaks for it.
+type replica struct {
+	*Watch
+	layer string // what it hears and speaks on; "" for nothing
+	dead  bool
+	reg   *prometheus.Registry
+	log   bytes.Buffer
+	end   context.CancelFunc
+}
+
+func (w *world) Beat(_ context.Context, own room.Beat, within time.Duration) (others []room.Beat, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away {
+		return nil, errors.New("away")
+	}
+	now := time.Now()
+	w.beats[own.ID] = row{own, now}
+	for id, r := range w.beats {
+		if r.Age = now.Sub(r.at); id != own.ID && r.Age < within {
+			others = append(others, r.Beat)
+		}
+	}
+	return others, nil
+}
+
+func (w *world) EndBeat(_ context.Context, id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.beats, id)
+	return nil
+}
+
+// inWorld runs a test with fake time.
+func inWorld(t *testing.T, test func(*world)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &world{t: t, ctx: ctx, beats: map[string]row{}}
+		w.running.Go(func() { w.speak(ctx) })
+		test(w)
+		cancel()
+		w.running.Wait()
+	})
+}
+
+// speak lets everybody's notices come every 5 s.
+func (w *world) speak(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.set(func() {
+			for _, from := range w.replicas {
+				for _, to := range w.replicas {
+					if from.layer != "" && from.layer == to.layer && !from.dead {
+						to.Hear(from.ID())
+					}
+				}
+			}
+		})
+	}
+}
+
+func (w *world) joins(name, layer string, keys ...string) *replica {
+	w.t.Helper()
+	r := &replica{layer: layer, reg: prometheus.NewRegistry()}
+	r.Watch = New(name, keys, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
+	ctx, cancel := context.WithCancel(w.ctx)
+	r.end = cancel
+	w.set(func() { w.replicas = append(w.replicas, r) })
+	w.running.Go(func() { r.Run(ctx) })
+	w.pass(1700 * time.Millisecond) // they are not in step
+	return r
+}
+
+// change lets the layer of a replica be another one.
+func (w *world) change(layer string, all ...*replica) {
+	w.set(func() {
+		for _, r := range all {
+			r.layer = layer
+		}
+	})
+	w.pass(time.Second)
+}
+
+// ends lets a replica shut down.
+func (w *world) ends(r *replica) {
+	w.set(func() { r.dead = true })
+	r.end()
+	synctest.Wait()
+}
+
+func (w *world) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// kill ends a replica so that it cannot take its sign of life away.
+func (w *world) kill(r *replica) {
+	var left row
+	w.set(func() { left = w.beats[r.ID()] })
+	w.ends(r)
+	w.set(func() { w.beats[r.ID()] = left })
+}
+
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// cause is the word for what a replica doubts.
+func (r *replica) cause() string { return room.Cause(r.Doubt()) }
+
+func (r *replica) metric(name string) float64 {
+	families, err := r.reg.Gather()
+	if err != nil {
+		return -1
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return -1
+}
+
+func TestASplitIsFoundByBothAndHeals(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, b := w.joins("a", "one", "k"), w.joins("b", "two", "k")
+		w.pass(25 * time.Second)
+		if a.cause() != "" || b.cause() != "" {
+			t.Errorf("after 25 s already: %v, %v", a.Doubt(), b.Doubt())
+		}
+		w.pass(30 * time.Second)
+		for r, other := range map[*replica]string{a: "b", b: "a"} {
+			if r.cause() != split || !strings.HasSuffix(r.Doubt().Error(), ": "+other) {
+				t.Errorf("%v", r.Doubt())
+			}
+			if n := r.metric("roomspa_replicas_unheard"); n != 1 {
+				t.Errorf("the metric is %v", n)
+			}
+		}
+		w.pass(10 * time.Minute)
+		w.change("one", b)
+		w.pass(20 * time.Second)
+		for _, r := range []*replica{a, b} {
+			if r.cause() != "" || r.metric("roomspa_replicas_unheard") != 0 {
+				t.Errorf("after it has healed: %v", r.Doubt())
+			}
+			log := r.log.String()
+			if strings.Count(log, "level=ERROR") != 1 || strings.Count(log, "cause=split_channel_layer") != 2 || strings.Count(log, "are heard over the channel layer again") != 1 {
+				t.Errorf("the log is\n%s", log)
+			}
+		}
+	})
+}
+
+func TestWhatIsNoSplit(t *testing.T) {
+	for name, scene := range map[string]func(w *world, a, b *replica){
+		"nothing happens":               func(*world, *replica, *replica) {},
+		"Redis is away for both":        func(w *world, a, b *replica) { w.change("", a, b); w.pass(time.Minute); w.change("one", a, b) },
+		"Redis is away for one of them": func(w *world, _, b *replica) { w.change("", b); w.pass(5 * time.Minute); w.change("one", b) },
+		"Redis comes and goes": func(w *world, a, b *replica) {
+			for range 20 {
+				w.change("", a, b)
+				w.pass(17 * time.Second)
+				w.change("one", a, b)
+				w.pass(6 * time.Second)
+			}
+		},
+		"Redis fails over, and one follows later": func(w *world, a, b *replica) { w.change("two", a); w.pass(20 * time.Second); w.change("two", b) },
+		"Postgres is away": func(w *world, _, _ *replica) {
+			w.set(func() { w.away = true })
+			w.pass(5 * time.Minute)
+			w.set(func() { w.away = false })
+		},
+		"one ends": func(w *world, _, b *replica) { w.ends(b) },
+		"one dies": func(w *world, _, b *replica) { w.kill(b) },
+		"all change": func(w *world, a, b *replica) {
+			w.joins("c", "one", "k")
+			a.dead = true
+			a.end()
+			w.joins("d", "one", "k")
+			w.kill(b)
+		},
+		"one comes that hears nothing at first": func(w *world, _, _ *replica) {
+			c := w.joins("c", "", "k")
+			w.pass(time.Minute)
+			w.change("one", c)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				a, b := w.joins("a", "one", "k"), w.joins("b", "one", "k")
+				w.pass(2 * time.Minute)
+				scene(w, a, b)
+				for range 300 {
+					w.pass(time.Second)
+					for _, r := range w.replicas {
+						if r.log.Len() > 0 || r.Doubt() != nil {
+							t.Fatalf("%s doubts %v, its log is\n%s", r.own.Replica, r.Doubt(), r.log.String())
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestASplitIsKnownWhileNobodyCanSay(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, b := w.joins("a", "one", "k"), w.joins("b", "two", "k")
+		w.pass(time.Minute)
+		w.change("", b)
+		w.pass(time.Minute)
+		if a.cause() != split {
+			t.Errorf("while the other one is deaf: %v", a.Doubt())
+		}
+		w.joins("c", "two", "k")
+		w.pass(time.Minute)
+		if want := "b, c"; !strings.HasSuffix(a.Doubt().Error(), want) || strings.Count(a.log.String(), "level=ERROR") != 2 {
+			t.Errorf("%v, the log is\n%s", a.Doubt(), a.log.String())
+		}
+		for _, r := range w.replicas[1:] {
+			w.kill(r)
+		}
+		w.pass(time.Minute)
+		if a.Doubt() != nil || a.Others() != "others that share Postgres: 0" {
+			t.Errorf("when the others are gone: %v, %s", a.Doubt(), a.Others())
+		}
+	})
+}
+
+func TestOtherSecretsAreFound(t *testing.T) {
+	inWorld(t, func(w *world) {
+		gone := w.joins("gone", "one", "old")
+		w.pass(time.Minute)
+		w.kill(gone)
+		a := w.joins("a", "one", "k", "l")
+		w.pass(time.Minute)
+		if a.Doubt() != nil || a.log.Len() > 0 {
+			t.Errorf("one that has died before it came: %v\n%s", a.Doubt(), a.log.String())
+		}
+		b, c := w.joins("b", "one", "other"), w.joins("c", "one", "l", "k")
+		w.pass(20 * time.Second)
+		if a.cause() != secrets || !strings.HasSuffix(a.Doubt().Error(), ": b") || a.metric("roomspa_replicas_with_other_secrets") != 1 {
+			t.Errorf("%v", a.Doubt())
+		}
+		if !strings.HasSuffix(b.Doubt().Error(), ": a, c") || c.cause() != secrets {
+			t.Errorf("%v, %v", b.Doubt(), c.Doubt())
+		}
+		w.ends(b)
+		w.pass(3 * time.Minute)
+		if len(a.heard) != 2 {
+			t.Errorf("%d are remembered", len(a.heard))
+		}
+		log := a.log.String()
+		if a.Doubt() != nil || strings.Count(log, "level=WARN") != 1 || strings.Count(log, "take each other's tokens again") != 1 {
+			t.Errorf("%v\n%s", a.Doubt(), log)
+		}
+	})
+}
+
+func TestALineHasTenNamesAtMost(t *testing.T) {
+	t.Parallel()
+	many := map[string]string{}
+	for i := range 26 {
+		many[string(rune('A'+i))] = string(rune('a' + i))
+	}
+	if got, want := names(many), "a, b, c, d, e, f, g, h, i, j, and 16 more"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
