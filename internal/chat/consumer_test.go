@@ -323,6 +323,62 @@ func TestResume(t *testing.T) {
 	}
 }
 
+func TestAPageOfLongMessagesIsKeptInPart(t *testing.T) {
+	since := int64(0)
+	inBubble(t, 6, &since, func(d *desk) {
+		d.set(func() {
+			for i := range d.stored {
+				d.stored[i].Text = strings.Repeat("a", replayBytes/2-1)
+			}
+			d.stored[3].Text = strings.Repeat("a", 2*replayBytes)
+		})
+		for seq := 1; seq <= 6; seq++ {
+			if got := d.next(); got != fmt.Sprint(seq) {
+				t.Fatalf("got %q, want %d", got, seq)
+			}
+			size := 0
+			for _, m := range d.s.replay {
+				size += len(m.Text)
+			}
+			if size > replayBytes {
+				t.Fatalf("%d bytes are kept after message %d", size, seq)
+			}
+		}
+		d.want("resumed 1-6")
+	})
+}
+
+func TestAnAckWaitsForItsMessageAndNotForLong(t *testing.T) {
+	inBubble(t, 0, nil, func(d *desk) {
+		before := d.woken
+		receive(d, `{"message":"hi"}`)
+		if d.woken != before {
+			t.Fatal("the ack did not wait for its message")
+		}
+		d.hear(1)
+		if d.woken == before {
+			t.Fatal("the message did not wake the writer")
+		}
+		d.want("ack 1", "1")
+		before = d.woken
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's time
+		synctest.Wait()
+		if d.woken != before {
+			t.Fatal("woken although both are out")
+		}
+		receive(d, `{"message":"hi"}`) // nothing comes over the channel layer
+		time.Sleep(ackHold)            //nolint:forbidigo // the bubble's time
+		synctest.Wait()
+		if d.woken != before+1 {
+			t.Fatalf("woken %d times for an ack whose message does not come", d.woken-before)
+		}
+		d.want("ack 2")
+		d.set(func() { d.down = errors.New("away") })
+		receive(d, `{"message":"hi"}`)
+		d.want("ack 3")
+	})
+}
+
 func TestLiveMessagesWaitForTheReplay(t *testing.T) {
 	since := int64(0)
 	inBubble(t, 2, &since, func(d *desk) {

@@ -5,7 +5,10 @@ package chat
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // fetch reads what follows the cursor from the store. The lock is not held
@@ -33,13 +36,26 @@ func (s *Consumer) fetch(ctx context.Context) {
 		s.target, s.waiting = max(s.target, s.cursor.latest), false
 		s.level, s.overflowed = time.Now().UnixNano(), 0
 	}
-	s.replay, s.attempts, s.lookAt = messages, 0, 0
-	if len(messages) == page {
-		s.cursor.gap = true // there may be more
+	s.replay, s.attempts, s.lookAt = atMost(messages, replayBytes), 0, 0
+	if len(messages) == page || len(s.replay) < len(messages) {
+		s.cursor.gap = true // there is more, or may be
 	}
 	if len(messages) == 0 && s.cursor.hole() {
 		s.retry() // a message was published that the store does not show yet
 	}
+}
+
+// atMost returns the first messages whose texts have so many bytes, and at least one: a
+// reader that stalls in the midst of a page keeps what is left of it. The others are read
+// again.
+func atMost(messages []room.Message, limit int) []room.Message {
+	size := 0
+	for i := range messages {
+		if size += len(messages[i].Text); size > limit && i > 0 {
+			return slices.Clone(messages[:i]) // keeps nothing of the others alive
+		}
+	}
+	return messages
 }
 
 func (s *Consumer) retry() {

@@ -16,6 +16,8 @@ const (
 	holdFrames = 16
 	// page is how many messages are read from the store at once.
 	page = 100
+	// replayBytes is how much text of these a socket keeps.
+	replayBytes = 20 << 10
 	// retryLeast and retryMost bound the waits between reads that fail.
 	retryLeast, retryMost = 100 * time.Millisecond, 5 * time.Second
 
