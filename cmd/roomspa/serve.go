@@ -38,7 +38,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err := a.Start(); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	app.ReturnMemory(ctx)
 	hurry, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return a.Stop(hurry)

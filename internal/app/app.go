@@ -152,7 +152,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg), a.tidy}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg)}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
 	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}

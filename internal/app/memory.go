@@ -15,9 +15,10 @@ const (
 	calm = 2 << 20
 )
 
-// tidy gives memory back to the system. A goroutine's stack shrinks by half in a cycle, and
-// those of the readers have grown twice by a message.
-func (a *App) tidy(ctx context.Context) {
+// ReturnMemory gives memory back to the system after each wave of work, until ctx ends. It
+// is about the whole process, so whoever owns that calls it, once. A goroutine's stack
+// shrinks by half in a cycle, and those of the readers have grown twice by a message.
+func ReturnMemory(ctx context.Context) {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	afterWaves(ctx, func() uint64 {
 		metrics.Read(sample)
