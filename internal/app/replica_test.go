@@ -184,7 +184,7 @@ func (w *world) options(t testing.TB, edit ...func(*app.Options)) app.Options {
 	if _, err := parser.Parse([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + w.databaseURL, "--redis-url=" + w.redisURL,
 		"--redis-prefix=" + w.prefix, "--jwt-secret=" + secret, "--shutdown-wait=0s", "--drain-timeout=3s",
-		"--database-acquire-timeout=10s", "--database-lock-timeout=10s", // the machine may be busy
+		"--database-acquire-timeout=10s", "--database-lock-timeout=10s", "--database-max-connections=7", // the machine may be busy
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	// another one to be made within the acquire time-out.
 	cfg.PingTimeout = o.AcquireTimeout / 2
 	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 10
-	cfg.MinConns = min(warmConnections, cfg.MaxConns)
+	cfg.MinConns = cfg.MaxConns / warmShare
 	session(cfg.ConnConfig, o)
 	if !o.PgBouncer {
 		cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(o.StatementTimeout)
@@ -58,10 +58,10 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	return cfg, nil
 }
 
-// warmConnections is how many connections are kept though nobody uses them: those of the
-// committer and of the coalesced reads. To make one takes tens of milliseconds, in which
-// a whole batch would wait.
-const warmConnections = 5
+// warmShare is the part of the pool that is kept though nobody uses it: of 16 connections
+// those that the committer and the coalesced reads keep busy. To make one takes tens of
+// milliseconds, in which a whole batch would wait.
+const warmShare = 4
 
 // warm lets a new connection plan the statements of the committer, without any message:
 // a server process that has never seen the tables takes tens of milliseconds for the
