@@ -29,7 +29,7 @@ type unjudged app.Options
 func (*checkCmd) Help() string {
 	return `Is what a replica needs there? Takes the flags and the environment of "roomspa serve", and says of each
 dependency where it is (without secrets), what it is, how long it took, and what to do if it cannot be used.
-Without a choice everything is checked, the rest of the configuration too. It changes nothing.
+Without a choice everything is checked, the rest of the configuration too. Nothing is changed, but for a key in Redis that lives for a minute at most.
 Exit code: 0 if all is well, 1 if not.
 
 Examples:

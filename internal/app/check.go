@@ -28,7 +28,8 @@ const checkLimit = 3 * time.Second
 
 // Check finds out whether what a replica with these options needs is there, and
 // returns what it has found, and whether all is well. Options that what is chosen
-// does not need may be missing. It changes nothing.
+// does not need may be missing. It changes nothing, but for
+// a short-lived key that tells whether Redis takes writes.
 func Check(ctx context.Context, o Options, s Selection) (findings []ops.Finding, ok bool) {
 	everything := s == Selection{}
 	var checks []ops.Check

@@ -54,6 +54,24 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 	}
 }
 
+// TestTheFirstHandshakesMeetNoSchemaThatNobodyHasLookedAt: readiness is looked at every few
+// seconds, and clients do not wait for it.
+func TestTheFirstHandshakesMeetNoSchemaThatNobodyHasLookedAt(t *testing.T) {
+	t.Parallel()
+	address := database(t)
+	execute(t, direct(t, address), "DELETE FROM roomspa.goose_db_version WHERE version_id > 1")
+	db := open(t, postgres.Options{URL: address, AcquireTimeout: 10 * time.Second})
+	for end := time.Now().Add(10 * time.Second); ; {
+		_, err := db.Users(t.Context(), []room.UserID{1})
+		if room.Cause(err) == "schema_too_old" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("users are loaded, with a schema that is too old: %v", err)
+		}
+	}
+}
+
 func asUser(t *testing.T, address, name string) string {
 	t.Helper()
 	u, err := url.Parse(address)

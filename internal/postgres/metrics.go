@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
 		func() float64 { return float64(db.pool.Stat().AcquiredConns()) })
 	gauge("roomspa_database_connections_idle", "Connections that are open and unused.",
 		func() float64 { return float64(db.pool.Stat().IdleConns()) })
-	gauge("roomspa_commit_waiting_messages", "Messages that wait for a committer.", db.waitingMessages)
+	gauge("roomspa_commit_waiting_messages", "Messages that wait for the committer.", db.waitingMessages)
 	return &metrics{
 		commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_commit_seconds",

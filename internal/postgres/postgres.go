@@ -97,6 +97,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 // until ctx ends, then does what was asked for until then, and returns.
 func (db *DB) Run(ctx context.Context) {
 	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = db.Probe(ctx) }) // who connects first must not meet a schema that nobody has looked at
 	wg.Go(func() { db.committer.run(ctx) })
 	wg.Go(func() { db.users.run(ctx) })
 	wg.Go(func() { db.conversations.run(ctx) })
