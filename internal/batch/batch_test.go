@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/roomspa/roomspa/internal/batch"
 )
@@ -74,45 +75,76 @@ func TestNothingIsLostUnderLoad(t *testing.T) {
 
 func TestASecondBatchGoesBesideASmallOne(t *testing.T) {
 	t.Parallel()
-	started, release := make(chan int, 8), make(chan struct{})
-	q := batch.New(100, 100, func(_ context.Context, items []int) {
-		started <- len(items)
-		<-release
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan int, 8), make(chan struct{})
+		q := batch.New(100, 100, func(_ context.Context, items []int) {
+			started <- len(items)
+			<-release
+		})
+		q.Beside(2)
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		// add hands in items, and says which batches have begun and how many items wait.
+		add := func(n int, begun []int, waiting int) {
+			t.Helper()
+			for i := range n {
+				q.Add(i)
+			}
+			synctest.Wait()
+			var got []int
+			for len(started) > 0 {
+				got = append(got, <-started)
+			}
+			if !slices.Equal(got, begun) || q.Len() != waiting {
+				t.Fatalf("%v have begun and %d wait, want %v and %d", got, q.Len(), begun, waiting)
+			}
+		}
+		add(1, []int{1}, 0)
+		add(1, []int{1}, 0) // beside the first
+		add(5, nil, 5)      // two are under way
+		release <- struct{}{}
+		add(0, []int{5}, 0)
+		release <- struct{}{} // whichever it was
+		synctest.Wait()
+		if q.Len() != 0 {
+			t.Fatal("something waits")
+		}
+		close(release)
+		cancel()
+		run.Wait()
+		if q.Add(7) {
+			t.Fatal("a stopped queue took an item")
+		}
 	})
-	q.Beside(2)
-	ctx, cancel := context.WithCancel(t.Context())
-	var run sync.WaitGroup
-	run.Go(func() { q.Run(ctx) })
-	add := func(n int) {
-		for i := range n {
+}
+
+func TestNoBatchGoesBesideALargeOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan int, 8), make(chan struct{})
+		q := batch.New(100, 100, func(_ context.Context, items []int) {
+			started <- len(items)
+			<-release
+		})
+		q.Beside(2)
+		for i := range 3 {
 			q.Add(i)
 		}
-	}
-	add(1)
-	if n := <-started; n != 1 {
-		t.Fatalf("the first batch has %d items", n)
-	}
-	add(1)
-	if n := <-started; n != 1 {
-		t.Fatalf("the batch beside it has %d items", n)
-	}
-	add(5) // wait: two are under way
-	if q.Len() != 5 {
-		t.Fatalf("%d wait", q.Len())
-	}
-	release <- struct{}{}
-	if n := <-started; n != 5 {
-		t.Fatalf("the third batch has %d items", n)
-	}
-	release <- struct{}{} // one of the two; what waits now waits for the other
-	add(1)
-	cancel()
-	close(release)
-	run.Wait()
-	if n := <-started; n != 1 {
-		t.Fatalf("the last batch has %d items", n)
-	}
-	if q.Add(7) {
-		t.Fatal("a stopped queue took an item")
-	}
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		synctest.Wait()
+		q.Add(3)
+		synctest.Wait()
+		if len(started) != 1 || q.Len() != 1 {
+			t.Fatalf("%d batches have begun and %d items wait", len(started), q.Len())
+		}
+		cancel()
+		close(release)
+		run.Wait()
+		if len(started) != 2 {
+			t.Fatal("what waited is not handed over")
+		}
+	})
 }
