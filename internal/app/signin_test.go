@@ -215,9 +215,12 @@ func TestSignOutEverywhereClosesEverySocketAndANewSignInWorksAtOnce(t *testing.T
 	for range 3 { // in the same second, most likely
 		tokens := a.login(t, customer, password).is(t, 200, "")
 		dialing := dial{path: "/ws/chat/1/2/", subprotocols: []string{"bearer", tokens.Access}}
-		here, there, location := a.connect(t, dialing), b.connect(t, dialing), b.location(t, customer)
-		here.want(t, "connected")
-		there.want(t, "connected")
+		here, there := a.connect(t, dialing), b.connect(t, dialing)
+		dialing.path = "/ws/location/1/2/"
+		location := b.connect(t, dialing)
+		for _, s := range []*socket{here, there, location} {
+			s.want(t, "connected")
+		}
 		peer := b.chat(t, therapist)
 		began := time.Now()
 		a.post(t, "/logout/", m{"refresh_token": tokens.Refresh, "everywhere": true}).is(t, 204, "")

@@ -43,9 +43,6 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 		return nil, ErrUnknown
 	}
 	t := &Told{Story: s, Failed: s.FailedStep()}
-	if err != nil {
-		t.Missing = err.Error()
-	}
 	why := s.Why()
 	if a, ok := Advise(why); ok {
 		t.Advice = &a
@@ -53,9 +50,9 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 		t.Advice = &a
 	}
 	if s.User != 0 {
-		failures, err := store.Failures(ctx, s.User)
-		if err != nil {
-			t.Missing = err.Error()
+		var failures []Failure
+		if err == nil { // a store that is away is waited for once
+			failures, err = store.Failures(ctx, s.User)
 		}
 		if of != nil {
 			failures = append(failures, of(s.User)...)
@@ -63,11 +60,13 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 		t.SameUser = tidy(failures)
 		t.Pattern = pattern(ref, why, t.SameUser)
 	}
-	if s.LastRef != "" && s.LastRef != ref {
-		before, err := store.Find(ctx, s.LastRef)
-		if err == nil {
-			t.Before = Merge(before)
-		}
+	if s.LastRef != "" && s.LastRef != ref && err == nil {
+		var before []*Story
+		before, err = store.Find(ctx, s.LastRef)
+		t.Before = Merge(before)
+	}
+	if err != nil {
+		t.Missing = err.Error()
 	}
 	return t, nil
 }

@@ -17,7 +17,7 @@ func Redis(t testing.TB) (url, prefix string) {
 	t.Helper()
 	url, prefix = shared.channel(t), "test-"+run+"-"+shared.next()+":"
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if err := forget(ctx, url, prefix); err != nil {
 			t.Errorf("sandboxtest: delete keys %s*: %v", prefix, err)
@@ -55,11 +55,14 @@ func forget(ctx context.Context, url, prefix string) error {
 	}
 	client := goredis.NewClient(options)
 	defer func() { _ = client.Close() }()
-	keys := client.Scan(ctx, 0, prefix+"*", 1000).Iterator()
-	for keys.Next(ctx) {
-		if err := client.Unlink(ctx, keys.Val()).Err(); err != nil {
+	for cursor := uint64(0); ; {
+		keys, next, err := client.Scan(ctx, cursor, prefix+"*", 1000).Result()
+		if err == nil && len(keys) > 0 {
+			err = client.Unlink(ctx, keys...).Err()
+		}
+		if err != nil || next == 0 {
 			return err //nolint:wrapcheck // as above
 		}
+		cursor = next
 	}
-	return keys.Err() //nolint:wrapcheck // as above
 }
