@@ -9,18 +9,19 @@ import (
 	"syscall"
 )
 
-// lower is the nice value of a process for passwords: beside one that serves sockets
-// it gets a tenth of a processor, and all that nobody else wants.
+// lower is the nice value of a process for passwords, for systems that know nothing
+// lower: it gets a tenth of a processor, and all that nobody else wants.
 const lower = 10
 
 // stepBack lowers the priority of this process: of each thread, since Linux keeps
-// it by thread; those to come inherit it.
+// it by thread; those to come inherit it. It goes as well as it goes: it is a
+// courtesy.
 func stepBack() {
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lower) // as well as it goes: it is a courtesy
+	yield(0)
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
 		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, lower)
+			yield(id)
 		}
 	}
 }
