@@ -3,12 +3,16 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
@@ -41,6 +45,44 @@ func TestLoginDoesNotWaitForEverForItsTurn(t *testing.T) {
 				t.Errorf("log:\n%s", &log)
 			}
 		})
+	}
+}
+
+// askedInVain fails a sign-in that is refused anyway, and asks Redis nevertheless.
+type askedInVain struct{ t *testing.T }
+
+func (a askedInVain) Take(context.Context, []string, []int) (int, time.Duration, error) {
+	a.t.Error("the throttle was asked")
+	return -1, 0, nil
+}
+
+func (a askedInVain) Give(context.Context, []string, []int) error { return nil }
+
+func TestWhereTooManyWaitALoginIsRefusedBeforeAnyStoreIsAsked(t *testing.T) {
+	t.Parallel()
+	keys, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts := someone()
+	accounts.fails = errors.New("the database was asked")
+	passwords := auth.QueuePasswords(1, 0)
+	passwords.Delegate([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer passwords.Close()
+	working.Go(func() { _ = passwords.VerifyNothing(t.Context(), password) })
+	for !passwords.Full() {
+		runtime.Gosched()
+	}
+	handler := api.NewLogin(api.LoginOptions{
+		Accounts: accounts, Passwords: passwords, Keys: keys, Throttle: askedInVain{t},
+		Log: slog.New(slog.DiscardHandler), Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
+	})
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, post(t, with("user@example.com", password)))
+	if res := w.Result(); res.StatusCode != 503 || decode(t, res)["code"] != "busy" || res.Header.Get("Retry-After") != "2" {
+		t.Errorf("status %d", res.StatusCode)
 	}
 }
 

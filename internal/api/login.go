@@ -115,6 +115,9 @@ func (l *Login) signIn(e *exchange) (*tokens, *refusal) {
 		return nil, no
 	}
 	e.user = "identifier " + masked(c.Identifier)
+	if l.o.Passwords.Full() { // in a flood neither Redis nor Postgres is asked in vain
+		return nil, busy(auth.ErrBusy)
+	}
 	buckets := l.buckets(e.log.Remote, c.Identifier)
 	if no := l.throttled(e, buckets); no != nil {
 		return nil, no

@@ -49,6 +49,9 @@ func QueuePasswords(concurrency, queue int) *Passwords {
 // Waiting returns how many wait for their turn.
 func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
 
+// Full reports whether so many wait that the next one would be refused.
+func (p *Passwords) Full() bool { return len(p.turns) == cap(p.turns) && p.waiting.Load() >= p.queue }
+
 // Verify reports whether password is the one that encoded was made from: an
 // argon2id hash in PHC form, or a string of Django's. Where it is, upgrade says
 // that encoded should be replaced by a new [Passwords.Hash].
