@@ -149,29 +149,7 @@ func (p *process) hold(b *testing.B, n int, name string) {
 // it come back.
 func openAll(b *testing.B, addr string, n int) []*websocket.Conn {
 	b.Helper()
-	k := keys(b)
-	conns := make([]*websocket.Conn, n)
-	next := make(chan int)
-	var all sync.WaitGroup
-	for range 64 {
-		all.Go(func() {
-			for i := range next {
-				var err error
-				if conns[i], err = openOne(k, addr, i); err != nil {
-					b.Errorf("socket %d: %v", i, err)
-				}
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	all.Wait()
-	if b.Failed() {
-		b.FailNow()
-	}
-	return conns
+	return openFrom(b, addr, 0, n)
 }
 
 // connected opens the i-th socket.
