@@ -33,6 +33,7 @@ var closes = Chapter{
 		{"bad_id", "An id in the path is not a positive whole number.", "4000.", rejected + "bad id", refused, "Mend the URL: ids are 1 to 9007199254740991, without sign or leading zero. undefined and null are a bug of the app's."},
 		{"bad_since", "since is not a whole number of 0 or more.", "4000.", rejected + "bad since", refused, "Send the highest seq that the client has, or leave since out."},
 		{"bad_close_code", "/ws/test/?close= takes 1000-1003, 1007-1014 and 3000-4999.", "4000.", "[TestConsumer] Connection rejected - bad close code", refused, "Ask for another code."},
+		{"bad_ping", "/ws/test/?ping= takes off, and nothing else.", "4000.", "[TestConsumer] Connection rejected - bad ping", refused, "Say ping=off, or leave ping out."},
 		{"closed_as_asked", "The client asked /ws/test/ for this close.", "The code asked for.", ended + "closed_as_asked", closed, "Nothing."},
 		{"token_missing", "No token came with the handshake.", "4001.", "[JWTAuthMiddleware] No token provided", refused, "Send the subprotocol pair [\"bearer\", token], a header Authorization: Bearer, or ?token=. If the client does: a proxy drops it."},
 		{"token_invalid", "The token cannot be accepted; the detail names the sub-cause.", "4001.", badToken + "<sub-cause>", refused, "See the sub-cause under Tokens; roomspa token inspect says what is wrong with a token."},
