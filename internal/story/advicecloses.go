@@ -73,6 +73,24 @@ var tokens = Chapter{
 	},
 }
 
+const (
+	jwksSees   = "Nothing, as long as the keys that are known sign its tokens; 4001 token_invalid unknown_key for a newer one."
+	jwksLine   = "[JWKS] Keys not renewed: "
+	jwksMetric = `roomspa_jwks_refreshes_total{outcome="failed"}`
+)
+
+var keySets = Chapter{
+	Title: "Key sets",
+	About: "Why the keys of `--jwks` are not renewed: `cause` in the log line and in `roomspa check --json`. The keys that were seen last stay good.",
+	Rows: []Advice{
+		{"jwks_unreachable", "The address of --jwks does not answer.", jwksSees, jwksLine + "ask for the key set: …", jwksMetric, "Look at the URL of --jwks, its certificate, and whether egress and the resolver let a replica get there."},
+		{"jwks_refused", "The address of --jwks answers with another status than 200.", jwksSees, jwksLine + "ask for the key set: the answer is …", jwksMetric, "Look at the URL of --jwks and at the issuer's log."},
+		{"jwks_unreadable", "The file of --jwks cannot be read.", jwksSees, jwksLine + "read the key set: …", jwksMetric, "Look at the path of --jwks, its mount and its permissions."},
+		{"jwks_invalid", "What --jwks gives is no JWK Set with keys that can be used.", jwksSees, jwksLine + "it …", jwksMetric, "Let --jwks point at a JWK Set (RFC 7517 §5) with keys for RS256, ES256 or EdDSA."},
+		{"jwks_key_left_out", "A key of the set of --jwks cannot be used; the others are.", "4001 token_invalid unknown_key for tokens of that key.", "[JWKS] Key left out: <why>", "", "The line says what is wrong with the key: let the issuer mend it. Keys for other uses or algorithms are left out rightly."},
+	},
+}
+
 const frameRefused = "[…Consumer] Frame refused: "
 
 var frames = Chapter{
