@@ -19,6 +19,9 @@ func (e *exchange) refused(no *refusal) {
 	var attrs []slog.Attr
 	if no.err != nil {
 		attrs = append(attrs, slog.String("error", no.err.Error()))
+		if cause := room.Cause(no.err); cause != "" {
+			attrs = append(attrs, slog.String("cause", cause))
+		}
 	}
 	switch {
 	case e.r.Context().Err() != nil: // whatever failed, it failed since the client left

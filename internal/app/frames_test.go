@@ -340,6 +340,12 @@ func TestTheTestEndpoint(t *testing.T) {
 			open(t, "close="+code).refusal(t, 4000, "bad_close_code")
 		})
 	}
+	for _, ping := range []string{"", "on", "OFF", "0", "off "} {
+		t.Run("refuses a ping of "+ping, func(t *testing.T) {
+			t.Parallel()
+			open(t, "ping="+url.QueryEscape(ping)).refusal(t, 4000, "bad_ping")
+		})
+	}
 	t.Run("greets before it closes", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, "greet=1&close=4003")

@@ -256,6 +256,7 @@ func testScenes() []scene {
 		{name: "good", dial: dial{path: "/ws/test/", query: url.Values{"greet": {"1"}}}, play: goodbye},
 		{name: "closed as asked", dial: dial{path: "/ws/test/", query: url.Values{"close": {"4001"}}}},
 		{name: "a bad close code", dial: dial{path: "/ws/test/", query: url.Values{"close": {"1006"}}}},
+		{name: "a bad ping", dial: dial{path: "/ws/test/", query: url.Values{"ping": {"on"}}}},
 		{name: "no such path", dial: dial{path: "/ws/tests/"}},
 		{name: "a foreign origin", dial: dial{path: "/ws/test/", header: map[string][]string{"Origin": {"https://evil.example"}}}},
 		{name: "not UTF-8", dial: dial{path: "/ws/test/"}, play: func(t *testing.T, _ *replica, s *socket) {

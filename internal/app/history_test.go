@@ -7,15 +7,18 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -268,6 +271,18 @@ func TestHistorySaysThatPostgresIsAway(t *testing.T) {
 		res, got := r.read(t, w.token(t, customer), path)
 		if res.StatusCode != http.StatusServiceUnavailable || got.Code != "database_unavailable" || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d, %+v", path, res.StatusCode, got)
+		}
+	}
+	refresh, _, err := w.keys.Mint(auth.Refresh, customer, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.request(t, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`, "Content-Type", "application/json")
+	log := r.text.String()
+	for component, lines := range map[string]int{"History": 2, "Tokens": 1} {
+		line := regexp.MustCompile(`level=ERROR msg="\[` + component + `\] Refused: database_unavailable.* cause=postgres_refused\n`)
+		if n := len(line.FindAllString(log, -1)); n != lines {
+			t.Errorf("%d lines of %s say why, want %d:\n%s", n, component, lines, log)
 		}
 	}
 }

@@ -29,6 +29,7 @@ type secrecy struct {
 	said          sync.Map     // text, to where it was said
 	lines, tokens atomic.Int64 // that were logged; that were shown in part
 	stories       atomic.Int64 // that were told
+	explained     atomic.Int64 // by the command itself, for a machine
 }
 
 func newSecrecy(t *testing.T) *secrecy {

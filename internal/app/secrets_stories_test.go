@@ -2,7 +2,9 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,8 +14,9 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// storiesAsked is how many stories of each replica are asked for one by one.
-const storiesAsked = 60
+// storiesAsked is how many stories of each replica are asked for one by one, and
+// everyExplained of how many one is asked for with the program itself, which takes longer.
+const storiesAsked, everyExplained = 60, 4
 
 var loggedRef = regexp.MustCompile(`"ref":"([0-9a-z]{16})".*"step":`)
 
@@ -28,6 +31,10 @@ func (x *secrecy) tellsStories(t *testing.T, r *replica) {
 			continue
 		}
 		seen[ref] = true
+		if len(seen)%everyExplained == 1 {
+			x.explains(t, ref, "--ops=http://"+r.OpsAddr())
+			x.explains(t, ref, "--redis-url="+x.redisURL, "--redis-prefix="+x.prefix)
+		}
 		_, header, body := get(t, "http://"+r.OpsAddr()+"/debug/stories/"+ref)
 		x.say("a story", header.Get("Content-Type")+string(body))
 		told, err := ops.Ask(t.Context(), r.OpsAddr(), ref)
@@ -42,6 +49,18 @@ func (x *secrecy) tellsStories(t *testing.T, r *replica) {
 		} else if !errors.Is(err, story.ErrUnknown) {
 			x.say("why nothing can be explained", err.Error())
 		}
+	}
+}
+
+// explains takes down all that the command says, as a script gets it. Where there is no
+// story, it says why.
+func (x *secrecy) explains(t *testing.T, ref string, where ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), x.program, append([]string{"explain", ref, "--json"}, where...)...).CombinedOutput()
+	x.say("what explain --json prints", string(out))
+	var told struct{ Story *story.Story }
+	if err == nil && json.Unmarshal(out, &told) == nil && told.Story != nil && told.Story.Ref == ref {
+		x.explained.Add(1)
 	}
 }
 
@@ -72,7 +91,8 @@ func (x *secrecy) keptStories(t *testing.T) {
 			kept++
 		}
 	}
-	if kept < 100 || x.stories.Load() < 60 {
-		t.Errorf("%d stories are kept and %d were told: too few to say anything", kept, x.stories.Load())
+	if kept < 100 || x.stories.Load() < 60 || x.explained.Load() < 15 {
+		t.Errorf("%d stories are kept, %d were told and %d explained by the command: too few to say anything",
+			kept, x.stories.Load(), x.explained.Load())
 	}
 }

@@ -37,6 +37,7 @@ func TestEveryRefusalHasItsStoryOnTheOtherReplica(t *testing.T) {
 		{"/ws/chat/1/99/", "no_such_therapist", "no_such_therapist", "authorized", good, 4003},
 		{"/ws/location/x/2/", "bad_id", "bad_id", "authorized", good, 4000},
 		{"/ws/test/", "bad_close_code", "bad_close_code", "received", url.Values{"close": {"1"}}, 4000},
+		{"/ws/test/", "bad_ping", "bad_ping", "received", url.Values{"ping": {"on"}}, 4000},
 	} {
 		s := a.connect(t, dial{path: c.path, query: c.query})
 		ref := s.refusal(t, c.code, c.reason).Ref

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 const (
@@ -193,14 +194,17 @@ func (j *JWKS) look(ctx context.Context) error {
 	var keys []key
 	var skipped []error
 	if err == nil {
-		keys, skipped, err = parseKeySet(text)
+		if keys, skipped, err = parseKeySet(text); err != nil {
+			err = &keySetError{"jwks_invalid", err}
+		}
 	}
 	known := len(*j.keys.Load())
 	if err != nil {
 		j.metrics.failed()
 		if why := err.Error(); why != j.trouble && ctx.Err() == nil {
 			j.trouble = why
-			logging.Component(j.log, slog.LevelError, "JWKS", fmt.Sprintf("Keys not renewed: %s; the %d that are known stay", why, known))
+			logging.Component(j.log, slog.LevelError, "JWKS", fmt.Sprintf("Keys not renewed: %s; the %d that are known stay", why, known),
+				slog.String("cause", room.Cause(err)))
 		}
 		return err
 	}
@@ -210,20 +214,36 @@ func (j *JWKS) look(ctx context.Context) error {
 		j.trouble = news
 		logging.Component(j.log, slog.LevelInfo, "JWKS", fmt.Sprintf("Keys loaded: %d", len(keys)))
 		for _, why := range skipped {
-			logging.Component(j.log, slog.LevelWarn, "JWKS", "Key left out: "+why.Error())
+			logging.Component(j.log, slog.LevelWarn, "JWKS", "Key left out: "+why.Error(), slog.String("cause", "jwks_key_left_out"))
 		}
 	}
 	return nil
 }
 
+// A keySetError is why there is no new key set, with its word in the table of advice.
+type keySetError struct {
+	cause string
+	error
+}
+
+// Cause is the word for it.
+func (e *keySetError) Cause() string { return e.cause }
+
+// Unwrap returns what has happened.
+func (e *keySetError) Unwrap() error { return e.error }
+
 func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 	if j.isFile {
 		f, err := os.Open(j.o.Source)
 		if err != nil {
-			return nil, fmt.Errorf("read the key set: %w", err)
+			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read the key set: %w", err)}
 		}
 		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, maxKeySet+1))
+		text, err := io.ReadAll(io.LimitReader(f, maxKeySet+1))
+		if err != nil {
+			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read the key set: %w", err)}
+		}
+		return text, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
 	defer cancel()
@@ -237,15 +257,15 @@ func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // the URL may hold a secret in its query
 		}
-		return nil, fmt.Errorf("ask for the key set: %w", err)
+		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("ask for the key set: %w", err)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask for the key set: the answer is %d", res.StatusCode)
+		return nil, &keySetError{"jwks_refused", fmt.Errorf("ask for the key set: the answer is %d", res.StatusCode)}
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the key set: %w", err)
+		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("read the key set: %w", err)}
 	}
 	return text, nil
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 type members = map[string]any
@@ -377,6 +378,33 @@ func TestKnownKeysStayWhileTheirSourceIsAway(t *testing.T) {
 	_, _ = keys.Verify(unknown.token(t), noon)
 	if _, err := keys.Verify(old.token(t), noon); err != nil {
 		t.Errorf("while its source is empty: %v", err)
+	}
+}
+
+// TestWhatIsWrongWithAKeySetHasAWord looks at the line of each failure, and at the error.
+func TestWhatIsWrongWithAKeySetHasAWord(t *testing.T) {
+	t.Parallel()
+	fine, small := edSigner(t, "fine"), rsaSigner(t, "small", 1024)
+	gone, down, empty, partly := publish(t, fine), publish(t, fine), publish(t), publish(t, fine, small)
+	gone.Close()
+	down.down.Store(true)
+	file := filepath.Join(t.TempDir(), "keys.json")
+	for word, o := range map[string]auth.JWKSOptions{
+		"jwks_unreachable":  {Source: gone.URL, HTTP: gone.Client()},
+		"jwks_refused":      {Source: down.URL, HTTP: down.Client()},
+		"jwks_invalid":      {Source: empty.URL, HTTP: empty.Client()},
+		"jwks_unreadable":   {Source: file},
+		"jwks_key_left_out": {Source: partly.URL, HTTP: partly.Client()},
+	} {
+		var lines bytes.Buffer
+		j, err := auth.NewJWKS(o, slog.New(slog.NewTextHandler(&lines, nil)), prometheus.NewRegistry())
+		if err == nil {
+			_, err = j.Check(t.Context())
+		}
+		leftOut := word == "jwks_key_left_out"
+		if (err == nil) != leftOut || !leftOut && room.Cause(err) != word || strings.Count(lines.String(), " cause="+word+" component=JWKS\n") != 1 {
+			t.Errorf("%s: %v, %q\n%s", word, err, room.Cause(err), &lines)
+		}
 	}
 }
 

@@ -3,12 +3,14 @@ package diagnose_test
 import (
 	"context"
 	"encoding/json"
+	"net/http/httputil"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/diagnose"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -79,6 +81,47 @@ func TestAllKindsOfURL(t *testing.T) {
 			}
 			if strings.Contains(show(r), "eyJ") {
 				t.Errorf("a token is shown:\n%s", show(r))
+			}
+		})
+	}
+}
+
+// TestPingsDoNotHideATimeOut diagnoses proxies whose idle time-out lies above the ping
+// interval: it does no harm, and is named.
+func TestPingsDoNotHideATimeOut(t *testing.T) {
+	t.Parallel()
+	a := newWorld(t).ready(t, "a", func(o *app.Options) { o.PingInterval = time.Second })
+	root := newAuthority(t, "root", nil)
+	const harmless = "silent for about 4"
+	for name, c := range map[string]struct {
+		idle time.Duration
+		says string
+		set  func(t *testing.T) diagnose.Options
+	}{
+		"a proxy cuts": {7 * time.Second, harmless, func(t *testing.T) diagnose.Options {
+			return chat(t, idleCutter(t, a.Addr(), 4*time.Second))
+		}},
+		"a proxy cuts behind one that says goodbye": {7 * time.Second, harmless, func(t *testing.T) diagnose.Options {
+			return overTLS(t, serveTLS(t, idleCutter(t, a.Addr(), 4*time.Second), root.certify(t)), root.trust())
+		}},
+		"a server does not know ping=off": {7 * time.Second, "a socket lives 7s and longer, kept alive by the server's pings (", func(t *testing.T) diagnose.Options {
+			return chat(t, reverse(t, always(idleCutter(t, a.Addr(), 4*time.Second)), func(r *httputil.ProxyRequest) {
+				r.Out.URL.RawQuery = strings.TrimPrefix(r.Out.URL.RawQuery, "ping=off")
+			}))
+		}},
+		"nothing cuts": {3 * time.Second, "a silent socket lives 3s and longer", func(t *testing.T) diagnose.Options {
+			return chat(t, a.Addr())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := c.set(t)
+			o.Idle = c.idle
+			r := run(t, o)
+			last := r.Steps[len(r.Steps)-1]
+			if !r.OK || last.Name != "idle" || !strings.Contains(last.Detail, c.says) ||
+				strings.Contains(last.Detail, "doing harm") != (c.says == harmless) {
+				t.Errorf("nothing says %q\n%s", c.says, show(r))
 			}
 		})
 	}

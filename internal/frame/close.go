@@ -87,6 +87,7 @@ var Reasons = []Reason{
 	{CodeParameters, "bad_id", "An id in the path is not a positive whole number.", never},
 	{CodeParameters, "bad_since", "since is not a whole number of 0 or more.", never},
 	{CodeParameters, "bad_close_code", "/ws/test/?close= takes 1000-1003, 1007-1014 and 3000-4999.", never},
+	{CodeParameters, "bad_ping", "/ws/test/?ping= takes off, and nothing else.", never},
 	{CodeIdentity, "token_missing", "No token came with the handshake.", renew},
 	{CodeIdentity, "token_invalid", "The token cannot be accepted; detail names the sub-cause.", renew},
 	{CodeIdentity, "token_expired", "The token's time is over.", renew},

@@ -15,16 +15,24 @@ import (
 // not read.
 const echoBacklog = 1 << 20
 
+// unpinged is how long a socket with ?ping=off is left silent: longer than the idle
+// time-outs that proxies have, and not so long that peers which are gone pile up.
+const unpinged = 10 * time.Minute
+
 // test answers /ws/test/: no token, no room, only an echo. It shows whether a
 // WebSocket gets through at all, and with ?close= what each code looks like.
 func (s *Server) test(a *attempt, busy bool, began time.Time) {
 	a.log.Info(a.endpoint.Component, "Connection attempt started")
 	socket := a.peer.Session
 	code, bad := parseCloseCode(a.query)
+	ping, badPing := parsePing(a.query)
 	var refused error
-	if bad != nil {
+	switch {
+	case bad != nil:
 		refused = &rejection{close: bad, component: a.endpoint.Component, line: "Connection rejected - bad close code: " + bad.Detail}
-	} else if busy {
+	case badPing != nil:
+		refused = &rejection{close: badPing, component: a.endpoint.Component, line: "Connection rejected - bad ping: " + badPing.Detail}
+	case busy:
 		refused = full()
 	}
 	if refused != nil {
@@ -41,6 +49,9 @@ func (s *Server) test(a *attempt, busy bool, began time.Time) {
 	}
 	a.log.Info(a.endpoint.Component, "Connection accepted")
 	s.accepted(a, began)
+	if !ping {
+		socket.Unpinged(unpinged)
+	}
 	if code != 0 {
 		e.closeWith = asked(code)
 	}

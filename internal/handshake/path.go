@@ -90,6 +90,14 @@ func parseSince(q url.Values) (*int64, *frame.Close) {
 	return &n, nil
 }
 
+// parsePing reads ?ping= of the test endpoint: whether the server is to ping.
+func parsePing(q url.Values) (bool, *frame.Close) {
+	if q.Has("ping") && q.Get("ping") != "off" {
+		return false, &frame.Close{Code: frame.CodeParameters, Reason: "bad_ping", Detail: "ping takes off, or is left out"}
+	}
+	return !q.Has("ping"), nil
+}
+
 // parseCloseCode reads ?close= of the test endpoint; 0 where none was given.
 func parseCloseCode(q url.Values) (int, *frame.Close) {
 	if !q.Has("close") {

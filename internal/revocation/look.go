@@ -101,7 +101,8 @@ func (w *Watch) check(ctx context.Context) error {
 		w.metrics.looks.WithLabelValues("done").Inc()
 	case ctx.Err() == nil:
 		w.metrics.looks.WithLabelValues("failed").Inc()
-		logging.Component(w.log, slog.LevelWarn, component, "Cannot look for users who signed out: "+err.Error())
+		logging.Component(w.log, slog.LevelWarn, component, "Cannot look for users who signed out: "+err.Error(),
+			slog.String("cause", room.Cause(err)))
 	}
 	return err
 }

@@ -1,10 +1,12 @@
 package revocation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,6 +219,23 @@ func TestWhatCouldNotBeToldMakesTheOthersLook(t *testing.T) {
 			t.Errorf("told to look, it asked %d times", d.looks()-before)
 		}
 	})
+}
+
+// A locked error is one of a store, with its word.
+type locked struct{ error }
+
+func (locked) Cause() string { return "postgres_locked" }
+
+func TestALookThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	d := &desk{
+		away: locked{errors.New("another holds the lock")}, open: map[int64]time.Time{1: time.Now()}, ended: map[int64]string{},
+	}
+	w := New(d, d, d, 0, slog.New(slog.NewTextHandler(&lines, nil)), prometheus.NewRegistry())
+	if err := w.check(t.Context()); err == nil || !strings.Contains(lines.String(), " cause=postgres_locked ") {
+		t.Errorf("%v: %s", err, &lines)
+	}
 }
 
 func TestNoticesOfANewerReplicaMakeItLook(t *testing.T) {

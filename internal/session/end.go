@@ -22,7 +22,7 @@ type End struct {
 	Reason  string
 	Cause   error // what the socket or a store said; may be nil
 	Refused bool  // by the handshake
-	Cut     bool  // the peer's side ended the connection without a Close, and not by a deadline of ours
+	Cut     bool  // the peer's side ended the connection without a Close, not by a deadline of ours, nor in a silence that the client asked for
 
 	Idle time.Duration // since the last byte either way
 	Pong time.Duration // since the last pong; 0 if there was none
@@ -53,7 +53,8 @@ func (s *Session) ended() *End {
 	if h, ok := s.handler.(interface{ Behind() int64 }); ok {
 		e.Behind = h.Behind()
 	}
-	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded)
+	unpinged := s.lastPing > now.UnixNano() // the next ping is further away than the interval
+	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !unpinged
 	return e
 }
 

@@ -131,6 +131,15 @@ func (r *Registry) Run(ctx context.Context) {
 	}
 }
 
+// Unpinged keeps the server from pinging the socket for so long, and then it is pinged as
+// any other: so a client can measure what a silent connection lives through.
+func (s *Session) Unpinged(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// As if it had been pinged in the future: that needs no field of its own.
+	s.lastPing = max(s.lastPing, time.Now().Add(d-s.registry.options.PingInterval).UnixNano())
+}
+
 func (s *Session) sweep(now time.Time) {
 	o := &s.registry.options
 	s.mu.Lock()

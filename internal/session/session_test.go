@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -373,6 +374,50 @@ func TestPingsFindAPeerThatIsGone(t *testing.T) {
 		<-h.closed
 		if d := time.Since(began); d < 35*time.Second || d > 38*time.Second {
 			w.t.Fatalf("found after %v", d)
+		}
+	})
+}
+
+func TestSilenceThatWasAskedForEndsAfterItsTime(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		w.handle = func(h *script) { h.s.Unpinged(10 * time.Minute) }
+		c, _ := w.dial()
+		began := time.Now()
+		var pinged []time.Duration
+		c.SetPingHandler(func(string) error {
+			pinged = append(pinged, time.Since(began).Round(time.Minute/6))
+			return c.WriteControl(websocket.PongMessage, nil, time.Now().Add(time.Second))
+		})
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = readAll(c) }()
+		time.Sleep(10*time.Minute + 40*time.Second) // of the bubble's clock
+		_ = c.Close()
+		<-done
+		if want := []time.Duration{10 * time.Minute, 10*time.Minute + 30*time.Second}; !slices.Equal(pinged, want) {
+			w.t.Fatalf("pinged after %v, want about %v", pinged, want)
+		}
+	})
+}
+
+func TestSilenceThatWasAskedForIsNoCut(t *testing.T) {
+	ends := make(chan *session.End, 2)
+	o := limits()
+	o.Ended = func(e *session.End) { ends <- e }
+	inBubble(t, o, func(w *world) {
+		for _, silent := range []bool{false, true} {
+			w.handle = func(h *script) {
+				if silent {
+					h.s.Unpinged(10 * time.Minute)
+				}
+			}
+			c, h := w.dial()
+			time.Sleep(20 * time.Second) // of the bubble's clock
+			_ = c.NetConn().Close()
+			<-h.closed
+			synctest.Wait()
+			if e := <-ends; e.Code != 1006 || e.Cut == silent {
+				w.t.Errorf("silent as asked: %v; ended with %d, cut: %v", silent, e.Code, e.Cut)
+			}
 		}
 	})
 }

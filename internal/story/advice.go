@@ -27,7 +27,7 @@ type Chapter struct {
 // Chapters returns the whole table, in the order in which a connection comes by:
 // from the outside in. Nobody may change what it returns.
 func Chapters() []Chapter {
-	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, frames, inRedis, inPostgres, betweenReplicas, seenByDiagnose}
+	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, betweenReplicas, seenByDiagnose}
 }
 
 // Advise returns the advice for a cause.

@@ -36,6 +36,8 @@ func TestEveryWordOfTheSourcesHasAdvice(t *testing.T) {
 		`Code: "([a-z_0-9]+)", Title`:         {"../handshake/handshake.go", "../handshake/upgrade.go"},
 		`Reason: "([a-z_0-9]+)"`:              {"../handshake/handshake.go", "../handshake/steps.go", "../handshake/echo.go", "../session/reader.go", "../session/writer.go", "../session/token.go"},
 		`invalid\("([a-z_0-9]+)", "`:          {"../auth/claims.go", "../auth/keys.go", "../auth/token.go", "../auth/request.go", "../auth/jwks.go"},
+		`keySetError\{"([a-z_0-9]+)"`:         {"../auth/jwks.go"},
+		`"cause", "([a-z_0-9]+)"`:             {"../auth/jwks.go"},
 	}
 	for pattern, files := range patterns {
 		seen := 0

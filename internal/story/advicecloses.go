@@ -33,6 +33,7 @@ var closes = Chapter{
 		{"bad_id", "An id in the path is not a positive whole number.", "4000.", rejected + "bad id", refused, "Mend the URL: ids are 1 to 9007199254740991, without sign or leading zero. undefined and null are a bug of the app's."},
 		{"bad_since", "since is not a whole number of 0 or more.", "4000.", rejected + "bad since", refused, "Send the highest seq that the client has, or leave since out."},
 		{"bad_close_code", "/ws/test/?close= takes 1000-1003, 1007-1014 and 3000-4999.", "4000.", "[TestConsumer] Connection rejected - bad close code", refused, "Ask for another code."},
+		{"bad_ping", "/ws/test/?ping= takes off, and nothing else.", "4000.", "[TestConsumer] Connection rejected - bad ping", refused, "Say ping=off, or leave ping out."},
 		{"closed_as_asked", "The client asked /ws/test/ for this close.", "The code asked for.", ended + "closed_as_asked", closed, "Nothing."},
 		{"token_missing", "No token came with the handshake.", "4001.", "[JWTAuthMiddleware] No token provided", refused, "Send the subprotocol pair [\"bearer\", token], a header Authorization: Bearer, or ?token=. If the client does: a proxy drops it."},
 		{"token_invalid", "The token cannot be accepted; the detail names the sub-cause.", "4001.", badToken + "<sub-cause>", refused, "See the sub-cause under Tokens; roomspa token inspect says what is wrong with a token."},
@@ -69,6 +70,24 @@ var tokens = Chapter{
 		{"bad_ticket", "The ticket is not known: it is good once and for 30 s.", "4001 token_invalid.", badToken + "bad_ticket", `roomspa_tickets_total{outcome="unknown"}`, "Get a new ticket for every attempt to connect (POST /api/ticket/)."},
 		{"two_tokens", "Two different tokens came with one request.", "4001 token_invalid.", badToken + "two_tokens", refused, "Send one: leave ?token= out where the subprotocol or the header has it."},
 		{"too_long", "A token, a message or a client_message_id is longer than it may be.", "4001 token_invalid, or an error frame.", badToken + "too_long; Frame refused: too_long", "roomspa_messages_total{outcome=\"refused\"}", "Tokens: 4 KiB at most, look what the issuer puts in. Messages: --max-message-length."},
+	},
+}
+
+const (
+	jwksSees   = "Nothing, as long as the keys that are known sign its tokens; 4001 token_invalid unknown_key for a newer one."
+	jwksLine   = "[JWKS] Keys not renewed: "
+	jwksMetric = `roomspa_jwks_refreshes_total{outcome="failed"}`
+)
+
+var keySets = Chapter{
+	Title: "Key sets",
+	About: "Why the keys of `--jwks` are not renewed: `cause` in the log line and in `roomspa check --json`. The keys that were seen last stay good.",
+	Rows: []Advice{
+		{"jwks_unreachable", "The address of --jwks does not answer.", jwksSees, jwksLine + "ask for the key set: …", jwksMetric, "Look at the URL of --jwks, its certificate, and whether egress and the resolver let a replica get there."},
+		{"jwks_refused", "The address of --jwks answers with another status than 200.", jwksSees, jwksLine + "ask for the key set: the answer is …", jwksMetric, "Look at the URL of --jwks and at the issuer's log."},
+		{"jwks_unreadable", "The file of --jwks cannot be read.", jwksSees, jwksLine + "read the key set: …", jwksMetric, "Look at the path of --jwks, its mount and its permissions."},
+		{"jwks_invalid", "What --jwks gives is no JWK Set with keys that can be used.", jwksSees, jwksLine + "it …", jwksMetric, "Let --jwks point at a JWK Set (RFC 7517 §5) with keys for RS256, ES256 or EdDSA."},
+		{"jwks_key_left_out", "A key of the set of --jwks cannot be used; the others are.", "4001 token_invalid unknown_key for tokens of that key.", "[JWKS] Key left out: <why>", "", "The line says what is wrong with the key: let the issuer mend it. Keys for other uses or algorithms are left out rightly."},
 	},
 }
 
