@@ -14,9 +14,9 @@ import (
 )
 
 // owned are the options that cannot be set under `options`, beside the secrets:
-// the chart's ports are fixed, a replica is named after its pod, and the
+// the chart's ports and mounts are fixed, a replica is named after its pod, and the
 // shutdown has values of its own because the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
+var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()
