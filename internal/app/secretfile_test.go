@@ -17,7 +17,7 @@ import (
 // that it is told of, beside one that never hears of it.
 func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 	t.Parallel()
-	const next = "the next secret of the tests, with 32 bytes"
+	const next = "the next secret of the tests with 32 bytes"
 	w := newWorld(t)
 	w.givePassword(t, customer)
 	path := filepath.Join(t.TempDir(), "secrets")
@@ -40,10 +40,19 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 		s := r.connect(t, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {token}}})
 		return s.next(t).Type == "connected"
 	}
+	renewed := func(n int) {
+		t.Helper()
+		eventually(t, patience, "the new secrets are read", func() (bool, any) {
+			return strings.Count(r.text.String(), `msg="[Secrets] Renewed: `) == n, r.text.String()
+		})
+	}
+	if enters(r, token) {
+		t.Error("the new secret is known before it is there")
+	}
 	put(next + "\n" + secret)
-	eventually(t, patience, "a token of the new secret is taken", func() (bool, any) { return enters(r, token), r.text.String() })
-	if !enters(r, w.token(t, customer)) {
-		t.Error("one of the old secret is not taken beside it")
+	renewed(1)
+	if !enters(r, token) || !enters(r, w.token(t, customer)) {
+		t.Error("tokens of both secrets are not taken")
 	}
 	if enters(other, token) {
 		t.Error("the other replica takes it too")
@@ -67,7 +76,10 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 		t.Error("the secrets did not stay")
 	}
 	put(next)
-	eventually(t, patience, "the old secret is gone", func() (bool, any) { return !enters(r, w.token(t, customer)), r.text.String() })
+	renewed(2)
+	if enters(r, w.token(t, customer)) {
+		t.Error("the old secret is still taken")
+	}
 
 	open.say(t, "still here", "1")
 	open.find(t, "ack")
