@@ -14,9 +14,9 @@ import (
 )
 
 // owned are the options that cannot be set under `options`, beside the secrets:
-// the chart's ports are fixed, a replica is named after its pod, and the
+// the chart's ports and mounts are fixed, a replica is named after its pod, and the
 // shutdown has values of its own because the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
+var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()
@@ -35,7 +35,7 @@ func TestEveryVariableIsAnOption(t *testing.T) {
 				o, known := byEnv[v.Name]
 				switch {
 				case v.Name == "GOMEMLIMIT": // of the Go runtime
-				case kind == "demo-roomspa-connect": // a client: its options are not those of serve
+				case kind == "demo-roomspa-diagnose": // a client: its options are not those of serve
 				case !known:
 					t.Errorf("%s: %s is not an option", kind, v.Name)
 				case v.ValueFrom == nil && !o.takes(v.Value):

@@ -170,6 +170,13 @@ func TestDevelopmentOverlayIsComplete(t *testing.T) {
 		if s := pod.SecurityContext; s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil || s.SeccompProfile == nil {
 			t.Errorf("%s: security context %+v", name, s)
 		}
+		for _, v := range pod.Volumes {
+			for i := 0; v.Secret != nil && i < len(v.Secret.Items); i++ {
+				if v.Secret.SecretName != secret.Name || secret.Data[v.Secret.Items[i].Key] == nil {
+					t.Errorf("%s: the volume %s is of no Secret of the overlay", name, v.Name)
+				}
+			}
+		}
 		for _, c := range pod.Containers {
 			s := c.SecurityContext
 			if s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {

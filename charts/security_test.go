@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"path"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,22 +71,42 @@ func TestSecretsAreReferences(t *testing.T) {
 				if o.secret && set && (v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil) {
 					t.Errorf("%s: %s does not come from a Secret", kind, v.Name)
 				}
-				if o.required && !set && kind != "job" && kind != "demo-roomspa-connect" {
+				if o.required && !set && kind != "job" && kind != "demo-roomspa-diagnose" {
 					t.Errorf("%s: %s is missing, and serve needs it", kind, o.env())
+				}
+			}
+			if kind == "deployment" || kind == "demo-roomspa-check" {
+				if got := env["ROOMSPA_JWT_SECRET_FILE"].Value; mounted(pod.Spec)[got] == "" {
+					t.Errorf("%s: no key of a Secret is at %q", kind, got)
 				}
 			}
 		}
 	})
 }
 
+// mounted are the keys of Secrets that the first container sees one by one, by path.
+func mounted(pod corev1.PodSpec) map[string]string {
+	files := map[string]string{}
+	for _, m := range pod.Containers[0].VolumeMounts {
+		for _, v := range pod.Volumes {
+			for i := range v.Secret.Items {
+				if v.Name == m.Name {
+					files[path.Join(m.MountPath, v.Secret.Items[i].Path)] = v.Secret.SecretName + "/" + v.Secret.Items[i].Key
+				}
+			}
+		}
+	}
+	return files
+}
+
 func TestSecretsAreTheNamedOnes(t *testing.T) {
 	t.Parallel()
 	r := render(t, matrix["secrets of an operator"])
 	for kind, want := range map[string]map[string]string{
-		"deployment": {"ROOMSPA_DATABASE_URL": "pg-app/uri", "ROOMSPA_REDIS_URL": "roomspa/redis-url", "ROOMSPA_JWT_SECRET": "tokens/hs256.txt"},
+		"deployment": {"ROOMSPA_DATABASE_URL": "pg-app/uri", "ROOMSPA_REDIS_URL": "roomspa/redis-url", "/etc/roomspa/jwt/secrets": "tokens/hs256.txt"},
 		"job":        {"ROOMSPA_DATABASE_URL": "pg-app/uri"},
 	} {
-		got := map[string]string{}
+		got := mounted(r.pods()[kind].Spec)
 		for name, v := range environment(r.pods()[kind]) {
 			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
 				got[name] = v.ValueFrom.SecretKeyRef.Name + "/" + v.ValueFrom.SecretKeyRef.Key

@@ -143,21 +143,29 @@ func selects(t *testing.T, selector *metav1.LabelSelector, of map[string]string)
 
 func TestHelmTestGoesEachWay(t *testing.T) {
 	t.Parallel()
-	connect := func(values string) map[string]string {
+	ways := func(values string) map[string]string {
 		all := map[string]string{}
-		for _, c := range render(t, values).tests["demo-roomspa-connect"].Spec.Containers {
+		for _, c := range render(t, values).tests["demo-roomspa-diagnose"].Spec.Containers {
 			all[c.Name] = strings.Join(c.Args, " ")
+			if users := strings.Contains(values, "users:"); len(c.Env) != map[bool]int{true: 4}[users] {
+				t.Errorf("%s: %s has %v", values, c.Name, c.Env)
+			}
 		}
 		return all
 	}
+	const service, smoke = "diagnose http://demo-roomspa:8000", "connect --smoke http://demo-roomspa:8000"
 	for values, want := range map[string]map[string]string{
-		"":                   {"service": "connect --once http://demo-roomspa:8000/ws/test/"},
-		matrix["test users"]: {"service": "connect --smoke http://demo-roomspa:8000", "outside": "connect --smoke https://chat.example.com"},
-		matrix["a URL to test"]: {
-			"service": "connect --once http://demo-roomspa:8000/ws/test/", "outside": "connect --once https://chat.example.com/ws/test/",
-		},
+		"":                                {"service": service},
+		matrix["test users"]:              {"service": service, "message": smoke, "outside": "diagnose https://chat.example.com"},
+		matrix["a URL to test"]:           {"service": service, "outside": "diagnose https://chat.example.com"},
+		matrix["a URL and an ingress"]:    {"service": service, "outside": "diagnose https://chat.example.com"},
+		matrix["no test from outside"]:    {"service": service},
+		matrix["an ingress"]:              {"service": service, "ingress": "diagnose https://a.example.com"},
+		matrix["an ingress for any host"]: {"service": service},
+		matrix["a route for a domain"]:    {"service": service},
+		matrix["hosts of both ways in"]:   {"service": service, "ingress": "diagnose http://a.example.com", "route": "diagnose https://b.example.com"},
 	} {
-		if diff := cmp.Diff(want, connect(values)); diff != "" {
+		if diff := cmp.Diff(want, ways(values)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", values, diff)
 		}
 	}

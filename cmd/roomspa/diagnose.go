@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +25,9 @@ type diagnoseCmd struct {
 	Identifier string `placeholder:"EMAIL" group:"Who" help:"Email or phone to sign in with."`
 	Password   string `placeholder:"PASSWORD" group:"Who" help:"Password to sign in with; without it you are asked. Better in the environment than here."`
 
+	PeerIdentifier string `placeholder:"EMAIL" group:"Who" help:"Email or phone of the other side, where the URL names no room: it is then the room of both."`
+	PeerPassword   string `placeholder:"PASSWORD" group:"Who" help:"The other side's password. Default: the same."`
+
 	Origin  string        `placeholder:"ORIGIN" env:"-" group:"How" help:"Connect as a browser would from a page of this origin, as in https://app.example.com."`
 	Idle    time.Duration `placeholder:"90s" env:"-" group:"How" help:"Leave a socket silent for so long, to measure the time-out of a proxy."`
 	Ops     []string      `placeholder:"URL" env:"-" group:"How" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to see the inside too. May be repeated."`
@@ -41,6 +45,7 @@ Exit code: 0 if all is well, 1 if not.
 
 Examples:
   roomspa diagnose https://host
+  roomspa diagnose https://host --identifier ann@example.com --peer-identifier bob@example.com
   roomspa diagnose wss://host/ws/chat/1/2/ --identifier ann@example.com --idle 90s
   roomspa diagnose wss://host/ws/chat/1/2/ --token-file token --ops http://10.0.0.7:9090 --ops http://10.0.0.8:9090 --json`
 }
@@ -83,6 +88,9 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 	if err := diagnose.Valid(c.URL); err != nil {
 		return o, err // before a password is asked for
 	}
+	if c.PeerIdentifier != "" && c.Identifier == "" {
+		return o, errors.New("--peer-identifier needs --identifier")
+	}
 	token, err := given.accessToken(ctx, std)
 	if err != nil {
 		return o, err
@@ -97,6 +105,7 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 	}
 	o = diagnose.Options{
 		URL: c.URL, Token: token, Identifier: given.Identifier, Password: given.Password,
+		PeerIdentifier: c.PeerIdentifier, PeerPassword: cmp.Or(c.PeerPassword, given.Password),
 		Origin: c.Origin, Idle: c.Idle, Ops: c.Ops, Timeout: c.Timeout,
 	}
 	if c.CA != "" {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -115,12 +116,13 @@ func fail(std streams, code int, err error) int {
 }
 
 // fromFiles resolves every flag --x-y from the file that ROOMSPA_X_Y_FILE names:
-// that is how Kubernetes and Docker hand secrets over.
+// that is how Kubernetes and Docker hand secrets over. A list may have an entry a
+// line. Where the variable is that of another flag, that one reads the file.
 func fromFiles(env func(string) string) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	return kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 		name := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 		path := env(name + "_FILE")
-		if path == "" {
+		if path == "" || slices.ContainsFunc(parent.Flags, func(f *kong.Flag) bool { return slices.Contains(f.Envs, name+"_FILE") }) {
 			return nil, nil
 		}
 		if env(name) != "" {
@@ -130,6 +132,10 @@ func fromFiles(env func(string) string) kong.Resolver {
 		if err != nil {
 			return nil, fmt.Errorf("read %s_FILE: %w", name, err)
 		}
-		return strings.TrimRight(string(text), "\r\n"), nil
+		value := strings.TrimRight(string(text), "\r\n")
+		if flag.IsSlice() {
+			value = strings.ReplaceAll(strings.ReplaceAll(value, "\r", ""), "\n", ",")
+		}
+		return value, nil
 	})
 }

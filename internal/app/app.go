@@ -99,13 +99,13 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	o.Replica = o.Name()
-	keys, err := auth.NewKeys(o.JWTSecrets)
-	if err != nil {
-		return nil, fmt.Errorf("--jwt-secret: %w", err)
-	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a := &App{options: o, log: log, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
+	secrets, keys, err := o.secrets(log, reg)
+	if err != nil {
+		return nil, err
+	}
 	set, err := o.jwks(log, reg)
 	if err != nil {
 		return nil, fmt.Errorf("--jwks: %w", err)
@@ -142,7 +142,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
 	}
 	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
-	a.fleet = fleet.New(o.Replica, keys.Fingerprints(), a.db, log, reg)
+	a.fleet = fleet.New(o.Replica, keys.Fingerprints, a.db, log, reg)
 	probe := a.probe(reg)
 	a.balance = a.newBalance(probe, reg)
 	a.servers = []*server{
@@ -152,7 +152,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg)}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg)}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
 	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}

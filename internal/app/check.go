@@ -157,10 +157,10 @@ func tokenCheck(o Options) ops.Check {
 	return ops.Check{
 		Name: "tokens",
 		Advise: func(error) string {
-			return "Set --jwt-secret or ROOMSPA_JWT_SECRET to 32 bytes or more, the same on every replica and in whatever else signs tokens."
+			return "Set --jwt-secret (ROOMSPA_JWT_SECRET), or put into the file of --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE), 32 bytes or more, the same on every replica and in whatever else signs tokens."
 		},
 		Run: func(context.Context) (string, error) {
-			keys, err := auth.NewKeys(o.JWTSecrets)
+			_, keys, err := o.secrets(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			if err != nil {
 				return "", err
 			}

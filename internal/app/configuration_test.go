@@ -19,7 +19,8 @@ file that holds the value (line breaks at its end do not count), which is how Ku
 option can be read from a file like that; the table names the variable for those that are secrets.
 
 A flag wins over everything else. A variable and its ` + "`_FILE`" + ` variant together are refused, since nobody could say which was
-meant. What is said nowhere has its default. There is no configuration file, and nothing is read again while the server runs.
+meant. What is said nowhere has its default. There is no configuration file, and nothing is read again while the server
+runs, but for the files and URLs of ` + "`--jwt-secret-file`" + ` and ` + "`--jwks`" + `.
 
 Durations are written as in ` + "`300ms`, `2s` or `168h`" + `. Lists are comma-separated. Switches take ` + "`true` or `false`" + ` from a variable.
 Options marked **required** have no default. Secrets appear in no log, error or page.
@@ -56,7 +57,8 @@ func TestGoldenConfiguration(t *testing.T) {
 		}
 		variable := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		variables := "`" + variable + "`"
-		if tag.Get("secret") != "" {
+		// The variable of another option is not one for a file of this one's.
+		if _, own := options.FieldByNameFunc(func(f string) bool { return f == strings.TrimSuffix(field.Name, "s")+"File" }); tag.Get("secret") != "" && !own {
 			variables += ", `" + variable + "_FILE`"
 		}
 		def := ""

@@ -32,7 +32,8 @@ type Options struct {
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master, in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of every key and channel. Replicas with different prefixes do not hear each other."`
 
-	JWTSecrets      []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. A secret may be named as in kid=secret; one that holds a = itself is written =secret."`
+	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of 32 bytes or more, comma-separated: the first one signs, all verify. This or jwt-secret-file is needed. A secret may be named as in kid=secret; one that holds a = itself is written =secret."`
+	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File that holds those secrets instead, one a line or comma-separated. It is looked at every 2 s: what is new in it counts for new handshakes and sign-ins without a restart, and open sockets stay. What cannot be used is logged, and the former secrets stay."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"How long an access token lives."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"How long a refresh token lives."`
 	JWKS            string        `name:"jwks" placeholder:"URL|FILE" group:"Tokens" help:"JWK Set whose RS256, ES256 and EdDSA keys verify access tokens too: an https URL or a file. The keys that were seen last stay good while it is away."`
@@ -99,6 +100,8 @@ func (o *Options) Validate() error {
 		{o.LoginPerAccountAddress > 0, "login-per-account-address", "must be 1 or more"},
 		{o.LoginPerAddress >= o.LoginPerAccountAddress, "login-per-address", "must not be below login-per-account-address"},
 		{o.LoginPerAccount >= o.LoginPerAccountAddress, "login-per-account", "must not be below login-per-account-address"},
+		{len(o.JWTSecrets) > 0 || o.JWTSecretFile != "", "jwt-secret", "or --jwt-secret-file is needed: no JWT secret is given"},
+		{len(o.JWTSecrets) == 0 || o.JWTSecretFile == "", "jwt-secret", "and --jwt-secret-file are both given (or their variables): leave one of them out"},
 		{o.JWKS != "" || o.JWKSIssuer == "" && o.JWKSAudience == "", "jwks-issuer", "and jwks-audience need jwks"},
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
 		{o.RebalanceRate >= 0 && o.RebalanceRate <= maxRebalanceRate, "rebalance-rate", fmt.Sprintf("must be between 0 and %d", maxRebalanceRate)},

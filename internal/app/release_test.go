@@ -97,8 +97,8 @@ func (p process) OpsAddr() string { return local(p.Second()) }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// serve runs a program's serve, and waits until it is ready.
-func (w *world) serve(t *testing.T, name, program string) (*replica, process) {
+// serve runs a program's serve, with more variables, and waits until it is ready.
+func (w *world) serve(t *testing.T, name, program string, more ...string) (*replica, process) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -107,7 +107,7 @@ func (w *world) serve(t *testing.T, name, program string) (*replica, process) {
 		Name: name, Dir: filepath.Join(t.TempDir(), name), Log: r.text,
 		Command: func(port, ops int) *exec.Cmd {
 			cmd := exec.Command(program, "serve") //nolint:noctx // it outlives the context of its start
-			cmd.Env = w.environment(name, local(port), local(ops))
+			cmd.Env = append(w.environment(name, local(port), local(ops)), more...)
 			return cmd
 		},
 		Answers: func(ctx context.Context, _, ops int) error { // it listens there last

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -75,6 +76,19 @@ func (o *Options) login() api.LoginLimits {
 }
 
 // jwks opens the key set; without one it has no keys.
+// secrets returns the own keys, and what keeps them at what their file says. An error
+// names the option.
+func (o *Options) secrets(log *slog.Logger, reg prometheus.Registerer) (*auth.SecretFile, *auth.Keys, error) {
+	file, keys, err := auth.OpenSecretFile(o.JWTSecretFile, o.JWTSecrets, log, reg)
+	switch {
+	case err == nil:
+		return file, keys, nil
+	case o.JWTSecretFile != "":
+		return nil, nil, fmt.Errorf("--jwt-secret-file: %w", err)
+	}
+	return nil, nil, fmt.Errorf("--jwt-secret: %w", err)
+}
+
 func (o *Options) jwks(log *slog.Logger, reg prometheus.Registerer) (*auth.JWKS, error) {
 	return auth.NewJWKS(auth.JWKSOptions{Source: o.JWKS, Issuer: o.JWKSIssuer, Audience: o.JWKSAudience}, log, reg)
 }

@@ -118,7 +118,13 @@ func (x *secrecy) wrongStores(t *testing.T) {
 	if err := os.WriteFile(file, set, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	secrets := filepath.Join(t.TempDir(), "secrets")
+	if err := os.WriteFile(secrets, []byte(word+"\n"+word[:20]), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, edit := range []func(*app.Options){
+		func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, secrets },
+		func(o *app.Options) { o.JWTSecretFile = secrets },
 		func(o *app.Options) { o.JWTSecrets = []string{word[:20]} },
 		func(o *app.Options) { o.JWTSecrets = []string{x.jwtSecret, x.jwtSecret} },
 		func(o *app.Options) { o.JWTSecrets = []string{"a=" + word, "a=" + x.jwtSecret} },

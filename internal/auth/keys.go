@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -17,12 +18,20 @@ import (
 // (RFC 7518 §3.2).
 const MinSecret = 32
 
-// Keys verifies tokens with any of its keys, and signs with the first. Its own
-// never change, those of a [JWKS] beside them do; it is safe for concurrent use,
-// and it prints no secret.
+// Keys verifies tokens with any of its keys, and signs with the first. A
+// [SecretFile] replaces its own, and a [JWKS] those beside them; it is safe for
+// concurrent use, and it prints no secret.
 type Keys struct {
-	all  []key
-	jwks *JWKS // nil where there are none but the own keys
+	own  *atomic.Pointer[[]key] // shared with those that With returns; nil for none
+	jwks *JWKS                  // nil where there are none but the own keys
+}
+
+// all returns the own keys as they are now. Who needs several of them asks once.
+func (k *Keys) all() []key {
+	if k.own == nil {
+		return nil
+	}
+	return *k.own.Load()
 }
 
 // With returns keys that accept the access tokens of a key set too. Refresh tokens
@@ -32,7 +41,7 @@ func (k *Keys) With(j *JWKS) *Keys {
 	if j.o.Source == "" {
 		return k
 	}
-	return &Keys{k.all, j}
+	return &Keys{k.own, j}
 }
 
 // A key is good for one algorithm, whatever a token's header asks for: that
@@ -55,13 +64,13 @@ func NewKeys(secrets []string) (*Keys, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no JWT secret is given")
 	}
-	k := &Keys{all: make([]key, 0, len(secrets))}
+	all := make([]key, 0, len(secrets))
 	for i, s := range secrets {
 		id, secret := splitSecret(s)
 		if len(secret) < MinSecret {
 			return nil, fmt.Errorf("JWT secret %d has %d bytes; HS256 needs %d or more", i+1, len(secret), MinSecret)
 		}
-		for j, other := range k.all {
+		for j, other := range all {
 			if id != "" && other.id == id {
 				return nil, fmt.Errorf("JWT secrets %d and %d have the same kid", j+1, i+1)
 			}
@@ -69,11 +78,13 @@ func NewKeys(secrets []string) (*Keys, error) {
 				return nil, fmt.Errorf("JWT secrets %d and %d are the same", j+1, i+1)
 			}
 		}
-		k.all = append(k.all, key{
+		all = append(all, key{
 			id: id, method: jwt.SigningMethodHS256, verify: []byte(secret), sign: []byte(secret),
 			header: encodeHeader(jwt.SigningMethodHS256.Alg(), id),
 		})
 	}
+	k := &Keys{own: new(atomic.Pointer[[]key])}
+	k.own.Store(&all)
 	return k, nil
 }
 
@@ -108,13 +119,14 @@ func encodeHeader(alg, id string) string {
 
 // Format says how many keys there are, whatever the verb: it keeps the secrets
 // out of anything that prints the Keys.
-func (k Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d keys", len(k.all)) }
+func (k Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d keys", len(k.all())) }
 
 // IDs returns the kids in the order of the keys, "" for a key without one.
 func (k *Keys) IDs() []string {
-	ids := make([]string, len(k.all))
-	for i := range k.all {
-		ids[i] = k.all[i].id
+	own := k.all()
+	ids := make([]string, len(own))
+	for i := range own {
+		ids[i] = own[i].id
 	}
 	return ids
 }
@@ -135,10 +147,11 @@ func (k *Keys) find(h header, signed string, sig []byte, own bool) (theirs bool,
 	if k.jwks != nil && !own {
 		set = *k.jwks.keys.Load()
 	}
-	known := h.kid != "" && (has(k.all, h.kid) || has(set, h.kid))
+	mine := k.all()
+	known := h.kid != "" && (has(mine, h.kid) || has(set, h.kid))
 	tried, algorithms := false, "HS256"
-	for i := range k.all {
-		candidate := &k.all[i]
+	for i := range mine {
+		candidate := &mine[i]
 		if known && candidate.id != h.kid || candidate.method.Alg() != h.alg {
 			continue
 		}
@@ -188,7 +201,7 @@ func has(keys []key, id string) bool {
 // purpose: equal texts have equal ones on all replicas that sign with the same
 // secret, and who does not know the secret cannot try texts out.
 func (k *Keys) Pseudonym(purpose, text string) string {
-	secret, ok := k.all[0].sign.([]byte)
+	secret, ok := k.all()[0].sign.([]byte)
 	if !ok {
 		panic("the first key is an HS256 secret")
 	}
@@ -201,9 +214,10 @@ func (k *Keys) Pseudonym(purpose, text string) string {
 // which signs comes first. Equal keys have equal ones on all replicas. They tell no
 // more of a secret than a token does that it has signed, and are good for comparing.
 func (k *Keys) Fingerprints() []string {
-	prints := make([]string, len(k.all))
-	for i := range k.all {
-		secret, ok := k.all[i].sign.([]byte)
+	own := k.all()
+	prints := make([]string, len(own))
+	for i := range own {
+		secret, ok := own[i].sign.([]byte)
 		if !ok {
 			panic("the own keys are HS256 secrets")
 		}

@@ -66,7 +66,7 @@ func (k *Keys) sign(t TokenType, c Claims, family string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode a token: %w", err)
 	}
-	first := &k.all[0]
+	first := &k.all()[0]
 	signed := first.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	sig, err := first.method.Sign(signed, first.sign)
 	if err != nil {

@@ -142,9 +142,10 @@ type header struct{ alg, kid string }
 
 func (k *Keys) readHeader(encoded string) (header, *Refusal) {
 	// Nearly every token has the header that one of the keys would give it.
-	for i := range k.all {
-		if k.all[i].header == encoded {
-			return header{k.all[i].method.Alg(), k.all[i].id}, nil
+	own := k.all()
+	for i := range own {
+		if own[i].header == encoded {
+			return header{own[i].method.Alg(), own[i].id}, nil
 		}
 	}
 	h, crit, ok := decodeHeader(encoded)

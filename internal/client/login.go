@@ -34,6 +34,19 @@ type User struct {
 	Role  string `json:"role"`
 }
 
+// RoomOf returns the room of two users as it stands in a path: "1/2/", the customer
+// first. An error says that they have none together.
+func RoomOf(one, other User) (string, error) {
+	customer, therapist := one, other
+	if customer.Role == "therapist" {
+		customer, therapist = therapist, customer
+	}
+	if customer.Role != "customer" || therapist.Role != "therapist" {
+		return "", fmt.Errorf("a room needs a customer and a therapist, but user %d is a %s and user %d a %s", one.ID, one.Role, other.ID, other.Role)
+	}
+	return fmt.Sprintf("%d/%d/", customer.ID, therapist.ID), nil
+}
+
 // Credentials is how somebody signs in.
 type Credentials struct {
 	// BaseURL is where the server is: an http or https URL, or the ws or wss URL

@@ -20,12 +20,15 @@ import (
 // Options says what to diagnose, and as whom. Only URL is needed.
 type Options struct {
 	// URL is a room's endpoint, /ws/test/ or the server; ws, wss, http or https. The
-	// steps of a room need a room.
+	// steps of a room need a room, or the two sides of one.
 	URL string
 	// Token is an access token. It is never shown.
 	Token string
 	// Identifier and Password sign in, where no token is given.
 	Identifier, Password string
+	// PeerIdentifier and PeerPassword sign the other side in, where URL names no room:
+	// it is then the room of these two.
+	PeerIdentifier, PeerPassword string
 	// Origin is sent as a browser would for a page of that origin; empty for none.
 	Origin string
 	// TLS is used for wss; nil for the system's roots.

@@ -67,6 +67,7 @@ func TestAllKindsOfURL(t *testing.T) {
 		"the server by TLS":    {diagnose.Options{URL: "https://localhost:" + port, TLS: root.trust()}, "name tcp tls http upgrade echo clock"},
 		"the echo":             {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/test/", Idle: time.Millisecond}, "name tcp http upgrade echo clock idle"},
 		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, customer)}, "name tcp http upgrade echo clock token handshake replicas message location"},
+		"the two of a room":    {diagnose.Options{URL: "http://" + a.Addr(), Identifier: "user2@example.com", Password: password, PeerIdentifier: "user1@example.com", PeerPassword: password}, "name tcp http upgrade echo clock sign-in token handshake replicas message location"},
 		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: password}, "name tcp tls http upgrade echo clock sign-in token handshake replicas message"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,6 +85,12 @@ func handshakes() []broken {
 		{"a token of a user who is not there", "user_unknown", "4001", as(nobody, "/ws/chat/99/2/")},
 		{"a token of a user who was deactivated", "user_inactive", "4001", as(inactive, "/ws/chat/5/2/")},
 		{"somebody else's room", "not_your_room", "4003", as(customer, "/ws/chat/3/2/")},
+		{"two of one side", "wrong_role", "user 1 is a customer and user 3 a customer", func(_ *testing.T, well *app.App) diagnose.Options {
+			return diagnose.Options{
+				URL: "http://" + well.Addr(), Identifier: "user1@example.com", Password: password,
+				PeerIdentifier: "user3@example.com", PeerPassword: password,
+			}
+		}},
 		{"the wrong side of the room", "wrong_role", "4003", as(customer, "/ws/chat/3/1/")},
 		{"a customer who does not exist", "no_such_customer", "4003", as(2, "/ws/chat/99/2/")},
 		{"a therapist who does not exist", "no_such_therapist", "4003", as(customer, "/ws/location/1/99/")},

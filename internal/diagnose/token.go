@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,19 +19,44 @@ func (w *walk) signIn(ctx context.Context) (string, error) {
 	if w.Identifier == "" || w.Token != "" {
 		return "", errNotHere
 	}
-	got, err := client.Credentials{BaseURL: w.base, Identifier: w.Identifier, Password: w.Password, HTTP: w.http}.Login(ctx)
+	got, err := w.login(ctx, w.Identifier, w.Password)
+	if err != nil {
+		return "", err
+	}
+	w.Token = got.AccessToken
+	detail := fmt.Sprintf("signed in as user %d (%s), the token lives %s", got.User.ID, clip(got.User.Role), time.Duration(got.ExpiresIn)*time.Second)
+	if w.PeerIdentifier == "" || w.room != "" {
+		return detail, nil
+	}
+	peer, err := w.login(ctx, w.PeerIdentifier, w.PeerPassword)
+	if err != nil {
+		return "", err
+	}
+	room, err := client.RoomOf(got.User, peer.User)
+	if err != nil {
+		return "", &trouble{cause: "wrong_role", detail: err.Error()}
+	}
+	w.room = room
+	if w.target, err = url.Parse(w.socketURL("/ws/chat/" + room)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s; the other side of the room is user %d (%s)", detail, peer.User.ID, clip(peer.User.Role)), nil
+}
+
+// login signs one side in; without tokens the error is a *trouble.
+func (w *walk) login(ctx context.Context, identifier, password string) (client.Tokens, error) {
+	got, err := client.Credentials{BaseURL: w.base, Identifier: identifier, Password: password, HTTP: w.http}.Login(ctx)
 	if refused, ok := errors.AsType[*client.Refused](err); ok {
 		t := w.refusal(refused)
 		if _, known := story.Advise(refused.Problem.Code); known {
 			t.cause = refused.Problem.Code
 		}
-		return "", t
+		return got, t
 	}
 	if err != nil {
-		return "", w.unanswered(ctx, err)
+		return got, w.unanswered(ctx, err)
 	}
-	w.Token = got.AccessToken
-	return fmt.Sprintf("signed in as user %d (%s), the token lives %s", got.User.ID, clip(got.User.Role), time.Duration(got.ExpiresIn)*time.Second), nil
+	return got, nil
 }
 
 // judgeToken reads the token as the server does, but for the signature: the secret

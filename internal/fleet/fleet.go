@@ -37,7 +37,8 @@ type Store interface {
 // A Watch is one replica's part. Make one with [New], tell it with [Watch.Hear] who
 // is heard, and let it [Watch.Run].
 type Watch struct {
-	own     room.Beat
+	own     room.Beat       // without the keys, which may change
+	keys    func() []string // fingerprints, of the one that signs first
 	store   Store
 	log     *slog.Logger
 	metrics *metrics
@@ -53,11 +54,11 @@ type Watch struct {
 }
 
 // New returns the watch of a replica that signs tokens with the first of its keys
-// and accepts those of all, by their fingerprints.
-func New(replica string, keys []string, store Store, log *slog.Logger, reg prometheus.Registerer) *Watch {
+// and accepts those of all, by their fingerprints. It asks for them at each look.
+func New(replica string, keys func() []string, store Store, log *slog.Logger, reg prometheus.Registerer) *Watch {
 	return &Watch{
-		own:   room.Beat{ID: rand.Text()[:12], Replica: replica, Signs: keys[0], Accepts: keys},
-		store: store, log: log, metrics: newMetrics(reg),
+		own:  room.Beat{ID: rand.Text()[:12], Replica: replica},
+		keys: keys, store: store, log: log, metrics: newMetrics(reg),
 		heard: map[string]time.Time{}, unheard: map[string]string{}, strangers: map[string]string{},
 	}
 }
@@ -101,14 +102,15 @@ func (w *Watch) leave(ctx context.Context) {
 
 func (w *Watch) look(ctx context.Context, now time.Time) {
 	own := w.own
-	own.Hears = w.hearing(now)
+	own.Hears, own.Accepts = w.hearing(now), w.keys()
+	own.Signs = own.Accepts[0]
 	others, err := w.store.Beat(ctx, own, within)
 	if err != nil {
 		return // what is wrong with Postgres is said elsewhere, and what was known stays
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.compare(now, others)
+	w.compare(now, own, others)
 }
 
 // hearing returns for how long this replica has heard itself, and forgets whom it has
@@ -127,7 +129,7 @@ func (w *Watch) hearing(now time.Time) time.Duration {
 }
 
 // compare says what is news about the others.
-func (w *Watch) compare(now time.Time, others []room.Beat) {
+func (w *Watch) compare(now time.Time, own room.Beat, others []room.Beat) {
 	unheard, strangers := map[string]string{}, map[string]string{}
 	for _, o := range others {
 		_, before := w.unheard[o.ID]
@@ -135,7 +137,7 @@ func (w *Watch) compare(now time.Time, others []room.Beat) {
 			unheard[o.ID] = o.Replica
 		}
 		// One that was gone before this replica came may have had secrets of its own time.
-		if now.Add(-o.Age).After(w.began) && differ(w.own, o) {
+		if now.Add(-o.Age).After(w.began) && differ(own, o) {
 			strangers[o.ID] = o.Replica
 		}
 	}

@@ -106,7 +106,7 @@ func (w *world) speak(ctx context.Context) {
 func (w *world) joins(name, layer string, keys ...string) *replica {
 	w.t.Helper()
 	r := &replica{layer: layer, reg: prometheus.NewRegistry()}
-	r.Watch = New(name, keys, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
+	r.Watch = New(name, func() []string { return keys }, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.end = cancel
 	w.set(func() { w.replicas = append(w.replicas, r) })

@@ -83,7 +83,7 @@ ROOMSPA_{{ . | upper | replace "-" "_" }}
 {{- $s := .Values.shutdown -}}
 {{- include "roomspa.secretEnv" (list "database-url" .Values.secrets.databaseURL) }}
 {{ include "roomspa.secretEnv" (list "redis-url" .Values.secrets.redisURL) }}
-{{ include "roomspa.secretEnv" (list "jwt-secret" .Values.secrets.jwtSecret) }}
+{{ include "roomspa.optionEnv" (list "jwt-secret-file" "/etc/roomspa/jwt/secrets") }}
 {{- if .Values.secrets.jwks.name }}
 {{ include "roomspa.optionEnv" (list "jwks" (printf "/etc/roomspa/jwks/%s" .Values.secrets.jwks.key)) }}
 {{- end }}
@@ -102,9 +102,12 @@ ROOMSPA_{{ . | upper | replace "-" "_" }}
 
 {{/* The files that replicas and `roomspa check` are told of. */}}
 {{- define "roomspa.volumeMounts" -}}
-{{- if .Values.secrets.jwks.name -}}
-# The directory, not the file: only so does a changed Secret arrive in it.
+# Directories, not files: only so does a changed Secret arrive in them.
 volumeMounts:
+  - name: jwt
+    mountPath: /etc/roomspa/jwt
+    readOnly: true
+{{- if .Values.secrets.jwks.name }}
   - name: jwks
     mountPath: /etc/roomspa/jwks
     readOnly: true
@@ -112,8 +115,15 @@ volumeMounts:
 {{- end -}}
 
 {{- define "roomspa.volumes" -}}
-{{- if .Values.secrets.jwks.name -}}
 volumes:
+  - name: jwt
+    secret:
+      secretName: {{ .Values.secrets.jwtSecret.name }}
+      # What else is in it is not for a file.
+      items:
+        - key: {{ .Values.secrets.jwtSecret.key }}
+          path: secrets
+{{- if .Values.secrets.jwks.name }}
   - name: jwks
     secret:
       secretName: {{ .Values.secrets.jwks.name }}

@@ -132,15 +132,8 @@ func (s *smoke) room(ctx context.Context, endpoint client.Endpoint) (string, err
 	if s.loginErr != nil {
 		return "", fmt.Errorf("the sign-in failed: %w", s.loginErr)
 	}
-	customer, therapist := s.own.User, s.peer.User
-	if customer.Role == "therapist" {
-		customer, therapist = therapist, customer
-	}
-	if customer.Role != "customer" || therapist.Role != "therapist" {
-		return "", fmt.Errorf("a room needs a customer and a therapist, but %s is a %s and %s a %s",
-			s.Own.Identifier, s.own.User.Role, s.Peer.Identifier, s.peer.User.Role)
-	}
-	return fmt.Sprintf("/ws/%s/%d/%d/", endpoint, customer.ID, therapist.ID), nil
+	room, err := client.RoomOf(s.own.User, s.peer.User)
+	return fmt.Sprintf("/ws/%s/%s", endpoint, room), err
 }
 
 // pair opens both sides of the room.
