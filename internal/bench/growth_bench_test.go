@@ -18,7 +18,7 @@ import (
 // BenchmarkRooms measures how many messages two replicas take from more and more
 // rooms of two, each of which has two messages under way.
 func BenchmarkRooms(b *testing.B) {
-	for _, rooms := range []int{10, 100, 1000, 10_000} {
+	for _, rooms := range []int{10, 100, 1000, 9900} {
 		b.Run(strconv.Itoa(rooms), func(b *testing.B) {
 			first, second := couple(b, "")
 			for b.Loop() {
@@ -46,6 +46,7 @@ func BenchmarkHandshakeBeside(b *testing.B) {
 		b.Run(strconv.Itoa(rooms), func(b *testing.B) {
 			for b.Loop() {
 				held = append(held, openFrom(b, replica.Addr, len(held), 2*rooms)...) // nothing, the second time
+				rest(b.Context(), 10*time.Second)                                     // the replica clears away what the wave has left
 				r := measured(b, bench.Options{
 					URLs: []string{"http://" + replica.Addr}, Kind: bench.Chat, Sockets: newcomers, Rooms: newcomers / 2, Size: 40, For: time.Second,
 					Dialers: 4, HandshakeTimeout: time.Minute, Keys: keys(b), First: users - newcomers + 1, Last: users,
