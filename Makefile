@@ -16,6 +16,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VER
 # Modules of their own, which keep their dependencies out of the product's go.mod; tools is nothing but versions.
 MODULES = $(patsubst %/go.mod,%,$(wildcard */go.mod))
 NESTED  = $(filter-out tools,$(MODULES))
+# Tests of e2e need a cluster, so test only compiles them.
+HERE    = $(filter-out e2e,$(NESTED))
 
 # Where tools/deps.sh unpacks what an ordinary user cannot install. Asked late: the target deps may just have made it.
 export ROOMSPA_DEPS = $(shell test ! -d .deps || echo "$(CURDIR)/.deps")
@@ -24,7 +26,7 @@ export PATH := $(CURDIR)/.deps/bin:$(PATH)
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
 
 run: deps build ## Everything on this machine, to try it out (ARGS=...)
 	@exec bin/roomspa dev $(ARGS)
@@ -36,7 +38,8 @@ dev: run ## The same as run
 # for stores that are stopped and for time-outs: more of them run at once than there are cores.
 test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
 	@tools/deps.sh promtool
-	@for module in $(NESTED); do \
+	@cd e2e && go test -c -o /dev/null .
+	@for module in $(HERE); do \
 	  [[ -z $$(find $$module -name '*_test.go') ]] || (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
 	@race=$$(tools/deps.sh race); cores=$$(nproc); all=$$(go list $(PKG)) || exit; code=0; \
 	  go build $$race $$(go list -deps -test -f '{{if not (or .Standard .ForTest)}}{{.ImportPath}}{{end}}' $$all | grep -v '\.test$$') || exit; \
@@ -70,6 +73,9 @@ bench: deps bin/benchstat ## Benchmarks, compared with those of the last call (C
 soak: deps build ## Break everything for 10 minutes, and judge whether a message was lost (ARGS="--seed 7 --for 1m")
 	@exec bin/roomspa soak $(ARGS)
 
+e2e: ## Install into a Kubernetes cluster, break things there, remove it all (docs/e2e.md)
+	@cd e2e && go test -count=1 -timeout 20m -v $(TESTFLAGS) .
+
 mutants: deps ## Break each guarantee on purpose, and see that the tests notice (ARGS=side_door for one)
 	@tools/mutants.sh $(ARGS)
 
@@ -94,4 +100,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint fuzz bench soak mutants gen image deps clean
+.PHONY: help run dev test build check lint fuzz bench soak e2e mutants gen image deps clean

@@ -131,15 +131,20 @@ func decode(t *testing.T, files map[string]string) release {
 		case path.Base(name) == "NOTES.txt":
 			r.notes = text
 		case strings.TrimSpace(text) != "" && !strings.HasPrefix(path.Base(name), "_"):
-			if err := r.add(text); err != nil {
-				t.Fatalf("%s: %v\n%s", name, err, text)
+			for object := range strings.SplitSeq("\n"+text, "\n---\n") {
+				if strings.TrimSpace(object) == "" {
+					continue // before the first of several
+				}
+				if err := r.add(object); err != nil {
+					t.Fatalf("%s: %v\n%s", name, err, object)
+				}
 			}
 		}
 	}
 	return r
 }
 
-// add takes one object: the chart keeps each in a file of its own.
+// add takes one object.
 func (r *release) add(text string) error {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal([]byte(text), &kind); err != nil {
@@ -202,4 +207,10 @@ func (r *release) pods() map[string]corev1.PodTemplateSpec {
 		pods[name] = corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}
 	}
 	return pods
+}
+
+// isClient reports whether a pod is one that `helm test` asks replicas from, as their
+// clients do.
+func isClient(pod corev1.PodTemplateSpec) bool {
+	return pod.Labels["app.kubernetes.io/component"] == "test"
 }

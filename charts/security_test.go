@@ -71,7 +71,7 @@ func TestSecretsAreReferences(t *testing.T) {
 				if o.secret && set && (v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil) {
 					t.Errorf("%s: %s does not come from a Secret", kind, v.Name)
 				}
-				if o.required && !set && kind != "job" && kind != "demo-roomspa-diagnose" {
+				if o.required && !set && kind != "job" && !isClient(pod) {
 					t.Errorf("%s: %s is missing, and serve needs it", kind, o.env())
 				}
 			}

@@ -145,8 +145,12 @@ func TestHelmTestGoesEachWay(t *testing.T) {
 	t.Parallel()
 	ways := func(values string) map[string]string {
 		all := map[string]string{}
-		for _, c := range render(t, values).tests["demo-roomspa-diagnose"].Spec.Containers {
-			all[c.Name] = strings.Join(c.Args, " ")
+		for name, p := range render(t, values).tests {
+			if name == "demo-roomspa-check" {
+				continue
+			}
+			c := p.Spec.Containers[0]
+			all[strings.TrimPrefix(name, "demo-roomspa-")] = strings.Join(c.Args, " ")
 			if users := strings.Contains(values, "users:"); len(c.Env) != map[bool]int{true: 4}[users] {
 				t.Errorf("%s: %s has %v", values, c.Name, c.Env)
 			}
@@ -155,15 +159,15 @@ func TestHelmTestGoesEachWay(t *testing.T) {
 	}
 	const service, smoke = "diagnose http://demo-roomspa:8000", "connect --smoke http://demo-roomspa:8000"
 	for values, want := range map[string]map[string]string{
-		"":                                {"service": service},
-		matrix["test users"]:              {"service": service, "message": smoke, "outside": "diagnose https://chat.example.com"},
-		matrix["a URL to test"]:           {"service": service, "outside": "diagnose https://chat.example.com"},
-		matrix["a URL and an ingress"]:    {"service": service, "outside": "diagnose https://chat.example.com"},
-		matrix["no test from outside"]:    {"service": service},
-		matrix["an ingress"]:              {"service": service, "ingress": "diagnose https://a.example.com"},
-		matrix["an ingress for any host"]: {"service": service},
-		matrix["a route for a domain"]:    {"service": service},
-		matrix["hosts of both ways in"]:   {"service": service, "ingress": "diagnose http://a.example.com", "route": "diagnose https://b.example.com"},
+		"":                                {"diagnose-service": service},
+		matrix["test users"]:              {"diagnose-service": service, "message": smoke, "diagnose-outside": "diagnose https://chat.example.com"},
+		matrix["a URL to test"]:           {"diagnose-service": service, "diagnose-outside": "diagnose https://chat.example.com"},
+		matrix["a URL and an ingress"]:    {"diagnose-service": service, "diagnose-outside": "diagnose https://chat.example.com"},
+		matrix["no test from outside"]:    {"diagnose-service": service},
+		matrix["an ingress"]:              {"diagnose-service": service, "diagnose-ingress": "diagnose https://a.example.com"},
+		matrix["an ingress for any host"]: {"diagnose-service": service},
+		matrix["a route for a domain"]:    {"diagnose-service": service},
+		matrix["hosts of both ways in"]:   {"diagnose-service": service, "diagnose-ingress": "diagnose http://a.example.com", "diagnose-route": "diagnose https://b.example.com"},
 	} {
 		if diff := cmp.Diff(want, ways(values)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", values, diff)
@@ -171,5 +175,16 @@ func TestHelmTestGoesEachWay(t *testing.T) {
 	}
 	if got := render(t, "").tests["demo-roomspa-check"].Spec.Containers[0].Args; !slices.Equal(got, []string{"check"}) {
 		t.Errorf("the check runs %v", got)
+	}
+}
+
+// helm test --logs reads the logs when all tests are over, and Helm 3 those of pods
+// with one container: a pod that was deleted, or has two, makes the whole test fail.
+func TestHelmTestKeepsItsLogs(t *testing.T) {
+	t.Parallel()
+	for name, p := range render(t, matrix["test users"]).tests {
+		if got := p.Annotations["helm.sh/hook-delete-policy"]; got != "before-hook-creation" || len(p.Spec.Containers) != 1 {
+			t.Errorf("%s is deleted %q and has %d containers, want before the next test, and one", name, got, len(p.Spec.Containers))
+		}
 	}
 }

@@ -181,7 +181,7 @@ func (c *crowd) close() error {
 	}
 	var errs []error
 	for _, d := range c.devices {
-		errs = append(errs, d.history.close())
+		errs = append(errs, d.history.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -50,7 +50,7 @@ type device struct {
 	rate    float64 // messages a second; 0 only listens
 	gate    *gate
 	session *client.Session
-	history *history
+	history *History
 	rng     *rand.Rand // of what it says and when
 
 	sockets, acknowledged atomic.Int64
@@ -60,12 +60,12 @@ type device struct {
 
 // newDevice makes a device that writes its history to path.
 func newDevice(name string, user room.UserID, p *place, g *gate, token, path string) (*device, error) {
-	h, err := newHistory(path)
+	h, err := NewHistory(path)
 	if err != nil {
 		return nil, err
 	}
 	d := &device{name: name, user: user, place: p, gate: g, history: h, rng: rand.New(rand.NewPCG(g.rng.Uint64(), 2))}
-	h.add(judge.Entry{
+	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: name, User: int64(user),
 		Customer: int64(p.room.Customer), Therapist: int64(p.room.Therapist),
 	})
@@ -92,21 +92,19 @@ func (d *device) record(r client.Record) {
 		d.place.knows(r.Seq)
 	default:
 	}
-	if e, ok := entry(r); ok {
-		d.history.add(e)
-	}
+	d.history.Record(r)
 }
 
 func (d *device) on(e client.Event) {
 	if e.Kind == client.GaveUp {
-		d.history.add(judge.Entry{Kind: judge.GaveUp, Ref: e.Ref, Detail: e.Err.Error()})
+		d.history.Add(judge.Entry{Kind: judge.GaveUp, Ref: e.Ref, Detail: e.Err.Error()})
 	}
 }
 
 // run runs the session until leave, or until it gives up.
 func (d *device) run(ctx context.Context) {
 	if err := d.session.Run(ctx); err == nil {
-		d.history.add(judge.Entry{Kind: judge.Stayed})
+		d.history.Add(judge.Entry{Kind: judge.Stayed})
 	}
 }
 

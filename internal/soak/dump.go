@@ -20,11 +20,11 @@ const allMessages = `
 SELECT conversation_id::text, seq, id::text, sender_id, coalesce(client_message_id, ''), body
 FROM roomspa.messages ORDER BY conversation_id, seq`
 
-// dump writes down what Postgres holds. It asks the server itself, by statements
-// of its own: the code under test could be wrong twice in the same way.
-func (s *stage) dump(ctx context.Context) error { return dump(ctx, s.pgURL, s.dir) }
+func (s *stage) dump(ctx context.Context) error { return Dump(ctx, s.pgURL, s.dir) }
 
-func dump(ctx context.Context, url, dir string) error {
+// Dump writes down for the judge what Postgres holds. It asks the server itself, by
+// statements of its own: the code under test could be wrong twice in the same way.
+func Dump(ctx context.Context, url, dir string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return fmt.Errorf("write down what is stored: %w", err)

@@ -13,9 +13,9 @@ import (
 	"github.com/roomspa/roomspa/internal/judge"
 )
 
-// A history is the file in which one client writes what it did and saw. It judges
+// A History is the file in which one client writes what it did and saw. It judges
 // nothing: what the client took for a repetition or a gap is written as received.
-type history struct {
+type History struct {
 	mu   sync.Mutex
 	file *os.File
 	out  *bufio.Writer
@@ -23,18 +23,27 @@ type history struct {
 	err  error
 }
 
-func newHistory(path string) (*history, error) {
+// NewHistory begins a history in a new file.
+func NewHistory(path string) (*History, error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("write a history: %w", err)
 	}
-	h := &history{file: file, out: bufio.NewWriterSize(file, 32<<10)}
+	h := &History{file: file, out: bufio.NewWriterSize(file, 32<<10)}
 	h.json = json.NewEncoder(h.out)
 	return h, nil
 }
 
-// add writes an entry. The first error stands, and close returns it.
-func (h *history) add(e judge.Entry) {
+// Record writes what a session records, if it is of use to the judge.
+func (h *History) Record(r client.Record) {
+	if e, ok := entry(r); ok {
+		h.Add(e)
+	}
+}
+
+// Add writes an entry, of now where it has no time. The first error stands, and
+// Close returns it.
+func (h *History) Add(e judge.Entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e.At == 0 {
@@ -45,7 +54,7 @@ func (h *history) add(e judge.Entry) {
 	}
 }
 
-func (h *history) flush() {
+func (h *History) flush() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.out.Flush(); h.err == nil {
@@ -53,7 +62,8 @@ func (h *history) flush() {
 	}
 }
 
-func (h *history) close() error {
+// Close writes what is held back, and returns the first error of all.
+func (h *History) Close() error {
 	h.flush()
 	h.mu.Lock()
 	defer h.mu.Unlock()

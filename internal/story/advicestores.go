@@ -26,7 +26,7 @@ var inRedis = Chapter{
 		{"redis_out_of_memory", "Redis has used its maxmemory and takes no writes.", layerCloses + " Publishing goes on; positions, tickets and stories fail.", "OOM …", `roomspa_redis_publishes_total{outcome="failed"}`, "Raise maxmemory or choose an eviction policy (volatile-ttl fits: all that roomspa stores has an end), or find who fills it."},
 		{"redis_loading", "Redis loads its data, or has no master just now.", layerCloses, layerLine + "… LOADING, MASTERDOWN or CLUSTERDOWN", layerMetric, "Wait until Redis has loaded its data and has a master; its log says how far it is."},
 		{"redis_is_cluster", "This Redis is a cluster, and was not used as one.", layerCloses, "MOVED …", layerMetric, "Use --redis-mode cluster."},
-		{"redis_connection_lost", "The connection to Redis ended.", layerCloses, layerLine + "… EOF", layerMetric, "Look at the log of Redis for why it ended the connection: a restart, its client limit, an ACL, TLS that is expected."},
+		{"redis_connection_lost", "The connection to Redis ended.", layerCloses, layerLine + "… EOF", layerMetric, "Look at the log of Redis for why it ended the connection: a restart, its client limit, an ACL, TLS that is expected, protected mode (no password, and asked from another machine)."},
 		{"redis_other", "Redis reports an error.", layerCloses, layerLine + "<what it says>", layerMetric, "Look at the log of Redis."},
 	},
 }
