@@ -134,7 +134,7 @@ func fromFiles(env func(string) string) kong.Resolver {
 		}
 		value := strings.TrimRight(string(text), "\r\n")
 		if flag.IsSlice() {
-			value = strings.ReplaceAll(strings.ReplaceAll(value, "\r", ""), "\n", ",")
+			value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\r' || r == '\n' }), ",") // empty lines do not count
 		}
 		return value, nil
 	})

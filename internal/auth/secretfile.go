@@ -111,6 +111,10 @@ func (f *SecretFile) look() {
 // read returns the file without the line breaks at its end. An error names the file,
 // and holds nothing of what is in it.
 func (f *SecretFile) read() (string, error) {
+	// Opening a pipe waits for its other side, and what it gives it gives once.
+	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("the file of the secrets, %s, is no regular file: it is read again and again", f.path)
+	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return "", unreadable(err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,7 +210,14 @@ func TestWhatCannotBeUsedLeavesTheFormerSecrets(t *testing.T) {
 			t.Helper()
 			rename(t, path, path+".away")
 			put(t, filepath.Join(path, "secrets"), secretB)
-		}, "is a directory"},
+		}, "no regular file"},
+		"a pipe": {func(t *testing.T, path string) {
+			t.Helper()
+			rename(t, path, path+".away")
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "no regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "secrets")

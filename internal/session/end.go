@@ -53,8 +53,7 @@ func (s *Session) ended() *End {
 	if h, ok := s.handler.(interface{ Behind() int64 }); ok {
 		e.Behind = h.Behind()
 	}
-	unpinged := s.lastPing > now.UnixNano() // the next ping is further away than the interval
-	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !unpinged
+	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !s.silent
 	return e
 }
 

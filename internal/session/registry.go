@@ -136,7 +136,7 @@ func (r *Registry) Run(ctx context.Context) {
 func (s *Session) Unpinged(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// As if it had been pinged in the future: that needs no field of its own.
+	s.silent = true
 	s.lastPing = max(s.lastPing, time.Now().Add(d-s.registry.options.PingInterval).UnixNano())
 }
 
@@ -147,7 +147,7 @@ func (s *Session) sweep(now time.Time) {
 	overdue := s.pinged != 0 && !s.handling.Load() && now.UnixNano()-s.pinged > int64(o.PongTimeout)
 	due := !expired && s.pinged == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
-		s.pingDue, s.lastPing = true, now.UnixNano()
+		s.pingDue, s.lastPing, s.silent = true, now.UnixNano(), false
 	}
 	s.mu.Unlock()
 	switch {

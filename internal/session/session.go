@@ -62,6 +62,7 @@ type Session struct {
 	writing    bool         // a writer runs
 	again      bool         // and has to look again before it ends
 	pingDue    bool
+	silent     bool    // it is not pinged yet, as its client has asked for
 	pong       *string // payload of a ping to answer
 	pinged     int64   // Unix nanoseconds of the ping that is not answered yet
 	lastPing   int64
