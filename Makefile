@@ -34,8 +34,8 @@ run: deps build ## Everything on this machine, to try it out (ARGS=...)
 dev: run ## The same as run
 
 # -count=1, since Go's cache of results does not see the stores. The product's own lines come last. Everything is compiled
-# first, and internal/app runs with nothing beside it: its scenes are held to the times that are promised. Tests mostly wait,
-# for stores that are stopped and for time-outs: more of them run at once than there are cores.
+# first, and internal/app runs with nothing beside it: its scenes are held to the times that are promised. The other
+# packages' tests mostly wait, for stores that are stopped and for time-outs: more of them run at once than there are cores.
 test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
 	@tools/deps.sh promtool
 	@cd e2e && go test -c -o /dev/null .
@@ -43,8 +43,9 @@ test: deps ## The whole suite, with the race detector (PKG=./internal/chat TESTF
 	  [[ -z $$(find $$module -name '*_test.go') ]] || (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
 	@race=$$(tools/deps.sh race); cores=$$(nproc); all=$$(go list $(PKG)) || exit; code=0; \
 	  go build $$race $$(go list -deps -test -f '{{if not (or .Standard .ForTest)}}{{.ImportPath}}{{end}}' $$all | grep -v '\.test$$') || exit; \
-	  for part in "$$(grep '/internal/app$$' <<<"$$all")" "$$(grep -v '/internal/app$$' <<<"$$all")"; do \
-	    [[ -z $$part ]] || go test $$race -count=1 -p $$((cores + 1)) -parallel $$((cores * 2)) -timeout $(TIMEOUT) $(TESTFLAGS) $$part || code=1; done; exit $$code
+	  run() { [[ -z $$1 ]] || go test $$race -count=1 -timeout $(TIMEOUT) $$2 $(TESTFLAGS) $$1 || code=1; }; \
+	  run "$$(grep '/internal/app$$' <<<"$$all")" ""; \
+	  run "$$(grep -v '/internal/app$$' <<<"$$all")" "-p $$((cores * 2)) -parallel $$((cores + 1))"; exit $$code
 
 build: ## Build bin/roomspa
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/roomspa ./cmd/roomspa
