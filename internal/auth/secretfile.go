@@ -113,7 +113,7 @@ func (f *SecretFile) look() {
 func (f *SecretFile) read() (string, error) {
 	// Opening a pipe waits for its other side, and what it gives it gives once.
 	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("the file of the secrets, %s, is no regular file: it is read again and again", f.path)
+		return "", fmt.Errorf("the file of the secrets, %s, is no regular file, which it has to be: it is read again and again", f.path)
 	}
 	file, err := os.Open(f.path)
 	if err != nil {

@@ -47,13 +47,6 @@ func flowing(b *testing.B) (*session.Session, *fountain, net.Conn) {
 	o := limits()
 	o.MessageRate = 0
 	registry := session.NewRegistry(b.Context(), o, prometheus.NewRegistry())
-	ctx, stop := context.WithCancel(b.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		registry.Run(ctx)
-	}()
-	b.Cleanup(func() { stop(); <-ended })
 	f := &fountain{text: make([]byte, 300), got: make(chan struct{}, 1)}
 	for i := range f.text {
 		f.text[i] = 'x'

@@ -38,7 +38,6 @@ type Registry struct {
 	ctx     context.Context // what handlers work under; it outlives every request
 	abandon context.CancelFunc
 	running sync.WaitGroup // readers and writers
-	writers writers
 
 	count    atomic.Int64
 	draining atomic.Bool
@@ -114,8 +113,6 @@ func (r *Registry) all() []*Session {
 // until ctx ends. It never writes to a socket itself: a blocked one must not
 // stall the others.
 func (r *Registry) Run(ctx context.Context) {
-	r.writers.keep()
-	defer r.writers.dismiss()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -126,7 +123,6 @@ func (r *Registry) Run(ctx context.Context) {
 			for _, s := range r.all() {
 				s.sweep(now)
 			}
-			r.writers.relieve()
 		}
 	}
 }

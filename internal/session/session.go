@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -49,8 +48,6 @@ type Session struct {
 
 	opened   int64       // Unix nanoseconds
 	handling atomic.Bool // a received message is at work: pongs go unread meanwhile
-
-	writeBy time.Time // the connection's write deadline; the writer's own
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
@@ -106,8 +103,7 @@ func (s *Session) Wake() {
 		s.again = true
 	default:
 		s.writing = true
-		s.registry.running.Add(1)
-		s.registry.writers.write(s)
+		s.registry.running.Go(s.write)
 	}
 }
 

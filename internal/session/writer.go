@@ -60,7 +60,6 @@ func (s *Session) write() {
 	if !ok {
 		panic("the pool holds batches")
 	}
-	defer s.registry.running.Done()
 	defer s.leave(false)
 	for {
 		b.buf, b.ends = b.buf[:0], b.ends[:0]
@@ -176,7 +175,8 @@ func (s *Session) goodbye(b *batch, c *frame.Close) {
 func (s *Session) send(b *batch) bool {
 	rest := b.buf
 	for attempt := 1; ; attempt++ {
-		n, err := s.writeInTime(rest)
+		_ = s.raw.SetWriteDeadline(time.Now().Add(s.registry.options.WriteTimeout))
+		n, err := s.raw.Write(rest)
 		s.sentBytes.Add(uint64(n))
 		rest = rest[n:]
 		switch {
@@ -192,30 +192,6 @@ func (s *Session) send(b *batch) bool {
 			rest = b.through(len(b.buf) - len(rest))
 		}
 	}
-}
-
-// writeInTime writes within the write time-out. The connection's deadline is moved only
-// where less than half of that is left, since each move changes the runtime's timers;
-// who meets an older one goes on to the end of their own time.
-func (s *Session) writeInTime(p []byte) (n int, err error) {
-	limit := s.registry.options.WriteTimeout
-	by := time.Now().Add(limit)
-	if s.writeBy.Before(by.Add(-limit / 2)) {
-		s.deadline(by)
-	}
-	n, err = s.raw.Write(p)
-	if s.writeBy.Before(by) && errors.Is(err, os.ErrDeadlineExceeded) {
-		s.deadline(by)
-		var more int
-		more, err = s.raw.Write(p[n:])
-		n += more
-	}
-	return n, err
-}
-
-func (s *Session) deadline(by time.Time) {
-	s.writeBy = by
-	_ = s.raw.SetWriteDeadline(by)
 }
 
 // slowConsumer ends a session whose peer takes too long to read.
