@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,13 +26,17 @@ import (
 
 // A cluster is where the tests install, all in a namespace of their own.
 type cluster struct {
-	image     string
-	ingress   *url.URL // as clients reach it
-	class     string
-	from      string // the ingress controller's namespace
-	namespace string
-	dir       string
-	roots     *x509.CertPool
+	image      string
+	prometheus string   // its image
+	ingress    *url.URL // as clients reach it
+	class      string
+	from       string // the ingress controller's namespace
+	gateway    string // class of gateways; "none" to leave them out
+	listener   string // port on which a gateway listens
+	metrics    string // the namespace of the Prometheus behind custom metrics; "none" to leave them out
+	namespace  string
+	dir        string
+	roots      *x509.CertPool
 }
 
 // find reads from the environment where everything is, or says what is missing.
@@ -39,8 +45,11 @@ func find() (*cluster, error) {
 	for _, v := range [][2]string{
 		{"KUBECONFIG", "a file that leads to a cluster"},
 		{"IMAGE", "roomspa's image, as in registry.example.com/roomspa:1.2.3"},
+		{"PROMETHEUS_IMAGE", "the image of Prometheus 3"},
 		{"INGRESS", "where its ingress answers, as in https://e2e.example.com, by a name that leads there"},
-		{"INGRESS_NAMESPACE", "where the ingress controller's pods are"},
+		{"INGRESS_NAMESPACE", "where the pods of the ingress controller and of the gateways are"},
+		{"METRICS_NAMESPACE", "where the Prometheus is whose adapter serves custom.metrics.k8s.io, or none to leave the plain autoscaler untested"},
+		{"GATEWAY_CLASS", "the class of gateways that answer at the same address, or none to leave them untested"},
 	} {
 		if os.Getenv(v[0]) == "" {
 			missing = append(missing, v[0]+" ("+v[1]+")")
@@ -61,10 +70,16 @@ func find() (*cluster, error) {
 	if _, err := net.DefaultResolver.LookupHost(context.Background(), at.Hostname()); err != nil {
 		return nil, fmt.Errorf("missing: the address of INGRESS: %w", err)
 	}
-	return &cluster{
-		image: os.Getenv("IMAGE"), ingress: at, class: os.Getenv("INGRESS_CLASS"), from: os.Getenv("INGRESS_NAMESPACE"),
+	c := &cluster{
+		image: os.Getenv("IMAGE"), prometheus: os.Getenv("PROMETHEUS_IMAGE"), ingress: at, class: os.Getenv("INGRESS_CLASS"),
+		from: os.Getenv("INGRESS_NAMESPACE"), gateway: os.Getenv("GATEWAY_CLASS"), listener: cmp.Or(os.Getenv("GATEWAY_PORT"), "443"),
+		metrics:   os.Getenv("METRICS_NAMESPACE"),
 		namespace: fmt.Sprintf("roomspa-e2e-%d", time.Now().Unix()),
-	}, nil
+	}
+	if _, err := c.run(context.Background(), "", "kubectl", "get", "customresourcedefinition", "scaledobjects.keda.sh"); err != nil {
+		return nil, fmt.Errorf("missing: KEDA in the cluster: %w", err)
+	}
+	return c, nil
 }
 
 // run runs kubectl or helm in the namespace. An error has what it said.
@@ -87,58 +102,128 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// upgrade installs or upgrades the release, and waits for the migration alone.
-func (c *cluster) upgrade(ctx context.Context, set ...string) error {
-	repository, tag, _ := strings.Cut(c.image, ":")
-	if i := strings.LastIndexByte(c.image, ':'); i > strings.LastIndexByte(c.image, '/') {
-		repository, tag = c.image[:i], c.image[i+1:]
+// tagged cuts the image's name into repository and tag.
+func (c *cluster) tagged() (repository, tag string) {
+	i := strings.LastIndexByte(c.image, ':')
+	if i <= strings.LastIndexByte(c.image, '/') {
+		return c.image, "latest"
 	}
-	args := []string{
-		"upgrade", "--install", "roomspa", "../charts/roomspa", "--values", "testdata/values.yaml", "--timeout", "3m",
-		"--set", "image.repository=" + repository, "--set-string", "image.tag=" + tag,
+	return c.image[:i], c.image[i+1:]
+}
+
+// values are the flags that say to Helm how to install; more of them come after.
+func (c *cluster) values(more ...string) []string {
+	repository, tag := c.tagged()
+	return append([]string{
+		"--values", "testdata/values.yaml", "--set", "image.repository=" + repository, "--set-string", "image.tag=" + tag,
 		"--set", "ingress.className=" + c.class, "--set", "ingress.hosts={" + c.ingress.Hostname() + "}",
+		"--set", "httpRoute.hostnames={" + c.ingress.Hostname() + "}",
 		"--set-string", `networkPolicy.clients[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=` + c.from,
-	}
-	for _, s := range set {
-		args = append(args, "--set-string", s)
-	}
+	}, more...)
+}
+
+// upgrade installs or upgrades the release, and waits for the migration alone.
+func (c *cluster) upgrade(ctx context.Context, more ...string) error {
+	args := append([]string{"upgrade", "--install", "roomspa", "../charts/roomspa", "--timeout", "3m"}, c.values(more...)...)
 	_, err := c.run(ctx, "", "helm", args...)
 	return err
+}
+
+// restore makes the release again what all tests begin with, two replicas, when the test ends.
+func (c *cluster) restore(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		if err := c.upgrade(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := c.settle(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// settle waits until all replicas are ready, and those before them gone.
+func (c *cluster) settle(ctx context.Context) error {
+	if _, err := c.run(ctx, "", "kubectl", "rollout", "status", "deployment/roomspa", "--timeout=4m"); err != nil {
+		return err
+	}
+	for {
+		pods, err := c.run(ctx, "", "kubectl", "get", "pods", "-l", server, "-o", "name")
+		if err != nil {
+			return err
+		}
+		want, err := c.run(ctx, "", "kubectl", "get", "deployment", "roomspa", "-o", "jsonpath={.spec.replicas}")
+		if err != nil || fmt.Sprint(len(strings.Fields(pods))) == want {
+			return err
+		}
+	}
 }
 
 // install makes the namespace, which enforces the restricted standard, and all that
 // is in it.
 func (c *cluster) install(ctx context.Context) error {
-	if err := c.certify(); err != nil {
+	if err := errors.Join(c.certify(), c.rules(ctx)); err != nil {
+		return err
+	}
+	monitor, err := os.ReadFile("testdata/prometheus.yaml")
+	if err != nil {
 		return err
 	}
 	users := []string{"create", "secret", "generic", "e2e-users", "--from-literal=password=" + password, "--from-literal=peer-password=" + password}
 	users = append(users, "--from-literal=identifier="+email(1), "--from-literal=peer-identifier="+email(2))
-	for _, args := range [][]string{
-		{"create", "namespace", c.namespace},
-		{"label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted"},
-		{"create", "secret", "tls", "e2e-tls", "--cert", filepath.Join(c.dir, "tls.crt"), "--key", filepath.Join(c.dir, "tls.key")},
-		users,
-		{"apply", "-k", "../k8s/overlays/dev/stores"},
-		{"apply", "-f", "testdata/stores.yaml"},
-		{"rollout", "status", "deployment/postgres", "--timeout=2m"},
-		{"rollout", "status", "deployment/redis", "--timeout=2m"},
+	for _, step := range []struct {
+		input string
+		args  []string
+	}{
+		{args: []string{"create", "namespace", c.namespace}},
+		{args: []string{"label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted"}},
+		{args: []string{"create", "secret", "tls", "e2e-tls", "--cert", filepath.Join(c.dir, "tls.crt"), "--key", filepath.Join(c.dir, "tls.key")}},
+		{args: users},
+		{args: []string{"create", "configmap", "prometheus", "--from-file=testdata/prometheus.yml", "--from-file=" + filepath.Join(c.dir, "rules.yml")}},
+		{input: strings.Replace(string(monitor), "IMAGE", c.prometheus, 1), args: []string{"apply", "-f", "-"}},
+		{args: []string{"apply", "-k", "testdata/stores"}},
+		{args: []string{"rollout", "status", "deployment/postgres", "--timeout=2m"}},
+		{args: []string{"rollout", "status", "deployment/redis", "--timeout=2m"}},
+		{args: []string{"rollout", "status", "deployment/prometheus", "--timeout=2m"}},
 	} {
-		if _, err := c.run(ctx, "", "kubectl", args...); err != nil {
+		if _, err := c.run(ctx, step.input, "kubectl", step.args...); err != nil {
 			return err
 		}
 	}
 	if err := c.upgrade(ctx); err != nil {
 		return err
 	}
-	_, err := c.run(ctx, "", "kubectl", "rollout", "status", "deployment/roomspa", "--timeout=60s")
+	_, err = c.run(ctx, "", "kubectl", "rollout", "status", "deployment/roomspa", "--timeout=60s")
+	return err
+}
+
+// people makes the users: the first two may sign in, the others come with tokens.
+func (c *cluster) people(ctx context.Context) error {
+	for id := 1; id <= 2; id++ {
+		_, err := c.run(ctx, password, "kubectl", "exec", "--stdin", "deployment/roomspa", "--", "/roomspa", "user", "create",
+			"--id", fmt.Sprint(id), "--role", [...]string{"therapist", "customer"}[id%2], "--email", email(id), "--password-file", "-")
+		if err != nil {
+			return err
+		}
+	}
+	return c.sql(ctx, fmt.Sprintf(`INSERT INTO roomspa.users (id, email, role, is_active, password)
+		SELECT id, format('user%%s@example.com', id), CASE id %% 2 WHEN 1 THEN 'customer' ELSE 'therapist' END, true, '!'
+		FROM generate_series(3, %d) id`, users))
+}
+
+// sql runs statements in Postgres.
+func (c *cluster) sql(ctx context.Context, statements string) error {
+	_, err := c.run(ctx, statements, "kubectl", "exec", "--stdin", "deployment/postgres", "--",
+		"psql", "-h", "127.0.0.1", "-U", "roomspa", "-v", "ON_ERROR_STOP=1", "-q", "-f", "-")
 	return err
 }
 
 // remove takes everything away again, the namespace last.
 func (c *cluster) remove(ctx context.Context) error {
 	_, first := c.run(ctx, "", "helm", "uninstall", "roomspa", "--ignore-not-found", "--wait", "--timeout", "2m")
-	_, second := c.run(ctx, "", "kubectl", "delete", "namespace", c.namespace, "--ignore-not-found", "--timeout=3m")
+	_, second := c.run(ctx, "", "kubectl", "delete", "namespace", c.namespace, "--ignore-not-found", "--timeout=5m")
 	return errors.Join(first, second)
 }
 
@@ -149,7 +234,7 @@ func (c *cluster) certify() error {
 		return err
 	}
 	own := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{c.ingress.Hostname()}, NotBefore: time.Now().Add(-time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "roomspa e2e"}, DNSNames: []string{c.ingress.Hostname()}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -172,11 +257,37 @@ func (c *cluster) certify() error {
 
 func (c *cluster) tls() *tls.Config { return &tls.Config{RootCAs: c.roots} }
 
+const server = "app.kubernetes.io/component=server,app.kubernetes.io/name=roomspa" // the replicas' labels
+
+// apply makes what a file of testdata says, with words in it replaced.
+func (c *cluster) apply(t *testing.T, file string, replace ...string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.run(t.Context(), strings.NewReplacer(replace...).Replace(string(text)), "kubectl", "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pods returns the names of the replicas.
+func (c *cluster) pods(t *testing.T) []string {
+	t.Helper()
+	return strings.Fields(c.kubectl(t, "get", "pods", "-l", server, "-o", "jsonpath={.items[*].metadata.name}"))
+}
+
+// restarts returns how often the replicas' containers were started again.
+func (c *cluster) restarts(t *testing.T) string {
+	t.Helper()
+	return c.kubectl(t, "get", "pods", "-l", server, "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
+}
+
 // ready returns the addresses of the replicas that get handshakes.
 func (c *cluster) ready(t *testing.T) []string {
 	t.Helper()
 	return strings.Fields(c.kubectl(t, "get", "endpointslices", "-l", "kubernetes.io/service-name=roomspa",
-		"-o", `jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}`))
+		"-o", `go-template={{range .items}}{{range .endpoints}}{{if .conditions.ready}}{{index .addresses 0}} {{end}}{{end}}{{end}}`))
 }
 
 // eventually waits until a condition holds, and returns how long that took.

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	rooms    = 5
+	users    = 2000
 	password = "roomspa-e2e"
 	// secret is the one of the manifests' stores.
 	secret = "a-secret-for-development-that-everybody-knows"
@@ -30,9 +30,15 @@ const (
 // email of a user; odd ones are customers, each in a room with the next.
 func email(id int) string { return fmt.Sprintf("user%d@example.com", id) }
 
-// A crowd is clients that chat in all rooms, a message a second each, and write down
-// what they see for the judge.
+// A load is how many clients chat in how many rooms, and how often each of them says something.
+type load struct {
+	clients, rooms int
+	every          time.Duration
+}
+
+// A crowd is clients that chat, and write down what they see for the judge.
 type crowd struct {
+	load
 	world   *cluster
 	dir     string
 	run     judge.Run
@@ -41,47 +47,64 @@ type crowd struct {
 	stop    context.CancelFunc
 	talking sync.WaitGroup
 	running sync.WaitGroup
-	last    [rooms]atomic.Int64 // the last message of a room that anybody knows of
+	last    []atomic.Int64 // by room: the last message of a room that anybody knows of
 }
 
 type member struct {
 	session *client.Session
 	history *soak.History
+	room    int
+	stop    context.CancelFunc // ends its talking
+	left    atomic.Bool        // by its own will
 	sockets atomic.Int64
 	mu      sync.Mutex
-	closes  []int // codes
+	ends    []end
 }
 
-// gather connects n clients, which begin to talk.
-func gather(t *testing.T, c *cluster, n int) *crowd {
+// An end is how a socket ended, and when there was another one.
+type end struct {
+	code     int
+	at, back time.Time
+}
+
+// gather connects clients, which begin to talk.
+func gather(t *testing.T, c *cluster, l load) *crowd {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &crowd{world: c, dir: t.TempDir(), run: judge.Run{Started: time.Now().UnixMicro()}}
+	g := &crowd{load: l, world: c, dir: t.TempDir(), run: judge.Run{Started: time.Now().UnixMicro()}, last: make([]atomic.Int64, l.rooms)}
 	if err := os.Mkdir(filepath.Join(g.dir, judge.ClientsDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	g.stop = stop
-	for i := range n {
-		user := room.UserID(i%(2*rooms) + 1)
-		token, _, err := keys.Mint(auth.Access, user, time.Now(), time.Hour)
+	for i := range l.clients {
+		user := room.UserID(i%(2*l.rooms) + 1)
+		token, _, err := keys.Mint(auth.Access, user, time.Now(), 3*time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
 		g.members = append(g.members, g.join(t, i, user, token))
 	}
+	t.Cleanup(func() { g.leave(t) })
 	for i, m := range g.members {
+		own, stop := context.WithCancel(ctx)
+		m.stop = stop
 		g.running.Go(func() {
-			if m.session.Run(context.WithoutCancel(ctx)) == nil {
+			switch {
+			case m.session.Run(context.WithoutCancel(ctx)) != nil:
+			case m.left.Load():
+				m.history.Add(judge.Entry{Kind: judge.Left})
+			default:
 				m.history.Add(judge.Entry{Kind: judge.Stayed})
 			}
 		})
-		g.talking.Go(func() { m.talk(ctx, fmt.Sprint(i)) })
+		g.talking.Go(func() { m.talk(own, fmt.Sprintf("%d-%d", g.run.Started, i), l.every) })
+		// As many at a time as a replica admits at once.
+		eventually(t, "clients are let in", time.Minute, func() bool { return i < 50 || g.members[i-50].sockets.Load() > 0 })
 	}
-	t.Cleanup(func() { g.leave(t) })
 	eventually(t, "all clients are connected", 30*time.Second, func() bool {
 		for _, m := range g.members {
 			if m.sockets.Load() == 0 {
@@ -103,7 +126,7 @@ func (g *crowd) join(t *testing.T, n int, user room.UserID, token string) *membe
 	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: fmt.Sprint(n), User: int64(user), Customer: int64(customer), Therapist: int64(customer + 1),
 	})
-	m := &member{history: h}
+	m := &member{history: h, room: int(customer-1) / 2}
 	m.session = client.NewSession(client.SessionOptions{
 		Socket: client.Options{
 			URL:   fmt.Sprintf("%s/ws/chat/%d/%d/", g.world.ingress, customer, customer+1),
@@ -118,13 +141,18 @@ func (g *crowd) join(t *testing.T, n int, user room.UserID, token string) *membe
 		Record: func(r client.Record) {
 			switch r.Kind { //nolint:exhaustive // the others are the history's
 			case client.RecordConnected:
+				m.mu.Lock()
+				if n := len(m.ends); n > 0 {
+					m.ends[n-1].back = r.At
+				}
+				m.mu.Unlock()
 				m.sockets.Add(1)
 			case client.RecordClosed:
 				m.mu.Lock()
-				m.closes = append(m.closes, r.Code)
+				m.ends = append(m.ends, end{code: r.Code, at: r.At})
 				m.mu.Unlock()
 			case client.RecordAcknowledged:
-				for last := &g.last[(customer-1)/2]; ; {
+				for last := &g.last[m.room]; ; {
 					if old := last.Load(); r.Seq <= old || last.CompareAndSwap(old, r.Seq) {
 						break
 					}
@@ -137,9 +165,9 @@ func (g *crowd) join(t *testing.T, n int, user room.UserID, token string) *membe
 	return m
 }
 
-// talk sends a message a second until ctx ends.
-func (m *member) talk(ctx context.Context, name string) {
-	tick := time.NewTicker(time.Second)
+// talk sends messages until ctx ends. Clients do not begin together.
+func (m *member) talk(ctx context.Context, name string, every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		select {
@@ -160,9 +188,9 @@ func (g *crowd) hush(t *testing.T, most time.Duration) {
 	g.stop()
 	g.talking.Wait()
 	took := eventually(t, "everybody has seen everything", most, func() bool {
-		for i, m := range g.members {
+		for _, m := range g.members {
 			seen, _ := m.session.Highest()
-			if m.session.Unacknowledged() > 0 || seen < g.last[i%(2*rooms)/2].Load() {
+			if !m.left.Load() && (m.session.Unacknowledged() > 0 || seen < g.last[m.room].Load()) {
 				return false
 			}
 		}
@@ -171,15 +199,49 @@ func (g *crowd) hush(t *testing.T, most time.Duration) {
 	t.Logf("everybody had seen everything %v after the last message", took.Round(time.Millisecond))
 }
 
+// part lets all clients but the first n go.
+func (g *crowd) part(t *testing.T, n int) {
+	t.Helper()
+	for _, m := range g.members[n:] {
+		m.stop()
+	}
+	eventually(t, "what those who go have sent is acknowledged", 30*time.Second, func() bool {
+		for _, m := range g.members[n:] {
+			if m.session.Unacknowledged() > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	for _, m := range g.members[n:] {
+		m.left.Store(true)
+		m.session.Close(1000, "")
+	}
+}
+
+// acknowledged is the sum of all rooms' last messages: it grows while something is stored.
+func (g *crowd) acknowledged() (n int64) {
+	for i := range g.last {
+		n += g.last[i].Load()
+	}
+	return n
+}
+
+// ended returns how all sockets have ended so far.
+func (g *crowd) ended() (all []end) {
+	for _, m := range g.members {
+		m.mu.Lock()
+		all = append(all, m.ends...)
+		m.mu.Unlock()
+	}
+	return all
+}
+
 // closes returns how many sockets ended, by code.
 func (g *crowd) closes() map[int]int {
 	all := map[int]int{}
-	for _, m := range g.members {
-		m.mu.Lock()
-		for _, code := range m.closes {
-			all[code]++
-		}
-		m.mu.Unlock()
+	for _, e := range g.ended() {
+		all[e.code]++
 	}
 	return all
 }

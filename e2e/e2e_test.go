@@ -7,12 +7,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/diagnose"
-	"github.com/roomspa/roomspa/internal/judge"
 )
 
 // world is the cluster of all tests, which run one after the other.
@@ -46,13 +48,8 @@ func setUp(m *testing.M) (code int, err error) {
 	if err := c.install(ctx); err != nil {
 		return 1, err
 	}
-	for id := 1; id <= 2*rooms; id++ {
-		role := [...]string{"therapist", "customer"}[id%2]
-		_, err := c.run(ctx, password, "kubectl", "exec", "--stdin", "deployment/roomspa", "--", "/roomspa", "user", "create",
-			"--id", fmt.Sprint(id), "--role", role, "--email", email(id), "--password-file", "-")
-		if err != nil {
-			return 1, err
-		}
+	if err := c.people(ctx); err != nil {
+		return 1, err
 	}
 	world = c
 	return m.Run(), nil
@@ -67,45 +64,127 @@ func TestItWorksThroughTheIngress(t *testing.T) {
 	if got := strings.Count(out, "All is well."); got != 1 {
 		t.Errorf("helm test showed %d diagnoses that went well, want one:\n%s", got, out)
 	}
+	allIsWell(t)
+	g := gather(t, world, load{clients: 2, rooms: 1, every: time.Second})
+	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
+	g.hush(t, 10*time.Second)
+	g.judge(t)
+}
+
+// The same through the Gateway API, in place of the ingress.
+func TestItWorksThroughAGateway(t *testing.T) {
+	if world.gateway == "none" {
+		t.Skip("NOT TESTED: the Gateway API, since GATEWAY_CLASS is none")
+	}
+	world.restore(t)
+	world.apply(t, "gateway.yaml", "CLASS", world.gateway, "PORT", world.listener, "HOST", world.ingress.Hostname())
+	t.Cleanup(func() {
+		if _, err := world.run(context.Background(), "", "kubectl", "delete", "gateway", "e2e"); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := world.upgrade(t.Context(), "--values", "testdata/route.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the gateway has taken the route", time.Minute, func() bool {
+		return world.kubectl(t, "get", "httproute", "roomspa", "-o",
+			`jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}`) == "True" && reaches(t, world)
+	})
+	allIsWell(t)
+	g := gather(t, world, load{clients: 2, rooms: 1, every: time.Second})
+	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
+	g.hush(t, 10*time.Second)
+	g.judge(t)
+}
+
+// The development overlay brings its own stores, and works without Helm.
+func TestTheDevelopmentOverlayWorks(t *testing.T) {
+	world.restore(t)
+	if err := world.upgrade(t.Context(), "--set", "ingress.enabled=false"); err != nil {
+		t.Fatal(err) // the host's name is needed
+	}
+	dev := *world
+	dev.namespace += "-dev"
+	t.Cleanup(func() {
+		if _, err := dev.run(context.Background(), "", "kubectl", "delete", "namespace", dev.namespace, "--ignore-not-found"); err != nil {
+			t.Error(err)
+		}
+	})
+	dev.kubectl(t, "create", "namespace", dev.namespace)
+	dev.kubectl(t, "label", "namespace", dev.namespace, "pod-security.kubernetes.io/enforce=restricted")
+	dev.kubectl(t, "create", "secret", "tls", "e2e-tls", "--cert", filepath.Join(dev.dir, "tls.crt"), "--key", filepath.Join(dev.dir, "tls.key"))
+	all := dev.kubectl(t, "kustomize", "../k8s/overlays/dev")
+	all = regexp.MustCompile(`(image: )roomspa(:\S+)?\n`).ReplaceAllString(all, "${1}"+dev.image+"\n")
+	if _, err := dev.run(t.Context(), all, "kubectl", "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	class := ""
+	if dev.class != "" {
+		class = "ingressClassName: " + dev.class
+	}
+	dev.apply(t, "ingress.yaml", "CLASS", class, "HOST", dev.ingress.Hostname())
+	took := eventually(t, "all replicas are ready", time.Minute, func() bool { return len(dev.ready(t)) == 2 })
+	t.Logf("two replicas ready after %v", took.Round(time.Second))
+	if err := dev.people(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the ingress leads to them", time.Minute, func() bool { return reaches(t, &dev) })
+	allIsWell(t)
+	g := gather(t, &dev, load{clients: 2, rooms: 1, every: time.Second})
+	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
+	g.hush(t, 10*time.Second)
+	g.judge(t)
+}
+
+// reaches says whether a replica answers behind the ingress or the gateway, with the right certificate.
+func reaches(t *testing.T, c *cluster) bool {
+	t.Helper()
+	conn, err := client.Dial(t.Context(), client.Options{URL: c.ingress.String() + "/ws/test/", TLS: c.tls()})
+	if err == nil {
+		conn.CloseNow()
+	}
+	return err == nil
+}
+
+// allIsWell lets `roomspa diagnose` go the whole way through the ingress.
+func allIsWell(t *testing.T) {
+	t.Helper()
+	report, seen := diagnosis(t)
+	if !report.OK || !strings.Contains(seen, "two replicas answer") {
+		t.Errorf("diagnose found %s, and of its steps:\n%s", report.Cause, seen)
+	}
+	t.Logf("diagnose:\n%s", seen)
+}
+
+// diagnosis is what diagnose finds through the ingress, with the ops listeners that are given.
+func diagnosis(t *testing.T, ops ...string) (report diagnose.Report, steps string) {
+	t.Helper()
 	report, err := diagnose.Run(t.Context(), diagnose.Options{
 		URL: world.ingress.String(), TLS: world.tls(), Identifier: email(1), Password: password,
-		PeerIdentifier: email(2), PeerPassword: password,
+		PeerIdentifier: email(2), PeerPassword: password, Ops: ops,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := ""
 	for _, s := range report.Steps {
-		seen += fmt.Sprintf("%v %s: %s\n", s.OK, s.Name, s.Detail)
+		steps += fmt.Sprintf("%v %s: %s\n", s.OK, s.Name, s.Detail)
 	}
-	if !report.OK || !strings.Contains(seen, "two replicas answer") {
-		t.Errorf("diagnose found %s, and of its steps:\n%s", report.Cause, seen)
-	}
-	g := gather(t, world, 2)
-	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
-	g.hush(t, 10*time.Second)
-	g.judge(t)
+	return report, steps
 }
 
 // Nobody but who is meant to reaches a replica or a store. That some do shows that
 // knocking works.
 func TestStrangersReachNothing(t *testing.T) {
 	own := "{app.kubernetes.io/name: roomspa, app.kubernetes.io/instance: roomspa, app.kubernetes.io/component: %s}"
-	text, err := os.ReadFile("testdata/pod.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	doors := []string{"roomspa/8000", "roomspa-ops/9090", "postgres/5432", "redis/6379"}
 	for _, who := range []struct{ name, labels, opens string }{
 		{"stranger", "{app: stranger}", ""},
 		{"tester", fmt.Sprintf(own, "test"), "roomspa/8000 postgres/5432 redis/6379"},
 		{"checker", fmt.Sprintf(own, "check"), "postgres/5432 redis/6379"},
+		{"prometheus-e2e", "{app.kubernetes.io/name: prometheus, e2e: knocks}", "roomspa-ops/9090"},
 	} {
 		name := who.name
-		manifest := strings.NewReplacer("NAME", name, "LABELS", who.labels).Replace(string(text))
-		if _, err := world.run(t.Context(), manifest, "kubectl", "apply", "-f", "-"); err != nil {
-			t.Fatal(err)
-		}
+		world.apply(t, "pod.yaml", "NAME", name, "LABELS", who.labels)
 		world.kubectl(t, "wait", "--for=condition=Ready", "pod/"+name, "--timeout=60s")
 		knock := func() string {
 			var open []string
@@ -126,64 +205,4 @@ func TestStrangersReachNothing(t *testing.T) {
 		t.Logf("%s finds open: %q", name, got)
 		world.kubectl(t, "delete", "pod", name, "--wait=false")
 	}
-}
-
-// Without Redis no replica takes anybody new, and none restarts or lets anybody go.
-func TestRedisIsAway(t *testing.T) {
-	const soon = 15 * time.Second
-	g := gather(t, world, 2*rooms)
-	g.fault = judge.Fault{Kind: "redis_away", Began: time.Now().UnixMicro()}
-	world.kubectl(t, "scale", "deployment/redis", "--replicas=0")
-	world.kubectl(t, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=redis", "--timeout=60s")
-	out := eventually(t, "all replicas are out of the endpoints", soon, func() bool { return len(world.ready(t)) == 0 })
-	sent := g.last[0].Load()
-	eventually(t, "what is sent is still acknowledged", 5*time.Second, func() bool { return g.last[0].Load() >= sent+4 })
-	world.kubectl(t, "scale", "deployment/redis", "--replicas=1")
-	world.kubectl(t, "rollout", "status", "deployment/redis", "--timeout=60s")
-	g.fault.Ended = time.Now().UnixMicro()
-	back := eventually(t, "all replicas are back", soon, func() bool { return len(world.ready(t)) == 2 })
-	t.Logf("out after %v, back after %v", out.Round(time.Second), back.Round(time.Second))
-	g.hush(t, soon)
-	if closes := g.closes(); len(closes) != 0 {
-		t.Errorf("sockets ended while Redis was away, by code: %v", closes)
-	}
-	restarts := world.kubectl(t, "get", "pods", "-l", "app.kubernetes.io/component=server",
-		"-o", `jsonpath={.items[*].status.containerStatuses[0].restartCount}`)
-	if restarts != "0 0" {
-		t.Errorf("restarts: %s, want 0 0", restarts)
-	}
-	g.judge(t)
-}
-
-// An update moves everybody, by a close that says so, and costs nobody a message.
-func TestRollingUpdate(t *testing.T) {
-	const clients = 50
-	g := gather(t, world, clients)
-	before := world.migrations(t)
-	began := time.Now()
-	if err := world.upgrade(t.Context(), "podAnnotations.e2e=updated"); err != nil {
-		t.Fatal(err)
-	}
-	world.kubectl(t, "rollout", "status", "deployment/roomspa", "--timeout=90s")
-	eventually(t, "the old replicas are gone", time.Minute, func() bool {
-		pods := world.kubectl(t, "get", "pods", "-l", "app.kubernetes.io/component=server", "-o", "name")
-		return len(strings.Fields(pods)) == 2
-	})
-	t.Logf("the update took %v", time.Since(began).Round(time.Second))
-	g.hush(t, 30*time.Second)
-	closes := g.closes()
-	if closes[1012] < clients || len(closes) != 1 {
-		t.Errorf("sockets ended by code: %v, want 1012 alone, once for each client or more", closes)
-	}
-	if got := world.migrations(t) - before; got != 1 {
-		t.Errorf("the migration ran %d times, want once", got)
-	}
-	g.judge(t)
-}
-
-// migrations counts the pods that were ever made to migrate.
-func (c *cluster) migrations(t *testing.T) int {
-	t.Helper()
-	return len(strings.Fields(c.kubectl(t, "get", "events", "--field-selector",
-		"involvedObject.kind=Job,involvedObject.name=roomspa-migrate,reason=SuccessfulCreate", "-o", "name")))
 }

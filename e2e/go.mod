@@ -3,7 +3,10 @@ module github.com/roomspa/roomspa/e2e
 
 go 1.26.0
 
-require github.com/roomspa/roomspa v0.0.0
+require (
+	github.com/roomspa/roomspa v0.0.0
+	go.yaml.in/yaml/v3 v3.0.5
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

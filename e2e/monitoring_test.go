@@ -1,0 +1,261 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/client"
+)
+
+// rules writes the chart's alerts as a file of Prometheus' own.
+func (c *cluster) rules(ctx context.Context) error {
+	text, err := c.run(ctx, "", "helm", append([]string{
+		"template", "roomspa", "../charts/roomspa", "--show-only", "templates/prometheusrule.yaml", "--kube-version", "1.30", // it looks at no cluster
+	}, c.values("--values", "testdata/alerts.yaml", "--set", "autoscaling.by=keda", "--set", "autoscaling.keda.serverAddress=http://prometheus:9090")...)...)
+	if err != nil {
+		return err
+	}
+	var rule struct{ Spec yaml.Node }
+	if err := yaml.Unmarshal([]byte(text), &rule); err != nil {
+		return fmt.Errorf("read the chart's alerts: %w", err)
+	}
+	out, err := yaml.Marshal(&rule.Spec)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.dir, "rules.yml"), out, 0o600)
+}
+
+// api asks Prometheus, by way of the API server.
+func (c *cluster) api(ctx context.Context, path string, query url.Values, data any) error {
+	text, err := c.run(ctx, "", "kubectl", "get", "--raw",
+		"/api/v1/namespaces/"+c.namespace+"/services/prometheus:9090/proxy/api/v1/"+path+"?"+query.Encode())
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text), &struct{ Data any }{data})
+}
+
+// ask returns the values of all series of an expression.
+func (c *cluster) ask(ctx context.Context, expression string) (values []float64, err error) {
+	var data struct{ Result []struct{ Value [2]any } }
+	if err := c.api(ctx, "query", url.Values{"query": {expression}}, &data); err != nil {
+		return nil, err
+	}
+	for _, r := range data.Result {
+		text, _ := r.Value[1].(string)
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, fmt.Errorf("ask Prometheus for %s: %w", expression, err)
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// firing returns the names of the alerts that fire.
+func (c *cluster) firing(t *testing.T) []string {
+	t.Helper()
+	var data struct {
+		Alerts []struct {
+			State  string
+			Labels map[string]string
+		}
+	}
+	if err := c.api(t.Context(), "alerts", nil, &data); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, a := range data.Alerts {
+		if a.State == "firing" {
+			names[a.Labels["alertname"]] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// fire waits until all of these alerts have fired, and says when each did.
+func fire(t *testing.T, most time.Duration, names ...string) {
+	t.Helper()
+	began, seen := time.Now(), map[string]bool{}
+	eventually(t, "they fire: "+strings.Join(names, " "), most, func() bool {
+		for _, name := range world.firing(t) {
+			if !seen[name] {
+				seen[name] = true
+				t.Logf("%s fires after %v", name, time.Since(began).Round(time.Second))
+			}
+		}
+		return !slices.ContainsFunc(names, func(name string) bool { return !seen[name] })
+	})
+}
+
+// The main alerts fire on their fault, in their own time, and clear after it. Every query
+// of the dashboard has an answer.
+func TestAlertsFireAndClear(t *testing.T) {
+	world.restore(t)
+	if err := world.upgrade(t.Context(), "--values", "testdata/alerts.yaml", "--set", "alerts.enabled=false", "--set", "dashboard.enabled=true",
+		"--set", "autoscaling.by=keda", "--set", "autoscaling.keda.serverAddress=http://prometheus."+world.namespace+".svc:9090"); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := world.firing(t); len(now) != 0 {
+		t.Errorf("before anything was broken these fire: %v", now)
+	}
+	g := gather(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
+	attack := harass(t)
+	if err := world.sql(t.Context(), `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END';
+		CREATE TRIGGER slow AFTER INSERT ON roomspa.messages FOR EACH STATEMENT EXECUTE FUNCTION slow();`); err != nil {
+		t.Fatal(err)
+	}
+	fire(t, 25*time.Minute, "RoomspaNearCapacity", "RoomspaReconnectStorm", "RoomspaLoginAttack", "RoomspaSlowCommits",
+		"RoomspaRefusals", "RoomspaAbnormalCloses", "RoomspaAutoscalerAtMaximum")
+	dashboardHasData(t)
+	attack()
+	if err := world.sql(t.Context(), `DROP TRIGGER slow ON roomspa.messages; DROP FUNCTION slow();`); err != nil {
+		t.Fatal(err)
+	}
+
+	for store, alerts := range map[string][]string{
+		"redis":    {"RoomspaChannelLayerUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"},
+		"postgres": {"RoomspaDatabaseUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"},
+	} {
+		world.kubectl(t, "scale", "deployment/"+store, "--replicas=0")
+		fire(t, 5*time.Minute, alerts...)
+		world.kubectl(t, "scale", "deployment/"+store, "--replicas=1")
+		world.kubectl(t, "rollout", "status", "deployment/"+store, "--timeout=60s")
+		eventually(t, "all replicas are back", time.Minute, func() bool { return len(world.ready(t)) == 2 })
+	}
+
+	// An update that stands in the middle: a new replica with another prefix and secret.
+	world.kubectl(t, "create", "secret", "generic", "other", "--from-literal=jwt-secret=another-secret-for-development-that-nobody-knows")
+	t.Cleanup(func() {
+		if _, err := world.run(context.Background(), "", "kubectl", "delete", "secret", "other"); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := world.upgrade(t.Context(), "--set", "secrets.jwtSecret.name=other", "--set", "options.redis-prefix=other:", "--set", "minReadySeconds=1200"); err != nil {
+		t.Fatal(err)
+	}
+	fire(t, 12*time.Minute, "RoomspaSplitChannelLayer", "RoomspaDifferentSecrets")
+	if err := world.upgrade(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := world.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.hush(t, time.Minute)
+	g.leave(t)
+	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=0")
+	fire(t, 5*time.Minute, "RoomspaNoReplica")
+	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=2")
+	var left []string
+	took := eventually(t, "every alert has cleared", 20*time.Minute, func() bool {
+		if now := world.firing(t); !slices.Equal(now, left) {
+			t.Logf("firing: %v", now)
+			left = now
+		}
+		return len(left) == 0
+	})
+	t.Logf("every alert has cleared %v after the last fault", took.Round(time.Second))
+}
+
+// harass does what whoever means ill or is badly written does: handshakes with bad tokens
+// and sockets that are cut, 15 a second of each, and 10 wrong passwords a second.
+func harass(t *testing.T) (stop func()) {
+	t.Helper()
+	keys, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := keys.Mint(auth.Access, users-1, time.Now(), 3*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	room := fmt.Sprintf("%s/ws/chat/%d/%d/", world.ingress, users-1, users)
+	visitors := &http.Client{Transport: &http.Transport{TLSClientConfig: world.tls()}, Timeout: 10 * time.Second}
+	var all sync.WaitGroup
+	often := func(perSecond int, act func()) {
+		all.Go(func() {
+			tick := time.NewTicker(time.Second / time.Duration(perSecond))
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				select {
+				case <-ctx.Done():
+				case <-tick.C:
+					all.Go(act)
+				}
+			}
+		})
+	}
+	often(15, func() {
+		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: "no.such.token", TLS: world.tls()}); err == nil {
+			_, _ = conn.Read(ctx) // refused, as it should be
+			conn.CloseNow()
+		}
+	})
+	often(15, func() {
+		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: token, TLS: world.tls()}); err == nil {
+			_, _ = conn.Read(ctx) // connected
+			conn.CloseNow()
+		}
+	})
+	often(10, func() {
+		wrong := strings.NewReader(fmt.Sprintf(`{"identifier": %q, "password": "guessed"}`, email(1)))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, world.ingress.String()+"/login/", wrong)
+		if err != nil {
+			return
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if answer, err := visitors.Do(request); err == nil {
+			_ = answer.Body.Close()
+		}
+	})
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// dashboardHasData asks Prometheus everything that the dashboard asks.
+func dashboardHasData(t *testing.T) {
+	t.Helper()
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	text := world.kubectl(t, "get", "configmap", "roomspa-dashboard", "-o", `jsonpath={.data.roomspa\.json}`)
+	if err := json.Unmarshal([]byte(text), &board); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			asked++
+			expression := strings.ReplaceAll(target.Expr, "$__rate_interval", "1m")
+			if len(query(t, expression)) == 0 {
+				t.Errorf("panel %q has no data: %s", p.Title, expression)
+			}
+		}
+	}
+	t.Logf("the dashboard's %d panels ask %d questions", len(board.Panels), asked)
+}

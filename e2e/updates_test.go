@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Updates and a rollback move everybody, by a close that says so, and cost nobody a
+// message.
+func TestUpdatesUnderLoad(t *testing.T) {
+	const clients = 500
+	world.restore(t)
+	if err := errors.Join(world.upgrade(t.Context(), "--values", "testdata/unhurried.yaml"), world.settle(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	g := gather(t, world, load{clients: clients, rooms: 125, every: time.Second})
+	exits := watchExits(t, world)
+	before := world.migrations(t)
+	began := time.Now()
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{
+		{"the first update", func() error {
+			return world.upgrade(t.Context(), "--values", "testdata/unhurried.yaml", "--set-string", "podAnnotations.e2e=first")
+		}},
+		{"the second update", func() error {
+			return world.upgrade(t.Context(), "--values", "testdata/unhurried.yaml", "--set-string", "podAnnotations.e2e=second")
+		}},
+		{"the rollback", func() error {
+			_, err := world.run(t.Context(), "", "helm", "rollback", "roomspa", "--timeout", "3m")
+			return err
+		}},
+	} {
+		started, ended := time.Now(), len(g.ended())
+		if err := errors.Join(step.run(), world.settle(t.Context())); err != nil {
+			t.Fatal(step.name, err)
+		}
+		t.Logf("%s took %v, and these closes:\n%s", step.name, time.Since(started).Round(time.Second), histogram(g.ended()[ended:]))
+	}
+	eventually(t, "five minutes are over", 5*time.Minute, func() bool { return time.Since(began) > 5*time.Minute })
+	g.hush(t, 30*time.Second)
+	closes := g.closes()
+	if closes[1012] < 3*clients || len(closes) != 1 {
+		t.Errorf("sockets ended by code: %v, want 1012 alone, once for each client and step or more", closes)
+	}
+	if got := world.migrations(t) - before; got != 2 {
+		t.Errorf("the migration ran %d times, want once for each update, and never for the rollback", got)
+	}
+	if got := exits(); len(got) != 1 || got[0] < 6 {
+		t.Errorf("replicas ended with these exit codes: %v, want 0, six times or more", got)
+	}
+	g.judge(t)
+}
+
+// migrations counts the pods that were ever made to migrate.
+func (c *cluster) migrations(t *testing.T) int {
+	t.Helper()
+	return len(strings.Fields(c.kubectl(t, "get", "events", "--field-selector",
+		"involvedObject.kind=Job,involvedObject.name=roomspa-migrate,reason=SuccessfulCreate", "-o", "name")))
+}
+
+// watchExits follows the replicas' pods until it is asked how many have ended by which
+// code. Who is killed has 137.
+func watchExits(t *testing.T, c *cluster) (exits func() map[int]int) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "kubectl", "--namespace", c.namespace, "get", "pods", "-l", server, "--watch", "-o", "json")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	codes := map[string]int{} // by pod
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for in := json.NewDecoder(out); ; {
+			var pod struct {
+				Metadata struct{ Name string }
+				Status   struct {
+					ContainerStatuses []struct {
+						State, LastState struct {
+							Terminated *struct{ ExitCode int }
+						}
+					}
+				}
+			}
+			if err := in.Decode(&pod); err != nil {
+				if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+					t.Error("watch pods:", err)
+				}
+				return
+			}
+			for _, s := range pod.Status.ContainerStatuses {
+				if s.State.Terminated != nil {
+					codes[pod.Metadata.Name] = s.State.Terminated.ExitCode
+				}
+				if s.LastState.Terminated != nil {
+					codes[pod.Metadata.Name+", restarted"] = s.LastState.Terminated.ExitCode
+				}
+			}
+		}
+	})
+	return func() map[int]int {
+		stop()
+		reading.Wait()
+		_ = cmd.Wait() // it was killed
+		all := map[int]int{}
+		for _, code := range codes {
+			all[code]++
+		}
+		return all
+	}
+}
+
+// histogram shows closes by the second in which they came, and how long those clients
+// were without a socket.
+func histogram(ends []end) string {
+	if len(ends) == 0 {
+		return "none"
+	}
+	first := ends[0].at
+	for _, e := range ends {
+		if e.at.Before(first) {
+			first = e.at
+		}
+	}
+	limits := []time.Duration{100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, time.Hour}
+	bySecond, byGap, last, longest := map[int]int{}, map[time.Duration]int{}, 0, time.Duration(0)
+	for _, e := range ends {
+		second := int(e.at.Sub(first) / time.Second)
+		bySecond[second]++
+		last = max(last, second)
+		if e.back.IsZero() {
+			continue
+		}
+		gap := e.back.Sub(e.at)
+		longest = max(longest, gap)
+		for _, limit := range limits {
+			if gap <= limit {
+				byGap[limit]++
+				break
+			}
+		}
+	}
+	text := strings.Builder{}
+	text.WriteString("  second  closes\n")
+	for second := 0; second <= last; second++ {
+		if n := bySecond[second]; n > 0 {
+			fmt.Fprintf(&text, "  %6d  %6d %s\n", second, n, strings.Repeat("#", (n+1)/2))
+		}
+	}
+	text.WriteString("  without a socket for\n")
+	for _, limit := range limits {
+		if n := byGap[limit]; n > 0 {
+			fmt.Fprintf(&text, "  to %6v  %6d\n", limit, n)
+		}
+	}
+	fmt.Fprintf(&text, "  longest %v", longest.Round(time.Millisecond))
+	return text.String()
+}
