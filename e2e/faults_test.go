@@ -52,8 +52,8 @@ func away(t *testing.T, store string, meanwhile func(*crowd)) {
 	outside, seen := diagnosis(t)
 	t.Logf("diagnose through the ingress says %s:\n%s", outside.Cause, seen)
 	inside, seen := diagnosis(t, ops...)
-	if !strings.HasPrefix(inside.Cause, store+"_") {
-		t.Errorf("diagnose with the ops listeners says %s, and does not name %s:\n%s", inside.Cause, store, seen)
+	if outside.Cause != "no_ready_replica" || inside.Cause != "no_ready_replica" || !strings.Contains(seen, " inside: "+store+"_") {
+		t.Errorf("diagnose says %s, and with the ops listeners %s, or does not name %s:\n%s", outside.Cause, inside.Cause, store, seen)
 	}
 	t.Logf("diagnose with the ops listeners says %s: %s", inside.Cause, inside.Cure)
 	world.kubectl(t, "scale", "deployment/"+store, "--replicas=1")

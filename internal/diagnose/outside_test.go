@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
 	"testing"
@@ -151,6 +152,11 @@ func proxies() []broken {
 		}},
 		{"haproxy has no ready replica", "no_ready_replica", "503", func(t *testing.T, _ *app.App) diagnose.Options {
 			return chat(t, haproxy(t, "server a "+closedPort(t)+" check inter 100ms"))
+		}},
+		{"Traefik has no ready replica", "no_ready_replica", "404", func(t *testing.T, _ *app.App) diagnose.Options {
+			traefik := httptest.NewServer(http.NotFoundHandler()) // as it answers in a cluster
+			t.Cleanup(traefik.Close)
+			return chat(t, strings.TrimPrefix(traefik.URL, "http://"))
 		}},
 		{"a proxy waits for a replica in vain", "gateway_timeout", "504", func(t *testing.T, well *app.App) diagnose.Options {
 			p := netfault.New(t, well.Addr())
