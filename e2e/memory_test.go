@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// Replicas with little memory send away whom they have none for, before the kernel ends
+// them with all whom they hold.
+func TestAFullReplicaRefuses(t *testing.T) {
+	world.restore(t)
+	if err := errors.Join(world.upgrade(t.Context(), "--set", "resources.limits.memory=64Mi", "--set", "resources.requests.memory=64Mi"),
+		world.settle(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	restarts := world.restarts(t)
+	keys, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		mu    sync.Mutex
+		open  []*client.Conn
+		turns = map[string]int{} // by how the handshake ended
+	)
+	t.Cleanup(func() { hangUp(open) })
+	dial := func(n int) {
+		user := room.UserID(n%users + 1)
+		customer := (user-1)/2*2 + 1
+		token, _, err := keys.Mint(auth.Access, user, time.Now(), time.Hour)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		how, conn := enter(t.Context(), client.Options{
+			URL: fmt.Sprintf("%s/ws/chat/%d/%d/", world.ingress, customer, customer+1), Token: token, TLS: world.tls(), KeepAlive: -1,
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		turns[how]++
+		if conn != nil {
+			open = append(open, conn)
+		}
+	}
+	full := 0 // how many were open when the last one was let in before the refusals
+	for n := 0; n < 16_000 && turns["busy"]+turns["503"] < 2_000; n += 50 {
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() { dial(n + i) })
+		}
+		all.Wait()
+		if turns["busy"] == 0 {
+			full = len(open)
+		}
+	}
+	t.Logf("handshakes: %v; nobody was sent away before %d were open", turns, full)
+	if turns["busy"] == 0 || len(turns) > 3 {
+		t.Errorf("handshakes ended in these ways: %v, want connected, busy and perhaps 503", turns)
+	}
+	if now := world.restarts(t); now != restarts {
+		t.Errorf("restarts: %s, before %s", now, restarts)
+	}
+	t.Log("memory:\n" + world.kubectl(t, "top", "pods", "-l", server))
+	hangUp(open)
+	open = nil
+	eventually(t, "there is room again", time.Minute, func() bool {
+		before := turns["connected"]
+		dial(0)
+		return turns["connected"] > before
+	})
+}
+
+// enter goes into a room, and says how that ended.
+func enter(ctx context.Context, o client.Options) (how string, conn *client.Conn) {
+	conn, err := client.Dial(ctx, o)
+	if refused, ok := errors.AsType[*client.Refused](err); ok {
+		return fmt.Sprint(refused.Status), nil
+	}
+	if err != nil {
+		return err.Error(), nil
+	}
+	frame, err := conn.Read(ctx)
+	for ; err == nil; frame, err = conn.Read(ctx) {
+		if frame.Type == "connected" {
+			return "connected", conn
+		}
+	}
+	conn.CloseNow()
+	if closed, ok := errors.AsType[*client.CloseError](err); ok && closed.Code == 1013 {
+		return "busy", nil
+	}
+	return err.Error(), nil
+}
+
+func hangUp(open []*client.Conn) {
+	var all sync.WaitGroup
+	for some := range slices.Chunk(open, 500) {
+		all.Go(func() {
+			for _, conn := range some {
+				_ = conn.Close(1000, "") // how it ends is of no interest
+			}
+		})
+	}
+	all.Wait()
+}
