@@ -68,9 +68,9 @@ func inBubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot := w.registry.Reserve("test", "TestConsumer")
+	slot, full := w.registry.Reserve("test", "TestConsumer")
 	if slot == nil {
-		http.Error(rw, "full", http.StatusServiceUnavailable)
+		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return
 	}
 	log := logging.Conn{Log: logging.New(w.t.Output(), logging.Options{Format: "text", Replica: "r"}), Ref: ref, Remote: "pipe"}
@@ -79,7 +79,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		w.t.Errorf("upgrade: %v", err)
 		return
 	}
-	h := &script{s: s, busy: slot.Busy, closed: make(chan struct{})}
+	h := &script{s: s, full: slot.Full, closed: make(chan struct{})}
 	if w.handle != nil {
 		w.handle(h)
 	}
@@ -164,7 +164,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 // A script is a handler that a test tells what to do.
 type script struct {
 	s       *session.Session
-	busy    bool
+	full    session.Full
 	receive func(frame.Message) error
 	next    func() // what the writer waits for
 	stalls  bool   // as a store does that does not answer
@@ -560,8 +560,8 @@ func TestLimitsOnSockets(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		for i := range 12 {
 			_, h := w.dial()
-			if h.busy != (i >= 10) {
-				w.t.Fatalf("socket %d: busy is %t", i+1, h.busy)
+			if (h.full == session.FullOfSockets) != (i >= 10) {
+				w.t.Fatalf("socket %d: %q", i+1, h.full)
 			}
 		}
 		client, server := net.Pipe()
