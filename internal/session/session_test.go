@@ -574,6 +574,50 @@ func TestLimitsOnSockets(t *testing.T) {
 	})
 }
 
+func TestLimitsOnMemory(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		share   float64
+		sockets int // that are there already, of 10 and 12
+		full    session.Full
+		refused bool
+	}{
+		"there is room":                       {0.90, 9, "", false},
+		"it is short":                         {0.901, 0, session.ShortOfMemory, false},
+		"it is short to the end of that":      {0.95, 0, session.ShortOfMemory, false},
+		"there is none":                       {0.951, 0, session.ShortOfMemory, true},
+		"more is used than there is":          {1.2, 0, session.ShortOfMemory, true},
+		"it is short, and sockets are many":   {0.93, 10, session.FullOfSockets, false},
+		"there is none, and sockets are many": {0.97, 10, session.ShortOfMemory, true},
+		"sockets are too many":                {0.93, 12, session.FullOfSockets, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			share, o := 0.0, limits()
+			o.Memory = func() float64 { return share }
+			r := session.NewRegistry(t.Context(), o, prometheus.NewRegistry())
+			for range c.sockets {
+				r.Reserve("test", "TestConsumer")
+			}
+			share = c.share
+			slot, full := r.Reserve("test", "TestConsumer")
+			if slot != nil {
+				full = slot.Full
+			}
+			if full != c.full || (slot == nil) != c.refused {
+				t.Errorf("%q, refused: %t", full, slot == nil)
+			}
+			if kept := r.Len() == c.sockets+1; kept == c.refused {
+				t.Errorf("%d sockets are counted", r.Len())
+			}
+			share = 0
+			if slot, full = r.Reserve("test", "TestConsumer"); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Full == session.ShortOfMemory {
+				t.Errorf("when there is memory again: %v, %q", slot, full)
+			}
+		})
+	}
+}
+
 func TestClientPingIsAnswered(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		c, _ := w.dial()
