@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -113,7 +114,10 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 		}
 		_ = h.CloseNow()
 	}
-	r.findsRoom(t)
+	eventually(t, busy(8*time.Second), "there is memory again", func() (bool, any) {
+		why, _ := r.answer(t)
+		return why == "", why
+	})
 	first.say(t, "are you still there", "memory-2")
 	first.find(t, "ack")
 }
