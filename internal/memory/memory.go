@@ -91,7 +91,7 @@ func (m *Meter) Share() float64 {
 	return float64(m.Used()) / float64(m.limit)
 }
 
-// Has reports whether so much more fits below the limit.
+// Has reports whether there is so much more, with a twentieth of the limit left over.
 func (m *Meter) Has(more int64) bool {
-	return m == nil || m.Used()+more <= m.limit
+	return m == nil || m.Used()+more <= m.limit-m.limit/20
 }
