@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
+	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -31,13 +31,10 @@ func (a *App) LimitHeap() {
 		}
 		return
 	}
-	heap := "GOMEMLIMIT"
-	if os.Getenv(heap) == "" {
-		n := heapLimit(limit, a.options.LoginConcurrency)
-		debug.SetMemoryLimit(n)
-		heap = fmt.Sprintf("%d MiB", n>>20)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else GOMEMLIMIT has set one
+		debug.SetMemoryLimit(heapLimit(limit, a.options.LoginConcurrency))
 	}
-	a.say(slog.LevelInfo, fmt.Sprintf("Memory: %d of %d MiB are used; the collector keeps to %s", a.memory.Used()>>20, limit>>20, heap))
+	a.say(slog.LevelInfo, fmt.Sprintf("Memory: %d of %d MiB are used; the collector keeps to %d", a.memory.Used()>>20, limit>>20, debug.SetMemoryLimit(-1)>>20))
 }
 
 // heapLimit leaves of a limit a fifth to the program itself, the kernel's side of the

@@ -50,8 +50,10 @@ func TestTheHeapLeavesRoomForTheRest(t *testing.T) {
 		passwords int
 		want      int64
 	}{
-		{1000 * mib, 1, 736 * mib}, {1000 * mib, 4, 544 * mib},
-		{1000 * mib, 16, 500 * mib}, {100 * mib, 1, 50 * mib},
+		{1000 * mib, 1, 736 * mib},
+		{1000 * mib, 4, 544 * mib},
+		{1000 * mib, 16, 500 * mib},
+		{100 * mib, 1, 50 * mib},
 	} {
 		if got := heapLimit(c.limit, c.passwords); got != c.want {
 			t.Errorf("%d MiB of %d with %d passwords, want %d", got/mib, c.limit/mib, c.passwords, c.want/mib)

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,9 +34,7 @@ func tree(t testing.TB, files map[string]string) (root string) {
 // with adds files to others.
 func with(files map[string]string, more ...string) map[string]string {
 	all := map[string]string{}
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	for i := 0; i < len(more); i += 2 {
 		all[more[i]] = more[i+1]
 	}

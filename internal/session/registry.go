@@ -70,6 +70,7 @@ type Slot struct {
 // Full is why a replica takes no more sockets, as a client is told it.
 type Full string
 
+// The reasons there are.
 const (
 	FullOfSockets Full = "this replica is full"
 	ShortOfMemory Full = "this replica's memory is nearly used up"
