@@ -158,12 +158,14 @@ func TestAReplicaHasTimeToLeave(t *testing.T) {
 	})
 }
 
-func TestTheCollectorKnowsTheLimit(t *testing.T) {
+// A replica looks its limit up, and takes what it is told instead: both would differ.
+func TestThereIsAMemoryLimit(t *testing.T) {
 	t.Parallel()
 	r := render(t, "")
-	from := environment(r.deployment.Spec.Template)["GOMEMLIMIT"].ValueFrom
-	if from == nil || from.ResourceFieldRef == nil || from.ResourceFieldRef.Resource != "limits.memory" {
-		t.Errorf("GOMEMLIMIT comes from %+v, want limits.memory", from)
+	for _, name := range []string{"GOMEMLIMIT", "ROOMSPA_MEMORY_LIMIT"} {
+		if v, told := environment(r.deployment.Spec.Template)[name]; told {
+			t.Errorf("it is told %+v", v)
+		}
 	}
 	if r.deployment.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().IsZero() {
 		t.Error("no memory limit by default")

@@ -34,7 +34,6 @@ func TestEveryVariableIsAnOption(t *testing.T) {
 				seen[v.Name] = true
 				o, known := byEnv[v.Name]
 				switch {
-				case v.Name == "GOMEMLIMIT": // of the Go runtime
 				case isClient(pod): // its options are not those of serve
 				case !known:
 					t.Errorf("%s: %s is not an option", kind, v.Name)

@@ -32,6 +32,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return &exitError{2, err}
 	}
+	a.LimitHeap()
 	if program, err := os.Executable(); err == nil { // else passwords are worked on here
 		a.HashWith(program, "hash-passwords")
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/location"
+	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/rebalance"
@@ -71,6 +72,7 @@ type App struct {
 	stories   *story.Keeper
 	closes    *closes.Watch
 	passwords *auth.Passwords
+	memory    *memory.Meter
 	servers   []*server
 	handlers  context.CancelFunc // ends what sockets' handlers work under
 	running   [4]stage           // in the order in which they stop
@@ -101,7 +103,12 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	o.Replica = o.Name()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a := &App{options: o, log: log, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
+	meter := memory.New(int64(o.MemoryLimit), reg)
+	if o.LoginConcurrency == 0 {
+		o.LoginConcurrency = auth.Concurrency(meter.Limit())
+	}
+	a := &App{options: o, log: log, memory: meter, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
+	a.passwords.Within(meter.Has)
 	secrets, keys, err := o.secrets(log, reg)
 	if err != nil {
 		return nil, err
@@ -123,7 +130,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
 	a.closes = closes.New(log, reg)
 	limits := o.session()
-	limits.TokenLeeway, limits.Renew, limits.Ended = auth.Leeway, renew(keys), a.ended
+	limits.TokenLeeway, limits.Renew, limits.Ended, limits.Memory = auth.Leeway, renew(keys), a.ended, meter.Share
 	a.sockets = session.NewRegistry(ctx, limits, reg)
 	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
 	place := location.New(a.redis.Layer, a.redis.Positions, reg)

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"handshake":      {"room", "frame", "auth", "story", "session", "problem"},
 	"api":            {"room", "frame", "auth", "story", "problem"},
 	"ops":            {"room", "auth", "story", "problem"},
-	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "rebalance", "fleet", "kubernetes", "postgres", "redis", "handshake", "api", "ops", "problem", "console", "closes"},
+	"app":            {"room", "frame", "auth", "story", "session", "chat", "location", "revocation", "rebalance", "fleet", "kubernetes", "postgres", "redis", "handshake", "api", "ops", "problem", "console", "closes", "memory"},
 	"client":         {"room", "frame"},
 	"client/connect": {"client", "frame", "room"},
 	"diagnose":       {"room", "frame", "auth", "story", "client"},
@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"batch":   {},
 	"closes":  {},
 	"logging": {},
+	"memory":  {},
 	"problem": {},
 	"console": {},
 

@@ -2,9 +2,14 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
 )
 
 const (
@@ -14,6 +19,30 @@ const (
 	// calm is how many bytes may be allocated in a second once a wave is over.
 	calm = 2 << 20
 )
+
+// LimitHeap tells the collector of the replica's memory limit, so that garbage is never why
+// a socket or a sign-in is refused: near its own limit it works harder. It is about the
+// whole process, so whoever owns that calls it, once. GOMEMLIMIT is stronger.
+func (a *App) LimitHeap() {
+	limit := a.memory.Limit()
+	if limit == 0 {
+		if a.options.MemoryLimit > 0 {
+			a.say(slog.LevelWarn, "No memory limit is kept: this system does not say how much a process uses")
+		}
+		return
+	}
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else GOMEMLIMIT has set one
+		debug.SetMemoryLimit(heapLimit(limit, a.options.LoginConcurrency))
+	}
+	a.say(slog.LevelInfo, fmt.Sprintf("Memory: %d of %d MiB are used; the collector keeps to %d", a.memory.Used()>>20, limit>>20, debug.SetMemoryLimit(-1)>>20))
+}
+
+// heapLimit leaves of a limit a fifth to the program itself, the kernel's side of the
+// sockets and the distance to where they are refused, and to each password what it takes.
+// Below half of it the collector would be at work all the time.
+func heapLimit(limit int64, passwords int) int64 {
+	return max(limit/2, limit/5*4-int64(passwords)*auth.Memory)
+}
 
 // ReturnMemory gives memory back to the system after each wave of work, until ctx ends. It
 // is about the whole process, so whoever owns that calls it, once. A goroutine's stack

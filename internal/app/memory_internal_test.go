@@ -41,3 +41,22 @@ func TestMemoryIsGivenBackAfterAWave(t *testing.T) {
 		}
 	})
 }
+
+func TestTheHeapLeavesRoomForTheRest(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	for _, c := range []struct {
+		limit     int64
+		passwords int
+		want      int64
+	}{
+		{1000 * mib, 1, 736 * mib},
+		{1000 * mib, 4, 544 * mib},
+		{1000 * mib, 16, 500 * mib},
+		{100 * mib, 1, 50 * mib},
+	} {
+		if got := heapLimit(c.limit, c.passwords); got != c.want {
+			t.Errorf("%d MiB of %d with %d passwords, want %d", got/mib, c.limit/mib, c.passwords, c.want/mib)
+		}
+	}
+}

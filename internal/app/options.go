@@ -42,6 +42,7 @@ type Options struct {
 
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Sockets above which new ones are told to come back later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Sockets above which handshakes are refused before the upgrade (503)."`
+	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory that the replica may use, in bytes. Above 90 % of it new sockets are told to come back later (1013 busy), above 95 % handshakes are refused (503), and sign-ins for which there is none get 503 busy. 0: the limit of its control group, and all that the kernel counts there; none where that has no limit. Otherwise the resident memory of the serving process is measured, without those that verify passwords. Needs Linux."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Handshakes that may be at work at once; one that waits longer than 2 s for its turn is told to come back (1013 busy)."`
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Largest WebSocket message, in bytes (1009 too_large)."`
 	MaxMessageLength int           `name:"max-message-length" default:"4000" group:"Limits" help:"Longest chat message, in code points."`
@@ -51,7 +52,7 @@ type Options struct {
 	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"How long a pong may take."`
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"A peer that takes no byte for this long is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"How long a last known position is kept."`
-	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Passwords that are verified at once, each by a process of low priority that takes 64 MiB (128 MiB for hashes that were carried over). 0: one for every four processors, and at least one."`
+	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Passwords that are verified at once, each by a process of low priority that takes 64 MiB (128 MiB for hashes that were carried over). 0: one for every four processors, as long as all together take no more than a quarter of the memory limit, and at least one."`
 	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Sign-ins that may wait for their turn at that; those behind them are told to come back (503 busy)."`
 
 	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Wrong sign-ins a minute to one account from one client address (an IPv6 one with its /64). The account stays open to other addresses."`
@@ -76,6 +77,9 @@ type Options struct {
 // at all of them, and a handshake elsewhere.
 const maxRebalanceRate = 1000
 
+// leastMemory is less than a replica without sockets takes, in bytes.
+const leastMemory = 16 << 20
+
 // Validate names the first option that cannot work, and says why.
 func (o *Options) Validate() error {
 	for _, c := range []struct {
@@ -87,6 +91,7 @@ func (o *Options) Validate() error {
 		{o.RedisMode != "sentinel" || o.RedisMasterName != "", "redis-master-name", "is needed in redis-mode sentinel"},
 		{o.HardLimit >= o.SoftLimit, "hard-limit", "must not be below soft-limit"},
 		{o.SoftLimit > 0, "soft-limit", "must be 1 or more"},
+		{o.MemoryLimit == 0 || o.MemoryLimit >= leastMemory, "memory-limit", fmt.Sprintf("is in bytes: it must be 0, or %d or more", leastMemory)},
 		{o.MaxHandshakes > 0, "max-handshakes", "must be 1 or more"},
 		{o.MaxMessageBytes >= 1024, "max-message-bytes", "must be 1024 or more"},
 		{o.MaxMessageLength > 0, "max-message-length", "must be 1 or more"},

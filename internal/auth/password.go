@@ -10,8 +10,8 @@ import (
 )
 
 // ErrBusy is the error of a password that was not looked at, since its turn did
-// not come before its context ended, whose cause is wrapped beside it, or since
-// too many wait already.
+// not come before its context ended, whose cause is wrapped beside it, since too
+// many wait already, or since there is no memory for it.
 var ErrBusy = errors.New("too many passwords are being verified")
 
 // ErrUnreadableHash is the error of a stored password that is of no known form,
@@ -29,19 +29,35 @@ type Passwords struct {
 	turns   chan struct{}
 	queue   int64
 	waiting atomic.Int64
-	decoy   storedHash // is verified where there is nothing to verify
-	workers *workers   // nil for doing the work here
+	decoy   storedHash             // is verified where there is nothing to verify
+	workers *workers               // nil for doing the work here
+	has     func(bytes int64) bool // nil where there is always memory
 }
 
-// NewPasswords verifies up to concurrency passwords at once; 0 means one for every
-// four processors, and at least one. Up to 32 more may wait for their turn.
+// Memory is what a password takes while it is worked on, in bytes. One that was carried
+// over may take twice as much, until its first sign-in.
+const Memory = argon2Memory << 10
+
+// Concurrency is how many passwords are worked on at once where nobody says it: one for
+// every four processors, as long as they take no more than a quarter of limit (in bytes;
+// 0 for none), and at least one.
+func Concurrency(limit int64) int {
+	n := runtime.GOMAXPROCS(0) / 4
+	if limit > 0 {
+		n = min(n, int(limit/4/Memory))
+	}
+	return max(1, n)
+}
+
+// NewPasswords verifies up to concurrency passwords at once; 0 means [Concurrency]
+// without a limit. Up to 32 more may wait for their turn.
 func NewPasswords(concurrency int) *Passwords { return QueuePasswords(concurrency, 32) }
 
 // QueuePasswords is NewPasswords with room for queue that wait: whoever comes
 // behind them is told at once, since their turn would come too late.
 func QueuePasswords(concurrency, queue int) *Passwords {
 	if concurrency <= 0 {
-		concurrency = max(1, runtime.GOMAXPROCS(0)/4)
+		concurrency = Concurrency(0)
 	}
 	return &Passwords{turns: make(chan struct{}, concurrency), queue: int64(queue), decoy: nothing}
 }
@@ -119,7 +135,24 @@ func (p *Passwords) fits(stored storedHash, encoded, password string) (bool, err
 	return stored.fits(password), nil
 }
 
+// Within lets no password begin while has says that there is no memory for it: that is
+// [ErrBusy] too. Call it before the first password comes.
+func (p *Passwords) Within(has func(bytes int64) bool) { p.has = has }
+
+// take waits for a turn, and sees that there is memory for it. What those at work have
+// taken already is counted once more: they may just have begun.
 func (p *Passwords) take(ctx context.Context) error {
+	if err := p.turn(ctx); err != nil {
+		return err
+	}
+	if n := len(p.turns); p.has != nil && !p.has(int64(n)*Memory) {
+		p.release()
+		return fmt.Errorf("%w: there is no memory for one more", ErrBusy)
+	}
+	return nil
+}
+
+func (p *Passwords) turn(ctx context.Context) error {
 	if ctx.Err() == nil {
 		select {
 		case p.turns <- struct{}{}:

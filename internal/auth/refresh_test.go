@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,5 +125,50 @@ func TestPasswordsQueueIsBounded(t *testing.T) {
 	wg.Wait()
 	if _, _, err := p.Verify(t.Context(), quick, "x"); err != nil || p.Waiting() != 0 {
 		t.Errorf("afterwards: %v, %d wait", err, p.Waiting())
+	}
+}
+
+func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
+	t.Parallel()
+	p := auth.QueuePasswords(2, 0)
+	var free, asked atomic.Int64
+	p.Within(func(bytes int64) bool {
+		asked.Store(bytes)
+		return bytes <= free.Load()
+	})
+	p.Delegate([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
+	verify := func() error {
+		_, _, err := p.Verify(t.Context(), "$argon2id$v=19$m=8,t=1,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x")
+		return err
+	}
+	for range 3 { // no turn is lost by it
+		if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "memory") || asked.Load() != 64<<20 {
+			t.Fatalf("without memory: %v, %d bytes", err, asked.Load())
+		}
+	}
+	free.Store(2*auth.Memory - 1) // enough for one, and the other one's turn comes
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer p.Close()
+	working.Go(func() { _ = verify() })
+	for asked.Store(0); asked.Load() == 0; {
+		runtime.Gosched()
+	}
+	if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "memory") || asked.Load() != 128<<20 {
+		t.Errorf("with memory for one: %v, %d bytes", err, asked.Load())
+	}
+}
+
+func TestPasswordsAtOnceFitIntoTheMemory(t *testing.T) {
+	before := runtime.GOMAXPROCS(64)
+	defer runtime.GOMAXPROCS(before)
+	for limit, want := range map[int64]int{0: 16, 1: 1, 512 << 20: 2, 1 << 30: 4, 1 << 40: 16} {
+		if got := auth.Concurrency(limit); got != want {
+			t.Errorf("%d at once in %d MiB, want %d", got, limit>>20, want)
+		}
+	}
+	runtime.GOMAXPROCS(1)
+	if got := auth.Concurrency(1 << 40); got != 1 {
+		t.Errorf("%d at once on one processor", got)
 	}
 }

@@ -79,7 +79,7 @@ var Reasons = []Reason{
 	{CodeInternal, "internal", "A fault of the server; the log has it under the reference.", backoff},
 	{CodeRestart, "restart", "This replica restarts.", "Reconnect after after_ms, and resume."},
 	{CodeRestart, "rebalance", "This replica holds more sockets than the others, and sheds some.", "Reconnect after after_ms, and resume."},
-	{CodeTryLater, "busy", "This replica is full.", "Reconnect after after_ms, and resume."},
+	{CodeTryLater, "busy", "This replica is full, or its memory nearly used up.", "Reconnect after after_ms, and resume."},
 	{CodeTryLater, "slow_consumer", "The client reads too slowly and fell behind.", "Reconnect after after_ms, and resume."},
 	{CodeTryLater, "pong_timeout", "The client did not answer a ping in time.", "Reconnect, and resume."},
 	{CodeParameters, "missing_customer_id", "The path has no customer id.", never},

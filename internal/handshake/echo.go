@@ -21,7 +21,7 @@ const unpinged = 10 * time.Minute
 
 // test answers /ws/test/: no token, no room, only an echo. It shows whether a
 // WebSocket gets through at all, and with ?close= what each code looks like.
-func (s *Server) test(a *attempt, busy bool, began time.Time) {
+func (s *Server) test(a *attempt, full session.Full, began time.Time) {
 	a.log.Info(a.endpoint.Component, "Connection attempt started")
 	socket := a.peer.Session
 	code, bad := parseCloseCode(a.query)
@@ -32,8 +32,8 @@ func (s *Server) test(a *attempt, busy bool, began time.Time) {
 		refused = &rejection{close: bad, component: a.endpoint.Component, line: "Connection rejected - bad close code: " + bad.Detail}
 	case badPing != nil:
 		refused = &rejection{close: badPing, component: a.endpoint.Component, line: "Connection rejected - bad ping: " + badPing.Detail}
-	case busy:
-		refused = full()
+	case full != "":
+		refused = busy(full)
 	}
 	if refused != nil {
 		s.refuse(a, refused, began)

@@ -176,9 +176,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isRoom {
 		e = Endpoint{Name: name, Component: "TestConsumer"}
 	}
-	slot := s.sockets.Reserve(e.Name, e.Component)
+	slot, full := s.sockets.Reserve(e.Name, e.Component)
 	if slot == nil {
-		s.refuseHTTP(w, &log, tale, unavailable("This replica holds as many sockets as it can. Connect again in a while."))
+		s.refuseHTTP(w, &log, tale, noRoom(full))
 		return
 	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
@@ -195,18 +195,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.Hold()
 	}
 	if !isRoom {
-		s.test(a, slot.Busy, began)
+		s.test(a, slot.Full, began)
 		return
 	}
-	s.open(a, slot.Busy, began)
+	s.open(a, slot.Full, began)
 }
 
 // open runs the steps of a room's endpoint, and starts the session.
-func (s *Server) open(a *attempt, busy bool, began time.Time) {
+func (s *Server) open(a *attempt, full session.Full, began time.Time) {
 	ctx, cancel := context.WithTimeout(s.ctx, wholeLimit)
 	defer cancel()
 	a.logRequest()
-	err := s.turn(ctx, busy)
+	err := s.turn(ctx, full)
 	if err == nil {
 		err = a.run(ctx)
 		<-s.turns
@@ -240,9 +240,9 @@ func (s *Server) accepted(a *attempt, began time.Time) {
 
 // turn waits until the handshake may go to work. A wave of them must neither take
 // the stores from the sockets that are open nor wait unseen for ever.
-func (s *Server) turn(ctx context.Context, busy bool) error {
-	if busy {
-		return full()
+func (s *Server) turn(ctx context.Context, full session.Full) error {
+	if full != "" {
+		return busy(full)
 	}
 	ctx, cancel := context.WithTimeout(ctx, turnLimit)
 	defer cancel()
@@ -250,14 +250,14 @@ func (s *Server) turn(ctx context.Context, busy bool) error {
 	case s.turns <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return full()
+		return busy(session.FullOfSockets)
 	}
 }
 
-// full asks a client to come back, each one at a time of its own.
-func full() *frame.Close {
+// busy asks a client to come back, each one at a time of its own.
+func busy(why session.Full) *frame.Close {
 	return &frame.Close{
-		Code: frame.CodeTryLater, Reason: "busy", Detail: "this replica is full; come back later",
+		Code: frame.CodeTryLater, Reason: "busy", Detail: string(why) + "; come back later",
 		After: time.Second + rand.N(4*time.Second),
 	}
 }

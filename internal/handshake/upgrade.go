@@ -8,13 +8,14 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/session"
 )
 
 // mayUpgrade looks at everything that is answered over plain HTTP, before there
 // is a socket to explain anything on. It returns nil where the upgrade may go on.
 func (s *Server) mayUpgrade(r *http.Request) *problem.Problem {
 	if s.sockets.Draining() {
-		return unavailable("This replica is shutting down. Connect again: another one will answer.")
+		return noRoom("")
 	}
 	if p := notASocket(r); p != nil {
 		return p
@@ -28,7 +29,15 @@ func (s *Server) mayUpgrade(r *http.Request) *problem.Problem {
 	return nil
 }
 
-func unavailable(detail string) *problem.Problem {
+// noRoom says why there is no place; without a reason, since the replica shuts down.
+func noRoom(why session.Full) *problem.Problem {
+	detail := "This replica is shutting down. Connect again: another one will answer."
+	switch why {
+	case session.FullOfSockets:
+		detail = "This replica holds as many sockets as it can. Connect again in a while."
+	case session.ShortOfMemory:
+		detail = "This replica's memory is nearly used up. Connect again in a while."
+	}
 	return &problem.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Try again", Detail: detail}
 }
 

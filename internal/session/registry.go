@@ -21,7 +21,10 @@ type Options struct {
 	WriteTimeout    time.Duration
 	SoftLimit       int // sockets above which new ones are told to come back later
 	HardLimit       int // sockets above which handshakes are refused
-	TokenLeeway     time.Duration
+	// Memory says which share of the replica's memory is used, 1 for all of it; nil for
+	// nobody knows. It is asked for each socket.
+	Memory      func() float64
+	TokenLeeway time.Duration
 	// Renew judges the token of an auth frame, for a session that lives by another
 	// one. It must be safe for concurrent use.
 	Renew func(token string, former Token) (Token, error)
@@ -59,22 +62,63 @@ type Slot struct {
 	registry *Registry
 	endpoint *endpoint
 	released atomic.Bool
-	// Busy says that the replica is over its soft limit: the socket is to be told to
-	// come back later.
-	Busy bool
+	// Full says that the socket is to be told to come back later, and why; "" where it
+	// may stay.
+	Full Full
 }
 
+// Full is why a replica takes no more sockets, as a client is told it.
+type Full string
+
+// The reasons there are.
+const (
+	FullOfSockets Full = "this replica is full"
+	ShortOfMemory Full = "this replica's memory is nearly used up"
+)
+
+// The shares of the memory that are used when new sockets are told to come back, and
+// when not even that: what is left is for those that are open, and for what the kernel
+// takes between two looks. At 1 it kills the replica, and all of them.
+const (
+	softMemory = 0.90
+	hardMemory = 0.95
+)
+
 // Reserve takes a place for a socket of an endpoint; component is its name in the
-// log. It returns nil over the hard limit and while draining.
-func (r *Registry) Reserve(endpointName, component string) *Slot {
+// log. Over a hard limit it returns nil and the reason; while draining, nil alone.
+func (r *Registry) Reserve(endpointName, component string) (*Slot, Full) {
 	n := r.count.Add(1)
-	if r.draining.Load() || n > int64(r.options.HardLimit) {
+	full, hard := r.full(n)
+	if r.draining.Load() {
+		full, hard = "", true
+	}
+	if hard {
 		r.count.Add(-1)
-		return nil
+		return nil, full
 	}
 	e := r.metrics.endpoint(endpointName, component)
 	e.connections.Inc()
-	return &Slot{registry: r, endpoint: e, Busy: n > int64(r.options.SoftLimit)}
+	return &Slot{registry: r, endpoint: e, Full: full}, ""
+}
+
+// full says whether the nth socket is one too many, and whether by so much that it is
+// not even to be told over a socket.
+func (r *Registry) full(n int64) (why Full, hard bool) {
+	var memory float64
+	if r.options.Memory != nil {
+		memory = r.options.Memory()
+	}
+	switch {
+	case n > int64(r.options.HardLimit):
+		return FullOfSockets, true
+	case memory > hardMemory:
+		return ShortOfMemory, true
+	case n > int64(r.options.SoftLimit):
+		return FullOfSockets, false
+	case memory > softMemory:
+		return ShortOfMemory, false
+	}
+	return "", false
 }
 
 // Release gives the place back where no session came of it. It may be called

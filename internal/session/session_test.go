@@ -68,9 +68,9 @@ func inBubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot := w.registry.Reserve("test", "TestConsumer")
+	slot, full := w.registry.Reserve("test", "TestConsumer")
 	if slot == nil {
-		http.Error(rw, "full", http.StatusServiceUnavailable)
+		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return
 	}
 	log := logging.Conn{Log: logging.New(w.t.Output(), logging.Options{Format: "text", Replica: "r"}), Ref: ref, Remote: "pipe"}
@@ -79,7 +79,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		w.t.Errorf("upgrade: %v", err)
 		return
 	}
-	h := &script{s: s, busy: slot.Busy, closed: make(chan struct{})}
+	h := &script{s: s, full: slot.Full, closed: make(chan struct{})}
 	if w.handle != nil {
 		w.handle(h)
 	}
@@ -164,7 +164,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 // A script is a handler that a test tells what to do.
 type script struct {
 	s       *session.Session
-	busy    bool
+	full    session.Full
 	receive func(frame.Message) error
 	next    func() // what the writer waits for
 	stalls  bool   // as a store does that does not answer
@@ -560,8 +560,8 @@ func TestLimitsOnSockets(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		for i := range 12 {
 			_, h := w.dial()
-			if h.busy != (i >= 10) {
-				w.t.Fatalf("socket %d: busy is %t", i+1, h.busy)
+			if (h.full == session.FullOfSockets) != (i >= 10) {
+				w.t.Fatalf("socket %d: %q", i+1, h.full)
 			}
 		}
 		client, server := net.Pipe()
@@ -572,6 +572,50 @@ func TestLimitsOnSockets(t *testing.T) {
 		}
 		_ = client.Close()
 	})
+}
+
+func TestLimitsOnMemory(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		share   float64
+		sockets int // that are there already, of 10 and 12
+		full    session.Full
+		refused bool
+	}{
+		"there is room":                       {0.90, 9, "", false},
+		"it is short":                         {0.901, 0, session.ShortOfMemory, false},
+		"it is short to the end of that":      {0.95, 0, session.ShortOfMemory, false},
+		"there is none":                       {0.951, 0, session.ShortOfMemory, true},
+		"more is used than there is":          {1.2, 0, session.ShortOfMemory, true},
+		"it is short, and sockets are many":   {0.93, 10, session.FullOfSockets, false},
+		"there is none, and sockets are many": {0.97, 10, session.ShortOfMemory, true},
+		"sockets are too many":                {0.93, 12, session.FullOfSockets, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			share, o := 0.0, limits()
+			o.Memory = func() float64 { return share }
+			r := session.NewRegistry(t.Context(), o, prometheus.NewRegistry())
+			for range c.sockets {
+				r.Reserve("test", "TestConsumer")
+			}
+			share = c.share
+			slot, full := r.Reserve("test", "TestConsumer")
+			if slot != nil {
+				full = slot.Full
+			}
+			if full != c.full || (slot == nil) != c.refused {
+				t.Errorf("%q, refused: %t", full, slot == nil)
+			}
+			if kept := r.Len() == c.sockets+1; kept == c.refused {
+				t.Errorf("%d sockets are counted", r.Len())
+			}
+			share = 0
+			if slot, full = r.Reserve("test", "TestConsumer"); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Full == session.ShortOfMemory {
+				t.Errorf("when there is memory again: %v, %q", slot, full)
+			}
+		})
+	}
 }
 
 func TestClientPingIsAnswered(t *testing.T) {
