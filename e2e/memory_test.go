@@ -18,7 +18,7 @@ import (
 // with all whom it holds.
 func TestAFullReplicaRefuses(t *testing.T) {
 	world.restore(t)
-	little := []string{"--set", "replicas=1", "--set", "resources.limits.memory=28Mi", "--set", "resources.requests.memory=28Mi"}
+	little := []string{"--set", "replicas=1", "--set", "resources.limits.memory=40Mi", "--set", "resources.requests.memory=40Mi"}
 	if err := errors.Join(world.upgrade(t.Context(), little...), world.settle(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestAFullReplicaRefuses(t *testing.T) {
 		t.Errorf("restarts: %s, before %s", now, restarts)
 	}
 	t.Logf("of its memory it has used at most %.2f", query(t, fmt.Sprintf(
-		`max(max_over_time(roomspa_memory_used_bytes{namespace=%[1]q}[2m])) / min(roomspa_memory_limit_bytes{namespace=%[1]q})`, world.namespace)))
+		`max_over_time((roomspa_memory_used_bytes{pod=%[1]q} / roomspa_memory_limit_bytes{pod=%[1]q})[1m:5s])`, world.pods(t)[0])))
 	hangUp(open)
 	open = nil
 	eventually(t, "there is room again", time.Minute, func() bool {

@@ -15,6 +15,11 @@ import (
 // them takes is some KiB.
 const every = 50 * time.Millisecond
 
+// least is what a smaller limit is taken for where its share is asked for: what a crowd of
+// handshakes takes between two looks, and the kernel for their sockets, are megabytes
+// whatever the limit.
+const least = 120 << 20
+
 // A Meter knows a limit and measures against it. All sizes are bytes. A nil Meter knows
 // of no limit, and there is memory for everything. It is safe for concurrent use.
 type Meter struct {
@@ -83,15 +88,17 @@ func (m *Meter) Used() int64 {
 	return m.used.Load()
 }
 
-// Share returns which share of the limit is used, 1 for all of it.
+// Share returns which share of the limit is used, 1 for all of it. With a limit below 120
+// MiB what is left counts as a share of those: at 0.9 that is 12 MiB.
 func (m *Meter) Share() float64 {
 	if m == nil {
 		return 0
 	}
-	return float64(m.Used()) / float64(m.limit)
+	return 1 - float64(m.limit-m.Used())/float64(max(m.limit, least))
 }
 
-// Has reports whether there is so much more, with a twentieth of the limit left over.
+// Has reports whether there is so much more, with a twentieth of the limit left over, and
+// 6 MiB at least.
 func (m *Meter) Has(more int64) bool {
-	return m == nil || m.Used()+more <= m.limit-m.limit/20
+	return m == nil || m.Used()+more <= m.limit-max(m.limit, least)/20
 }

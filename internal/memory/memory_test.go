@@ -111,10 +111,10 @@ func TestWhatIsMeasured(t *testing.T) {
 				t.Errorf("metrics %v, %v, want %v", page, err, want)
 			}
 			if c.limit != 0 {
-				if got := m.Share(); got != float64(c.used)/float64(c.limit) {
+				if got := m.Share(); got != 1-float64(c.limit-c.used)/float64(max(c.limit, least)) {
 					t.Errorf("a share of %v", got)
 				}
-				if free := c.limit - c.limit/20 - c.used; !m.Has(free) || m.Has(free+1) {
+				if free := c.limit - max(c.limit, least)/20 - c.used; !m.Has(free) || m.Has(free+1) {
 					t.Errorf("it has %d: %v, and one more: %v", free, m.Has(free), m.Has(free+1))
 				}
 			} else if m.Share() != 0 || !m.Has(1<<62) {
