@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,6 +168,10 @@ func (g *crowd) join(t *testing.T, n int, user room.UserID, token string) *membe
 
 // talk sends messages until ctx ends. Clients do not begin together.
 func (m *member) talk(ctx context.Context, name string, every time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(rand.N(every)): //nolint:gosec // no secret
+	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for n := 0; ; n++ {
