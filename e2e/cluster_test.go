@@ -146,9 +146,13 @@ func (c *cluster) restore(t *testing.T) {
 
 // settle waits until all replicas are ready, and those before them gone.
 func (c *cluster) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
 	if _, err := c.run(ctx, "", "kubectl", "rollout", "status", "deployment/roomspa", "--timeout=4m"); err != nil {
 		return err
 	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
 		pods, err := c.run(ctx, "", "kubectl", "get", "pods", "-l", server, "-o", "name")
 		if err != nil {
@@ -157,6 +161,11 @@ func (c *cluster) settle(ctx context.Context) error {
 		want, err := c.run(ctx, "", "kubectl", "get", "deployment", "roomspa", "-o", "jsonpath={.spec.replicas}")
 		if err != nil || fmt.Sprint(len(strings.Fields(pods))) == want {
 			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s replicas and no more: there are %s", want, strings.ReplaceAll(pods, "\n", " "))
 		}
 	}
 }
@@ -288,6 +297,16 @@ func (c *cluster) ready(t *testing.T) []string {
 	t.Helper()
 	return strings.Fields(c.kubectl(t, "get", "endpointslices", "-l", "kubernetes.io/service-name=roomspa",
 		"-o", `go-template={{range .items}}{{range .endpoints}}{{if .conditions.ready}}{{index .addresses 0}} {{end}}{{end}}{{end}}`))
+}
+
+// always looks again and again, for so long, whether what has to hold still does.
+func always(t *testing.T, long time.Duration, look func()) {
+	t.Helper()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); time.Since(began) < long; <-tick.C {
+		look()
+	}
 }
 
 // eventually waits until a condition holds, and returns how long that took.

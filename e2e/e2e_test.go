@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -44,6 +45,13 @@ func setUp(m *testing.M) (code int, err error) {
 		if failed := c.remove(context.WithoutCancel(ctx)); failed != nil && err == nil {
 			code, err = 1, failed
 		}
+	}()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() { // the tests themselves cannot be asked to end
+		<-interrupted
+		fmt.Fprintln(os.Stderr, "e2e: interrupted, removing", c.namespace, c.remove(context.WithoutCancel(ctx)))
+		os.Exit(1)
 	}()
 	if err := c.install(ctx); err != nil {
 		return 1, err
@@ -146,13 +154,19 @@ func reaches(t *testing.T, c *cluster) bool {
 	return err == nil
 }
 
-// allIsWell lets `roomspa diagnose` go the whole way through the ingress.
+// allIsWell lets `roomspa diagnose` go the whole way through the ingress, which may learn of a
+// new replica a moment late.
 func allIsWell(t *testing.T) {
 	t.Helper()
-	report, seen := diagnosis(t)
-	if !report.OK || !strings.Contains(seen, "two replicas answer") {
-		t.Errorf("diagnose found %s, and of its steps:\n%s", report.Cause, seen)
-	}
+	var seen string
+	eventually(t, "diagnose finds two replicas", 20*time.Second, func() bool {
+		report, steps := diagnosis(t)
+		if !report.OK {
+			t.Fatalf("diagnose found %s, and of its steps:\n%s", report.Cause, steps)
+		}
+		seen = steps
+		return strings.Contains(steps, "two replicas answer")
+	})
 	t.Logf("diagnose:\n%s", seen)
 }
 

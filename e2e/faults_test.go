@@ -46,9 +46,9 @@ func away(t *testing.T, store string, meanwhile func(*crowd)) {
 		}
 	})
 	world.kubectl(t, "scale", "deployment/"+store, "--replicas=0")
-	world.kubectl(t, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name="+store, "--timeout=60s")
 	out := eventually(t, "all replicas are out of the endpoints", soon, func() bool { return len(world.ready(t)) == 0 })
 	meanwhile(g)
+	eventually(t, "the ingress knows it", 10*time.Second, func() bool { return !reaches(t, world) })
 	outside, seen := diagnosis(t)
 	t.Logf("diagnose through the ingress says %s:\n%s", outside.Cause, seen)
 	inside, seen := diagnosis(t, ops...)
@@ -112,11 +112,11 @@ func TestAWrongPasswordStopsTheUpdate(t *testing.T) {
 		t.Errorf("its log does not name %s, or shows the password:\n%s", cause, log)
 	}
 	// Longer than a new pod would have to be ready, and an old one to leave.
-	for began := time.Now(); time.Since(began) < 30*time.Second; {
+	always(t, 30*time.Second, func() {
 		if now := world.ready(t); !slices.Equal(sorted(now), sorted(before)) {
 			t.Fatalf("the endpoints are %v, before %v", now, before)
 		}
-	}
+	})
 	if left := world.pods(t); len(left) != len(old)+1 {
 		t.Errorf("pods %v, want the %d before and a new one", left, len(old))
 	}
@@ -184,15 +184,16 @@ func TestEvictionsKeepTheBudget(t *testing.T) {
 		drained <- err
 	}()
 	least := 2
-	for done := false; !done; {
+	eventually(t, "kubectl drain ends", time.Minute, func() bool {
+		least = min(least, len(world.ready(t)))
 		select {
 		case err := <-drained:
 			t.Logf("kubectl drain: %v", err)
-			done = true
+			return true
 		default:
-			least = min(least, len(world.ready(t)))
+			return false
 		}
-	}
+	})
 	if least != 1 {
 		t.Errorf("at the least %d replicas were ready while the node was drained, want 1", least)
 	}
@@ -211,10 +212,9 @@ func TestAReplicaIsKilled(t *testing.T) {
 	before := g.acknowledged()
 	eventually(t, "there is a load", 30*time.Second, func() bool { return g.acknowledged() > before+500 })
 	pod := world.pods(t)[0]
+	restarts := world.restarts(t)
 	kill(t, pod)
-	eventually(t, "its container is there again", time.Minute, func() bool {
-		return world.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].restartCount}") == "1"
-	})
+	eventually(t, "its container is there again", time.Minute, func() bool { return world.restarts(t) != restarts })
 	if code := world.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}"); code != "137" {
 		t.Errorf("it ended with %s, want 137: nothing else may end it", code)
 	}

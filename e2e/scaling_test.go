@@ -35,11 +35,11 @@ func TestKEDAScalesOnSockets(t *testing.T) {
 	world.kubectl(t, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=prometheus", "--timeout=60s")
 	g.part(t, few)
 	// KEDA gives up after three looks, 45 s; the autoscaler would shrink 60 s after that.
-	for away := time.Now(); time.Since(away) < 150*time.Second; {
+	always(t, 150*time.Second, func() {
 		if n := world.replicas(t); n != 4 {
 			t.Fatalf("%d replicas are wanted without Prometheus, want 4", n)
 		}
-	}
+	})
 	world.kubectl(t, "scale", "deployment/prometheus", "--replicas=1")
 	world.kubectl(t, "rollout", "status", "deployment/prometheus", "--timeout=60s")
 	steps, last := shrink(t, 4, 2, 5*time.Minute)

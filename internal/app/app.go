@@ -103,11 +103,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	o.Replica = o.Name()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	meter := memory.New(int64(o.MemoryLimit), reg)
+	meter, unmeasured := memory.New(int64(o.MemoryLimit), reg)
 	if o.LoginConcurrency == 0 {
 		o.LoginConcurrency = auth.Concurrency(meter.Limit())
 	}
 	a := &App{options: o, log: log, memory: meter, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
+	if unmeasured != nil {
+		a.say(slog.LevelWarn, "Memory is not watched, and the kernel may end this replica without a refusal before: "+unmeasured.Error())
+	}
 	a.passwords.Within(meter.Has)
 	secrets, keys, err := o.secrets(log, reg)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/session"
 )
 
 const (
@@ -26,15 +27,20 @@ const (
 func (a *App) LimitHeap() {
 	limit := a.memory.Limit()
 	if limit == 0 {
-		if a.options.MemoryLimit > 0 {
-			a.say(slog.LevelWarn, "No memory limit is kept: this system does not say how much a process uses")
-		}
 		return
 	}
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // else GOMEMLIMIT has set one
 		debug.SetMemoryLimit(heapLimit(limit, a.options.LoginConcurrency))
 	}
-	a.say(slog.LevelInfo, fmt.Sprintf("Memory: %d of %d MiB are used; the collector keeps to %d", a.memory.Used()>>20, limit>>20, debug.SetMemoryLimit(-1)>>20))
+	collector := debug.SetMemoryLimit(-1)
+	a.memory.Collector(collector)
+	a.say(slog.LevelInfo, fmt.Sprintf("Memory: %d of %d MiB are used; the collector keeps to %d", a.memory.Used()>>20, limit>>20, collector>>20))
+	if !a.memory.Has(auth.Memory) {
+		a.say(slog.LevelWarn, "So little memory is left that every sign-in is told to come back (503 busy): each takes 64 MiB")
+	}
+	if a.memory.Share() > session.SoftMemory {
+		a.say(slog.LevelWarn, "So little memory is left that every socket is told to come back (1013 busy)")
+	}
 }
 
 // heapLimit leaves of a limit a fifth to the program itself, the kernel's side of the

@@ -14,10 +14,14 @@ import (
 	"github.com/roomspa/roomspa/internal/app"
 )
 
-// hoard opens a socket whose echoes wait in the replica, since the client reads none.
+// hoard opens a socket whose echoes wait in the replica, since the client reads none. It
+// returns nil where it is refused.
 func (r *replica) hoard(t *testing.T) *websocket.Conn {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), "ws://"+r.Addr()+"/ws/test/", &websocket.DialOptions{HTTPClient: small})
+	conn, res, err := websocket.Dial(t.Context(), "ws://"+r.Addr()+"/ws/test/", &websocket.DialOptions{HTTPClient: small})
+	if err != nil && res != nil && res.StatusCode == http.StatusServiceUnavailable {
+		return nil
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,23 +84,29 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 	var hoards []*websocket.Conn
 	why, refused := r.answer(t)
 	for ; why == ""; why, refused = r.answer(t) {
-		if hoards = append(hoards, r.hoard(t)); len(hoards) > 400 {
+		if h := r.hoard(t); h != nil {
+			hoards = append(hoards, h)
+		}
+		if len(hoards) > 400 {
 			t.Fatalf("nobody is refused at a share of %v", used())
 		}
 	}
-	if refused == nil {
-		t.Fatalf("the first one is refused with %s", why)
+	if refused != nil { // else a collection found so much at once that not even that is said
+		if c, _ := refused.closed(t); int(c.Code) != 1013 || !strings.HasPrefix(c.Reason, "busy ") || !strings.Contains(why, `"reconnect"`) {
+			t.Errorf("refused with %s, %v", why, c)
+		}
+		if lines := r.text.about(refused.header.Get("Roomspa-Ref")); !strings.Contains(lines, "busy: this replica's memory is nearly used up; come back later") {
+			t.Errorf("the log does not say why: %s", lines)
+		}
+		r.room(t, "/ws/chat/1/2/", therapist, nil).refusal(t, 1013, "busy")
 	}
-	if c, _ := refused.closed(t); int(c.Code) != 1013 || !strings.HasPrefix(c.Reason, "busy ") || !strings.Contains(why, `"reconnect"`) {
-		t.Errorf("refused with %s, %v", why, c)
-	}
-	if lines := r.text.about(refused.header.Get("Roomspa-Ref")); !strings.Contains(lines, "busy: this replica's memory is nearly used up; come back later") {
-		t.Errorf("the log does not say why: %s", lines)
-	}
-	if now := used(); now < 0.88 {
+	// The collector keeps to half of it, and at four fifths of that it would have no rest.
+	if now := used(); now < 0.4 {
 		t.Errorf("somebody is refused at a share of %v", now)
 	}
-	r.room(t, "/ws/chat/1/2/", therapist, nil).refusal(t, 1013, "busy")
+	if cycles := r.metric(t, "go_gc_duration_seconds_count"); cycles > float64(100+len(hoards)) {
+		t.Errorf("%v collections for %d sockets", cycles, len(hoards))
+	}
 
 	for _, h := range hoards { // those who are there want more
 		if why, _ = r.answer(t); strings.HasPrefix(why, "503") {

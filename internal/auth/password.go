@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // ErrBusy is the error of a password that was not looked at, since its turn did
@@ -65,8 +66,12 @@ func QueuePasswords(concurrency, queue int) *Passwords {
 // Waiting returns how many wait for their turn.
 func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
 
-// Full reports whether so many wait that the next one would be refused.
-func (p *Passwords) Full() bool { return len(p.turns) == cap(p.turns) && p.waiting.Load() >= p.queue }
+// Full reports whether the next one would be refused: so many wait, or nobody is at work and
+// there is no memory for one.
+func (p *Passwords) Full() bool {
+	n := len(p.turns)
+	return n == cap(p.turns) && p.waiting.Load() >= p.queue || n == 0 && p.has != nil && !p.has(Memory)
+}
 
 // Verify reports whether password is the one that encoded was made from: an
 // argon2id hash in PHC form, or a string of Django's. Where it is, upgrade says
@@ -139,15 +144,27 @@ func (p *Passwords) fits(stored storedHash, encoded, password string) (bool, err
 // [ErrBusy] too. Call it before the first password comes.
 func (p *Passwords) Within(has func(bytes int64) bool) { p.has = has }
 
-// take waits for a turn, and sees that there is memory for it. What those at work have
-// taken already is counted once more: they may just have begun.
+// memoryWait is how long a password whose turn has come waits for memory: what the one
+// before has used is given back, and measured, a moment after its answer.
+const memoryWait = time.Second
+
+// take waits for a turn, and for the memory. What those at work have taken already is
+// counted once more: they may just have begun.
 func (p *Passwords) take(ctx context.Context) error {
-	if err := p.turn(ctx); err != nil {
+	if err := p.turn(ctx); err != nil || p.has == nil {
 		return err
 	}
-	if n := len(p.turns); p.has != nil && !p.has(int64(n)*Memory) {
-		p.release()
-		return fmt.Errorf("%w: there is no memory for one more", ErrBusy)
+	ctx, cancel := context.WithTimeout(ctx, memoryWait)
+	defer cancel()
+	tick := time.NewTicker(memoryWait / 20)
+	defer tick.Stop()
+	for !p.has(int64(len(p.turns)) * Memory) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.release()
+			return fmt.Errorf("%w: there is no memory for one more", ErrBusy)
+		}
 	}
 	return nil
 }

@@ -141,7 +141,10 @@ func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 		_, _, err := p.Verify(t.Context(), "$argon2id$v=19$m=8,t=1,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x")
 		return err
 	}
-	for range 3 { // no turn is lost by it
+	if !p.Full() {
+		t.Error("nobody is at work, there is no memory, and the next one would not be refused")
+	}
+	for range 2 { // no turn is lost by it
 		if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "memory") || asked.Load() != 64<<20 {
 			t.Fatalf("without memory: %v, %d bytes", err, asked.Load())
 		}
@@ -156,6 +159,18 @@ func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 	}
 	if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "memory") || asked.Load() != 128<<20 {
 		t.Errorf("with memory for one: %v, %d bytes", err, asked.Load())
+	}
+}
+
+// What one password has used is given back a moment after its answer, and the next one
+// waits for that.
+func TestAPasswordWaitsForTheMemoryOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	p := auth.QueuePasswords(1, 0)
+	var asked atomic.Int64
+	p.Within(func(int64) bool { return asked.Add(1) > 2 })
+	if _, _, err := p.Verify(t.Context(), "!", "x"); err != nil || asked.Load() != 3 {
+		t.Errorf("after %d questions: %v", asked.Load(), err)
 	}
 }
 

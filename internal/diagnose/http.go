@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -126,9 +127,9 @@ func (w *walk) refusal(r *client.Refused) *trouble {
 		t.detail += ": " + r.Problem.Detail
 	}
 	t.cause = statusCause(r, ours)
-	if !ours && r.Status == http.StatusNotFound && (w.target.Path == "" || strings.HasPrefix(w.target.Path, "/ws/")) {
-		// The path is as it should be, so it is the host that leads nowhere: Traefik takes
-		// an ingress without a ready replica for none at all.
+	if base, err := url.Parse(w.base); !ours && r.Status == http.StatusNotFound && err == nil && base.Path == "" {
+		// There is no prefix that could be wrong, so it is the host that leads nowhere: Traefik
+		// takes an ingress without a ready replica for none at all.
 		t.cause = "no_ready_replica"
 		t.detail += "; it has no way to a replica for the host " + w.target.Hostname()
 	}

@@ -158,6 +158,11 @@ func proxies() []broken {
 			t.Cleanup(traefik.Close)
 			return chat(t, strings.TrimPrefix(traefik.URL, "http://"))
 		}},
+		{"Traefik has no ready replica, and no room is named", "no_ready_replica", "404", func(t *testing.T, _ *app.App) diagnose.Options {
+			traefik := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(traefik.Close)
+			return diagnose.Options{URL: traefik.URL + "/"}
+		}},
 		{"a proxy waits for a replica in vain", "gateway_timeout", "504", func(t *testing.T, well *app.App) diagnose.Options {
 			p := netfault.New(t, well.Addr())
 			p.Stall()

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -67,34 +68,38 @@ func TestWhatIsMeasured(t *testing.T) {
 		files       map[string]string
 		byHand      int64
 		limit, used int64 // a limit of 0: nothing is measured
+		unmeasured  bool  // though there is a limit
 	}{
-		"version 2":                           {two, 0, 1000, 550},
-		"version 1":                           {one, 0, 1000, 450},
-		"version 2, one around it is smaller": {nested2, 0, 400, 320},
-		"version 1, one around it is smaller": {nested1, 0, 400, 310},
-		"version 2, its own is smaller":       {with(nested2, v2+"a/memory.max", "max\n"), 0, 500, 300},
-		"version 1, its own is smaller":       {with(nested1, v1+"a/memory.limit_in_bytes", "9223372036854771712\n"), 0, 500, 300},
-		"beside version 1 there is a 2":       {with(one, "sys/fs/cgroup/unified/memory.max", "5\n", "sys/fs/cgroup/memory.max", "5\n"), 0, 1000, 450},
-		"its name is not known":               {with(two, "proc/self/cgroup", "\nx\n0:\n"), 0, 1000, 550},
-		"its name leads out":                  {with(two, "proc/self/cgroup", "0::/../../x\n"), 0, 1000, 550},
-		"less is used than can be dropped":    {with(two, v2+"memory.current", "100\n"), 0, 1000, 0},
-		"nothing can be dropped":              {with(two, v2+"memory.stat", "anon 500\n"), 0, 1000, 700},
-		"what can be dropped is no number":    {with(two, v2+"memory.stat", "inactive_file x\ninactive_file -5\ninactive_file 10"), 0, 1000, 700},
-		"no limit in version 2":               {with(two, v2+"memory.max", "max\n"), 0, 0, 0},
-		"no limit in version 1":               {with(one, v1+"memory.limit_in_bytes", "9223372036854771712\n"), 0, 0, 0},
-		"a limit of nothing":                  {with(two, v2+"memory.max", "0\n"), 0, 0, 0},
-		"a limit below nothing":               {with(two, v2+"memory.max", "-1\n"), 0, 0, 0},
-		"a limit that is no number":           {with(two, v2+"memory.max", "lots\n"), 0, 0, 0},
-		"what is used is no number":           {with(two, v2+"memory.current", "lots\n"), 0, 0, 0},
-		"no control groups":                   {nil, 0, 0, 0},
-		"a limit by hand":                     {with(two, "proc/self/statm", "900 30 10 1 0 200 0\n"), 7 << 20, 7 << 20, 30 * page},
-		"a limit by hand, not Linux":          {two, 7 << 20, 0, 0},
-		"a limit by hand, an odd Linux":       {with(two, "proc/self/statm", "900\n"), 7 << 20, 0, 0},
+		"version 2":                           {two, 0, 1000, 500, false},
+		"version 1":                           {one, 0, 1000, 450, false},
+		"version 2, one around it is smaller": {nested2, 0, 400, 320, false},
+		"version 1, one around it is smaller": {nested1, 0, 400, 310, false},
+		"version 2, its own is smaller":       {with(nested2, v2+"a/memory.max", "max\n"), 0, 500, 300, false},
+		"version 1, its own is smaller":       {with(nested1, v1+"a/memory.limit_in_bytes", "9223372036854771712\n"), 0, 500, 300, false},
+		"beside version 1 there is a 2":       {with(one, "sys/fs/cgroup/unified/memory.max", "5\n", "sys/fs/cgroup/memory.max", "5\n"), 0, 1000, 450, false},
+		"its name is not known":               {with(two, "proc/self/cgroup", "\nx\n0:\n"), 0, 1000, 500, false},
+		"its name leads out":                  {with(two, "proc/self/cgroup", "0::/../../x\n"), 0, 1000, 500, false},
+		"less is used than can be dropped":    {with(two, v2+"memory.current", "100\n"), 0, 1000, 0, false},
+		"nothing can be dropped":              {with(two, v2+"memory.stat", "anon 500\n"), 0, 1000, 700, false},
+		"what can be dropped is no number":    {with(two, v2+"memory.stat", "inactive_file x\ninactive_file -5\ninactive_file 10"), 0, 1000, 700, false},
+		"no limit in version 2":               {with(two, v2+"memory.max", "max\n"), 0, 0, 0, false},
+		"no limit in version 1":               {with(one, v1+"memory.limit_in_bytes", "9223372036854771712\n"), 0, 0, 0, false},
+		"a limit of nothing":                  {with(two, v2+"memory.max", "0\n"), 0, 0, 0, false},
+		"a limit below nothing":               {with(two, v2+"memory.max", "-1\n"), 0, 0, 0, false},
+		"a limit that is no number":           {with(two, v2+"memory.max", "lots\n"), 0, 0, 0, false},
+		"what is used is no number":           {with(two, v2+"memory.current", "lots\n"), 0, 0, 0, true},
+		"no control groups":                   {nil, 0, 0, 0, false},
+		"a limit by hand":                     {with(two, "proc/self/statm", "900 30 10 1 0 200 0\n"), 7 << 20, 7 << 20, 30 * page, false},
+		"a limit by hand, not Linux":          {two, 7 << 20, 0, 0, true},
+		"a limit by hand, an odd Linux":       {with(two, "proc/self/statm", "900\n"), 7 << 20, 0, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			m := at(tree(t, c.files), c.byHand, reg)
+			m, err := at(tree(t, c.files), c.byHand, reg)
+			if (err != nil) != c.unmeasured {
+				t.Errorf("error %v", err)
+			}
 			if (m != nil) != (c.limit != 0) || m.Limit() != c.limit || m.Used() != c.used {
 				t.Errorf("%d of %d are used, want %d of %d", m.Used(), m.Limit(), c.used, c.limit)
 			}
@@ -134,7 +139,10 @@ func TestItIsMeasuredAgain(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m := at(root, 1<<30, prometheus.NewRegistry())
+		m, err := at(root, 1<<30, prometheus.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
 		used := func() int64 { return m.Used() / int64(os.Getpagesize()) }
 		if used() != 1 {
 			t.Fatal("it is not measured at first")
@@ -158,9 +166,9 @@ func TestItIsMeasuredAgain(t *testing.T) {
 
 func TestManyMayAsk(t *testing.T) {
 	t.Parallel()
-	m := New(1<<40, prometheus.NewRegistry())
-	if m == nil {
-		t.Skip("this system does not say how much memory a process takes")
+	m, err := New(1<<40, prometheus.NewRegistry())
+	if err != nil {
+		t.Skip(err)
 	}
 	var wg sync.WaitGroup
 	for range 8 {
@@ -206,7 +214,13 @@ func BenchmarkUsed(b *testing.B) {
 		"sys/fs/cgroup/cgroup.controllers": "memory", "sys/fs/cgroup/memory.max": "1000000000\n", "sys/fs/cgroup/memory.current": "7000000\n",
 		"sys/fs/cgroup/memory.stat": string(bytes.Repeat([]byte("workingset_refault_anon 1234567\n"), 60)) + "inactive_file 5\n",
 	}
-	for name, m := range map[string]*Meter{"group": at(tree(b, two), 0, prometheus.NewRegistry()), "process": New(1<<40, prometheus.NewRegistry())} {
+	group, noGroup := at(tree(b, two), 0, prometheus.NewRegistry())
+	process, noProcess := New(1<<40, prometheus.NewRegistry())
+	if err := errors.Join(noGroup, noProcess); err != nil {
+		b.Fatal(err)
+	}
+	group.Collector(1 << 30)
+	for name, m := range map[string]*Meter{"group": group, "process": process} {
 		for how, again := range map[string]bool{"measured": true, "remembered": false} {
 			b.Run(name+" "+how, func(b *testing.B) {
 				b.ReportAllocs()
@@ -218,5 +232,28 @@ func BenchmarkUsed(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// The collector's own limit counts too: where little of what it keeps to is garbage, it
+// would be at work all the time.
+func TestTheCollectorsLimitCounts(t *testing.T) {
+	t.Parallel()
+	m, err := New(1<<40, prometheus.NewRegistry())
+	if err != nil {
+		t.Skip(err)
+	}
+	if got := m.Share(); got > 0.1 {
+		t.Fatalf("a share of %v", got)
+	}
+	m.Collector(1 << 40)
+	m.due.Store(0)
+	if got := m.Share(); got < 0.5 || got > 0.51 {
+		t.Errorf("with a collector that keeps to much, a share of %v, want half and little more", got)
+	}
+	m.Collector(1 << 20) // this process has more
+	m.due.Store(0)
+	if got := m.Share(); got <= 0.95 {
+		t.Errorf("with a collector that is short, a share of %v", got)
 	}
 }

@@ -15,10 +15,10 @@ import (
 // A source is the files that say how much is used. They stay open, so to measure is one
 // or two reads.
 type source struct {
-	used     *os.File
-	stat     *os.File // nil: used counts pages, and all of them count
-	inactive []byte   // what in stat does not count
-	buf      []byte
+	used  *os.File
+	stat  *os.File // nil: used counts pages, and all of them count
+	files [][]byte // what in stat does not count: pages of files, which the kernel drops first
+	buf   []byte
 }
 
 // unlimited is from where on a limit is none: version 1 says 2^63 less a page.
@@ -28,13 +28,18 @@ const unlimited = 1 << 60
 //   - Version 2: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory
 //   - Version 1: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 var versions = map[bool]struct {
-	mount, controller, limit, used, inactive string
+	mount, controller, limit, used string
+	files                          [][]byte
 }{
-	true:  {"sys/fs/cgroup", "", "memory.max", "memory.current", "inactive_file"},
-	false: {"sys/fs/cgroup/memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"},
+	true: {"sys/fs/cgroup", "", "memory.max", "memory.current", [][]byte{[]byte("inactive_file"), []byte("active_file")}},
+	false: {
+		"sys/fs/cgroup/memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+		[][]byte{[]byte("total_inactive_file"), []byte("total_active_file")},
+	},
 }
 
-// controlGroup finds the smallest limit of the control groups that this process is in.
+// controlGroup finds the smallest limit of the control groups that this process is in. A
+// limit without a source is one that nothing can be measured against.
 func controlGroup(root string) (s *source, limit int64) {
 	_, err := os.Stat(filepath.Join(root, "sys/fs/cgroup/cgroup.controllers"))
 	v := versions[err == nil]
@@ -52,7 +57,7 @@ func controlGroup(root string) (s *source, limit int64) {
 	if limit == 0 {
 		return nil, 0
 	}
-	return open(filepath.Join(mount, dir, v.used), filepath.Join(mount, dir, "memory.stat"), v.inactive), limit
+	return open(filepath.Join(mount, dir, v.used), filepath.Join(mount, dir, "memory.stat"), v.files), limit
 }
 
 // ownGroup returns the control group of this process below the mount, which begins with
@@ -69,11 +74,11 @@ func ownGroup(root, controller string) string {
 }
 
 // ownMemory is the resident memory of this process (proc_pid_statm(5)).
-func ownMemory(root string) *source { return open(filepath.Join(root, "proc/self/statm"), "", "") }
+func ownMemory(root string) *source { return open(filepath.Join(root, "proc/self/statm"), "", nil) }
 
 // open returns nil where it cannot be measured.
-func open(used, stat, inactive string) *source {
-	s := &source{inactive: []byte(inactive), buf: make([]byte, 8<<10)} // memory.stat has some 2 KiB
+func open(used, stat string, files [][]byte) *source {
+	s := &source{files: files, buf: make([]byte, 8<<10)} // memory.stat has some 2 KiB
 	var err error
 	if s.used, err = os.Open(used); err != nil {
 		return nil
@@ -110,7 +115,11 @@ func (s *source) measure() (used int64, ok bool) {
 	if used, ok = number(text); !ok {
 		return 0, false
 	}
-	return max(0, used-entry(s.read(s.stat), s.inactive)), true
+	stat := s.read(s.stat)
+	for _, key := range s.files {
+		used -= entry(stat, key)
+	}
+	return max(0, used), true
 }
 
 // read returns what the kernel writes for who reads from the beginning, up to the size

@@ -80,7 +80,7 @@ const (
 // when not even that: what is left is for those that are open, and for what the kernel
 // takes between two looks. At 1 it kills the replica, and all of them.
 const (
-	softMemory = 0.90
+	SoftMemory = 0.90
 	hardMemory = 0.95
 )
 
@@ -115,7 +115,7 @@ func (r *Registry) full(n int64) (why Full, hard bool) {
 		return ShortOfMemory, true
 	case n > int64(r.options.SoftLimit):
 		return FullOfSockets, false
-	case memory > softMemory:
+	case memory > SoftMemory:
 		return ShortOfMemory, false
 	}
 	return "", false
