@@ -70,7 +70,7 @@ func TestUpdatesUnderLoad(t *testing.T) {
 func (c *cluster) migrations(t *testing.T) map[string]bool {
 	t.Helper()
 	pods := map[string]bool{}
-	for _, event := range strings.FieldsSeq(c.kubectl(t, "get", "events", "--field-selector",
+	for event := range strings.FieldsSeq(c.kubectl(t, "get", "events", "--field-selector",
 		"involvedObject.kind=Job,involvedObject.name=roomspa-migrate,reason=SuccessfulCreate", "-o", "name")) {
 		pods[event] = true
 	}
