@@ -172,6 +172,7 @@ func TestAlertsFireAndClear(t *testing.T) {
 		{"redis", []string{"RoomspaChannelLayerUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 		{"postgres", []string{"RoomspaDatabaseUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 	} {
+		cleared(t, 7*time.Minute, fault.fires...) // slow commits have failed some messages
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=0")
 		fire(t, 5*time.Minute, fault.fires...)
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=1")

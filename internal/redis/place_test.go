@@ -160,7 +160,7 @@ func sentinel(t testing.TB) *place {
 	host, port, _ := net.SplitHostPort(master.Addr())
 	settings["replicaof"] = host + " " + port
 	replica := sandboxtest.OwnRedis(t, settings)
-	at := startSentinel(t, master.URL(), []string{
+	at := startSentinel(t, master, []string{
 		"sentinel monitor roomspa " + host + " " + port + " 1",
 		"sentinel auth-pass roomspa " + secret,
 		"sentinel down-after-milliseconds roomspa 1000",

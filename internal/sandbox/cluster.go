@@ -108,7 +108,8 @@ func (c cluster) forgetFormer() error {
 	}
 	first, _, _ := strings.Cut(string(raw), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err == nil && strings.Contains(commandLine(pid), "postgres") {
+	program, _, _ := strings.Cut(strings.TrimSpace(commandLine(pid)), " -") // what comes after may say anything
+	if err == nil && filepath.Base(program) == "postgres" {
 		return nil
 	}
 	if err := os.Remove(path); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -183,7 +184,15 @@ func TestStalePIDFileOfAnotherProcessIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(raw), "\n")
-	reused := strconv.Itoa(os.Getppid()) // lives, and is no postgres
+	other := exec.CommandContext(t.Context(), "sh", "-c", "sleep 600; :", "./internal/postgres") // lives, and is no postgres
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	}()
+	reused := strconv.Itoa(other.Process.Pid)
 	if err := os.WriteFile(path, []byte(reused+"\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,16 @@ type RedisOptions struct {
 type Redis struct {
 	server
 
+	found    tools
 	password string
+}
+
+// Beside returns a command that runs the server's program with other arguments, as a
+// sentinel for instance, and the libraries that it needs. Whoever starts it ends it.
+func (r *Redis) Beside(args ...string) *exec.Cmd {
+	cmd := exec.Command(r.found.path("redis-server"), args...) //nolint:gosec,noctx // outlives the context of its start
+	cmd.Env = r.found.env
+	return cmd
 }
 
 // StartRedis runs a server and returns when it answers PING, its data loaded. ctx bounds the start only; end the server
@@ -67,11 +76,11 @@ func newRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
-	r := &Redis{}
+	r := &Redis{found: found}
 	r.name, r.dir, r.stopSignal, r.log = "redis", dir, syscall.SIGTERM, o.Log
 	r.command = func(port int) *exec.Cmd {
-		cmd := exec.Command(found.path("redis-server"), filepath.Join(dir, "redis.conf"), "--port", strconv.Itoa(port)) //nolint:gosec,noctx // outlives the context of its start
-		cmd.Env, cmd.Dir = found.env, dir
+		cmd := r.Beside(filepath.Join(dir, "redis.conf"), "--port", strconv.Itoa(port))
+		cmd.Dir = dir
 		return cmd
 	}
 	r.ping = r.connect
