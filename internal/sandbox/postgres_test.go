@@ -184,7 +184,8 @@ func TestStalePIDFileOfAnotherProcessIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(raw), "\n")
-	other := exec.CommandContext(t.Context(), "sh", "-c", "sleep 600; :", "./internal/postgres") // lives, and is no postgres
+	other := exec.CommandContext(t.Context(), "sleep", "600") // lives, and is no postgres
+	other.Args[0] = "go -test /internal/postgres"
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
