@@ -72,11 +72,7 @@ func TestItWorksThroughTheIngress(t *testing.T) {
 	if got := strings.Count(out, "All is well."); got != 1 {
 		t.Errorf("helm test showed %d diagnoses that went well, want one:\n%s", got, out)
 	}
-	allIsWell(t)
-	g := gather(t, world, load{clients: 2, rooms: 1, every: time.Second})
-	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
-	g.hush(t, 10*time.Second)
-	g.judge(t)
+	allIsWell(t, world)
 }
 
 // The same through the Gateway API, in place of the ingress.
@@ -98,11 +94,7 @@ func TestItWorksThroughAGateway(t *testing.T) {
 		return world.kubectl(t, "get", "httproute", "roomspa", "-o",
 			`jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}`) == "True" && reaches(t, world)
 	})
-	allIsWell(t)
-	g := gather(t, world, load{clients: 2, rooms: 1, every: time.Second})
-	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
-	g.hush(t, 10*time.Second)
-	g.judge(t)
+	allIsWell(t, world)
 }
 
 // The development overlay brings its own stores, and works without Helm.
@@ -137,11 +129,7 @@ func TestTheDevelopmentOverlayWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the ingress leads to them", time.Minute, func() bool { return reaches(t, &dev) })
-	allIsWell(t)
-	g := gather(t, &dev, load{clients: 2, rooms: 1, every: time.Second})
-	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
-	g.hush(t, 10*time.Second)
-	g.judge(t)
+	allIsWell(t, &dev)
 }
 
 // reaches says whether a replica answers behind the ingress or the gateway, with the right certificate.
@@ -155,8 +143,8 @@ func reaches(t *testing.T, c *cluster) bool {
 }
 
 // allIsWell lets `roomspa diagnose` go the whole way through the ingress, which may learn of a
-// new replica a moment late.
-func allIsWell(t *testing.T) {
+// new replica a moment late, and then two clients chat.
+func allIsWell(t *testing.T, c *cluster) {
 	t.Helper()
 	var seen string
 	eventually(t, "diagnose finds two replicas", 20*time.Second, func() bool {
@@ -168,6 +156,10 @@ func allIsWell(t *testing.T) {
 		return strings.Contains(steps, "two replicas answer")
 	})
 	t.Logf("diagnose:\n%s", seen)
+	g := gather(t, c, load{clients: 2, rooms: 1, every: time.Second})
+	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
+	g.hush(t, 10*time.Second)
+	g.judge(t)
 }
 
 // diagnosis is what diagnose finds through the ingress, with the ops listeners that are given.

@@ -73,7 +73,7 @@ func TestAFullReplicaRefuses(t *testing.T) {
 		t.Errorf("restarts: %s, before %s", now, restarts)
 	}
 	t.Logf("of its memory it has used at most %.2f", query(t, fmt.Sprintf(
-		`max_over_time((roomspa_memory_used_bytes{pod=%[1]q} / roomspa_memory_limit_bytes{pod=%[1]q})[1m:5s])`, world.pods(t)[0])))
+		`max_over_time(roomspa_memory_used_ratio{pod=%q}[1m])`, world.pods(t)[0])))
 	hangUp(open)
 	open = nil
 	eventually(t, "there is room again", time.Minute, func() bool {

@@ -94,6 +94,10 @@ func at(root string, limit int64, reg prometheus.Registerer) (*Meter, error) {
 		Name: "roomspa_memory_used_bytes",
 		Help: "What of that is used, without the pages of files, which the kernel drops first.",
 	}, func() float64 { return float64(m.Used()) })
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "roomspa_memory_used_ratio",
+		Help: "Share of the memory that is used, as new sockets are judged by: also of what the collector keeps to, and of megabytes that have to be left.",
+	}, m.Share)
 	return m, nil
 }
 

@@ -110,7 +110,7 @@ func TestWhatIsMeasured(t *testing.T) {
 			}
 			want := map[string]float64{}
 			if c.limit != 0 {
-				want = map[string]float64{"roomspa_memory_limit_bytes": float64(c.limit), "roomspa_memory_used_bytes": float64(c.used)}
+				want = map[string]float64{"roomspa_memory_limit_bytes": float64(c.limit), "roomspa_memory_used_bytes": float64(c.used), "roomspa_memory_used_ratio": m.Share()}
 			}
 			if err != nil || fmt.Sprint(page) != fmt.Sprint(want) {
 				t.Errorf("metrics %v, %v, want %v", page, err, want)
