@@ -71,7 +71,6 @@ var matrix = map[string]string{
 	"maps emptied":                     "{podAnnotations: {}, nodeSelector: {}, options: {}, tolerations: [], resources: {limits: {}, requests: {}}, metrics: {labels: {}}, dashboard: {enabled: true, labels: {}}, service: {annotations: {}}, networkPolicy: {enabled: true, clients: [], ops: []}}",
 	"scaling up left to Kubernetes":    "autoscaling: {by: hpa, behavior: {scaleUp: null}}",
 	"never scaling down":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: [], selectPolicy: Disabled}}}",
-	"the emptiest goes first":          "{options: {pod-deletion-cost: true}, networkPolicy: {enabled: true}, serviceAccountName: shared}",
 	"everything":                       everything,
 }
 
@@ -103,7 +102,7 @@ func each(t *testing.T, test func(t *testing.T, r release)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := render(t, values)
-			r.token = strings.Contains(values, "serviceAccountToken: true") || strings.Contains(values, "pod-deletion-cost: true")
+			r.token = strings.Contains(values, "serviceAccountToken: true")
 			test(t, r)
 		})
 	}

@@ -22,7 +22,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
@@ -35,8 +34,6 @@ var update = flag.Bool("update", false, "write anew what is made of the chart an
 type release struct {
 	deployment     *appsv1.Deployment
 	serviceAccount *corev1.ServiceAccount
-	role           *rbacv1.Role
-	roleBinding    *rbacv1.RoleBinding
 	ingress        *networkingv1.Ingress
 	route          *gatewayv1.HTTPRoute
 	budget         *policyv1.PodDisruptionBudget
@@ -157,10 +154,6 @@ func (r *release) add(text string) error {
 		return yaml.UnmarshalStrict([]byte(text), &r.job)
 	case "v1 ServiceAccount":
 		return yaml.UnmarshalStrict([]byte(text), &r.serviceAccount)
-	case "rbac.authorization.k8s.io/v1 Role":
-		return yaml.UnmarshalStrict([]byte(text), &r.role)
-	case "rbac.authorization.k8s.io/v1 RoleBinding":
-		return yaml.UnmarshalStrict([]byte(text), &r.roleBinding)
 	case "networking.k8s.io/v1 Ingress":
 		return yaml.UnmarshalStrict([]byte(text), &r.ingress)
 	case "gateway.networking.k8s.io/v1 HTTPRoute":

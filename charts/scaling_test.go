@@ -180,23 +180,3 @@ func TestChangedSecretsMakeNewReplicas(t *testing.T) {
 		t.Errorf("the key set is expected in %q", env["ROOMSPA_JWKS"].Value)
 	}
 }
-
-// The right to patch Pods is given to whoever asked for it, and to no one else.
-func TestRightsOnlyForTheDeletionCost(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, r release) {
-		if asked := environment(r.deployment.Spec.Template)["ROOMSPA_POD_DELETION_COST"].Value == "true"; (r.role != nil) != asked || (r.roleBinding != nil) != asked {
-			t.Fatalf("role %v, binding %v, asked for: %v", r.role, r.roleBinding, asked)
-		}
-	})
-	r := render(t, matrix["the emptiest goes first"])
-	if len(r.role.Rules) != 1 || len(r.role.Rules[0].Resources) != 1 || r.role.Rules[0].Resources[0] != "pods" || len(r.role.Rules[0].Verbs) != 1 || r.role.Rules[0].Verbs[0] != "patch" {
-		t.Errorf("rights %+v", r.role.Rules)
-	}
-	if s := r.roleBinding.Subjects[0]; s.Name != r.deployment.Spec.Template.Spec.ServiceAccountName || r.roleBinding.RoleRef.Name != r.role.Name {
-		t.Errorf("%s is given to %+v", r.roleBinding.RoleRef.Name, s)
-	}
-	if !*r.deployment.Spec.Template.Spec.AutomountServiceAccountToken {
-		t.Error("without a token the right is of no use")
-	}
-}

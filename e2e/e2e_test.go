@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/diagnose"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // world is the cluster of all tests, which run one after the other.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // soon is within what a probe sees that a store went away or came back.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // A replica with little memory sends away whom it has none for, before the kernel ends it

@@ -19,8 +19,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // rules writes the chart's alerts as a file of Prometheus' own.

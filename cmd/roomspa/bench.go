@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/bench"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 type benchCmd struct {

@@ -8,9 +8,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/client/connect"
-	"github.com/roomspa/roomspa/internal/dev"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/connect"
+	"github.com/roomspa/roomspa/internal/tool/dev"
 )
 
 type connectCmd struct {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/roomspa/roomspa/internal/dev"
+	"github.com/roomspa/roomspa/internal/tool/dev"
 )
 
 type devCmd struct {

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client/connect"
-	"github.com/roomspa/roomspa/internal/diagnose"
+	"github.com/roomspa/roomspa/internal/tool/connect"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 type diagnoseCmd struct {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/roomspa/roomspa/internal/django"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 type importCmd struct {
@@ -55,9 +55,9 @@ func (c *importDjangoCmd) Run(ctx context.Context, std streams) error {
 	if _, err := db.Probe(ctx); err != nil {
 		return err
 	}
-	report, err := django.Import(ctx, django.Options{
+	report, err := adopt.Import(ctx, adopt.Options{
 		URL: c.From, Tables: c.tables(), Roles: c.Role, TimeZone: c.TimeZone, NoUsers: c.NoUsers, Rehearse: c.Rehearse,
-		Progress: func(r django.Report) { _, _ = fmt.Fprintln(std.Err, r) },
+		Progress: func(r adopt.Report) { _, _ = fmt.Fprintln(std.Err, r) },
 	}, db)
 	if err != nil {
 		return fmt.Errorf("%w; what was added until then stays, so run it again: %v", err, report)

@@ -5,11 +5,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/roomspa/roomspa/internal/django"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // printReport prints a table of what came over, and below it what did not.
-func printReport(out io.Writer, r django.Report) error {
+func printReport(out io.Writer, r adopt.Report) error {
 	var b strings.Builder
 	added := "added"
 	if r.Rehearsal {
@@ -18,7 +18,7 @@ func printReport(out io.Writer, r django.Report) error {
 	fmt.Fprintf(&b, "%-14s %10s %10s %10s %10s\n", "", "read", added, "known", "left out")
 	for _, row := range []struct {
 		name string
-		django.Count
+		adopt.Count
 	}{{"users", r.Users}, {"conversations", r.Conversations}, {"messages", r.Messages}} {
 		fmt.Fprintf(&b, "%-14s %10d %10d %10d %10d\n", row.name, row.Read, row.Added, row.Known, row.LeftOut)
 	}

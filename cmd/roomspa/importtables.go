@@ -1,6 +1,6 @@
 package main
 
-import "github.com/roomspa/roomspa/internal/django"
+import "github.com/roomspa/roomspa/internal/tool/adopt"
 
 // tableNames is a flag for each name of the predecessor's tables and columns.
 type tableNames struct {
@@ -27,8 +27,8 @@ type tableNames struct {
 	MessageCreated      string `default:"created_at" env:"-" group:"Its tables" help:"Column that says when they were sent."`
 }
 
-func (n *tableNames) tables() django.Tables {
-	return django.Tables{
+func (n *tableNames) tables() adopt.Tables {
+	return adopt.Tables{
 		Users: n.UsersTable, UserID: n.UserID, UserEmail: n.UserEmail, UserPhone: n.UserPhone, UserJoined: n.UserJoined,
 		UserRole: n.UserRole, UserActive: n.UserActive, UserPassword: n.UserPassword,
 		Conversations: n.ConversationsTable, ConversationID: n.ConversationID, ConversationCustomer: n.ConversationCustomer,

@@ -16,15 +16,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
 	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 // secret signs the tokens of the transcripts.
 const secret = "a-secret-of-the-transcripts-and-of-nothing-else"
 
 // fixture is the predecessor's database; scripts run in directories of their own.
-const fixture = "../../internal/django/testdata/predecessor.sql"
+const fixture = "../../internal/tool/adopt/testdata/predecessor.sql"
 
 func TestMain(m *testing.M) {
 	testscript.Main(sandboxtest.Tests{M: m}, map[string]func(){"roomspa": main})

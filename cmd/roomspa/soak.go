@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/soak"
+	"github.com/roomspa/roomspa/internal/tool/soak"
 )
 
 type soakCmd struct {

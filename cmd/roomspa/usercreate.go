@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client/connect"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/connect"
 )
 
 type userCreateCmd struct {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"errors"
 	"log/slog"
 	"net/http"
@@ -19,7 +21,7 @@ func (e *exchange) refused(no *refusal) {
 	var attrs []slog.Attr
 	if no.err != nil {
 		attrs = append(attrs, slog.String("error", no.err.Error()))
-		if cause := room.Cause(no.err); cause != "" {
+		if cause := cause.Of(no.err); cause != "" {
 			attrs = append(attrs, slog.String("cause", cause))
 		}
 	}

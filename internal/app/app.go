@@ -21,9 +21,9 @@ import (
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/chat"
-	"github.com/roomspa/roomspa/internal/closes"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
+	"github.com/roomspa/roomspa/internal/idlecuts"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
@@ -70,7 +70,7 @@ type App struct {
 	balance   *rebalance.Balance
 	fleet     *fleet.Watch
 	stories   *story.Keeper
-	closes    *closes.Watch
+	closes    *idlecuts.Watch
 	passwords *auth.Passwords
 	memory    *memory.Meter
 	servers   []*server
@@ -131,7 +131,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
 	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
-	a.closes = closes.New(log, reg)
+	a.closes = idlecuts.New(log, reg)
 	limits := o.session()
 	limits.TokenLeeway, limits.Renew, limits.Ended, limits.Memory = auth.Leeway, renew(keys), a.ended, meter.Share
 	a.sockets = session.NewRegistry(ctx, limits, reg)
@@ -162,7 +162,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run, a.deletionCost(reg)}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
 	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}

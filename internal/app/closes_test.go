@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/closes"
+	"github.com/roomspa/roomspa/internal/idlecuts"
 )
 
 func TestEndsOfSocketsAreReported(t *testing.T) {
@@ -14,7 +14,7 @@ func TestEndsOfSocketsAreReported(t *testing.T) {
 	_ = s.conn.CloseNow()
 	r.disconnected(t, s)
 	status, _, body := get(t, "http://"+r.OpsAddr()+"/debug/closes")
-	var report closes.Report
+	var report idlecuts.Report
 	if err := json.Unmarshal(body, &report); err != nil || status != 200 || report.Cause != "" || report.Remembered != 0 {
 		t.Errorf("/debug/closes answers %d %s, %v: a connection in use counts for nothing", status, body, err)
 	}

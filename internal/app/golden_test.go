@@ -11,8 +11,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/netfault"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
 // An ending is the last line of a connection's story.

@@ -61,7 +61,6 @@ type Options struct {
 
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Sockets a second that a replica asks at most to go elsewhere (1012 rebalance) while it holds far more than the mean of all. 0 for none."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Per cent above the mean from which on it does so, until it is within a quarter of that. Where replicas are small, chance counts for more."`
-	PodDeletionCost    bool    `name:"pod-deletion-cost" group:"Rebalancing" help:"Keep the number of sockets in the annotation controller.kubernetes.io/pod-deletion-cost of the own Pod, which --replica names, so that the emptiest replica goes first when scaling in. It needs the right to patch Pods, which RBAC cannot limit to the own one: whoever takes over a replica can change every Pod of the namespace."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and closing sockets, for the replica to leave the endpoints."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked to leave, one after the other; its last 2.5 s are for closing the last of them."`

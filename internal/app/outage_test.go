@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/netfault"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 // limited fails the test if f takes longer than a handshake may.

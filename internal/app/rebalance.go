@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/roomspa/roomspa/internal/kubernetes"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/rebalance"
 )
@@ -20,15 +19,4 @@ func (a *App) newBalance(probe *ops.Probe, reg prometheus.Registerer) *rebalance
 			return ok
 		},
 	}, a.redis.Layer, a.sockets, a.log, reg)
-}
-
-// deletionCost tells the cluster how many sockets this replica holds, where that is
-// wanted.
-func (a *App) deletionCost(reg prometheus.Registerer) func(context.Context) {
-	if !a.options.PodDeletionCost {
-		return func(context.Context) {}
-	}
-	cost := &kubernetes.DeletionCost{Pod: a.options.Replica, Sockets: a.sockets.Len, Log: a.log}
-	cost.Register(reg)
-	return cost.Run
 }

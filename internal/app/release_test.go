@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // baseline is the release before this one as long as there is no tag: a commit

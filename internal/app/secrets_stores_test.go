@@ -13,7 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
 // storesThatFail breaks the stores in the midst of it.

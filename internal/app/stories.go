@@ -1,6 +1,8 @@
 package app
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -25,7 +26,7 @@ func (a *App) ended(e *session.End) {
 	}
 	s := &story.Story{
 		Version: story.Version, Ref: e.Ref, Began: e.Opened, Endpoint: e.Endpoint, Remote: e.Remote, User: e.User,
-		Cause: room.Cause(e.Cause),
+		Cause: cause.Of(e.Cause),
 		End: &story.End{
 			At: e.At, By: e.By, Code: e.Code, Reason: e.Reason, Age: e.Age(), Idle: e.Idle, Pong: e.Pong,
 			Received: e.Received, Sent: e.Sent, ReceivedBytes: e.ReceivedBytes, SentBytes: e.SentBytes, Behind: e.Behind,

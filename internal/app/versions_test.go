@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 // TestTheReleaseBeforeServesARoomTogetherWithThisOne runs an update and its

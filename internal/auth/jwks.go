@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"cmp"
 	"context"
 	"encoding/json"
@@ -21,7 +23,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
 const (
@@ -204,7 +205,7 @@ func (j *JWKS) look(ctx context.Context) error {
 		if why := err.Error(); why != j.trouble && ctx.Err() == nil {
 			j.trouble = why
 			logging.Component(j.log, slog.LevelError, "JWKS", fmt.Sprintf("Keys not renewed: %s; the %d that are known stay", why, known),
-				slog.String("cause", room.Cause(err)))
+				slog.String("cause", cause.Of(err)))
 		}
 		return err
 	}

@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"bytes"
 	"context"
 	"crypto"
@@ -32,7 +34,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
 type members = map[string]any
@@ -402,8 +403,8 @@ func TestWhatIsWrongWithAKeySetHasAWord(t *testing.T) {
 			_, err = j.Check(t.Context())
 		}
 		leftOut := word == "jwks_key_left_out"
-		if (err == nil) != leftOut || !leftOut && room.Cause(err) != word || strings.Count(lines.String(), " cause="+word+" component=JWKS\n") != 1 {
-			t.Errorf("%s: %v, %q\n%s", word, err, room.Cause(err), &lines)
+		if (err == nil) != leftOut || !leftOut && cause.Of(err) != word || strings.Count(lines.String(), " cause="+word+" component=JWKS\n") != 1 {
+			t.Errorf("%s: %v, %q\n%s", word, err, cause.Of(err), &lines)
 		}
 	}
 }

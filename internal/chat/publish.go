@@ -3,6 +3,8 @@
 package chat
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/room"
@@ -16,7 +18,7 @@ func (s *Consumer) publish(m *room.Message, told bool) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
-			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", room.Cause(err)))
+			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
 			chat.doubt()
 		case told:
 			s.socket.Log().Info(component, "Published to group "+s.group, seq)

@@ -3,6 +3,8 @@
 package chat
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"errors"
 	"log/slog"
@@ -26,7 +28,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 		if errors.Is(err, room.ErrOutcomeUnknown) {
 			s.chat.doubt() // it may be committed, and then somebody has to see it
 		}
-		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", room.Cause(err)))
+		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.refuse(in, storeInvalid(err))
 	}
 	outcome := "stored"

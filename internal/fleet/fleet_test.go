@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"bytes"
 	"context"
 	"errors"
@@ -152,7 +154,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // cause is the word for what a replica doubts.
-func (r *replica) cause() string { return room.Cause(r.Doubt()) }
+func (r *replica) cause() string { return cause.Of(r.Doubt()) }
 
 func (r *replica) metric(name string) float64 {
 	families, err := r.reg.Gather()

@@ -4,6 +4,8 @@
 package handshake
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"cmp"
 	"context"
 	"errors"
@@ -281,7 +283,7 @@ func (s *Server) refuse(a *attempt, err error, began time.Time) {
 	if r.close.Code == frame.CodeInternal {
 		outcome, line = story.Failed, a.log.Error
 	}
-	if cause := room.Cause(err); cause != "" {
+	if cause := cause.Of(err); cause != "" {
 		r.cause = cause
 		attrs = append(attrs, slog.String("cause", cause))
 	}

@@ -1,6 +1,6 @@
 // Package closes looks at how sockets end, all of them together: a proxy that cuts idle
 // connections shows only there, as ends without a Close that cluster at one idle age.
-package closes
+package idlecuts
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package closes
+package idlecuts
 
 import (
 	"fmt"

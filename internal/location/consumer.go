@@ -1,6 +1,8 @@
 package location
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"encoding/binary"
 	"errors"
@@ -146,7 +148,7 @@ func (s *Consumer) tell(p room.Position) {
 			return
 		}
 		l.metrics.count("failed")
-		s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), slog.String("cause", room.Cause(err)))
+		s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), slog.String("cause", cause.Of(err)))
 		_ = s.refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position could not be passed on and was not kept; send the next one"})
 	})
 }

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"log/slog"
 	"sync"
@@ -10,8 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 // watchEvery is how often a probe looks by itself, whether or not somebody asks.
@@ -128,8 +128,8 @@ func (p *Probe) Well() bool {
 
 // because says why, and what to do.
 func (f *Finding) because(err error, advise func(error) string) {
-	f.Cause = room.Cause(err)
-	f.Advice = story.Cure(f.Cause)
+	f.Cause = cause.Of(err)
+	f.Advice = cause.Cure(f.Cause)
 	if f.Advice == "" && advise != nil {
 		f.Advice = advise(err)
 	}
@@ -164,7 +164,7 @@ func (p *Probe) note(ctx context.Context, name string, err error, now time.Time)
 
 // because is the field of a line that names the cause, where there is one.
 func because(err error) []slog.Attr {
-	if cause := room.Cause(err); cause != "" {
+	if cause := cause.Of(err); cause != "" {
 		return []slog.Attr{slog.String("cause", cause)}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"net/url"
 	"strings"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 // TestEveryCauseHasItsWord breaks a real Postgres in each way, and looks for the word in
@@ -44,10 +45,10 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 			if err == nil {
 				_, err = db.Users(t.Context(), []room.UserID{1})
 			}
-			if got := room.Cause(err); got != word {
+			if got := cause.Of(err); got != word {
 				t.Errorf("it is called %q: %v", got, err)
 			}
-			if story.Cure(word) == "" || !strings.HasPrefix(word, "schema_") && !strings.HasPrefix(word, "postgres_") {
+			if cause.Cure(word) == "" || !strings.HasPrefix(word, "schema_") && !strings.HasPrefix(word, "postgres_") {
 				t.Error("there is no cure for it")
 			}
 		})
@@ -63,7 +64,7 @@ func TestTheFirstHandshakesMeetNoSchemaThatNobodyHasLookedAt(t *testing.T) {
 	db := open(t, postgres.Options{URL: address, AcquireTimeout: 10 * time.Second})
 	for end := time.Now().Add(10 * time.Second); ; {
 		_, err := db.Users(t.Context(), []room.UserID{1})
-		if room.Cause(err) == "schema_too_old" {
+		if cause.Of(err) == "schema_too_old" {
 			return
 		}
 		if time.Now().After(end) {

@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 func TestALockedConversationFailsAlone(t *testing.T) {
@@ -98,16 +99,16 @@ END $$`)
 			DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.say()`, // fails at the commit
 	} {
 		execute(t, conn, when)
-		for code, cause := range map[string]string{
+		for code, want := range map[string]string{
 			"53100": "disk_full", "53200": "out_of_memory", "53300": "too_many_connections", "25006": "read_only",
 			"57P01": "shutting_down", "57P03": "starting", "40P01": "deadlock", "42501": "permission_denied",
 			"42P01": "schema_missing", "55P03": "lock_timeout", "57014": "statement_timeout", "XX000": "other",
 		} {
 			_, _, err := db.Append(t.Context(), c, says(code, ""))
-			if postgres.Cause(err) != cause || !errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrOutcomeUnknown) {
+			if postgres.Cause(err) != want || !errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrOutcomeUnknown) {
 				t.Errorf("%s: %v", code, err)
 			}
-			if word := room.Cause(err); story.Cure(word) == "" || !strings.HasSuffix(word, cause) && word != "postgres_locked" {
+			if word := cause.Of(err); cause.Cure(word) == "" || !strings.HasSuffix(word, want) && word != "postgres_locked" {
 				t.Errorf("%s: the word is %q, and there is no cure for it", code, word)
 			}
 		}

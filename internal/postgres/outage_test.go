@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/netfault"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 // hasty are options under which a dead database is given up within 3 s.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 func benchLayer(b *testing.B) *redis.Layer {

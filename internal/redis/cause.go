@@ -43,10 +43,10 @@ func (f *failure) Error() string   { return f.text }
 func (f *failure) Unwrap() []error { return f.is }
 
 // Cause returns the stable word for it.
-func (f *failure) Cause() string { return cause(f.why) }
+func (f *failure) Cause() string { return classify(f.why) }
 
 // cause classifies an error; "" for what is not Redis' fault.
-func cause(err error) string {
+func classify(err error) string {
 	var dns *net.DNSError
 	switch {
 	case err == nil, errors.Is(err, errStarting), errors.Is(err, errStopped), errors.Is(err, errFull), errors.Is(err, context.Canceled):

@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"errors"
 	"strings"
 	"testing"
@@ -9,9 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 // TestEveryCauseHasItsWord breaks a real Redis in each way, and looks for the word in
@@ -66,9 +66,9 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 			client := open(t, redis.Options{URL: url})
 			eventually(t, 10*time.Second, func() (bool, any) {
 				err := c.use(client)
-				return room.Cause(err) == word, err
+				return cause.Of(err) == word, err
 			})
-			if story.Cure(word) == "" {
+			if cause.Cure(word) == "" {
 				t.Error("there is no cure for it")
 			}
 		})
@@ -92,18 +92,18 @@ func TestARedisThatIsStalledOrGone(t *testing.T) {
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Ping(t.Context()); room.Cause(err) != "redis_stalled" {
-		t.Errorf("one that is stalled: %v (%s)", err, room.Cause(err))
+	if err := c.Ping(t.Context()); cause.Of(err) != "redis_stalled" {
+		t.Errorf("one that is stalled: %v (%s)", err, cause.Of(err))
 	}
 	if err := errors.Join(server.Resume(), server.Kill()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 10*time.Second, func() (bool, any) {
 		err := c.Ping(t.Context())
-		return room.Cause(err) == "redis_refused", err
+		return cause.Of(err) == "redis_refused", err
 	})
 	nowhere := open(t, redis.Options{URL: "redis://nowhere.invalid:6379"})
-	if err := nowhere.Ping(t.Context()); room.Cause(err) != "redis_name_not_found" {
-		t.Errorf("one that has no address: %v (%s)", err, room.Cause(err))
+	if err := nowhere.Ping(t.Context()); cause.Of(err) != "redis_name_not_found" {
+		t.Errorf("one that has no address: %v (%s)", err, cause.Of(err))
 	}
 }

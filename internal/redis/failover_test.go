@@ -13,7 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 func TestSentinelFailover(t *testing.T) {

@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,7 +10,6 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
 // component is how the channel layer is called in the log.
@@ -82,10 +83,10 @@ func (h *health) set(which int, err error) (restored bool) {
 		h.since = time.Now()
 		h.downAt = h.since
 		h.up(false)
-		h.say(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", room.Cause(h.err)))
+		h.say(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
 	case h.err != nil && h.quiet && !errors.Is(err, errStarting) && err != nil:
 		h.quiet = false
-		h.say(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", room.Cause(h.err)))
+		h.say(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
 	}
 	return restored
 }

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 func TestMain(m *testing.M) {

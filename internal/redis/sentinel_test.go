@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // startSentinel runs a sentinel of the same build as the server, and returns its

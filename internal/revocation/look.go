@@ -1,6 +1,8 @@
 package revocation
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"errors"
 	"log/slog"
@@ -102,7 +104,7 @@ func (w *Watch) check(ctx context.Context) error {
 	case ctx.Err() == nil:
 		w.metrics.looks.WithLabelValues("failed").Inc()
 		logging.Component(w.log, slog.LevelWarn, component, "Cannot look for users who signed out: "+err.Error(),
-			slog.String("cause", room.Cause(err)))
+			slog.String("cause", cause.Of(err)))
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package story
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +21,13 @@ const Unknown = "Stories of good handshakes and ordinary ends are not kept: look
 
 // Told is a story with what is to be made of it.
 type Told struct {
-	Story    *Story    `json:"story"`
-	Failed   *Step     `json:"failed_step,omitempty"`
-	Advice   *Advice   `json:"advice,omitempty"`          // for the most exact cause there is
-	Pattern  string    `json:"pattern,omitempty"`         // the 5th token_expired since 12:00: …
-	SameUser []Failure `json:"same_user,omitempty"`       // newest first, this one included
-	Before   *Story    `json:"last_socket,omitempty"`     // of the same client, where it said which
-	Missing  string    `json:"store_missing_as,omitzero"` // why the store could not be asked
+	Story    *Story       `json:"story"`
+	Failed   *Step        `json:"failed_step,omitempty"`
+	Advice   *cause.Entry `json:"advice,omitempty"`          // for the most exact cause there is
+	Pattern  string       `json:"pattern,omitempty"`         // the 5th token_expired since 12:00: …
+	SameUser []Failure    `json:"same_user,omitempty"`       // newest first, this one included
+	Before   *Story       `json:"last_socket,omitempty"`     // of the same client, where it said which
+	Missing  string       `json:"store_missing_as,omitzero"` // why the store could not be asked
 }
 
 // Tell tells what a store knows under a reference; [ErrUnknown] where that is nothing.
@@ -44,9 +46,9 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 	}
 	t := &Told{Story: s, Failed: s.FailedStep()}
 	why := s.Why()
-	if a, ok := Advise(why); ok {
+	if a, ok := cause.Find(why); ok {
 		t.Advice = &a
-	} else if a, ok := Advise(s.Reason); ok {
+	} else if a, ok := cause.Find(s.Reason); ok {
 		t.Advice = &a
 	}
 	if s.User != 0 {

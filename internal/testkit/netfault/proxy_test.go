@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 const nobody = 65534

@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 func TestMain(m *testing.M) {

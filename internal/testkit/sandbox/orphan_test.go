@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // own starts both servers, tells where they are and waits to be killed.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 func TestManyStartsShareOneInitdb(t *testing.T) {

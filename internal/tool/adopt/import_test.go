@@ -1,4 +1,4 @@
-package django_test
+package adopt_test
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/roomspa/roomspa/internal/django"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // wantFindings is what make.py has put into the predecessor's database.
@@ -43,16 +43,16 @@ func TestImportBringsOverWhatCanBe(t *testing.T) {
 	t.Parallel()
 	source := dumped(t)
 	db, target := open(t)
-	report, err := django.Import(t.Context(), options(source), db)
+	report, err := adopt.Import(t.Context(), options(source), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := django.Report{
-		Users:         django.Count{Read: 12, Added: 9, LeftOut: 3},
-		Conversations: django.Count{Read: 6, Added: 3, Known: 1, LeftOut: 2},
-		Messages:      django.Count{Read: 16, Added: 12, LeftOut: 4},
+	want := adopt.Report{
+		Users:         adopt.Count{Read: 12, Added: 9, LeftOut: 3},
+		Conversations: adopt.Count{Read: 6, Added: 3, Known: 1, LeftOut: 2},
+		Messages:      adopt.Count{Read: 16, Added: 12, LeftOut: 4},
 	}
-	for _, c := range []struct{ got, want django.Count }{
+	for _, c := range []struct{ got, want adopt.Count }{
 		{report.Users, want.Users}, {report.Conversations, want.Conversations}, {report.Messages, want.Messages},
 	} {
 		if c.got != c.want {
@@ -87,7 +87,7 @@ func TestRehearsalWritesNothingAndSaysTheSame(t *testing.T) {
 	db, target := open(t)
 	o := options(source)
 	o.Rehearse = true
-	rehearsed, err := django.Import(t.Context(), o, db)
+	rehearsed, err := adopt.Import(t.Context(), o, db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestRehearsalWritesNothingAndSaysTheSame(t *testing.T) {
 		t.Errorf("the rehearsal has left %d rows, %v", rows, err)
 	}
 	o.Rehearse = false
-	done, err := django.Import(t.Context(), o, db)
+	done, err := adopt.Import(t.Context(), o, db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,11 +116,11 @@ func TestImportIsRepeated(t *testing.T) {
 	t.Parallel()
 	source := dumped(t)
 	db, target := open(t)
-	first, err := django.Import(t.Context(), options(source), db)
+	first, err := adopt.Import(t.Context(), options(source), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := django.Import(t.Context(), options(source), db)
+	again, err := adopt.Import(t.Context(), options(source), db)
 	if err != nil || again.Users.Added+again.Conversations.Added+again.Messages.Added != 0 ||
 		again.Users.Known != first.Users.Added || again.Messages.Known != first.Messages.Added {
 		t.Errorf("a second time: %+v, %v", again, err)
@@ -134,7 +134,7 @@ func TestImportIsRepeated(t *testing.T) {
 		UPDATE app_user SET is_active = false WHERE id = 4;
 		INSERT INTO app_user (id, username, email, role, password, is_superuser, first_name, last_name, is_staff, is_active, date_joined)
 		VALUES (20, 'new', 'new@example.com', 'customer', '!', false, '', '', false, true, now())`)
-	third, err := django.Import(t.Context(), options(source), db)
+	third, err := adopt.Import(t.Context(), options(source), db)
 	if err != nil || third.Users.Added != 1 || third.Messages.Added != 3 {
 		t.Errorf("a third time: %+v, %v", third, err)
 	}
@@ -154,7 +154,7 @@ func TestImportIsRepeated(t *testing.T) {
 	}
 	execute(t, source, `INSERT INTO chat_message VALUES
 		('00000000-0000-0000-0000-0000000a0004', '00000000-0000-0000-0000-00000000c002', 3, 'too late', '2024-06-03')`)
-	last, err := django.Import(t.Context(), options(source), db)
+	last, err := adopt.Import(t.Context(), options(source), db)
 	if kinds := found(last); err != nil || kinds["erased_user"] != 1 || kinds["erased_message"] != 1 {
 		t.Errorf("after an erasure: %v, %v", kinds, err)
 	}
@@ -180,8 +180,8 @@ func TestImportOfMoreThanABatch(t *testing.T) {
 	db, target := open(t)
 	told := 0
 	o := options(source)
-	o.Progress = func(django.Report) { told++ }
-	report, err := django.Import(t.Context(), o, db)
+	o.Progress = func(adopt.Report) { told++ }
+	report, err := adopt.Import(t.Context(), o, db)
 	if err != nil || report.Users.Added != 9+2*n || report.Conversations.Added != 3+n || report.Messages.Added != 12+n-1+3000 || told < 3 {
 		t.Fatalf("%+v, told %d times, %v", report, told, err)
 	}
@@ -202,15 +202,15 @@ func TestImportGoesOnWhereItWasInterrupted(t *testing.T) {
 	db, target := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	o := options(source)
-	o.Progress = func(r django.Report) {
+	o.Progress = func(r adopt.Report) {
 		if r.Conversations.Read > 0 && r.Messages.Read == 0 {
 			cancel()
 		}
 	}
-	if report, err := django.Import(ctx, o, db); err == nil || report.Users.Added != 9 {
+	if report, err := adopt.Import(ctx, o, db); err == nil || report.Users.Added != 9 {
 		t.Fatalf("interrupted: %+v, %v", report, err)
 	}
-	if report, err := django.Import(t.Context(), options(source), db); err != nil || report.Users.Known != 9 || report.Messages.Added != 12 {
+	if report, err := adopt.Import(t.Context(), options(source), db); err != nil || report.Users.Known != 9 || report.Messages.Added != 12 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if got := texts(t, target, room.Room{Customer: 1, Therapist: 2}); len(got) != 4 {
@@ -223,19 +223,19 @@ func TestImportSaysWhatIsWrongWithTheSource(t *testing.T) {
 	source := dumped(t)
 	db, _ := open(t)
 	for name, tt := range map[string]struct {
-		edit func(*django.Options)
+		edit func(*adopt.Options)
 		want string
 	}{
-		"a table":              {func(o *django.Options) { o.Tables.Users = "auth_user" }, "there is no table auth_user: name it with --users-table"},
-		"a column":             {func(o *django.Options) { o.Tables.MessageText = "body" }, `the table chat_message has no column "body"`},
-		"a URL that is none":   {func(o *django.Options) { o.URL = "postgres://user:geheim@host:port/" }, "cannot be read"},
-		"a server that is not": {func(o *django.Options) { o.URL = "postgres://user:geheim@127.0.0.1:1/x" }, "cannot be reached"},
-		"a role that is none":  {func(o *django.Options) { o.Roles = nil }, ""},
+		"a table":              {func(o *adopt.Options) { o.Tables.Users = "auth_user" }, "there is no table auth_user: name it with --users-table"},
+		"a column":             {func(o *adopt.Options) { o.Tables.MessageText = "body" }, `the table chat_message has no column "body"`},
+		"a URL that is none":   {func(o *adopt.Options) { o.URL = "postgres://user:geheim@host:port/" }, "cannot be read"},
+		"a server that is not": {func(o *adopt.Options) { o.URL = "postgres://user:geheim@127.0.0.1:1/x" }, "cannot be reached"},
+		"a role that is none":  {func(o *adopt.Options) { o.Roles = nil }, ""},
 	} {
 		o := options(source)
 		o.Rehearse = true
 		tt.edit(&o)
-		report, err := django.Import(t.Context(), o, db)
+		report, err := adopt.Import(t.Context(), o, db)
 		switch {
 		case tt.want == "" && (err != nil || found(report)["unknown_role"] != 2):
 			t.Errorf("%s: %+v, %v", name, report, err)
@@ -259,13 +259,13 @@ func TestImportFromTablesOfAnotherShape(t *testing.T) {
 	db, target := open(t)
 	o := options(source)
 	o.TimeZone = "Europe/Vienna"
-	o.Tables = django.Tables{
+	o.Tables = adopt.Tables{
 		Users: "old.person", UserID: "pk", UserEmail: "mail", UserPhone: "phone", UserJoined: "date_joined", UserRole: "kind", UserActive: "ok", UserPassword: "pw",
 		Conversations: "old.talk", ConversationID: "pk", ConversationCustomer: "a", ConversationTherapist: "b", ConversationCreated: "created_at",
 		Messages: "old.line", MessageID: "pk", MessageConversation: "talk", MessageSender: "who", MessageText: "what", MessageCreated: "at",
 	}
 	for range 2 { // the second time it knows them all
-		report, err := django.Import(t.Context(), o, db)
+		report, err := adopt.Import(t.Context(), o, db)
 		if err != nil || found(report)["no_column"] != 3 || !report.Whole() {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -297,7 +297,7 @@ func TestImportWhereDjangoKeepsTheUsers(t *testing.T) {
 		FROM public.app_user WHERE role IN ('customer', 'client', 'therapist', 'support')`)
 	o := options(both)
 	o.NoUsers = true
-	report, err := django.Import(t.Context(), o, db)
+	report, err := adopt.Import(t.Context(), o, db)
 	// The one who was left out for the case of an address is a user now.
 	if err != nil || report.Users.Read != 0 || report.Conversations.Added != 4 || report.Messages.Added != 13 {
 		t.Errorf("%+v, %v", report, err)

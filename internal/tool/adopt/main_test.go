@@ -1,4 +1,4 @@
-package django_test
+package adopt_test
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/roomspa/roomspa/internal/django"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 var update = flag.Bool("update", false, "dump the fixture anew from a database that the real Django makes")
@@ -113,8 +113,8 @@ func open(t testing.TB) (db *postgres.DB, databaseURL string) {
 }
 
 // options are the defaults of the command.
-func options(source string) django.Options {
-	return django.Options{URL: source, Tables: defaults, Roles: map[string]room.Role{"client": room.Customer}}
+func options(source string) adopt.Options {
+	return adopt.Options{URL: source, Tables: defaults, Roles: map[string]room.Role{"client": room.Customer}}
 }
 
 func execute(t testing.TB, databaseURL, sql string, args ...any) {
@@ -130,7 +130,7 @@ func execute(t testing.TB, databaseURL, sql string, args ...any) {
 }
 
 // found is the findings by kind.
-func found(r django.Report) map[string]int64 {
+func found(r adopt.Report) map[string]int64 {
 	kinds := map[string]int64{}
 	for _, f := range r.Findings {
 		kinds[f.Kind] = f.Count
@@ -143,7 +143,7 @@ func found(r django.Report) map[string]int64 {
 
 // defaults are those of the command: the names that Django gives to an app "app" with the users and
 // an app "chat".
-var defaults = django.Tables{
+var defaults = adopt.Tables{
 	Users: "app_user", UserID: "id", UserEmail: "email", UserPhone: "phone", UserJoined: "date_joined",
 	UserRole: "role", UserActive: "is_active", UserPassword: "password",
 	Conversations: "chat_conversation", ConversationID: "id", ConversationCustomer: "customer_id",

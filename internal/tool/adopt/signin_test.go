@@ -1,4 +1,4 @@
-package django_test
+package adopt_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/django"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // serve starts a replica and returns its address.
@@ -98,7 +98,7 @@ func TestUsersOfThePredecessorSignInAndRead(t *testing.T) {
 			t.Parallel()
 			from := source(t)
 			db, target := open(t)
-			if report, err := django.Import(t.Context(), options(from), db); err != nil || report.Users.Added != 9 {
+			if report, err := adopt.Import(t.Context(), options(from), db); err != nil || report.Users.Added != 9 {
 				t.Fatalf("%+v, %v", report, err)
 			}
 			base := serve(t, target)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/roomspa/roomspa/internal/bench"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 // A whole handshake: token, user, confirmed join, conversation; 32 at once, of

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // A Seat is one user's place in one room, with a token for it.

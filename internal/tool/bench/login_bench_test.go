@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/bench"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 const (

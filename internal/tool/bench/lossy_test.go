@@ -14,7 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/roomspa/roomspa/internal/bench"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 // A bungler is a server that speaks the protocol and delivers by a script. It is

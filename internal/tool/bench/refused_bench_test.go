@@ -16,7 +16,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 const (

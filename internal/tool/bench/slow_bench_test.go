@@ -17,9 +17,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/bench"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 // secondsEnv says for how long BenchmarkSlowReaders measures latencies, twice.

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/bench"
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/netfault"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/bench"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // stormSockets is how many BenchmarkStorm lets come back at once.

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 const help = `Type a line to send it. A line that begins with { is sent as it is.

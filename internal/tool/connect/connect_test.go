@@ -9,7 +9,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // same compares lines, and says which differ.

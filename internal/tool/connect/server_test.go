@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 func TestMain(m *testing.M) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // show writes an event for a person.

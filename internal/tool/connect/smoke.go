@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // SmokeOptions says where and as whom to try the endpoints.

@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // withLogin puts a sign-in in front of a WebSocket server. User a is a customer,

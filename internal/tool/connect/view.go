@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // A view shows what happens, and keeps what is needed to show it well.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/diagnose"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // An authority signs certificates.

@@ -5,6 +5,8 @@
 package diagnose
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -13,8 +15,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // Options says what to diagnose, and as whom. Only URL is needed.
@@ -153,9 +154,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	if found != nil {
 		r.OK, r.Cause, r.Ref = false, found.cause, found.ref
-		r.Cure = story.Cure(found.cause)
+		r.Cure = cause.Cure(found.cause)
 		if found.why != "" {
-			r.Cure = cmp.Or(story.Cure(found.why), r.Cure)
+			r.Cure = cmp.Or(cause.Cure(found.why), r.Cure)
 		}
 	}
 	return r, nil

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // upgrade opens a socket on the endpoint that needs neither token nor room.

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/diagnose"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // TestNothingIsFoundWhereAllIsWell diagnoses two replicas behind a balancer again and

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // ask sends a plain request the way of the socket, to see who answers. What it

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // A heard connection knows when something came last, and before that: the pings of

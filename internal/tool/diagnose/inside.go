@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"bufio"
 	"cmp"
 	"context"
@@ -13,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 // An inside is what one ops listener says.
@@ -148,7 +148,7 @@ func (in *inside) judge() (string, *trouble) {
 			continue
 		}
 		t := &trouble{cause: c.Cause, detail: fmt.Sprintf("replica %s: %s: %s", in.Replica, c.Name, cmp.Or(c.Error, c.Warning, c.Detail))}
-		if _, known := story.Advise(t.cause); !known { // the word of a newer release
+		if _, known := cause.Find(t.cause); !known { // the word of a newer release
 			t.cause = map[bool]string{true: "postgres_other", false: "redis_other"}[c.Name == "postgres"]
 		}
 		if worst == nil || rank(t.cause) < rank(worst.cause) {
@@ -199,11 +199,11 @@ func (w *walk) story(ctx context.Context, address string, found *trouble) (told 
 
 // deepens makes a trouble of a story that knows more than what was found.
 func (t toldStory) deepens(found *trouble) *trouble {
-	cause := t.Advice.Cause
-	if _, known := story.Advise(cause); !known || !slices.Contains(vague, found.cause) || slices.Contains(vague, cause) {
+	word := t.Advice.Cause
+	if _, known := cause.Find(word); !known || !slices.Contains(vague, found.cause) || slices.Contains(vague, word) {
 		return nil
 	}
-	return &trouble{cause: cause, ref: found.ref, detail: t.line()}
+	return &trouble{cause: word, ref: found.ref, detail: t.line()}
 }
 
 func (t toldStory) line() string {
@@ -232,15 +232,15 @@ func (in *inside) since(before inside, found *trouble) *trouble {
 }
 
 // inPostgres is a cause of the metric as a word of the table.
-func inPostgres(cause string) string {
-	if strings.HasPrefix(cause, "schema_") {
-		return cause
+func inPostgres(word string) string {
+	if strings.HasPrefix(word, "schema_") {
+		return word
 	}
-	if cause == "lock_timeout" {
+	if word == "lock_timeout" {
 		return "postgres_locked"
 	}
-	if _, known := story.Advise("postgres_" + cause); known {
-		return "postgres_" + cause
+	if _, known := cause.Find("postgres_" + word); known {
+		return "postgres_" + word
 	}
 	return "postgres_other"
 }

@@ -16,9 +16,9 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/diagnose"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // handshakes is what a replica that is well refuses, and what it is too busy for.

@@ -1,6 +1,8 @@
 package diagnose_test
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"fmt"
 	"slices"
 	"strings"
@@ -8,8 +10,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/diagnose"
-	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // A broken thing is a row of the matrix: what is broken, for real, and the cause that
@@ -51,7 +52,7 @@ func TestEachBrokenThingIsToldFromAllOthers(t *testing.T) {
 			if !strings.Contains(show(r), row.says) {
 				t.Errorf("nothing says %q\n%s", row.says, show(r))
 			}
-			if _, known := story.Advise(r.Cause); !known || r.Cure == "" {
+			if _, known := cause.Find(r.Cause); !known || r.Cure == "" {
 				t.Errorf("there is no cure for %q", r.Cause)
 			}
 		})

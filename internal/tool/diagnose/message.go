@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // probeLimit is how long a message may take through Redis.

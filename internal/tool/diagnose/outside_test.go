@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/diagnose"
-	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 // onTheWay is what is wrong before HTTP.

@@ -23,7 +23,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // serve answers on a port of its own until the test has ended, and returns the address.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // handshakes is how many are made to see a second replica: behind a balancer that

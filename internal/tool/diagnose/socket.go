@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,9 +11,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/roomspa/roomspa/internal/client"
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // replicaHeader is how a 101 names the replica.
@@ -76,14 +77,14 @@ func (w *walk) first(ctx context.Context, c *client.Conn, kind string) (client.F
 
 // failed is the trouble that an error frame tells of.
 func failed(f client.Frame, ref string) *trouble {
-	cause := f.Code
-	if _, known := story.Advise(cause); !known {
-		cause = unexpected
+	word := f.Code
+	if _, known := cause.Find(word); !known {
+		word = unexpected
 	}
 	if f.Ref != "" {
 		ref = f.Ref
 	}
-	t := &trouble{cause: cause, ref: ref, detail: f.Detail}
+	t := &trouble{cause: word, ref: ref, detail: f.Detail}
 	if f.Close != 0 {
 		t.detail = fmt.Sprintf("closed with %d: %s", f.Close, f.Detail)
 	}
@@ -105,7 +106,7 @@ func ended(e *client.CloseError) *trouble {
 	if e.After > 0 {
 		t.detail += fmt.Sprintf("; it asks to come back after %v", e.After)
 	}
-	if _, known := story.Advise(t.cause); known {
+	if _, known := cause.Find(t.cause); known {
 		return t
 	}
 	if e.Code == client.CodeAbnormal {

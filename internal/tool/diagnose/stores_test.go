@@ -13,10 +13,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/diagnose"
 	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/sandbox"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 func ownRedis(t testing.TB, settings ...map[string]string) *sandbox.Redis {

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
+
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +12,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // signIn gets a token, where somebody is named to sign in.
@@ -48,7 +49,7 @@ func (w *walk) login(ctx context.Context, identifier, password string) (client.T
 	got, err := client.Credentials{BaseURL: w.base, Identifier: identifier, Password: password, HTTP: w.http}.Login(ctx)
 	if refused, ok := errors.AsType[*client.Refused](err); ok {
 		t := w.refusal(refused)
-		if _, known := story.Advise(refused.Problem.Code); known {
+		if _, known := cause.Find(refused.Problem.Code); known {
 			t.cause = refused.Problem.Code
 		}
 		return got, t

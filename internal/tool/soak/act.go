@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
 // A server is a store or a replica, as one breaks it.

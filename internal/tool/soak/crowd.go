@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/judge"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // roomSize is how many devices a room has: two of the customer's, two of the

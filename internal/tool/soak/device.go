@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/judge"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 const (

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // sayEvery is the time between two lines of progress.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 const allConversations = `SELECT id::text, customer_id, therapist_id FROM roomspa.conversations ORDER BY customer_id, therapist_id`

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/client"
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // A History is the file in which one client writes what it did and saw. It judges

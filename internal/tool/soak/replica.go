@@ -12,8 +12,8 @@ import (
 	"os/exec"
 	"strconv"
 
-	"github.com/roomspa/roomspa/internal/netfault"
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 func newSecret() string { return rand.Text() + rand.Text() }

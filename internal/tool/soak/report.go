@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // longRun is how long a run must be to be held to what follows: a run that broke

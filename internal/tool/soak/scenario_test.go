@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // Every fault that a soak knows is also a scenario of its own, which is small

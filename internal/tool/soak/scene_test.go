@@ -18,10 +18,10 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/judge"
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/netfault"
-	"github.com/roomspa/roomspa/internal/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // replicaVariable makes this test binary a replica, which can be killed.

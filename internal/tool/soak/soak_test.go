@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/judge"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // An output calls a function, if it has one, when a message was acknowledged.

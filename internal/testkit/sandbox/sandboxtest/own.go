@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // OwnPostgres starts a Postgres for this test alone, to stop, pause, kill and restart; it is stopped at the end of the

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // startLimit bounds the start of a server on a machine that has much else to do, initdb included.

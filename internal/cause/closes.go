@@ -1,4 +1,4 @@
-package story
+package cause
 
 const (
 	badToken = "[JWTAuthMiddleware] Invalid token: "
@@ -11,7 +11,7 @@ const (
 var closes = Chapter{
 	Title: "Close reasons",
 	About: "The reason of a Close frame is one of these words and `ref=<ref>`. `roomspa explain <ref>` tells its story.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"bye", "The client closed, and the server answered.", "1000.", ended + "bye", closed, "Nothing: it is over."},
 		{"client", "The client closed with a code of its own.", "Its own code.", ended + "client", closed, "Look in the client why it closed."},
 		{"abnormal", "The connection ended without a Close frame: it was lost, or cut in between.", "1006.", ended + "abnormal", closed + `{code="1006"}`, "Single ones are mobile networks. Many at one age: a proxy cuts, see idle_timeout."},
@@ -51,7 +51,7 @@ var closes = Chapter{
 var tokens = Chapter{
 	Title: "Tokens",
 	About: "The sub-causes of `token_invalid`: in the `detail` of the error frame, in the log line and in the story.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"bad_signature", "It was signed with another secret, or was changed.", "4001 token_invalid.", badToken + "bad_signature", refused, "Give --jwt-secret the issuer's secret as well, comma-separated; after a rotation both. The same on every replica: else see different_secrets."},
 		{"wrong_algorithm", "Its algorithm is not the one of its key.", "4001 token_invalid.", badToken + "wrong_algorithm", refused, "Let the issuer sign with HS256 and a secret of --jwt-secret, or with a key of --jwks."},
 		{"unknown_key", "It names a key (kid) that is not known here.", "4001 token_invalid.", badToken + "unknown_key", refused, "Add the key under that name to --jwt-secret (kid=secret) or to the key set of --jwks."},
@@ -82,7 +82,7 @@ const (
 var keySets = Chapter{
 	Title: "Key sets",
 	About: "Why the keys of `--jwks` are not renewed: `cause` in the log line and in `roomspa check --json`. The keys that were seen last stay good.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"jwks_unreachable", "The address of --jwks does not answer.", jwksSees, jwksLine + "ask for the key set: …", jwksMetric, "Look at the URL of --jwks, its certificate, and whether egress and the resolver let a replica get there."},
 		{"jwks_refused", "The address of --jwks answers with another status than 200.", jwksSees, jwksLine + "ask for the key set: the answer is …", jwksMetric, "Look at the URL of --jwks and at the issuer's log."},
 		{"jwks_unreadable", "The file of --jwks cannot be read.", jwksSees, jwksLine + "read the key set: …", jwksMetric, "Look at the path of --jwks, its mount and its permissions."},
@@ -96,7 +96,7 @@ const frameRefused = "[…Consumer] Frame refused: "
 var frames = Chapter{
 	Title: "Error frames",
 	About: "One frame was refused and the socket stays open. Words that are close reasons too stand above.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"bad_json", "The frame is not one JSON object.", "An error frame.", frameRefused + "bad_json", "", "Mend the client."},
 		{"bad_frame", "A field of the frame has the wrong type or form.", "An error frame with the field.", frameRefused + "bad_frame", "", "Mend the client: the field is named, docs/asyncapi.yaml has its type."},
 		{"bad_text", "A text holds a NUL character or half of a surrogate pair.", "An error frame with the field.", frameRefused + "bad_text", "", "Mend the client: it cut a text in the middle of a character."},

@@ -1,7 +1,7 @@
 // Package django brings over what the predecessor, a Django application, has in its
 // database: users with their password hashes, conversations and messages. It only
 // reads there, in one snapshot. What it cannot bring over it leaves out and names.
-package django
+package adopt
 
 import (
 	"context"

@@ -1,9 +1,9 @@
-package story
+package cause
 
 var seenByDiagnose = Chapter{
 	Title: "What only a client sees",
 	About: "What `roomspa diagnose URL` says beside the words above.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"connection_unreachable", "There is no way to the host.", seen1006, noLine, "", "Look at the client's own network, at VPNs and routes; is the address of the name a private one?"},
 		{"tls_failed", "TLS could not be agreed on.", seen1006, noLine, "", "Compare the TLS versions and ciphers of the two sides (TLS 1.2 or later); look whether a client certificate is asked for, and at the log of whatever ends TLS."},
 		{"no_answer", "The connection stands, and nothing or nothing useful is answered.", seen1006 + " After a long wait.", noLine, "", "Look what listens on that port: a load balancer without a target, a proxy that waits for the PROXY protocol, a hung process."},

@@ -1,4 +1,4 @@
-package story
+package cause
 
 const (
 	layerCloses = "1011 channel_layer_unavailable; open sockets stay open."
@@ -12,7 +12,7 @@ const (
 var inRedis = Chapter{
 	Title: "Redis",
 	About: "Why the channel layer fails: `cause` in `/readyz`, in `roomspa check --json`, in log lines and in stories. Open sockets stay open, what is sent is stored, and it is delivered when Redis is back.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"redis_refused", "Nothing accepts connections at the address of Redis.", layerCloses, layerLine + "… connection refused", layerMetric, "Start Redis, or correct host and port in the Redis URL."},
 		{"redis_unreachable", "The host of Redis cannot be reached.", layerCloses, layerLine + "… no route to host", layerMetric, "Look at routes, firewalls and network policies between the replicas and Redis."},
 		{"redis_name_not_found", "The name of the host of Redis cannot be resolved.", layerCloses, layerLine + "… no such host", layerMetric, "Correct the host's name in the Redis URL, or look at the resolver."},
@@ -34,7 +34,7 @@ var inRedis = Chapter{
 var inPostgres = Chapter{
 	Title: "Postgres",
 	About: "Why the database fails: `cause` in `/readyz`, in `roomspa check --json`, in log lines and in stories. Open sockets stay open; nothing is acknowledged that is not committed.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"postgres_refused", "Nothing accepts connections at the address of Postgres.", dbCloses, dbLine + "nothing accepts connections there", dbMetric + `{cause="refused"}`, "Start Postgres, or correct host and port in the database URL."},
 		{"postgres_unreachable", "The host of Postgres cannot be reached.", dbCloses, dbLine + "the server cannot be reached", dbMetric + `{cause="unreachable"}`, "Look at routes, firewalls and network policies between the replicas and the host."},
 		{"postgres_name_not_found", "The name of the host of Postgres cannot be resolved.", dbCloses, dbLine + "the host's name cannot be resolved", dbMetric + `{cause="name_not_found"}`, "Correct the host's name in the database URL, or look at the resolver."},
@@ -65,7 +65,7 @@ var inPostgres = Chapter{
 var betweenReplicas = Chapter{
 	Title: "Between replicas",
 	About: "What no single replica can see in itself.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"split_channel_layer", "Replicas share Postgres and do not hear each other over Redis.", "Messages to sockets of another replica arrive late, when it looks in Postgres.", "[Replicas] Not heard over the channel layer, though they share Postgres: <names>", "roomspa_replicas_unheard", "Give all replicas the same --redis-url (one Redis, one database number) and the same --redis-prefix; in mode cluster or sentinel look for a partition."},
 		{"different_secrets", "Replicas accept tokens of different secrets.", "4001 token_invalid (bad_signature) on some replicas, by chance.", "[Replicas] Tokens are refused that other replicas sign, or theirs by them: <names>", "roomspa_replicas_with_other_secrets", "Give all replicas the same --jwt-secret or --jwt-secret-file. A rotation whose steps were taken in order never comes to this; one that left a step out passes when the last replica has the new ones."},
 		{"secret_file_unusable", "The file of the token secrets has changed, and cannot be used.", "4001 token_invalid (bad_signature) with tokens of the new secret.", "[Secrets] Not renewed: <why>", "roomspa_secret_file_stale", "Correct the file of --jwt-secret-file: 32 bytes or more each, one a line or comma-separated, readable for the user that roomspa runs as. It is looked at again by itself."},

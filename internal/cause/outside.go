@@ -1,4 +1,4 @@
-package story
+package cause
 
 // What the outside sees before anything of ours has answered.
 const (
@@ -9,7 +9,7 @@ const (
 var onTheWay = Chapter{
 	Title: "On the way",
 	About: "What stands between a client and a replica. The replicas mostly hear nothing of these: `roomspa diagnose URL` finds them from the client's side.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"name_not_found", "The host's name cannot be resolved.", seen1006, noLine, "", "Correct the host in the URL, or create its DNS record; look at the client's resolver."},
 		{"connection_refused", "The host answers, and nothing listens on that port.", seen1006, noLine, "", "Correct the port in the URL; look whether the ingress or load balancer runs and has a listener there."},
 		{"connection_timeout", "No answer to the attempt to connect: packets are dropped.", seen1006 + " After a long wait.", noLine, "", "Look at firewalls, security groups and network policies, and whether the address of the name is the right one."},
@@ -42,7 +42,7 @@ const (
 var beforeTheUpgrade = Chapter{
 	Title: "Before the upgrade",
 	About: "Answered over plain HTTP with a problem document (RFC 9457). A browser shows only 1006 for these; the `ref` is in the header `Roomspa-Ref`.",
-	Rows: []Advice{
+	Rows: []Entry{
 		{"no_such_path", "There is no such path here.", seen1006 + " HTTP 404.", refusedLine + "404 no_such_path", beforeMetric + `{reason="http_404"}`, "Compare the path with the ones that the answer lists. Is a proxy adding or taking away a prefix?"},
 		{"method_not_allowed", "The request is no GET.", "HTTP 405.", refusedLine + "405 method_not_allowed", beforeMetric + `{reason="http_405"}`, "A WebSocket handshake is a GET: mend the client, or a proxy that changes the method."},
 		{"upgrade_required", "It is no WebSocket handshake of version 13.", seen1006 + " HTTP 426.", refusedLine + "426 upgrade_required", beforeMetric + `{reason="http_426"}`, "The detail says what is missing. With Sec-WebSocket-Key and no Upgrade it is a proxy: let it forward Upgrade and Connection over HTTP/1.1."},

@@ -1,4 +1,4 @@
-package story_test
+package cause_test
 
 import (
 	"flag"
@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/story"
 )
 
 //go:generate go test . -run Golden -update
@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the generated document anew")
 func TestEveryCloseReasonHasAdvice(t *testing.T) {
 	t.Parallel()
 	for _, r := range frame.Reasons {
-		if _, ok := story.Advise(r.Word); !ok {
+		if _, ok := cause.Find(r.Word); !ok {
 			t.Errorf("there is no advice for the close reason %s", r.Word)
 		}
 	}
@@ -48,7 +48,7 @@ func TestEveryWordOfTheSourcesHasAdvice(t *testing.T) {
 			}
 			for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
 				seen++
-				if _, ok := story.Advise(m[1]); !ok {
+				if _, ok := cause.Find(m[1]); !ok {
 					t.Errorf("%s has the word %s, and there is no advice for it", path, m[1])
 				}
 			}
@@ -62,7 +62,7 @@ func TestEveryWordOfTheSourcesHasAdvice(t *testing.T) {
 func TestEveryAdviceIsWhole(t *testing.T) {
 	t.Parallel()
 	word, seen := regexp.MustCompile(`^[a-z][a-z0-9_]*$`), map[string]bool{}
-	for a := range story.Advices() {
+	for a := range cause.All() {
 		switch {
 		case !word.MatchString(a.Cause):
 			t.Errorf("%q is no word", a.Cause)
@@ -73,14 +73,14 @@ func TestEveryAdviceIsWhole(t *testing.T) {
 		}
 		seen[a.Cause] = true
 	}
-	if a, ok := story.Advise("no_such_word"); ok || story.Cure("no_such_word") != "" {
+	if a, ok := cause.Find("no_such_word"); ok || cause.Cure("no_such_word") != "" {
 		t.Errorf("there is advice for a word that does not exist: %v", a)
 	}
 }
 
 const troubleshootingHead = `# Troubleshooting
 
-<!-- Written by go generate ./internal/story from the tables internal/story/advice*.go: edit those. -->
+<!-- Written by go generate ./internal/cause from its tables: edit those. -->
 
 Every cause that roomspa can name, by its word: as it stands in a close reason, in an error frame, in ` + "`/readyz`" + `, in ` + "`roomspa check`" + `,
 ` + "`roomspa explain`" + ` and ` + "`roomspa diagnose`" + `. From the outside in. What to look for first is in
@@ -92,7 +92,7 @@ func TestGoldenTroubleshooting(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString(troubleshootingHead)
-	for _, c := range story.Chapters() {
+	for _, c := range cause.Chapters() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| cause | means | the client sees | log | metric | what to do |\n| --- | --- | --- | --- | --- | --- |\n", c.Title, c.About)
 		for _, a := range c.Rows {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", a.Cause, cell(a.Means), cell(a.Client), code(a.Log), code(a.Metric), cell(a.Cure))
@@ -110,7 +110,7 @@ func TestGoldenTroubleshooting(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("%s is out of date; if this is meant, run go generate ./internal/story (-want +got):\n%s", path, diff)
+		t.Errorf("%s is out of date; if this is meant, run go generate ./internal/cause (-want +got):\n%s", path, diff)
 	}
 }
 

@@ -1,0 +1,75 @@
+// Package cause holds the table of everything that can go wrong: for each cause its
+// word, what it means, how it shows to clients and operators, and how to cure it. The
+// server, the commands and docs/troubleshooting.md all use this one table.
+package cause
+
+import (
+	"errors"
+	"iter"
+	"slices"
+)
+
+// An Entry describes one cause for which a connection, a replica or a store fails.
+type Entry struct {
+	Cause  string `json:"cause"`            // the stable word: a close reason, a code of an error frame, or a sub-cause
+	Means  string `json:"means"`            // for a person
+	Client string `json:"client"`           // what the client sees
+	Log    string `json:"log,omitempty"`    // what to look for in the log of the replicas; "" where they hear nothing of it
+	Metric string `json:"metric,omitempty"` // what moves in /metrics; "" where nothing does
+	Cure   string `json:"cure"`             // what to do, and who
+}
+
+// A Chapter holds the causes of one area, such as Redis or tokens.
+type Chapter struct {
+	Title string
+	About string
+	Rows  []Entry
+}
+
+// Chapters returns the whole table, in the order in which a connection meets the
+// areas, from the outside in. The caller must not modify the result.
+func Chapters() []Chapter {
+	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, betweenReplicas, seenByDiagnose}
+}
+
+// Find returns the entry for a cause's word.
+func Find(word string) (e Entry, ok bool) {
+	for e := range All() {
+		if e.Cause == word {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Cure returns what to do about a cause, or "" if the word is unknown.
+func Cure(word string) string {
+	e, _ := Find(word)
+	return e.Cure
+}
+
+// All yields every entry, in the order of [Chapters].
+func All() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, c := range Chapters() {
+			for e := range slices.Values(c.Rows) {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Of returns the word for the cause of an error, such as redis_refused or
+// postgres_locked, or "" if no error in the chain names one. An error names its cause
+// with a method Cause() string.
+func Of(err error) string {
+	if c, ok := errors.AsType[interface {
+		error
+		Cause() string
+	}](err); ok {
+		return c.Cause()
+	}
+	return ""
+}
