@@ -13,11 +13,10 @@ IMAGE     ?= roomspa
 DOCKER    ?= docker
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo dev)
 
-# Modules of their own, which keep their dependencies out of the product's go.mod; tools is nothing but versions.
-MODULES = $(patsubst %/go.mod,%,$(wildcard */go.mod))
-NESTED  = $(filter-out tools,$(MODULES))
+# Nested modules keep their dependencies out of the product's go.mod.
+NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod))
 # Tests of e2e need a cluster, so test only compiles them.
-HERE    = $(filter-out e2e,$(NESTED))
+HERE   = $(filter-out e2e,$(NESTED))
 
 # Where tools/deps.sh unpacks what an ordinary user cannot install. Asked late: the target deps may just have made it.
 export ROOMSPA_DEPS = $(shell test ! -d .deps || echo "$(CURDIR)/.deps")
@@ -57,8 +56,9 @@ check: ## What has to pass before a commit: lint and test
 lint: bin/golangci-lint deps ## Format, imports and style, tidy modules, up-to-date generated files, scripts
 	@bin/golangci-lint run ./... && go vet ./...
 	@for module in $(NESTED); do (cd $$module && LOG_LEVEL=error "$(CURDIR)/bin/golangci-lint" run ./... && go vet ./...) || exit; done
-	@for module in . $(MODULES); do (cd $$module && go mod tidy -diff && go mod verify >/dev/null) || exit; done
-	@before=$$(git diff 2>/dev/null); go generate ./... || exit; \
+	@for module in . $(NESTED); do (cd $$module && go mod tidy -diff && go mod verify >/dev/null) || exit; done
+	@cd tools && go run ./mutants -check
+	@before=$$(git diff 2>/dev/null); go generate ./... && (cd tools && go generate ./...) || exit; \
 	  [[ $$before == "$$(git diff 2>/dev/null)" ]] || { echo "make gen changed files: commit them"; exit 1; }
 	@! command -v shellcheck >/dev/null || shellcheck tools/*.sh .ci/run
 
@@ -77,11 +77,12 @@ soak: deps build ## Break everything for 10 minutes, and judge whether a message
 e2e: ## Install into a Kubernetes cluster, break things there, remove it all (docs/e2e.md)
 	@cd e2e && go test -count=1 -timeout 2h -v $(TESTFLAGS) .
 
-mutants: deps ## Break each guarantee on purpose, and see that the tests notice (ARGS=side_door for one)
-	@tools/mutants.sh $(ARGS)
+mutants: deps ## Break each guarantee on purpose and check that tests fail (ARGS=side_door for one)
+	@cd tools && go run ./mutants $(ARGS)
 
 gen: deps ## Write generated docs and golden files anew
 	@go generate ./...
+	@cd tools && go generate ./...
 	@cd charts && go test . -update >/dev/null
 
 image: ## Build the container image (IMAGE=roomspa)

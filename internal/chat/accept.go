@@ -1,5 +1,3 @@
-//go:build !mutant_cursor_accepts_any_order
-
 package chat
 
 import "slices"

@@ -1,5 +1,3 @@
-//go:build !mutant_periodic_query_off
-
 package chat
 
 import (

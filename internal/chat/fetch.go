@@ -1,5 +1,3 @@
-//go:build !mutant_gap_filling_off
-
 package chat
 
 import (

@@ -1,5 +1,3 @@
-//go:build !mutant_publish_retry_off && !mutant_local_side_door
-
 package chat
 
 import (

@@ -1,5 +1,3 @@
-//go:build !mutant_ack_before_commit
-
 package chat
 
 import (

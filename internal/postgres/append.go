@@ -1,5 +1,3 @@
-//go:build !mutant_idempotency_off
-
 package postgres
 
 import (

@@ -1,5 +1,3 @@
-//go:build !mutant_resubscription_without_missed
-
 package redis
 
 // subscribed is called when every group is confirmed on a new connection. If it

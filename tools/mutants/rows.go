@@ -1,0 +1,213 @@
+package main
+
+// The mutants, in the order of the guarantees in docs/guarantees.md. The table
+// there is generated from these rows.
+var mutants = []mutant{
+	{
+		name:      "ack_before_commit",
+		guarantee: "1",
+		effect:    "The `ack` is sent before the commit.",
+
+		file: "internal/chat/save.go",
+		old: `
+	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
+`,
+		new: `
+	s.mu.Lock()
+	early := room.Message{
+		ID: room.ID{1}, Conversation: s.conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
+		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
+	}
+	s.mu.Unlock()
+	if err := s.answer(frame.AppendAck(nil, &early, false)); err != nil {
+		return err
+	}
+	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
+`,
+
+		tests: []test{
+			{"internal/chat", "TestNothingIsAcknowledgedThatIsNotCommitted"},
+			{"internal/app", "TestWithoutPostgresNothingIsAcknowledgedAndLocationGoesOn"},
+		},
+	},
+	{
+		name:      "gap_filling_off",
+		guarantee: "2",
+		effect:    "Missing messages are not read from Postgres.",
+
+		file: "internal/chat/fetch.go",
+		old: `
+func (s *Consumer) fetch(ctx context.Context) {
+`,
+		new: `
+func (s *Consumer) fetch(ctx context.Context) {
+	if true {
+		return
+	}
+`,
+
+		tests: []test{
+			{"internal/chat", "TestHoleThatStaysIsFilledFromTheStore"},
+			{"internal/chat", "TestResume"},
+			{"internal/app", "TestResumeWhileMessagesKeepFlowing"},
+		},
+	},
+	{
+		name:      "periodic_query_off",
+		guarantee: "2",
+		effect:    "A replica does not look for undelivered messages every 10 s.",
+
+		file: "internal/chat/due.go",
+		old: `
+	case <-timer.C:
+`,
+		new: `
+	case <-(<-chan time.Time)(nil):
+`,
+
+		tests: []test{
+			{"internal/chat", "TestALookComesByItselfEveryTenSeconds"},
+			{"internal/tool/soak", "TestAMessageIsSeenWhoseReplicaDiedBetweenCommitAndPublish"},
+		},
+	},
+	{
+		name:      "publish_retry_off",
+		guarantee: "2",
+		effect:    "A failed publish does not make the replica look for undelivered messages.",
+
+		file: "internal/chat/publish.go",
+		old: `
+			chat.doubt()
+`,
+		new: "\n",
+
+		tests: []test{
+			{"internal/chat", "TestStoredMessageThatRedisDoesNotTakeIsLookedFor"},
+		},
+	},
+	{
+		name:      "duplicate_publish_off",
+		guarantee: "2",
+		effect:    "A message that is sent again is not published again.",
+
+		file: "internal/chat/save.go",
+		old: `
+	s.publish(&m, told)
+`,
+		new: `
+	if !duplicate {
+		s.publish(&m, told)
+	}
+`,
+
+		tests: []test{
+			{"internal/chat", "TestSendIsStoredAcknowledgedAndPublished"},
+		},
+	},
+	{
+		name:      "resubscription_without_missed",
+		guarantee: "2",
+		effect:    "After a lost subscription is renewed, nobody looks for the messages published meanwhile.",
+
+		file: "internal/redis/subscribed.go",
+		old: `
+			m.missed()
+`,
+		new: `
+			_ = m.missed
+`,
+
+		tests: []test{
+			{"internal/redis", "TestConformance"},
+			{"internal/redis", "TestNetworkFaults"},
+		},
+	},
+	{
+		name:      "cursor_accepts_any_order",
+		guarantee: "2",
+		effect:    "A socket gets messages in the order in which they arrive from Redis.",
+
+		file: "internal/chat/accept.go",
+		old: `
+	if len(c.inbox) == 0 || c.inbox[0].seq != c.seen+1 {
+`,
+		new: `
+	if len(c.inbox) == 0 {
+`,
+
+		tests: []test{
+			{"internal/chat", "TestLiveMessagesComeInOrderAndOnce"},
+			{"internal/chat", "TestCursorHandsOutConsecutiveMessagesWhateverComesIn"},
+			{"internal/app", "TestWhatIsAcknowledgedIsStoredAndReachesEverySocketOnceInOrder"},
+		},
+	},
+	{
+		name:      "cursor_accepts_duplicates",
+		guarantee: "2",
+		effect:    "A socket gets a message again that arrives twice from Redis.",
+
+		file: "internal/chat/accept.go",
+		old: `
+	if d.seq <= c.seen {
+		return false
+	}
+`,
+		new: `
+	if d.seq <= c.seen {
+		c.seen = d.seq - 1
+	}
+`,
+
+		tests: []test{
+			{"internal/chat", "TestLiveMessagesComeInOrderAndOnce"},
+			{"internal/chat", "TestCursorHandsOutConsecutiveMessagesWhateverComesIn"},
+		},
+	},
+	{
+		name:      "idempotency_off",
+		guarantee: "3",
+		effect:    "A message that is sent again is stored again.",
+
+		file: "internal/postgres/append.go",
+		old: `
+	a, left, err := db.committer.ask(ctx, appending{conversation, d})
+`,
+		new: `
+	id := d.ClientMessageID
+	d.ClientMessageID = ""
+	a, left, err := db.committer.ask(ctx, appending{conversation, d})
+	a.message.ClientMessageID = id
+`,
+
+		tests: []test{
+			{"internal/postgres", "TestTheSameIDIsOneMessage"},
+			{"internal/app", "TestSendingAgainIsNeverASecondMessage"},
+		},
+	},
+	{
+		name:      "local_side_door",
+		guarantee: "5",
+		effect:    "Messages go directly to the sockets of the same replica, not through Redis.",
+
+		file: "internal/chat/publish.go",
+		old: `
+	chat, seq := s.chat, slog.Int64("seq", m.Seq)
+`,
+		new: `
+	chat, seq := s.chat, slog.Int64("seq", m.Seq)
+	if m != nil {
+		chat.mu.Lock()
+		local := append([]*Consumer(nil), chat.sockets[m.Conversation]...)
+		chat.mu.Unlock()
+		for _, other := range local {
+			other.deliver(encode(m))
+		}
+		return
+	}
+`,
+
+		tests: []test{
+			{"internal/app", "TestTwoSocketsOfOneReplicaHearNothingFromEachOtherWithoutRedis"},
+		},
+	},
+}
