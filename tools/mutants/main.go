@@ -1,5 +1,5 @@
 // Command mutants checks that the tests notice when a guarantee is broken. Each
-// mutant is a row of the table in rows.go: one change of the source code, and the
+// mutant is a row of the table in rows.go: a change of one source file, and the
 // tests that must fail with it. The source tree itself is not changed: the go
 // command reads the changed file from an overlay in a temporary directory.
 //

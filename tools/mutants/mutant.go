@@ -11,17 +11,19 @@ import (
 	"strings"
 )
 
-// A mutant is one change of the source code that breaks a guarantee.
+// A mutant is a change of one source file that breaks a guarantee.
 type mutant struct {
 	name      string
 	guarantee string // number of the broken promise in docs/guarantees.md, or none
 	effect    string // what the broken code does, as a sentence
 
-	file     string // relative to the repository
-	old, new string // old must occur exactly once in file
-
+	file  string // relative to the repository
+	edits []edit
 	tests []test // each of them must fail
 }
+
+// An edit replaces one text. Old must occur exactly once in the file.
+type edit struct{ old, new string }
 
 // A test is one test function that must catch a mutant.
 type test struct {
@@ -46,9 +48,11 @@ func (m mutant) source(root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mutant %s: %w", m.name, err)
 	}
-	changed, err := replace(string(text), m.old, m.new)
-	if err != nil {
-		return "", fmt.Errorf("mutant %s: %s: %w; update the row in tools/mutants/rows.go", m.name, m.file, err)
+	changed := string(text)
+	for _, e := range m.edits {
+		if changed, err = replace(changed, e.old, e.new); err != nil {
+			return "", fmt.Errorf("mutant %s: %s: %w\nUpdate the row in tools/mutants/rows.go", m.name, m.file, err)
+		}
 	}
 	return changed, nil
 }
@@ -121,5 +125,5 @@ func (t test) check(root string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no %s; update the row in tools/mutants/rows.go", t.dir, function)
+	return fmt.Errorf("%s has no %s: update the row in tools/mutants/rows.go", t.dir, function)
 }

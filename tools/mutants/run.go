@@ -34,7 +34,7 @@ func (r runner) baseline(ctx context.Context, list []mutant) error {
 			if err != nil {
 				return err
 			}
-			out, err := r.run(ctx, binary, t)
+			out, err := r.run(ctx, binary, t, "-test.v")
 			if err != nil {
 				return fmt.Errorf("%s %s fails without a mutant: %w\n%s", t.dir, t.name, err, out)
 			}
@@ -84,9 +84,9 @@ func (r runner) build(ctx context.Context, variant, overlay string, t test) (bin
 	return binary, nil
 }
 
-func (r runner) run(ctx context.Context, binary string, t test) (output string, err error) {
+func (r runner) run(ctx context.Context, binary string, t test, flags ...string) (output string, err error) {
 	pattern := "^" + strings.ReplaceAll(t.name, "/", "$/^") + "$"
-	return command(ctx, filepath.Join(r.root, t.dir), binary, "-test.v", "-test.run", pattern, "-test.timeout", timeout)
+	return command(ctx, filepath.Join(r.root, t.dir), binary, append(flags, "-test.run", pattern, "-test.timeout", timeout)...)
 }
 
 // assertion matches the line of a failed assertion or of t.Log.
