@@ -69,7 +69,7 @@ var tokens = Chapter{
 		{"wrong_audience", "Its aud does not name this service.", "4001 token_invalid.", badToken + "wrong_audience", refused, "Compare the token's aud with --jwks-audience."},
 		{"bad_ticket", "The ticket is not known: it is good once and for 30 s.", "4001 token_invalid.", badToken + "bad_ticket", `roomspa_tickets_total{outcome="unknown"}`, "Get a new ticket for every attempt to connect (POST /api/ticket/)."},
 		{"two_tokens", "Two different tokens came with one request.", "4001 token_invalid.", badToken + "two_tokens", refused, "Send one: leave ?token= out where the subprotocol or the header has it."},
-		{"too_long", "A token, a message or a client_message_id is longer than it may be.", "4001 token_invalid, or an error frame.", badToken + "too_long; Frame refused: too_long", "roomspa_messages_total{outcome=\"refused\"}", "Tokens: 4 KiB at most, look what the issuer puts in. Messages: --max-message-length."},
+		{"too_long", "A token, a message or a client_message_id is longer than it may be.", "4001 token_invalid, or an error frame.", badToken + "too_long; Frame refused: too_long", "roomspa_messages_total{outcome=\"refused\"}", "Tokens: 8,192 bytes at most; check which claims the issuer adds. Messages: --max-message-length."},
 	},
 }
 
