@@ -27,7 +27,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
 
-run: deps build ## Run a replica with its own PostgreSQL and Redis (ARGS="--reset")
+run: deps build ## Run two replicas with a private PostgreSQL and Redis (ARGS="--reset")
 	@exec bin/roomspa dev $(ARGS)
 
 dev: run ## Same as run
