@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The README's table is what values.yaml says: each value, its default, and the
-// question above it.
+// TestREADMEListsTheValues checks the table of the README against values.yaml: each
+// value, its default and the comment above it.
 func TestREADMEListsTheValues(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("roomspa/values.yaml")
@@ -23,7 +23,7 @@ func TestREADMEListsTheValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	var table strings.Builder
-	table.WriteString("| value | default | |\n| --- | --- | --- |\n")
+	table.WriteString("| value | default | description |\n| --- | --- | --- |\n")
 	rows(&table, "", document.Content[0])
 
 	const file, begin, end = "roomspa/README.md", "<!-- values: written by `go test . -update` -->\n", "<!-- end of values -->"
@@ -34,7 +34,7 @@ func TestREADMEListsTheValues(t *testing.T) {
 	before, rest, ok := strings.Cut(string(page), begin)
 	got, after, ends := strings.Cut(rest, end)
 	if !ok || !ends {
-		t.Fatalf("%s has no place for the values", file)
+		t.Fatalf("%s has no markers for the table of values", file)
 	}
 	want := "\n" + table.String() + "\n"
 	if *update {
@@ -50,20 +50,20 @@ func rows(table *strings.Builder, prefix string, values *yaml.Node) {
 	for i := 0; i < len(values.Content); i += 2 {
 		key, value := values.Content[i], values.Content[i+1]
 		name := prefix + key.Value
-		question := strings.Join(strings.Fields(strings.ReplaceAll(key.HeadComment, "#", "")), " ")
-		question = strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(question)
+		comment := strings.Join(strings.Fields(strings.ReplaceAll(key.HeadComment, "#", "")), " ")
+		comment = strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(comment)
 		if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
-			if question != "" {
-				fmt.Fprintf(table, "| **`%s`** | | %s |\n", name, question)
+			if comment != "" {
+				fmt.Fprintf(table, "| **`%s`** | | %s |\n", name, comment)
 			}
 			rows(table, name+".", value)
 			continue
 		}
-		fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal(value), question)
+		fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal(value), comment)
 	}
 }
 
-// literal writes a default in one line.
+// literal returns a default in one line.
 func literal(value *yaml.Node) string {
 	if value.Kind == yaml.ScalarNode {
 		if value.Value == "" {

@@ -30,7 +30,7 @@ func TestRefusals(t *testing.T) {
 		"a drain longer than the grace": {"shutdown: {drainSeconds: 600, gracePeriodSeconds: 120}", []string{"shutdown.gracePeriodSeconds is 120", "above 610"}},
 
 		"more connections than there are":  {"replicas: 6", []string{"replicas is 6", "112 connections", "databaseConnections, 97"}},
-		"a pool too large":                 {"options: {database-max-connections: 40}", []string{"replicas is 2", "options.database-max-connections of 40"}},
+		"a pool too large":                 {"options: {database-max-connections: 40}", []string{"replicas is 2", "options.database-max-connections 40"}},
 		"an autoscaler beyond the budget":  {"autoscaling: {by: hpa, maxReplicas: 6}", []string{"autoscaling.maxReplicas is 6", "databaseConnections"}},
 		"pings as slow as the proxy":       {"proxyIdleSeconds: 25", []string{"options.ping-interval is 25s", "below proxyIdleSeconds, 25"}},
 		"pings slower than the proxy":      {"options: {ping-interval: 1m30s}", []string{"options.ping-interval is 1m30s", "proxyIdleSeconds, 60"}},
@@ -51,7 +51,7 @@ func TestRefusals(t *testing.T) {
 		"nobody may leave":                 {"disruptionBudget: {maxUnavailable: 0}", []string{"disruptionBudget.maxUnavailable is 0"}},
 		"nobody may leave, in percent":     {"disruptionBudget: {maxUnavailable: '0%'}", []string{"disruptionBudget.maxUnavailable is 0%"}},
 		"a budget of two kinds":            {"disruptionBudget: {minAvailable: 1}", []string{"disruptionBudget.minAvailable", "disruptionBudget.maxUnavailable"}},
-		"a budget of no kind":              {"disruptionBudget: {maxUnavailable: ''}", []string{"disruptionBudget.maxUnavailable is empty"}},
+		"a budget of no kind":              {"disruptionBudget: {maxUnavailable: ''}", []string{"disruptionBudget.maxUnavailable and disruptionBudget.minAvailable are both empty"}},
 		"an annotation that is a number":   {"podAnnotations: {a: 1}", []string{"/podAnnotations/a"}},
 		"a peer of unknown kind":           {"networkPolicy: {clients: [{namespace: x}]}", []string{"/networkPolicy/clients/0", "namespace"}},
 		"a time-out without unit":          {"httpRoute: {timeouts: {request: '30'}}", []string{"/httpRoute/timeouts/request"}},

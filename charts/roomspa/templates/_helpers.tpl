@@ -1,10 +1,10 @@
-{{/* 52 characters leave room for "-migrate" and what Kubernetes appends, below 63. */}}
+{{/* The limit of 63 characters includes "-migrate" and the suffix of a pod's name. */}}
 {{- define "roomspa.fullname" -}}
 {{- $name := ternary .Release.Name (printf "%s-roomspa" .Release.Name) (contains "roomspa" .Release.Name) -}}
 {{- $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What never changes in the life of a release; call with (list . "component"). */}}
+{{/* Labels that must not change during the life of a release; call with (list . "component"). */}}
 {{- define "roomspa.selectorLabels" -}}
 app.kubernetes.io/name: roomspa
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
@@ -19,13 +19,9 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/*
-The pod's half of the "restricted" Pod Security Standard. Whether a token of its
-service account is in it, says each pod for itself.
-*/}}
+{{/* The pod's part of the "restricted" Pod Security Standard. */}}
 {{- define "roomspa.podSecurity" -}}
-# The variables Kubernetes would add for a Service named roomspa start with
-# ROOMSPA_ too, as the options do.
+# The variables of a Service named roomspa would start with ROOMSPA_, as the options do.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -41,7 +37,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Image and the container's half of the "restricted" standard. */}}
+{{/* Image, and the container's part of the "restricted" standard. */}}
 {{- define "roomspa.container" -}}
 image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -67,7 +63,7 @@ securityContext:
 {{- if kindIs "slice" $value -}}
 {{- $value = join "," $value -}}
 {{- else if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
-{{- /* YAML's numbers arrive as floats, and 2000000 would be printed as 2e+06. */ -}}
+{{- /* Helm reads numbers as floats; 2000000 would be printed as 2e+06. */ -}}
 {{- $value = int64 $value -}}
 {{- end -}}
 - name: {{ include "roomspa.envName" (index . 0) }}
@@ -78,7 +74,7 @@ securityContext:
 ROOMSPA_{{ . | upper | replace "-" "_" }}
 {{- end -}}
 
-{{/* What replicas and `roomspa check` are told. */}}
+{{/* Environment of replicas and of `roomspa check`. */}}
 {{- define "roomspa.env" -}}
 {{- $s := .Values.shutdown -}}
 {{- include "roomspa.secretEnv" (list "database-url" .Values.secrets.databaseURL) }}
@@ -90,19 +86,20 @@ ROOMSPA_{{ . | upper | replace "-" "_" }}
 {{ include "roomspa.optionEnv" (list "shutdown-wait" (printf "%ds" (int $s.waitSeconds))) }}
 {{ include "roomspa.optionEnv" (list "drain-timeout" (printf "%ds" (int $s.drainSeconds))) }}
 {{ include "roomspa.optionEnv" (list "flush-timeout" (printf "%ds" (int $s.flushSeconds))) }}
-# What Kubernetes will grant: a replica cannot look it up, and must not plan beyond it.
+# terminationGracePeriodSeconds, which a replica cannot read. It refuses to start if its
+# shutdown takes longer.
 {{ include "roomspa.optionEnv" (list "grace-period" (printf "%ss" (include "roomspa.gracePeriod" .))) }}
 {{- range $name, $value := .Values.options }}
-{{- /* An empty list is no list: serve would read "" as one empty entry. */}}
+{{- /* serve would read an empty list as one empty entry. */}}
 {{- if not (and (kindIs "slice" $value) (empty $value)) }}
 {{ include "roomspa.optionEnv" (list $name $value) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* The files that replicas and `roomspa check` are told of. */}}
+{{/* Files of replicas and of `roomspa check`. */}}
 {{- define "roomspa.volumeMounts" -}}
-# Directories, not files: only so does a changed Secret arrive in them.
+# Directories, since a file with a subPath would not follow changes of the Secret.
 volumeMounts:
   - name: jwt
     mountPath: /etc/roomspa/jwt
@@ -119,7 +116,7 @@ volumes:
   - name: jwt
     secret:
       secretName: {{ .Values.secrets.jwtSecret.name }}
-      # What else is in it is not for a file.
+      # Only this key: the Secret may hold others.
       items:
         - key: {{ .Values.secrets.jwtSecret.key }}
           path: secrets
@@ -130,7 +127,7 @@ volumes:
 {{- end }}
 {{- end -}}
 
-{{/* Where pods may run, which is the same for all of them. */}}
+{{/* Placement of all pods. */}}
 {{- define "roomspa.placement" -}}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -142,7 +139,7 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* A duration as Go writes it (1m30s), in whole seconds. */}}
+{{/* Converts a Go duration (1m30s) to whole seconds. */}}
 {{- define "roomspa.seconds" -}}
 {{- $start := toDate "2006-01-02" "2001-01-01" -}}
 {{- sub (int64 (mustDateModify (printf "+%s" .) $start | unixEpoch)) (int64 ($start | unixEpoch)) -}}
@@ -152,7 +149,7 @@ tolerations:
 {{- int64 (index .Values.options "soft-limit" | default 18000) -}}
 {{- end -}}
 
-{{/* How many replicas there are at least, and at most. */}}
+{{/* Minimum and maximum number of replicas. */}}
 {{- define "roomspa.least" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicas (ne .Values.autoscaling.by "") | int64 -}}
 {{- end -}}
@@ -161,12 +158,12 @@ tolerations:
 {{- ternary .Values.autoscaling.maxReplicas .Values.replicas (ne .Values.autoscaling.by "") | int64 -}}
 {{- end -}}
 
-{{/* The labels that find this release's series. */}}
+{{/* Label matchers of this release's series. */}}
 {{- define "roomspa.series" -}}
 {{- .Values.metrics.selector | default (printf "namespace=%q,pod=~\"%s-.+\"" .Release.Namespace (include "roomspa.fullname" .)) -}}
 {{- end -}}
 
-{{/* Empty: 10 s more than it takes to leave. Whether a chosen one is enough, "roomspa.refuse" says. */}}
+{{/* Default: 10 s more than the shutdown takes. "roomspa.validate" checks a given value. */}}
 {{- define "roomspa.gracePeriod" -}}
 {{- $s := .Values.shutdown -}}
 {{- $grace := get $s "gracePeriodSeconds" -}}
