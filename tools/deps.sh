@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Sees to it that PostgreSQL, Redis and a C compiler (the race detector wants one) are here, and installs what is missing:
-#   root, or sudo that asks no password   apt-get install
+# Installs PostgreSQL, Redis and a C compiler (for the race detector) if they are missing:
+#   root, or sudo without a password      with apt-get
 #   an ordinary user on Debian or Ubuntu  the same packages, unpacked into .deps
-#   macOS                                 Homebrew
-# Anyone else is told what to install. Silent when there is nothing to do.
-#   deps.sh race       prints -race where the race detector can work, and says what it lacks where it cannot
-#   deps.sh promtool   installs Prometheus' tool too, which tries the chart's alerts; without it they are not tried
+#   macOS                                 with Homebrew
+# Elsewhere it says what to install. It prints nothing if nothing is missing.
+#   deps.sh race       prints -race if there is a C compiler, else a warning
+#   deps.sh promtool   also installs promtool, which the tests of the chart's alerts need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-}
@@ -15,7 +15,7 @@ PATH=$deps/bin:$PATH
 say() { echo "deps: $*" >&2; }
 die() { say "$@"; exit 1; }
 
-# recent MIN PROGRAM...: does one of them start, and is it of major version MIN or later?
+# recent MIN PROGRAM... succeeds if one of the programs runs and has major version MIN or later.
 recent() {
   local min=$1 program libs version
   shift
@@ -28,7 +28,7 @@ recent() {
   return 1
 }
 
-# initdb, as it comes with the server only.
+# Looks for initdb, which only the server package contains.
 has_postgres() {
   recent 14 initdb {/usr,"$deps/usr"}/lib/postgresql/*/bin/initdb {/opt/homebrew,/usr/local}/opt/postgresql@*/bin/initdb
 }
@@ -36,7 +36,8 @@ has_redis() { recent 7 redis-server "$deps/usr/bin/redis-server"; }
 
 has_promtool() { recent 2 promtool "$deps/usr/bin/promtool"; }
 
-# A compiler without the C library's headers is as good as none. Only Linux needs one.
+# Compiles an include, since a compiler without the C library's headers is not enough. Only
+# Linux needs a compiler.
 has_cc() {
   [[ $(uname) == Linux ]] || return 0
   # shellcheck disable=SC2046 # CC may hold flags
@@ -52,7 +53,7 @@ missing() {
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
 
-# quiet COMMAND...: its output matters only when it fails.
+# quiet COMMAND... prints the end of the output only if the command fails.
 quiet() {
   local out
   out=$("$@" 2>&1) || { tail -n 5 <<<"$out" >&2; return 1; }
@@ -61,12 +62,12 @@ quiet() {
 install_packages() {
   local policy=/usr/sbin/policy-rc.d
   say "installing $* with apt-get"
-  if [[ ! -e $policy ]]; then # the packages would start a server each: ours are private ones, on ports of their own
+  if [[ ! -e $policy ]]; then # do not start the packaged servers: tests start their own
     trap 'as_root rm -f '$policy EXIT
     printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
     as_root chmod 755 $policy
   fi
-  quiet as_root apt-get -q update || true # a broken foreign source need not matter
+  quiet as_root apt-get -q update || true # an unrelated broken source is not fatal
   quiet as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
 }
 
@@ -78,15 +79,15 @@ unpack_packages() {
   apt=(apt-get -q -o Dir::State="$new/apt" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$new/apt")
   quiet "${apt[@]}" update || true
   list=$("${apt[@]}" -s install --no-install-recommends "$@" | awk '$1 == "Inst" { print $2 }')
-  # Left out: what only maintainer scripts want, LLVM (120 MB for a JIT), and the C library: it must be the machine's own.
+  # Without dependencies of maintainer scripts, LLVM (120 MB, for the JIT) and the C library, which must be the system's.
   list=$(grep -vE '^(libc6|libc-bin|libc-l10n|locales|tzdata|debconf|perl.*|libperl.*|lib.*-perl|ssl-cert|ucf|postgresql-common.*|postgresql-client-common|libllvm.*|libz3-.*)$' <<<"$list")
   # shellcheck disable=SC2086 # one word per package
   (cd "$new/debs" && quiet "${apt[@]}" download $list) || return
   for part in "$new"/debs/*.deb; do dpkg -x "$part" "$new" || return; done
-  rm -f "$new"/usr/lib/postgresql/*/lib/llvmjit.so # without LLVM; Postgres does without when the file is not there
+  rm -f "$new"/usr/lib/postgresql/*/lib/llvmjit.so # needs LLVM; Postgres disables the JIT if the file is missing
 
   if [[ -e $new/usr/bin/gcc ]]; then
-    # The tree is the compiler's sysroot: lend it the machine's C library.
+    # The tree is the compiler's sysroot: link the system's C library into it.
     for lib in {,/usr}/lib*/{,*-linux-gnu*/}{ld-linux*,libc,libm,libmvec,libpthread,libdl,librt,libresolv,libgcc_s}.so.*; do
       [[ ! -e $lib || -e $new$lib ]] || { mkdir -p "$new${lib%/*}" && ln -s "$lib" "$new$lib"; }
     done
@@ -108,14 +109,14 @@ EOF
   rm -rf "$new"
 }
 
-command -v go >/dev/null || die "install Go $(sed -n 's/^go //p' go.mod) or later, then try again"
+command -v go >/dev/null || die "Go is missing: install Go $(sed -n 's/^go //p' go.mod) or later"
 
 if [[ $mode == race ]]; then
-  if has_cc; then echo -race; else say "no C compiler: the tests run without the race detector; install gcc and libc6-dev to have it"; fi
+  if has_cc; then echo -race; else say "no C compiler found: tests run without the race detector; install gcc and libc6-dev to enable it"; fi
   exit
 fi
 
-# One at a time: the second finds the work done. All clones of a machine share its package database, so they share the lock.
+# Only one installation at a time. The lock is outside the clone, since all clones share the package database.
 lock=/etc/apt
 [[ -d $lock ]] || lock=$PWD
 if command -v flock >/dev/null; then exec 9<"$lock" && flock 9; fi
@@ -130,7 +131,7 @@ if [[ $(uname) == Darwin ]] && command -v brew >/dev/null; then
 elif command -v apt-get >/dev/null && { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }; then
   install_packages $wanted || true
 elif command -v apt-get >/dev/null; then
-  unpack_packages $(deps=/nowhere PATH=${PATH#*:} missing) || true # all that the system lacks: the tree is made in one go
+  unpack_packages $(deps=/nowhere PATH=${PATH#*:} missing) || true # everything that the system lacks, since .deps is rebuilt as a whole
 fi
-if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool: the chart's alerts are not tried; install Prometheus to have them tried"; fi
-if ! has_postgres || ! has_redis; then die "install PostgreSQL 14 or later and Redis 7 or later, then try again"; fi
+if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool found: tests of the chart's alerts are skipped; install Prometheus to run them"; fi
+if ! has_postgres || ! has_redis; then die "PostgreSQL or Redis is missing: install PostgreSQL 14 or later and Redis 7 or later"; fi
