@@ -24,32 +24,33 @@ import (
 	"time"
 )
 
-// A cluster is where the tests install, all in a namespace of their own.
+// A cluster is the cluster under test, and the namespace that the tests create in it.
 type cluster struct {
 	image      string
-	prometheus string   // its image
-	ingress    *url.URL // as clients reach it
+	prometheus string   // image
+	ingress    *url.URL // public URL
 	class      string
-	from       string // the ingress controller's namespace
-	gateway    string // class of gateways; "none" to leave them out
-	listener   string // port on which a gateway listens
-	metrics    string // the namespace of the Prometheus behind custom metrics; "none" to leave them out
+	from       string // namespace of the ingress controller
+	gateway    string // gateway class; "none" to skip the tests of gateways
+	listener   string // port of the gateway
+	metrics    string // namespace of the Prometheus that serves custom metrics; "none" to skip their test
 	namespace  string
 	dir        string
 	roots      *x509.CertPool
 }
 
-// find reads from the environment where everything is, or says what is missing.
-func find() (*cluster, error) {
+// fromEnvironment reads the cluster's settings from the environment. The error lists all
+// that are missing.
+func fromEnvironment() (*cluster, error) {
 	var missing []string
 	for _, v := range [][2]string{
-		{"KUBECONFIG", "a file that leads to a cluster"},
+		{"KUBECONFIG", "the kubeconfig of a cluster"},
 		{"IMAGE", "roomspa's image, as in registry.example.com/roomspa:1.2.3"},
 		{"PROMETHEUS_IMAGE", "the image of Prometheus 3"},
-		{"INGRESS", "where its ingress answers, as in https://e2e.example.com, by a name that leads there"},
-		{"INGRESS_NAMESPACE", "where the pods of the ingress controller and of the gateways are"},
-		{"METRICS_NAMESPACE", "where the Prometheus is whose adapter serves custom.metrics.k8s.io, or none to leave the plain autoscaler untested"},
-		{"GATEWAY_CLASS", "the class of gateways that answer at the same address, or none to leave them untested"},
+		{"INGRESS", "the URL of the ingress, as in https://e2e.example.com, with a resolvable host name"},
+		{"INGRESS_NAMESPACE", "the namespace of the ingress controller and of the gateways"},
+		{"METRICS_NAMESPACE", "the namespace of the Prometheus whose adapter serves custom.metrics.k8s.io, or none to skip the test of the HorizontalPodAutoscaler"},
+		{"GATEWAY_CLASS", "the class of gateways that have the same address, or none to skip their test"},
 	} {
 		if os.Getenv(v[0]) == "" {
 			missing = append(missing, v[0]+" ("+v[1]+")")
@@ -65,10 +66,10 @@ func find() (*cluster, error) {
 	}
 	at, err := url.Parse(os.Getenv("INGRESS"))
 	if err != nil || at.Scheme != "https" || at.Hostname() == "" || net.ParseIP(at.Hostname()) != nil {
-		return nil, errors.New("INGRESS is not an https URL with a host's name")
+		return nil, errors.New("INGRESS is not an https URL with a host name")
 	}
 	if _, err := net.DefaultResolver.LookupHost(context.Background(), at.Hostname()); err != nil {
-		return nil, fmt.Errorf("missing: the address of INGRESS: %w", err)
+		return nil, fmt.Errorf("resolve the host of INGRESS: %w", err)
 	}
 	c := &cluster{
 		image: os.Getenv("IMAGE"), prometheus: os.Getenv("PROMETHEUS_IMAGE"), ingress: at, class: os.Getenv("INGRESS_CLASS"),
@@ -82,7 +83,7 @@ func find() (*cluster, error) {
 	return c, nil
 }
 
-// run runs kubectl or helm in the namespace. An error has what it said.
+// run runs kubectl or helm in the namespace. The error includes their output.
 func (c *cluster) run(ctx context.Context, input, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, append([]string{"--namespace", c.namespace}, args...)...)
 	var out, failed bytes.Buffer
@@ -102,8 +103,8 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// tagged cuts the image's name into repository and tag.
-func (c *cluster) tagged() (repository, tag string) {
+// splitImage splits the image's name into repository and tag.
+func (c *cluster) splitImage() (repository, tag string) {
 	i := strings.LastIndexByte(c.image, ':')
 	if i <= strings.LastIndexByte(c.image, '/') {
 		return c.image, "latest"
@@ -111,9 +112,9 @@ func (c *cluster) tagged() (repository, tag string) {
 	return c.image[:i], c.image[i+1:]
 }
 
-// values are the flags that say to Helm how to install; more of them come after.
-func (c *cluster) values(more ...string) []string {
-	repository, tag := c.tagged()
+// helmFlags returns the flags of an installation with Helm, followed by more.
+func (c *cluster) helmFlags(more ...string) []string {
+	repository, tag := c.splitImage()
 	return append([]string{
 		"--values", "testdata/values.yaml", "--set", "image.repository=" + repository, "--set-string", "image.tag=" + tag,
 		"--set", "ingress.className=" + c.class, "--set", "ingress.hosts={" + c.ingress.Hostname() + "}",
@@ -122,14 +123,14 @@ func (c *cluster) values(more ...string) []string {
 	}, more...)
 }
 
-// upgrade installs or upgrades the release, and waits for the migration alone.
+// upgrade installs or upgrades the release. It waits only for the migration.
 func (c *cluster) upgrade(ctx context.Context, more ...string) error {
-	args := append([]string{"upgrade", "--install", "roomspa", "../charts/roomspa", "--timeout", "3m"}, c.values(more...)...)
+	args := append([]string{"upgrade", "--install", "roomspa", "../charts/roomspa", "--timeout", "3m"}, c.helmFlags(more...)...)
 	_, err := c.run(ctx, "", "helm", args...)
 	return err
 }
 
-// restore makes the release again what all tests begin with, two replicas, when the test ends.
+// restore resets the release to two replicas with default values when the test ends.
 func (c *cluster) restore(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -144,7 +145,7 @@ func (c *cluster) restore(t *testing.T) {
 	})
 }
 
-// settle waits until all replicas are ready, and those before them gone.
+// settle waits until all replicas are ready and all older ones are gone.
 func (c *cluster) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -165,15 +166,15 @@ func (c *cluster) settle(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s replicas and no more: there are %s", want, strings.ReplaceAll(pods, "\n", " "))
+			return fmt.Errorf("wait for %s replicas: there are %s", want, strings.ReplaceAll(pods, "\n", " "))
 		}
 	}
 }
 
-// install makes the namespace, which enforces the restricted standard, and all that
-// is in it.
+// install creates the namespace, which enforces the restricted Pod Security Standard,
+// and everything in it.
 func (c *cluster) install(ctx context.Context) error {
-	if err := errors.Join(c.certify(), c.rules(ctx)); err != nil {
+	if err := errors.Join(c.createCertificate(), c.writeRules(ctx)); err != nil {
 		return err
 	}
 	monitor, err := os.ReadFile("testdata/prometheus.yaml")
@@ -208,8 +209,8 @@ func (c *cluster) install(ctx context.Context) error {
 	return err
 }
 
-// people makes the users: the first two may sign in, the others come with tokens.
-func (c *cluster) people(ctx context.Context) error {
+// createUsers creates all users. The first two have passwords, the others use tokens.
+func (c *cluster) createUsers(ctx context.Context) error {
 	for id := 1; id <= 2; id++ {
 		_, err := c.run(ctx, password, "kubectl", "exec", "--stdin", "deployment/roomspa", "--", "/roomspa", "user", "create",
 			"--id", fmt.Sprint(id), "--role", [...]string{"therapist", "customer"}[id%2], "--email", email(id), "--password-file", "-")
@@ -222,22 +223,22 @@ func (c *cluster) people(ctx context.Context) error {
 		FROM generate_series(3, %d) id`, users))
 }
 
-// sql runs statements in Postgres.
+// sql executes statements in Postgres.
 func (c *cluster) sql(ctx context.Context, statements string) error {
 	_, err := c.run(ctx, statements, "kubectl", "exec", "--stdin", "deployment/postgres", "--",
 		"psql", "-h", "127.0.0.1", "-U", "roomspa", "-v", "ON_ERROR_STOP=1", "-q", "-f", "-")
 	return err
 }
 
-// remove takes everything away again, the namespace last.
+// remove uninstalls the release and deletes the namespace.
 func (c *cluster) remove(ctx context.Context) error {
 	_, first := c.run(ctx, "", "helm", "uninstall", "roomspa", "--ignore-not-found", "--wait", "--timeout", "2m")
 	_, second := c.run(ctx, "", "kubectl", "delete", "namespace", c.namespace, "--ignore-not-found", "--timeout=5m")
 	return errors.Join(first, second)
 }
 
-// certify makes a certificate for the ingress, which only these tests trust.
-func (c *cluster) certify() error {
+// createCertificate creates a self-signed certificate for the ingress.
+func (c *cluster) createCertificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -266,9 +267,10 @@ func (c *cluster) certify() error {
 
 func (c *cluster) tls() *tls.Config { return &tls.Config{RootCAs: c.roots} }
 
-const server = "app.kubernetes.io/component=server,app.kubernetes.io/name=roomspa" // the replicas' labels
+// server selects the replicas' pods.
+const server = "app.kubernetes.io/component=server,app.kubernetes.io/name=roomspa"
 
-// apply makes what a file of testdata says, with words in it replaced.
+// apply applies a file of testdata after replacing the given words in it.
 func (c *cluster) apply(t *testing.T, file string, replace ...string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
@@ -286,38 +288,38 @@ func (c *cluster) pods(t *testing.T) []string {
 	return strings.Fields(c.kubectl(t, "get", "pods", "-l", server, "-o", "jsonpath={.items[*].metadata.name}"))
 }
 
-// restarts returns how often the replicas' containers were started again.
+// restarts returns the restart counts of the replicas' containers.
 func (c *cluster) restarts(t *testing.T) string {
 	t.Helper()
 	return c.kubectl(t, "get", "pods", "-l", server, "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
 }
 
-// ready returns the addresses of the replicas that get handshakes.
-func (c *cluster) ready(t *testing.T) []string {
+// endpoints returns the addresses of the ready replicas.
+func (c *cluster) endpoints(t *testing.T) []string {
 	t.Helper()
 	return strings.Fields(c.kubectl(t, "get", "endpointslices", "-l", "kubernetes.io/service-name=roomspa",
 		"-o", `go-template={{range .items}}{{range .endpoints}}{{if .conditions.ready}}{{index .addresses 0}} {{end}}{{end}}{{end}}`))
 }
 
-// always looks again and again, for so long, whether what has to hold still does.
-func always(t *testing.T, long time.Duration, look func()) {
+// consistently calls check repeatedly for the given time.
+func consistently(t *testing.T, d time.Duration, check func()) {
 	t.Helper()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	for began := time.Now(); time.Since(began) < long; <-tick.C {
-		look()
+	for began := time.Now(); time.Since(began) < d; <-tick.C {
+		check()
 	}
 }
 
-// eventually waits until a condition holds, and returns how long that took.
-func eventually(t *testing.T, what string, most time.Duration, holds func() bool) time.Duration {
+// eventually waits until the condition holds, and returns how long that took.
+func eventually(t *testing.T, what string, limit time.Duration, condition func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for !holds() {
-		if time.Since(began) > most {
-			t.Fatalf("not within %v: %s", most, what)
+	for !condition() {
+		if time.Since(began) > limit {
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 		<-tick.C
 	}

@@ -24,52 +24,53 @@ import (
 const (
 	users    = 2000
 	password = "roomspa-e2e"
-	// secret is the one of the manifests' stores.
+	// secret is the JWT secret of k8s/overlays/dev/stores.
 	secret = "a-secret-for-development-that-everybody-knows"
 )
 
-// email of a user; odd ones are customers, each in a room with the next.
+// email returns the address of a user. Each odd id is a customer who has a room with the
+// next id, a therapist.
 func email(id int) string { return fmt.Sprintf("user%d@example.com", id) }
 
-// A load is how many clients chat in how many rooms, and how often each of them says something.
+// A load is a number of clients and rooms, and the interval at which each client sends.
 type load struct {
 	clients, rooms int
 	every          time.Duration
 }
 
-// A crowd is clients that chat, and write down what they see for the judge.
+// A crowd is a set of clients that chat and record what they see for the judge.
 type crowd struct {
 	load
 	world   *cluster
 	dir     string
 	run     judge.Run
-	fault   judge.Fault // what was broken meanwhile, if anything
+	fault   judge.Fault // injected while the crowd chats; may be zero
 	members []*member
 	stop    context.CancelFunc
-	talking sync.WaitGroup
+	sending sync.WaitGroup
 	running sync.WaitGroup
-	last    []atomic.Int64 // by room: the last message of a room that anybody knows of
+	last    []atomic.Int64 // highest acknowledged seq, by room
 }
 
 type member struct {
 	session *client.Session
 	history *soak.History
 	room    int
-	stop    context.CancelFunc // ends its talking
-	left    atomic.Bool        // by its own will
+	stop    context.CancelFunc // stops sending
+	left    atomic.Bool        // disconnected by the test
 	sockets atomic.Int64
 	mu      sync.Mutex
 	ends    []end
 }
 
-// An end is how a socket ended, and when there was another one.
+// An end is the end of a socket, and the time of the next connection.
 type end struct {
 	code     int
 	at, back time.Time
 }
 
-// gather connects clients, which begin to talk.
-func gather(t *testing.T, c *cluster, l load) *crowd {
+// connectCrowd connects the clients of l, which start to send.
+func connectCrowd(t *testing.T, c *cluster, l load) *crowd {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
@@ -89,7 +90,7 @@ func gather(t *testing.T, c *cluster, l load) *crowd {
 		}
 		g.members = append(g.members, g.join(t, i, user, token))
 	}
-	t.Cleanup(func() { g.leave(t) })
+	t.Cleanup(func() { g.close(t) })
 	for i, m := range g.members {
 		own, stop := context.WithCancel(ctx)
 		m.stop = stop
@@ -102,9 +103,9 @@ func gather(t *testing.T, c *cluster, l load) *crowd {
 				m.history.Add(judge.Entry{Kind: judge.Stayed})
 			}
 		})
-		g.talking.Go(func() { m.talk(own, fmt.Sprintf("%d-%d", g.run.Started, i), l.every) })
-		// As many at a time as a replica admits at once.
-		eventually(t, "clients are let in", time.Minute, func() bool { return i < 50 || g.members[i-50].sockets.Load() > 0 })
+		g.sending.Go(func() { m.send(own, fmt.Sprintf("%d-%d", g.run.Started, i), l.every) })
+		// Limits the number of concurrent handshakes.
+		eventually(t, "clients connect", time.Minute, func() bool { return i < 50 || g.members[i-50].sockets.Load() > 0 })
 	}
 	eventually(t, "all clients are connected", 30*time.Second, func() bool {
 		for _, m := range g.members {
@@ -166,8 +167,8 @@ func (g *crowd) join(t *testing.T, n int, user room.UserID, token string) *membe
 	return m
 }
 
-// talk sends messages until ctx ends. Clients do not begin together.
-func (m *member) talk(ctx context.Context, name string, every time.Duration) {
+// send sends messages until ctx ends. The first one has a random delay.
+func (m *member) send(ctx context.Context, name string, every time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(rand.N(every)): //nolint:gosec // no secret
@@ -181,18 +182,18 @@ func (m *member) talk(ctx context.Context, name string, every time.Duration) {
 		case <-tick.C:
 			id := fmt.Sprintf("%s-%d", name, n)
 			if _, err := m.session.SendMessage("message "+id, id); err != nil {
-				return // the history says that it gave up
+				return // the session gave up, which its history records
 			}
 		}
 	}
 }
 
-// hush ends the talking, and waits until everybody has seen everything.
-func (g *crowd) hush(t *testing.T, most time.Duration) {
+// finish stops sending and waits until all clients have seen all messages.
+func (g *crowd) finish(t *testing.T, limit time.Duration) {
 	t.Helper()
 	g.stop()
-	g.talking.Wait()
-	took := eventually(t, "everybody has seen everything", most, func() bool {
+	g.sending.Wait()
+	took := eventually(t, "all clients have seen all messages", limit, func() bool {
 		for _, m := range g.members {
 			seen, _ := m.session.Highest()
 			if !m.left.Load() && (m.session.Unacknowledged() > 0 || seen < g.last[m.room].Load()) {
@@ -201,16 +202,16 @@ func (g *crowd) hush(t *testing.T, most time.Duration) {
 		}
 		return true
 	})
-	t.Logf("everybody had seen everything %v after the last message", took.Round(time.Millisecond))
+	t.Logf("all clients had seen all messages %v after the last one", took.Round(time.Millisecond))
 }
 
-// part lets all clients but the first n go.
-func (g *crowd) part(t *testing.T, n int) {
+// shrink disconnects all clients except the first n.
+func (g *crowd) shrink(t *testing.T, n int) {
 	t.Helper()
 	for _, m := range g.members[n:] {
 		m.stop()
 	}
-	eventually(t, "what those who go have sent is acknowledged", 30*time.Second, func() bool {
+	eventually(t, "all messages of the leaving clients are acknowledged", 30*time.Second, func() bool {
 		for _, m := range g.members[n:] {
 			if m.session.Unacknowledged() > 0 {
 				return false
@@ -224,7 +225,7 @@ func (g *crowd) part(t *testing.T, n int) {
 	}
 }
 
-// acknowledged is the sum of all rooms' last messages: it grows while something is stored.
+// acknowledged returns the number of acknowledged messages.
 func (g *crowd) acknowledged() (n int64) {
 	for i := range g.last {
 		n += g.last[i].Load()
@@ -232,8 +233,8 @@ func (g *crowd) acknowledged() (n int64) {
 	return n
 }
 
-// ended returns how all sockets have ended so far.
-func (g *crowd) ended() (all []end) {
+// ends returns the ends of all sockets so far.
+func (g *crowd) ends() (all []end) {
 	for _, m := range g.members {
 		m.mu.Lock()
 		all = append(all, m.ends...)
@@ -242,19 +243,20 @@ func (g *crowd) ended() (all []end) {
 	return all
 }
 
-// closes returns how many sockets ended, by code.
+// closes returns the number of closed sockets, by code.
 func (g *crowd) closes() map[int]int {
 	all := map[int]int{}
-	for _, e := range g.ended() {
+	for _, e := range g.ends() {
 		all[e.code]++
 	}
 	return all
 }
 
-func (g *crowd) leave(t *testing.T) {
+// close disconnects all clients and closes their histories.
+func (g *crowd) close(t *testing.T) {
 	t.Helper()
 	g.stop()
-	g.talking.Wait()
+	g.sending.Wait()
 	for _, m := range g.members {
 		m.session.Close(1000, "")
 	}
@@ -267,14 +269,15 @@ func (g *crowd) leave(t *testing.T) {
 	g.members = nil
 }
 
-// judge ends the crowd and says what came of it. Every violation fails the test.
+// judge disconnects the crowd and checks what the clients have seen against Postgres.
+// Each violation fails the test.
 func (g *crowd) judge(t *testing.T) *judge.Verdict {
 	t.Helper()
 	g.run.Ended = time.Now().UnixMicro()
-	g.leave(t)
-	g.write(t, judge.RunFile, g.run)
+	g.close(t)
+	g.writeLine(t, judge.RunFile, g.run)
 	if g.fault.Kind != "" {
-		g.write(t, judge.FaultsFile, g.fault)
+		g.writeLine(t, judge.FaultsFile, g.fault)
 	}
 	url := "postgres://roomspa:roomspa@" + forward(t, g.world, "service/postgres", "5432") + "/roomspa?sslmode=disable"
 	if err := soak.Dump(t.Context(), url, g.dir); err != nil {
@@ -291,8 +294,8 @@ func (g *crowd) judge(t *testing.T) *judge.Verdict {
 	return v
 }
 
-// write makes a file of one line for the judge.
-func (g *crowd) write(t *testing.T, name string, v any) {
+// writeLine writes a file with one line of JSON for the judge.
+func (g *crowd) writeLine(t *testing.T, name string, v any) {
 	t.Helper()
 	text, err := json.Marshal(v)
 	if err == nil {
@@ -305,8 +308,8 @@ func (g *crowd) write(t *testing.T, name string, v any) {
 
 var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:\d+)`)
 
-// forward returns a local address that leads to a port in the cluster while the test
-// runs.
+// forward forwards a port of the cluster until the test ends, and returns the local
+// address.
 func forward(t *testing.T, c *cluster, to, port string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "kubectl", "--namespace", c.namespace, "port-forward", to, ":"+port)
@@ -319,13 +322,13 @@ func forward(t *testing.T, c *cluster, to, port string) string {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // returns the error of Kill
 	})
 	text := make([]byte, 4096)
 	n, err := out.Read(text)
 	found := forwarding.FindSubmatch(text[:n])
 	if err != nil || found == nil {
-		t.Fatalf("kubectl port-forward said %q, %v", text[:n], err)
+		t.Fatalf("kubectl port-forward: output %q, %v", text[:n], err)
 	}
 	return string(found[1])
 }

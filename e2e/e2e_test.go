@@ -1,6 +1,6 @@
-// Package e2e installs roomspa into a Kubernetes cluster, breaks things there, and
-// removes it all. It owns what only a cluster can show: that the chart's objects, the
-// probes, an ingress and the network policy do together what is promised.
+// Package e2e installs roomspa into a Kubernetes cluster, injects faults and removes
+// everything again. It tests what only a cluster can show: that the chart's objects,
+// the probes, an ingress and the network policy work together.
 package e2e
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
-// world is the cluster of all tests, which run one after the other.
+// world is the cluster that all tests share. They do not run in parallel.
 var world *cluster
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func setUp(m *testing.M) (code int, err error) {
-	c, err := find()
+	c, err := fromEnvironment()
 	if err != nil {
 		return 1, err
 	}
@@ -48,7 +48,7 @@ func setUp(m *testing.M) (code int, err error) {
 	}()
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt)
-	go func() { // the tests themselves cannot be asked to end
+	go func() { // there is no way to stop running tests
 		<-interrupted
 		fmt.Fprintln(os.Stderr, "e2e: interrupted, removing", c.namespace, c.remove(context.WithoutCancel(ctx)))
 		os.Exit(1)
@@ -56,14 +56,15 @@ func setUp(m *testing.M) (code int, err error) {
 	if err := c.install(ctx); err != nil {
 		return 1, err
 	}
-	if err := c.people(ctx); err != nil {
+	if err := c.createUsers(ctx); err != nil {
 		return 1, err
 	}
 	world = c
 	return m.Run(), nil
 }
 
-// What an operator does after an installation, and what a client does.
+// TestItWorksThroughTheIngress runs what an operator runs after an installation, and a
+// chat.
 func TestItWorksThroughTheIngress(t *testing.T) {
 	out, err := world.run(t.Context(), "", "helm", "test", "roomspa", "--logs", "--timeout", "2m")
 	if err != nil {
@@ -72,10 +73,10 @@ func TestItWorksThroughTheIngress(t *testing.T) {
 	if got := strings.Count(out, "All is well."); got != 1 {
 		t.Errorf("helm test showed %d diagnoses that went well, want one:\n%s", got, out)
 	}
-	allIsWell(t, world)
+	checkChat(t, world)
 }
 
-// The same through the Gateway API, in place of the ingress.
+// TestItWorksThroughAGateway replaces the ingress by the Gateway API.
 func TestItWorksThroughAGateway(t *testing.T) {
 	if world.gateway == "none" {
 		t.Skip("NOT TESTED: the Gateway API, since GATEWAY_CLASS is none")
@@ -92,16 +93,16 @@ func TestItWorksThroughAGateway(t *testing.T) {
 	}
 	eventually(t, "the gateway has taken the route", time.Minute, func() bool {
 		return world.kubectl(t, "get", "httproute", "roomspa", "-o",
-			`jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}`) == "True" && reaches(t, world)
+			`jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}`) == "True" && reachable(t, world)
 	})
-	allIsWell(t, world)
+	checkChat(t, world)
 }
 
-// The development overlay brings its own stores, and works without Helm.
+// TestTheDevelopmentOverlayWorks deploys without Helm, with stores of the overlay.
 func TestTheDevelopmentOverlayWorks(t *testing.T) {
 	world.restore(t)
 	if err := world.upgrade(t.Context(), "--set", "ingress.enabled=false"); err != nil {
-		t.Fatal(err) // the host's name is needed
+		t.Fatal(err) // frees the host name for the overlay's ingress
 	}
 	dev := *world
 	dev.namespace += "-dev"
@@ -123,17 +124,18 @@ func TestTheDevelopmentOverlayWorks(t *testing.T) {
 		class = "ingressClassName: " + dev.class
 	}
 	dev.apply(t, "ingress.yaml", "CLASS", class, "HOST", dev.ingress.Hostname())
-	took := eventually(t, "all replicas are ready", time.Minute, func() bool { return len(dev.ready(t)) == 2 })
+	took := eventually(t, "all replicas are ready", time.Minute, func() bool { return len(dev.endpoints(t)) == 2 })
 	t.Logf("two replicas ready after %v", took.Round(time.Second))
-	if err := dev.people(t.Context()); err != nil {
+	if err := dev.createUsers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the ingress leads to them", time.Minute, func() bool { return reaches(t, &dev) })
-	allIsWell(t, &dev)
+	eventually(t, "the ingress leads to them", time.Minute, func() bool { return reachable(t, &dev) })
+	checkChat(t, &dev)
 }
 
-// reaches says whether a replica answers behind the ingress or the gateway, with the right certificate.
-func reaches(t *testing.T, c *cluster) bool {
+// reachable reports whether a replica answers through the ingress or the gateway, with the
+// tests' certificate.
+func reachable(t *testing.T, c *cluster) bool {
 	t.Helper()
 	conn, err := client.Dial(t.Context(), client.Options{URL: c.ingress.String() + "/ws/test/", TLS: c.tls()})
 	if err == nil {
@@ -142,13 +144,13 @@ func reaches(t *testing.T, c *cluster) bool {
 	return err == nil
 }
 
-// allIsWell lets `roomspa diagnose` go the whole way through the ingress, which may learn of a
-// new replica a moment late, and then two clients chat.
-func allIsWell(t *testing.T, c *cluster) {
+// checkChat runs `roomspa diagnose` through the ingress, which may learn of a new replica
+// late, and then lets two clients chat.
+func checkChat(t *testing.T, c *cluster) {
 	t.Helper()
 	var seen string
 	eventually(t, "diagnose finds two replicas", 20*time.Second, func() bool {
-		report, steps := diagnosis(t)
+		report, steps := runDiagnose(t)
 		if !report.OK {
 			t.Fatalf("diagnose found %s, and of its steps:\n%s", report.Cause, steps)
 		}
@@ -156,14 +158,14 @@ func allIsWell(t *testing.T, c *cluster) {
 		return strings.Contains(steps, "two replicas answer")
 	})
 	t.Logf("diagnose:\n%s", seen)
-	g := gather(t, c, load{clients: 2, rooms: 1, every: time.Second})
+	g := connectCrowd(t, c, load{clients: 2, rooms: 1, every: time.Second})
 	eventually(t, "both have said something", 10*time.Second, func() bool { return g.last[0].Load() >= 2 })
-	g.hush(t, 10*time.Second)
+	g.finish(t, 10*time.Second)
 	g.judge(t)
 }
 
-// diagnosis is what diagnose finds through the ingress, with the ops listeners that are given.
-func diagnosis(t *testing.T, ops ...string) (report diagnose.Report, steps string) {
+// runDiagnose runs diagnose through the ingress and with the given ops listeners.
+func runDiagnose(t *testing.T, ops ...string) (report diagnose.Report, steps string) {
 	t.Helper()
 	report, err := diagnose.Run(t.Context(), diagnose.Options{
 		URL: world.ingress.String(), TLS: world.tls(), Identifier: email(1), Password: password,
@@ -178,8 +180,8 @@ func diagnosis(t *testing.T, ops ...string) (report diagnose.Report, steps strin
 	return report, steps
 }
 
-// Nobody but who is meant to reaches a replica or a store. That some do shows that
-// knocking works.
+// TestStrangersReachNothing checks which pods can connect to which ports. The allowed
+// connections show that the check itself works.
 func TestStrangersReachNothing(t *testing.T) {
 	own := "{app.kubernetes.io/name: roomspa, app.kubernetes.io/instance: roomspa, app.kubernetes.io/component: %s}"
 	doors := []string{"roomspa/8000", "roomspa-ops/9090", "postgres/5432", "redis/6379"}
@@ -202,7 +204,7 @@ func TestStrangersReachNothing(t *testing.T) {
 			}
 			return strings.Join(open, " ")
 		}
-		// A policy may take a moment to reach a new pod.
+		// A network policy may apply to a new pod with a delay.
 		var got string
 		eventually(t, name+" finds open what it should: "+who.opens, 30*time.Second, func() bool {
 			got = knock()

@@ -15,8 +15,8 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// A replica with little memory sends away whom it has none for, before the kernel ends it
-// with all whom it holds.
+// TestAFullReplicaRefuses checks that a replica refuses new sockets before it reaches its
+// memory limit and the kernel kills it.
 func TestAFullReplicaRefuses(t *testing.T) {
 	world.restore(t)
 	little := []string{"--set", "replicas=1", "--set", "resources.limits.memory=40Mi", "--set", "resources.requests.memory=40Mi"}
@@ -31,9 +31,9 @@ func TestAFullReplicaRefuses(t *testing.T) {
 	var (
 		mu    sync.Mutex
 		open  []*client.Conn
-		turns = map[string]int{} // by how the handshake ended
+		turns = map[string]int{} // number of handshakes by result
 	)
-	t.Cleanup(func() { hangUp(open) })
+	t.Cleanup(func() { closeAll(open) })
 	dial := func(n int) {
 		user := room.UserID(n%users + 1)
 		customer := (user-1)/2*2 + 1
@@ -52,7 +52,7 @@ func TestAFullReplicaRefuses(t *testing.T) {
 			open = append(open, conn)
 		}
 	}
-	full := 0 // how many were open when the last one was let in before the refusals
+	full := 0 // open sockets before the first refusal
 	for n := 0; len(open) < 3_000 && turns["busy"]+turns["503"] < 1_000 && len(turns) <= 3; n += 50 {
 		var all sync.WaitGroup
 		for i := range 50 {
@@ -63,27 +63,27 @@ func TestAFullReplicaRefuses(t *testing.T) {
 			full = len(open)
 		}
 	}
-	t.Logf("handshakes: %v; nobody was sent away before %d were open", turns, full)
+	t.Logf("handshakes: %v; the first refusal came at %d open sockets", turns, full)
 	others := maps.Clone(turns)
 	maps.DeleteFunc(others, func(how string, _ int) bool { return how == "connected" || how == "busy" || how == "503" })
 	if turns["busy"] == 0 || len(others) > 0 {
-		t.Errorf("handshakes ended in these ways: %v, want connected, busy and perhaps 503", turns)
+		t.Errorf("handshakes: %v, want connected, busy and perhaps 503", turns)
 	}
 	if now := world.restarts(t); now != restarts {
 		t.Errorf("restarts: %s, before %s", now, restarts)
 	}
-	t.Logf("of its memory it has used at most %.2f", query(t, fmt.Sprintf(
+	t.Logf("highest memory use relative to the limit: %.2f", query(t, fmt.Sprintf(
 		`max_over_time(roomspa_memory_used_ratio{pod=%q}[1m])`, world.pods(t)[0])))
-	hangUp(open)
+	closeAll(open)
 	open = nil
-	eventually(t, "there is room again", time.Minute, func() bool {
+	eventually(t, "new sockets are accepted again", time.Minute, func() bool {
 		before := turns["connected"]
 		dial(0)
 		return turns["connected"] > before
 	})
 }
 
-// enter goes into a room, and says how that ended.
+// enter enters a room and returns the result.
 func enter(ctx context.Context, o client.Options) (how string, conn *client.Conn) {
 	conn, err := client.Dial(ctx, o)
 	if refused, ok := errors.AsType[*client.Refused](err); ok {
@@ -105,12 +105,12 @@ func enter(ctx context.Context, o client.Options) (how string, conn *client.Conn
 	return err.Error(), nil
 }
 
-func hangUp(open []*client.Conn) {
+func closeAll(open []*client.Conn) {
 	var all sync.WaitGroup
 	for some := range slices.Chunk(open, 500) {
 		all.Go(func() {
 			for _, conn := range some {
-				_ = conn.Close(1000, "") // how it ends is of no interest
+				_ = conn.Close(1000, "") // the error does not matter
 			}
 		})
 	}

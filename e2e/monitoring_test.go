@@ -23,11 +23,11 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
-// rules writes the chart's alerts as a file of Prometheus' own.
-func (c *cluster) rules(ctx context.Context) error {
+// writeRules writes the chart's alerts as a rule file for Prometheus.
+func (c *cluster) writeRules(ctx context.Context) error {
 	text, err := c.run(ctx, "", "helm", append([]string{
-		"template", "roomspa", "../charts/roomspa", "--show-only", "templates/prometheusrule.yaml", "--kube-version", "1.30", // it looks at no cluster
-	}, c.values("--values", "testdata/alerts.yaml", "--set", "autoscaling.by=keda", "--set", "autoscaling.keda.serverAddress=http://prometheus:9090")...)...)
+		"template", "roomspa", "../charts/roomspa", "--show-only", "templates/prometheusrule.yaml", "--kube-version", "1.30", // helm template does not ask the cluster
+	}, c.helmFlags("--values", "testdata/alerts.yaml", "--set", "autoscaling.by=keda", "--set", "autoscaling.keda.serverAddress=http://prometheus:9090")...)...)
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,8 @@ func (c *cluster) rules(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(c.dir, "rules.yml"), out, 0o600)
 }
 
-// api asks Prometheus, by way of the API server.
-func (c *cluster) api(ctx context.Context, path string, query url.Values, data any) error {
+// prometheusAPI calls the API of Prometheus through the API server.
+func (c *cluster) prometheusAPI(ctx context.Context, path string, query url.Values, data any) error {
 	text, err := c.run(ctx, "", "kubectl", "get", "--raw",
 		"/api/v1/namespaces/"+c.namespace+"/services/prometheus:9090/proxy/api/v1/"+path+"?"+query.Encode())
 	if err != nil {
@@ -52,25 +52,25 @@ func (c *cluster) api(ctx context.Context, path string, query url.Values, data a
 	return json.Unmarshal([]byte(text), &struct{ Data any }{data})
 }
 
-// ask returns the values of all series of an expression.
-func (c *cluster) ask(ctx context.Context, expression string) (values []float64, err error) {
+// query returns the values of all series of an expression.
+func (c *cluster) query(ctx context.Context, expression string) (values []float64, err error) {
 	var data struct{ Result []struct{ Value [2]any } }
-	if err := c.api(ctx, "query", url.Values{"query": {expression}}, &data); err != nil {
+	if err := c.prometheusAPI(ctx, "query", url.Values{"query": {expression}}, &data); err != nil {
 		return nil, err
 	}
 	for _, r := range data.Result {
 		text, _ := r.Value[1].(string)
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, fmt.Errorf("ask Prometheus for %s: %w", expression, err)
+			return nil, fmt.Errorf("query Prometheus for %s: %w", expression, err)
 		}
 		values = append(values, v)
 	}
 	return values, nil
 }
 
-// firing returns the names of the alerts that fire.
-func (c *cluster) firing(t *testing.T) []string {
+// firingAlerts returns the names of the alerts that fire.
+func (c *cluster) firingAlerts(t *testing.T) []string {
 	t.Helper()
 	var data struct {
 		Alerts []struct {
@@ -78,7 +78,7 @@ func (c *cluster) firing(t *testing.T) []string {
 			Labels map[string]string
 		}
 	}
-	if err := c.api(t.Context(), "alerts", nil, &data); err != nil {
+	if err := c.prometheusAPI(t.Context(), "alerts", nil, &data); err != nil {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
@@ -90,18 +90,19 @@ func (c *cluster) firing(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// fire waits until all of these alerts have fired, which do not yet, and says when each did.
-func fire(t *testing.T, most time.Duration, names ...string) {
+// waitForAlerts waits until all these alerts have fired, and logs when. None may fire
+// before.
+func waitForAlerts(t *testing.T, limit time.Duration, names ...string) {
 	t.Helper()
 	began, seen := time.Now(), map[string]bool{}
-	for _, name := range world.firing(t) {
+	for _, name := range world.firingAlerts(t) {
 		seen[name] = true
 		if slices.Contains(names, name) {
 			t.Errorf("%s fires before its fault", name)
 		}
 	}
-	eventually(t, "they fire: "+strings.Join(names, " "), most, func() bool {
-		for _, name := range world.firing(t) {
+	eventually(t, "they fire: "+strings.Join(names, " "), limit, func() bool {
+		for _, name := range world.firingAlerts(t) {
 			if !seen[name] {
 				seen[name] = true
 				t.Logf("%s fires after %v", name, time.Since(began).Round(time.Second))
@@ -111,21 +112,21 @@ func fire(t *testing.T, most time.Duration, names ...string) {
 	})
 }
 
-// cleared waits until none of these alerts fires any more.
-func cleared(t *testing.T, most time.Duration, names ...string) {
+// waitUntilCleared waits until none of these alerts fires.
+func waitUntilCleared(t *testing.T, limit time.Duration, names ...string) {
 	t.Helper()
-	took := eventually(t, "they clear: "+strings.Join(names, " "), most, func() bool {
-		now := world.firing(t)
+	took := eventually(t, "they clear: "+strings.Join(names, " "), limit, func() bool {
+		now := world.firingAlerts(t)
 		return !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(now, name) })
 	})
 	t.Logf("cleared after %v: %s", took.Round(time.Second), strings.Join(names, " "))
 }
 
-// quick takes the trigger away that makes each commit slow.
-const quick = `DROP TRIGGER IF EXISTS slow ON roomspa.messages; DROP FUNCTION IF EXISTS slow();`
+// dropSlowTrigger removes the trigger that slows down each commit.
+const dropSlowTrigger = `DROP TRIGGER IF EXISTS slow ON roomspa.messages; DROP FUNCTION IF EXISTS slow();`
 
-// The main alerts fire on their fault, in their own time, and clear after it. Every query
-// of the dashboard has an answer.
+// TestAlertsFireAndClear checks that the main alerts fire on their fault and clear after
+// it, and that every query of the dashboard returns data.
 func TestAlertsFireAndClear(t *testing.T) {
 	world.restore(t)
 	if err := world.upgrade(t.Context(), "--values", "testdata/alerts.yaml", "--set", "alerts.enabled=false", "--set", "dashboard.enabled=true",
@@ -135,8 +136,8 @@ func TestAlertsFireAndClear(t *testing.T) {
 	if err := world.settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nothing fires any more from tests before", 12*time.Minute, func() bool { return len(world.firing(t)) == 0 })
-	t.Cleanup(func() { // where something below fails in the middle
+	eventually(t, "the alerts of earlier tests have cleared", 12*time.Minute, func() bool { return len(world.firingAlerts(t)) == 0 })
+	t.Cleanup(func() { // in case the test fails during a fault
 		ctx := context.Background()
 		for _, store := range []string{"redis", "postgres"} {
 			if _, err := world.run(ctx, "", "kubectl", "scale", "deployment/"+store, "--replicas=1"); err != nil {
@@ -146,25 +147,25 @@ func TestAlertsFireAndClear(t *testing.T) {
 		if _, err := world.run(ctx, "", "kubectl", "rollout", "status", "deployment/postgres", "--timeout=60s"); err != nil {
 			t.Error(err)
 		}
-		if err := world.sql(ctx, quick); err != nil {
+		if err := world.sql(ctx, dropSlowTrigger); err != nil {
 			t.Error(err)
 		}
 	})
-	g := gather(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
+	g := connectCrowd(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
 	g.fault = judge.Fault{Kind: "one_after_the_other", Began: time.Now().UnixMicro()}
-	attack := harass(t)
+	stopAttack := attack(t)
 	if err := world.sql(t.Context(), `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END';
 		CREATE TRIGGER slow AFTER INSERT ON roomspa.messages FOR EACH STATEMENT EXECUTE FUNCTION slow();`); err != nil {
 		t.Fatal(err)
 	}
-	fire(t, 25*time.Minute, "RoomspaNearCapacity", "RoomspaReconnectStorm", "RoomspaLoginAttack", "RoomspaSlowCommits",
+	waitForAlerts(t, 25*time.Minute, "RoomspaNearCapacity", "RoomspaReconnectStorm", "RoomspaLoginAttack", "RoomspaSlowCommits",
 		"RoomspaRefusals", "RoomspaAbnormalCloses", "RoomspaAutoscalerAtMaximum")
 	for _, m := range g.members[:20] {
-		m.session.Drop() // who comes back is given what was missed, which is a panel too
+		m.session.Drop() // reconnecting fills the panel of resumes
 	}
-	dashboardHasData(t)
-	attack()
-	if err := world.sql(t.Context(), quick); err != nil {
+	checkDashboard(t)
+	stopAttack()
+	if err := world.sql(t.Context(), dropSlowTrigger); err != nil {
 		t.Fatal(err)
 	}
 
@@ -175,16 +176,16 @@ func TestAlertsFireAndClear(t *testing.T) {
 		{"redis", []string{"RoomspaChannelLayerUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 		{"postgres", []string{"RoomspaDatabaseUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 	} {
-		cleared(t, 7*time.Minute, fault.fires...) // slow commits have failed some messages
+		waitUntilCleared(t, 7*time.Minute, fault.fires...) // the slow commits fired some of them
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=0")
-		fire(t, 5*time.Minute, fault.fires...)
+		waitForAlerts(t, 5*time.Minute, fault.fires...)
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=1")
 		world.kubectl(t, "rollout", "status", "deployment/"+fault.store, "--timeout=60s")
-		eventually(t, "all replicas are back", time.Minute, func() bool { return len(world.ready(t)) == 2 })
-		cleared(t, 7*time.Minute, fault.fires...)
+		eventually(t, "all replicas are back", time.Minute, func() bool { return len(world.endpoints(t)) == 2 })
+		waitUntilCleared(t, 7*time.Minute, fault.fires...)
 	}
 
-	// An update that stands in the middle: a new replica with another prefix and secret.
+	// An incomplete update: one new replica with another prefix and JWT secret.
 	world.kubectl(t, "create", "secret", "generic", "other", "--from-literal=jwt-secret=another-secret-for-development-that-nobody-knows")
 	t.Cleanup(func() {
 		if _, err := world.run(context.Background(), "", "kubectl", "delete", "secret", "other"); err != nil {
@@ -194,7 +195,7 @@ func TestAlertsFireAndClear(t *testing.T) {
 	if err := world.upgrade(t.Context(), "--set", "secrets.jwtSecret.name=other", "--set", "options.redis-prefix=other:", "--set", "minReadySeconds=1200"); err != nil {
 		t.Fatal(err)
 	}
-	fire(t, 12*time.Minute, "RoomspaSplitChannelLayer", "RoomspaDifferentSecrets")
+	waitForAlerts(t, 12*time.Minute, "RoomspaSplitChannelLayer", "RoomspaDifferentSecrets")
 	if err := world.upgrade(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -202,14 +203,14 @@ func TestAlertsFireAndClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.fault.Ended = time.Now().UnixMicro()
-	g.hush(t, time.Minute)
+	g.finish(t, time.Minute)
 	g.judge(t)
 	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=0")
-	fire(t, 5*time.Minute, "RoomspaNoReplica")
+	waitForAlerts(t, 5*time.Minute, "RoomspaNoReplica")
 	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=2")
 	var left []string
 	took := eventually(t, "every alert has cleared", 20*time.Minute, func() bool {
-		if now := world.firing(t); !slices.Equal(now, left) {
+		if now := world.firingAlerts(t); !slices.Equal(now, left) {
 			t.Logf("firing: %v", now)
 			left = now
 		}
@@ -218,9 +219,9 @@ func TestAlertsFireAndClear(t *testing.T) {
 	t.Logf("every alert has cleared %v after the last fault", took.Round(time.Second))
 }
 
-// harass does what whoever means ill or is badly written does: handshakes with bad tokens
-// and sockets that are cut, 15 a second of each, and 10 wrong passwords a second.
-func harass(t *testing.T) (stop func()) {
+// attack sends 15 handshakes with bad tokens, 15 sockets that are cut and 10 wrong
+// passwords per second, until stop is called.
+func attack(t *testing.T) (stop func()) {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
@@ -249,14 +250,14 @@ func harass(t *testing.T) (stop func()) {
 	}
 	often(15, func() {
 		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: "no.such.token", TLS: world.tls()}); err == nil {
-			_, _ = conn.Read(ctx) // refused, as it should be
+			_, _ = conn.Read(ctx) // the refusal
 			conn.CloseNow()
 		}
 	})
 	often(15, func() {
-		// It says how the one before ended, as clients do.
+		// Reports the close code of the previous connection, as clients do.
 		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: token, TLS: world.tls(), LastRef: "0000000000000000", LastCode: 1006}); err == nil {
-			_, _ = conn.Read(ctx) // connected
+			_, _ = conn.Read(ctx) // the connected frame
 			conn.CloseNow()
 		}
 	})
@@ -277,8 +278,8 @@ func harass(t *testing.T) (stop func()) {
 	}
 }
 
-// dashboardHasData asks Prometheus everything that the dashboard asks.
-func dashboardHasData(t *testing.T) {
+// checkDashboard checks that every query of the dashboard returns data.
+func checkDashboard(t *testing.T) {
 	t.Helper()
 	var board struct {
 		Panels []struct {
@@ -290,15 +291,15 @@ func dashboardHasData(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &board); err != nil {
 		t.Fatal(err)
 	}
-	asked := 0
+	queries := 0
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
-			asked++
+			queries++
 			expression := strings.ReplaceAll(target.Expr, "$__rate_interval", "1m")
 			eventually(t, fmt.Sprintf("panel %q has data: %s", p.Title, expression), 30*time.Second, func() bool { // a new series needs two scrapes
 				return len(query(t, expression)) > 0
 			})
 		}
 	}
-	t.Logf("the dashboard's %d panels ask %d questions", len(board.Panels), asked)
+	t.Logf("the dashboard has %d panels and %d queries", len(board.Panels), queries)
 }

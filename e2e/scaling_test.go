@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Clients make the replicas more, which then share them; fewer clients make them fewer,
-// one by one; and without Prometheus nobody leaves.
+// TestKEDAScalesOnSockets checks that KEDA scales out with the number of sockets, that
+// replicas then share them, that it scales in one by one, and that it does not scale in
+// while Prometheus is unavailable.
 func TestKEDAScalesOnSockets(t *testing.T) {
 	const clients, few, perReplica = 1500, 40, 400
 	world.restore(t)
@@ -20,44 +21,45 @@ func TestKEDAScalesOnSockets(t *testing.T) {
 		"--set", "autoscaling.keda.serverAddress=http://prometheus."+world.namespace+".svc:9090"); err != nil {
 		t.Fatal(err)
 	}
-	g := gather(t, world, load{clients: clients, rooms: clients / 2, every: 20 * time.Second})
+	g := connectCrowd(t, world, load{clients: clients, rooms: clients / 2, every: 20 * time.Second})
 	began := time.Now()
-	eventually(t, "there are four replicas", 3*time.Minute, func() bool { return len(world.ready(t)) == 4 })
-	t.Logf("four replicas are ready %v after the last of %d clients came, at %d a replica", time.Since(began).Round(time.Second), clients, perReplica)
-	took := eventually(t, "no replica has half as many again as another", 4*time.Minute, func() bool {
-		least, most := shares(t)
+	eventually(t, "there are four replicas", 3*time.Minute, func() bool { return len(world.endpoints(t)) == 4 })
+	t.Logf("four replicas are ready %v after the last of %d clients connected; target %d per replica", time.Since(began).Round(time.Second), clients, perReplica)
+	took := eventually(t, "no replica has 1.5 times the sockets of another", 4*time.Minute, func() bool {
+		least, most := socketRange(t)
 		return least > 0 && 2*most < 3*least
 	})
-	least, most := shares(t)
-	t.Logf("their shares are %v to %v, %v after they were ready", least, most, took.Round(time.Second))
+	least, most := socketRange(t)
+	t.Logf("replicas have %v to %v sockets, %v after they were ready", least, most, took.Round(time.Second))
 
 	world.kubectl(t, "scale", "deployment/prometheus", "--replicas=0")
 	world.kubectl(t, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=prometheus", "--timeout=60s")
-	g.part(t, few)
-	// KEDA gives up after three looks, 45 s; the autoscaler would shrink 60 s after that.
-	always(t, 150*time.Second, func() {
+	g.shrink(t, few)
+	// KEDA falls back after three failed queries, 45 s. The autoscaler would scale in 60 s
+	// later.
+	consistently(t, 150*time.Second, func() {
 		if n := world.replicas(t); n != 4 {
-			t.Fatalf("%d replicas are wanted without Prometheus, want 4", n)
+			t.Fatalf("%d replicas without Prometheus, want 4", n)
 		}
 	})
 	world.kubectl(t, "scale", "deployment/prometheus", "--replicas=1")
 	world.kubectl(t, "rollout", "status", "deployment/prometheus", "--timeout=60s")
-	steps, last := shrink(t, 4, 2, 5*time.Minute)
-	t.Logf("with Prometheus back it shrank to %d: %s", last, steps)
+	steps, last := watchScaleIn(t, 4, 2, 5*time.Minute)
+	t.Logf("after Prometheus was back, scaled in to %d: %s", last, steps)
 	eventually(t, "two are left", time.Minute, func() bool { return len(world.pods(t)) == 2 })
-	g.hush(t, 30*time.Second)
+	g.finish(t, 30*time.Second)
 	closes := g.closes()
-	delete(closes, 1000) // who has left
+	delete(closes, 1000) // clients that the test disconnected
 	if len(closes) != 1 || closes[1012] == 0 {
-		t.Errorf("sockets ended by code: %v, want 1012 alone", closes)
+		t.Errorf("closed sockets by code: %v, want only 1012", closes)
 	}
 	if got := exits(); len(got) != 1 || got[0] != 2 {
-		t.Errorf("replicas ended with these exit codes: %v, want 0 twice", got)
+		t.Errorf("exit codes of replicas, with their number: %v, want 0 twice", got)
 	}
 	g.judge(t)
 }
 
-// The same on the sockets of pods that a metrics adapter offers, where there is one.
+// TestAPlainAutoscalerScalesOnSockets checks a HorizontalPodAutoscaler with a custom metric.
 func TestAPlainAutoscalerScalesOnSockets(t *testing.T) {
 	const clients, few, perReplica = 110, 20, 40
 	if world.metrics == "none" {
@@ -69,18 +71,18 @@ func TestAPlainAutoscalerScalesOnSockets(t *testing.T) {
 		"--set", "autoscaling.connectionsPerReplica="+strconv.Itoa(perReplica)); err != nil {
 		t.Fatal(err)
 	}
-	g := gather(t, world, load{clients: clients, rooms: clients / 2, every: 2 * time.Second})
-	took := eventually(t, "there are three replicas", 3*time.Minute, func() bool { return len(world.ready(t)) == 3 })
-	t.Logf("three replicas are ready %v after the last of %d clients came, at %d a replica", took.Round(time.Second), clients, perReplica)
-	g.part(t, few)
-	steps, last := shrink(t, 3, 2, 4*time.Minute)
-	t.Logf("without them it shrank to %d: %s", last, steps)
+	g := connectCrowd(t, world, load{clients: clients, rooms: clients / 2, every: 2 * time.Second})
+	took := eventually(t, "there are three replicas", 3*time.Minute, func() bool { return len(world.endpoints(t)) == 3 })
+	t.Logf("three replicas are ready %v after the last of %d clients connected; target %d per replica", took.Round(time.Second), clients, perReplica)
+	g.shrink(t, few)
+	steps, last := watchScaleIn(t, 3, 2, 4*time.Minute)
+	t.Logf("scaled in to %d: %s", last, steps)
 	eventually(t, "two are left", time.Minute, func() bool { return len(world.pods(t)) == 2 })
-	g.hush(t, 30*time.Second)
+	g.finish(t, 30*time.Second)
 	g.judge(t)
 }
 
-// replicas returns how many there should be, as the autoscaler says.
+// replicas returns the number of replicas that the autoscaler has set.
 func (c *cluster) replicas(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(c.kubectl(t, "get", "deployment", "roomspa", "-o", "jsonpath={.spec.replicas}"))
@@ -90,13 +92,13 @@ func (c *cluster) replicas(t *testing.T) int {
 	return n
 }
 
-// shrink waits until there should be so few replicas, and says when each went. More than
-// one at once, or two within less than the policy's period, is an error.
-func shrink(t *testing.T, from, to int, most time.Duration) (steps string, last int) {
+// watchScaleIn waits until the autoscaler has set the number of replicas to the given one,
+// and returns when it removed each. It fails if two go at once or within the policy's period.
+func watchScaleIn(t *testing.T, from, to int, limit time.Duration) (steps string, last int) {
 	t.Helper()
 	began, before := time.Now(), time.Time{}
 	last = from
-	eventually(t, fmt.Sprintf("there are to be %d replicas", to), most, func() bool {
+	eventually(t, fmt.Sprintf("the autoscaler wants %d replicas", to), limit, func() bool {
 		n := world.replicas(t)
 		if n == last {
 			return n == to
@@ -111,8 +113,8 @@ func shrink(t *testing.T, from, to int, most time.Duration) (steps string, last 
 	return steps, last
 }
 
-// shares returns how many sockets the emptiest and the fullest replica have.
-func shares(t *testing.T) (least, most float64) {
+// socketRange returns the lowest and the highest number of sockets of a replica.
+func socketRange(t *testing.T) (least, most float64) {
 	t.Helper()
 	all := query(t, fmt.Sprintf(`sum by (pod) (roomspa_connections{namespace=%q})`, world.namespace))
 	if len(all) != 4 {
@@ -125,10 +127,10 @@ func shares(t *testing.T) (least, most float64) {
 	return least, most
 }
 
-// query asks the tests' Prometheus, and returns the values of all series.
+// query returns the values of all series of an expression.
 func query(t *testing.T, expression string) []float64 {
 	t.Helper()
-	values, err := world.ask(t.Context(), expression)
+	values, err := world.query(t.Context(), expression)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}

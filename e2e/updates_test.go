@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// Updates and a rollback move everybody, by a close that says so, and cost nobody a
-// message.
+// TestUpdatesUnderLoad checks that updates and a rollback close each socket with 1012 and
+// lose no message.
 func TestUpdatesUnderLoad(t *testing.T) {
 	const clients = 500
 	world.restore(t)
 	if err := errors.Join(world.upgrade(t.Context(), "--values", "testdata/unhurried.yaml"), world.settle(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	g := gather(t, world, load{clients: clients, rooms: 125, every: time.Second})
+	g := connectCrowd(t, world, load{clients: clients, rooms: 125, every: time.Second})
 	exits := watchExits(t, world)
 	before := world.migrations(t)
 	began := time.Now()
@@ -46,27 +46,27 @@ func TestUpdatesUnderLoad(t *testing.T) {
 		if err := errors.Join(step.run(), world.settle(t.Context())); err != nil {
 			t.Fatal(step.name, err)
 		}
-		closes := slices.DeleteFunc(g.ended(), func(e end) bool { return e.at.Before(started) })
-		t.Logf("%s took %v, and these closes:\n%s", step.name, time.Since(started).Round(time.Second), histogram(closes))
+		closes := slices.DeleteFunc(g.ends(), func(e end) bool { return e.at.Before(started) })
+		t.Logf("%s took %v and closed these sockets:\n%s", step.name, time.Since(started).Round(time.Second), histogram(closes))
 	}
-	eventually(t, "five minutes are over", 5*time.Minute, func() bool { return time.Since(began) > 5*time.Minute })
-	g.hush(t, 30*time.Second)
+	eventually(t, "five minutes have passed", 5*time.Minute, func() bool { return time.Since(began) > 5*time.Minute })
+	g.finish(t, 30*time.Second)
 	closes := g.closes()
 	if closes[1012] < 3*clients || len(closes) != 1 {
-		t.Errorf("sockets ended by code: %v, want 1012 alone, once for each client and step or more", closes)
+		t.Errorf("closed sockets by code: %v, want only 1012, at least once for each client and step", closes)
 	}
 	ran := world.migrations(t)
 	maps.DeleteFunc(ran, func(event string, _ bool) bool { return before[event] })
 	if got := len(ran); got != 2 {
-		t.Errorf("the migration ran %d times, want once for each update, and never for the rollback", got)
+		t.Errorf("the migration ran %d times, want once for each update and not for the rollback", got)
 	}
 	if got := exits(); len(got) != 1 || got[0] < 6 {
-		t.Errorf("replicas ended with these exit codes: %v, want 0, six times or more", got)
+		t.Errorf("exit codes of replicas, with their number: %v, want 0 at least six times", got)
 	}
 	g.judge(t)
 }
 
-// migrations counts the pods that were made to migrate in the last hour, by their names.
+// migrations returns the events of the last hour that created a migration pod.
 func (c *cluster) migrations(t *testing.T) map[string]bool {
 	t.Helper()
 	pods := map[string]bool{}
@@ -77,8 +77,8 @@ func (c *cluster) migrations(t *testing.T) map[string]bool {
 	return pods
 }
 
-// watchExits follows the replicas' pods until it is asked how many have ended by which
-// code. Who is killed has 137.
+// watchExits watches the replicas' pods until exits is called, which returns the number of
+// ended containers by exit code. SIGKILL has 137.
 func watchExits(t *testing.T, c *cluster) (exits func() map[int]int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -124,7 +124,7 @@ func watchExits(t *testing.T, c *cluster) (exits func() map[int]int) {
 	return func() map[int]int {
 		stop()
 		reading.Wait()
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // returns the error of the kill
 		all := map[int]int{}
 		for _, code := range codes {
 			all[code]++
@@ -133,8 +133,7 @@ func watchExits(t *testing.T, c *cluster) (exits func() map[int]int) {
 	}
 }
 
-// histogram shows closes by the second in which they came, and how long those clients
-// were without a socket.
+// histogram formats the number of closes per second, and how long clients had no socket.
 func histogram(ends []end) string {
 	if len(ends) == 0 {
 		return "none"
