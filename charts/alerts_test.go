@@ -15,12 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The alerts of testdata/alerts are those of this release: with an autoscaler, since one
-// of them is about it.
+// The tests of testdata/alerts belong to this release. It has an autoscaler, since one
+// alert needs it.
 const withAlerts = "{alerts: {enabled: true}, autoscaling: {by: hpa}}"
 
-// promtool is where Prometheus' own tool is. Without it the test is skipped, which
-// tools/deps.sh has said in a line then.
+// promtool returns the path of promtool. Without it the test is skipped; tools/deps.sh
+// warns of that.
 func promtool(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"promtool", filepath.Join(os.Getenv("ROOMSPA_DEPS"), "usr/bin/promtool")} {
@@ -32,7 +32,7 @@ func promtool(t *testing.T) string {
 	return ""
 }
 
-// rules writes rules for promtool, and returns the file.
+// rules writes a rule file for promtool and returns its name.
 func rules(t *testing.T, dir string, groups []monitoringv1.RuleGroup) string {
 	t.Helper()
 	text, err := yaml.Marshal(monitoringv1.PrometheusRuleSpec{Groups: groups})
@@ -57,11 +57,11 @@ func alerts(t *testing.T) map[string]monitoringv1.Rule {
 	return all
 }
 
-// try runs an alert's own test on the alert as it is given.
+// try runs the test of an alert against the given version of the alert.
 func try(t *testing.T, rule monitoringv1.Rule) (output string, passed bool) {
 	t.Helper()
 	tool, dir := promtool(t), t.TempDir()
-	rule.Annotations = nil // promtool would compare them, word for word
+	rule.Annotations = nil // promtool would compare them
 	rules(t, dir, []monitoringv1.RuleGroup{{Name: "alerts", Rules: []monitoringv1.Rule{rule}}})
 	text, err := os.ReadFile("testdata/alerts/" + rule.Alert + ".yaml")
 	if err != nil {
@@ -87,8 +87,8 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// A test that a broken alert passes is none: neither an alert that never fires may
-// pass, nor one that always does, nor one that forgets to wait.
+// The tests of the alerts must fail for an alert that never fires, one that always fires,
+// and one that does not wait.
 func TestAlertTestsNoticeABrokenAlert(t *testing.T) {
 	t.Parallel()
 	for name, rule := range alerts(t) {
@@ -116,7 +116,7 @@ func TestAlertsAreWellFormed(t *testing.T) {
 	}
 }
 
-// Whoever is woken up is told what it is, how bad, and where to read on.
+// Each alert has a summary, a description, a severity and a link to the runbook.
 func TestAlertsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	runbook, err := os.ReadFile("testdata/runbook.md")
@@ -154,7 +154,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// An alert about replicas that nobody wants would never end.
+// With no replicas wanted, an alert about missing ones would never clear.
 func TestNoReplicaIsNoAlertWhereNoneIsWanted(t *testing.T) {
 	t.Parallel()
 	if rule := render(t, matrix["alerts, nothing runs"]).rules.Spec.Groups[0].Rules[0]; rule.Alert == "RoomspaNoReplica" {

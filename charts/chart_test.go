@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// matrix is what operators would write. What must be true of every release is
-// checked on each of these.
+// matrix holds values that operators may set. Tests of what must hold for every release
+// run on each of them.
 var matrix = map[string]string{
 	"the defaults":           "",
 	"part of another chart":  "global: {imageRegistry: x}",
@@ -96,7 +96,7 @@ dashboard: {enabled: true}
 test: {users: smoke, url: 'https://a.example.com'}
 `
 
-// each runs a test on every release of the matrix.
+// each runs a test on each release of the matrix.
 func each(t *testing.T, test func(t *testing.T, r release)) {
 	for name, values := range matrix {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestAReplicaHasTimeToLeave(t *testing.T) {
 	})
 }
 
-// A replica looks its limit up, and takes what it is told instead: both would differ.
+// A replica reads its memory limit; an option that sets it could differ from it.
 func TestThereIsAMemoryLimit(t *testing.T) {
 	t.Parallel()
 	r := render(t, "")
@@ -217,7 +217,7 @@ func TestProbesAskTheOpsPort(t *testing.T) {
 				t.Errorf("%s probe: time-out %d s above its period %d s", p.name, p.probe.TimeoutSeconds, p.probe.PeriodSeconds)
 			}
 		}
-		// A store goes away just after a probe, and the last one takes all its time.
+		// The worst case: the outage starts just after a probe, and the last probe times out.
 		if p := c.ReadinessProbe; p.PeriodSeconds*p.FailureThreshold+p.TimeoutSeconds >= 15 {
 			t.Errorf("unready after %d failures, %d s apart, of %d s each; want less than 15 s", p.FailureThreshold, p.PeriodSeconds, p.TimeoutSeconds)
 		}

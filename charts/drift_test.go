@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// owned are the options that cannot be set under `options`, beside the secrets:
-// the chart's ports and mounts are fixed, a replica is named after its pod, and the
-// shutdown has values of its own because the grace period depends on it.
+// owned lists the options that cannot be set under `options`, beside the secrets. The
+// chart's ports and mounts are fixed, a replica has the name of its pod, and the shutdown
+// has its own values, since the grace period depends on it.
 var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
@@ -34,7 +34,7 @@ func TestEveryVariableIsAnOption(t *testing.T) {
 				seen[v.Name] = true
 				o, known := byEnv[v.Name]
 				switch {
-				case isClient(pod): // its options are not those of serve
+				case isClient(pod): // has no options of serve
 				case !known:
 					t.Errorf("%s: %s is not an option", kind, v.Name)
 				case v.ValueFrom == nil && !o.takes(v.Value):
@@ -62,7 +62,7 @@ func TestOptionsBecomeVariables(t *testing.T) {
 	}
 }
 
-// The chart repeats a few of the product's defaults, where Kubernetes must know them too.
+// The chart repeats some defaults of serve that Kubernetes needs too.
 func TestDefaultsAreTheProducts(t *testing.T) {
 	t.Parallel()
 	options := readOptions(t)
@@ -84,7 +84,7 @@ func TestDefaultsAreTheProducts(t *testing.T) {
 	}
 }
 
-// The schema knows each option and its type, so that helm refuses what serve would.
+// The schema lists each option and its type, so that helm refuses what serve refuses.
 func TestSchemaListsTheOptions(t *testing.T) {
 	t.Parallel()
 	want := map[string]any{}
@@ -145,7 +145,7 @@ func (o option) schema(t *testing.T) map[string]any {
 	return nil
 }
 
-// takes reports whether serve could read the variable's text.
+// takes reports whether serve can parse the text of the variable.
 func (o option) takes(text string) bool {
 	var err error
 	switch o.kind {

@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The plain manifests are the chart's render: what one of the two is taught, the other
-// one knows. Each folder, the values it is rendered with, and the templates it is of.
+// plain lists the directories of k8s that are rendered from the chart, with the values and
+// the templates of each.
 var plain = []struct {
 	folder, values string
 	templates      []string
@@ -32,7 +32,7 @@ var plain = []struct {
 	{"components/monitoring", "{metrics: {scrape: podMonitor}, alerts: {enabled: true}, dashboard: {enabled: true}}", []string{"dashboard", "podmonitor", "prometheusrule"}},
 }
 
-// Not in parallel: with -update it writes what the tests below read.
+// Not in parallel: with -update it writes files that other tests read.
 func TestPlainManifestsAreTheCharts(t *testing.T) {
 	as := install
 	as.Name, as.Namespace = "roomspa", "roomspa"
@@ -62,12 +62,12 @@ func TestPlainManifestsAreTheCharts(t *testing.T) {
 
 var ofHelm = regexp.MustCompile(`(?m)^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n`)
 
-// withoutHelm leaves out what only Helm reads or says.
+// withoutHelm removes the labels and annotations of Helm.
 func withoutHelm(text string) string {
 	lines := strings.Split(strings.TrimSpace(ofHelm.ReplaceAllString(text, ""))+"\n", "\n")
 	var kept []string
 	for i, line := range lines {
-		// A map of which nothing is left.
+		// A map that has become empty.
 		if strings.HasSuffix(line, "annotations:") && (i+1 == len(lines) || indent(lines[i+1]) <= indent(line)) {
 			continue
 		}
@@ -78,8 +78,8 @@ func withoutHelm(text string) string {
 
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// build is `kubectl kustomize`. It works on a copy in memory: that way go test sees
-// each file, and does not repeat a result that is out of date.
+// build does what `kubectl kustomize` does. It reads the files itself, so that go test
+// notices changes and does not use a cached result.
 func build(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	disk, memory := os.DirFS("testdata/k8s"), filesys.MakeFsInMemory()
@@ -156,8 +156,8 @@ func TestOverlaysBuild(t *testing.T) {
 	}
 }
 
-// Every Secret that a pod wants is in the development overlay, and every pod is a
-// restricted one.
+// The development overlay has each Secret that its pods use, and all pods meet the
+// restricted standard.
 func TestDevelopmentOverlayIsComplete(t *testing.T) {
 	t.Parallel()
 	all := build(t, "overlays/dev")

@@ -27,7 +27,7 @@ func TestMigrationsRunBeforeReplicas(t *testing.T) {
 	if pod.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("restart policy %s, want Never", pod.RestartPolicy)
 	}
-	// 300 s is how long helm waits unless told otherwise.
+	// 300 s is the default of helm's --timeout.
 	if d := r.job.Spec.ActiveDeadlineSeconds; d == nil || *d >= 300 {
 		t.Errorf("the job may take %v s, longer than helm waits", d)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// option is what the chart has to know of one field of app.Options.
+// option is one field of app.Options.
 type option struct {
 	name, kind, fallback string
 	enum                 []string
@@ -22,9 +22,9 @@ func (o option) env() string {
 	return "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
 }
 
-// readOptions reads the struct's tags from its source, so that this module needs
-// nothing of the product's. testdata/options.go is a link to that source: `go test`
-// repeats a cached result however files outside of the module change.
+// readOptions reads the struct's tags from its source, so that this module does not import
+// the main module. testdata/options.go links to the source, since `go test` does not track
+// files outside of the module.
 func readOptions(t *testing.T) map[string]option {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "testdata/options.go", nil, parser.SkipObjectResolution)

@@ -11,7 +11,7 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		values string
-		want   []string // what the message must name
+		want   []string // parts of the message
 	}{
 		"an unknown key":                {"replicaCount: 3", []string{"replicaCount"}},
 		"an unknown key further in":     {"image: {name: x}", []string{"/image", "name"}},
@@ -71,8 +71,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A schema refuses unknown keys object by object: one that forgets to, lets
-// every misspelling below it pass.
+// Each object of the schema must refuse unknown keys, or misspelled keys in it would be
+// accepted.
 func TestSchemaIsClosed(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("roomspa/values.schema.json")
@@ -99,8 +99,7 @@ func TestSchemaIsClosed(t *testing.T) {
 	walk("", schema)
 }
 
-// isMap says that keys are the operator's own, and only their values have a type:
-// labels, annotations.
+// isMap reports whether an object has arbitrary keys with typed values, as labels have.
 func isMap(additional any) bool {
 	schema, ok := additional.(map[string]any)
 	return ok && schema["type"] != nil

@@ -1,5 +1,5 @@
-// Package charts tests the chart: rendered by Helm's own engine, decoded
-// strictly into Kubernetes' own types.
+// Package charts tests the Helm chart. It renders the chart with Helm's engine and decodes
+// the objects strictly into the types of Kubernetes.
 package charts
 
 import (
@@ -29,8 +29,8 @@ import (
 
 var update = flag.Bool("update", false, "write anew what is made of the chart and of the options")
 
-// release is what the chart makes of some values. A kind that is not listed
-// here, a Secret above all, fails to decode.
+// release holds the objects that the chart renders. A kind without a field here, such as
+// a Secret, fails to decode.
 type release struct {
 	deployment     *appsv1.Deployment
 	serviceAccount *corev1.ServiceAccount
@@ -47,11 +47,11 @@ type release struct {
 	policies       map[string]*networkingv1.NetworkPolicy
 	tests          map[string]*corev1.Pod
 	notes          string
-	token          bool // asked for by the values
+	token          bool // whether the values mount the service account's token
 }
 
-// scaledObject is as much of KEDA's type as the chart may use. KEDA's own module
-// brings the clients of every cloud.
+// scaledObject has the fields of KEDA's type that the chart uses. KEDA's module has too
+// many dependencies.
 type scaledObject struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -82,15 +82,15 @@ type scaledObject struct {
 	} `json:"spec"`
 }
 
-// install is what `helm install demo --namespace chat` says.
+// install has the options of `helm install demo --namespace chat`.
 var install = common.ReleaseOptions{Name: "demo", Namespace: "chat", IsInstall: true, Revision: 1}
 
-// templates renders the chart, the schema included, and returns the text by template.
+// templates validates the values, renders the chart and returns the text by template.
 func templates(values string) (map[string]string, error) {
 	return templatesAs(install, values, nil)
 }
 
-// templatesAs renders with what a cluster answers to lookups, if there is one.
+// templatesAs renders with a cluster that answers lookups; it may be nil.
 func templatesAs(as common.ReleaseOptions, values string, cluster engine.ClientProvider) (map[string]string, error) {
 	chart, err := loader.LoadDir("roomspa")
 	if err != nil {
@@ -107,7 +107,7 @@ func templatesAs(as common.ReleaseOptions, values string, cluster engine.ClientP
 	if cluster != nil {
 		return engine.RenderWithClientProvider(chart, all, cluster)
 	}
-	// Strict: a value that values.yaml does not have is an error, not "<no value>".
+	// A value that values.yaml does not have is an error and not "<no value>".
 	return engine.Engine{Strict: true}.Render(chart, all)
 }
 
@@ -130,7 +130,7 @@ func decode(t *testing.T, files map[string]string) release {
 		case strings.TrimSpace(text) != "" && !strings.HasPrefix(path.Base(name), "_"):
 			for object := range strings.SplitSeq("\n"+text, "\n---\n") {
 				if strings.TrimSpace(object) == "" {
-					continue // before the first of several
+					continue // before the first document
 				}
 				if err := r.add(object); err != nil {
 					t.Fatalf("%s: %v\n%s", name, err, object)
@@ -141,7 +141,7 @@ func decode(t *testing.T, files map[string]string) release {
 	return r
 }
 
-// add takes one object.
+// add decodes one object.
 func (r *release) add(text string) error {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal([]byte(text), &kind); err != nil {
@@ -190,7 +190,7 @@ func addTo[T any, P interface {
 	return err
 }
 
-// pods returns the pod templates by what they are for.
+// pods returns the pod templates by purpose.
 func (r *release) pods() map[string]corev1.PodTemplateSpec {
 	pods := map[string]corev1.PodTemplateSpec{"deployment": r.deployment.Spec.Template}
 	if r.job != nil {
@@ -202,8 +202,7 @@ func (r *release) pods() map[string]corev1.PodTemplateSpec {
 	return pods
 }
 
-// isClient reports whether a pod is one that `helm test` asks replicas from, as their
-// clients do.
+// isClient reports whether a pod is a client of `helm test`.
 func isClient(pod corev1.PodTemplateSpec) bool {
 	return pod.Labels["app.kubernetes.io/component"] == "test"
 }

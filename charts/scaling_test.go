@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 )
 
-// Whoever scales: it scales the Deployment, which names no number of its own then, and
-// goes down in steps that were chosen.
+// Each autoscaler targets the Deployment, which then sets no number of replicas, and scales
+// in by the given policies.
 func TestAutoscalers(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r release) {
@@ -60,8 +60,8 @@ func TestScalesOnSocketsOfAReplica(t *testing.T) {
 	}
 }
 
-// With KEDA's defaults a series that is missing is a 0, and a Prometheus that is away
-// a fixed number: both scale in while everybody is connected.
+// By default KEDA reads a missing series as 0, and sets a fixed number of replicas while
+// Prometheus is unavailable. Both would scale in while clients are connected.
 func TestKEDADoesNotScaleInBlindly(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"KEDA", "everything"} {
@@ -87,8 +87,8 @@ func TestKEDADoesNotScaleInBlindly(t *testing.T) {
 	}
 }
 
-// A Deployment without a number has one replica: the upgrade that turns an autoscaler
-// on must not end all the others.
+// A Deployment without a number has one replica. The upgrade that enables an autoscaler
+// must not scale to one.
 func TestTurningAnAutoscalerOnKeepsWhatRuns(t *testing.T) {
 	t.Parallel()
 	upgrade := install
@@ -102,7 +102,7 @@ func TestTurningAnAutoscalerOnKeepsWhatRuns(t *testing.T) {
 	}
 }
 
-// liveDeployment is a cluster that has the release's Deployment and nothing else.
+// liveDeployment is a cluster that has only the release's Deployment.
 type liveDeployment struct{ replicas int64 }
 
 func (l liveDeployment) GetClientFor(apiVersion, kind string) (dynamic.NamespaceableResourceInterface, bool, error) {
@@ -137,7 +137,7 @@ func TestDisruptionBudget(t *testing.T) {
 	}
 }
 
-// An update that is too quick has the clients of several replicas on their way at once.
+// Only one replica may drain at a time during an update.
 func TestReplicasLeaveOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r release) {

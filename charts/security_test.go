@@ -84,7 +84,7 @@ func TestSecretsAreReferences(t *testing.T) {
 	})
 }
 
-// mounted are the keys of Secrets that the first container sees one by one, by path.
+// mounted returns the mounted keys of Secrets by path.
 func mounted(pod corev1.PodSpec) map[string]string {
 	files := map[string]string{}
 	for _, m := range pod.Containers[0].VolumeMounts {

@@ -19,8 +19,8 @@ type metric struct {
 	labels []string
 }
 
-// readMetrics reads the tables of docs/metrics.md, which the product's own tests hold
-// to its code.
+// readMetrics reads the tables of docs/metrics.md. A test of the main module checks them
+// against the code.
 func readMetrics(t *testing.T) map[string]metric {
 	t.Helper()
 	text, err := os.ReadFile("testdata/metrics.md")
@@ -65,7 +65,7 @@ func dashboard(t *testing.T, values string) []panel {
 	return d.Panels
 }
 
-// expressions are all that the chart asks Prometheus, by who asks.
+// expressions returns all queries of the chart by their place.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{"KEDA": render(t, matrix["KEDA"]).scaled.Spec.Triggers[0].Metadata["query"]}
@@ -80,11 +80,11 @@ func expressions(t *testing.T) map[string]string {
 	return all
 }
 
-// An alert on a series that does not exist never fires, and nobody notices.
+// An alert on a series that does not exist would never fire.
 func TestEverySeriesExists(t *testing.T) {
 	t.Parallel()
 	metrics := readMetrics(t)
-	scraped := []string{"namespace", "pod"} // what Prometheus adds
+	scraped := []string{"namespace", "pod"} // labels that Prometheus adds
 	used := regexp.MustCompile(`\b(roomspa_\w+)\{([^}]*)\}`)
 	matcher := regexp.MustCompile(`(\w+)(?:=~|!~|!=|=)"`)
 	for where, expr := range expressions(t) {
@@ -117,7 +117,7 @@ func TestEverySeriesExists(t *testing.T) {
 	}
 }
 
-// Panels are not rules, but what is no expression in a rule is none in a panel.
+// promtool checks expressions only in rules, so the expressions of panels become rules.
 func TestEveryExpressionCanBeRead(t *testing.T) {
 	t.Parallel()
 	tool, group := promtool(t), monitoringv1.RuleGroup{Name: "all"}

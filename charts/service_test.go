@@ -55,14 +55,14 @@ func TestServiceAccount(t *testing.T) {
 		if made := r.serviceAccount != nil; made == (name == "shared") || (made && r.serviceAccount.Name != name) {
 			t.Errorf("replicas use %q, the chart makes %+v", name, r.serviceAccount)
 		}
-		// A hook comes before the chart's objects, so it may only use what exists.
+		// A hook runs before the chart's objects exist.
 		if r.job != nil && r.serviceAccount != nil && r.job.Spec.Template.Spec.ServiceAccountName != "" {
 			t.Errorf("the hook uses %q, which is not there yet", r.job.Spec.Template.Spec.ServiceAccountName)
 		}
 	})
 }
 
-// port resolves a port as Kubernetes does, by number or by the container's name for it.
+// port resolves a port by number or name, as Kubernetes does.
 func port(c corev1.Container, p intstr.IntOrString) int32 {
 	for _, have := range c.Ports {
 		if p.StrVal == have.Name {

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// skaffoldConfig is as much of Skaffold's schema (v4beta11) as skaffold.yaml may use.
+// skaffoldConfig has the fields of Skaffold's schema (v4beta11) that skaffold.yaml uses.
 type skaffoldConfig struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -98,7 +98,7 @@ func TestSkaffold(t *testing.T) {
 	if _, ok := configs[c.Requires[0].Configs[0]]; !ok {
 		t.Errorf("it requires %v, which is not there", c.Requires)
 	}
-	// Under any other name the images in the manifests would stay as they are.
+	// Skaffold replaces only images of this name in the manifests.
 	image, _, _ := strings.Cut(render(t, "").deployment.Spec.Template.Spec.Containers[0].Image, ":")
 	artifact := c.Build.Artifacts[0]
 	if artifact.Image != image {

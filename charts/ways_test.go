@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// What comes in from outside goes to the public port of ready replicas, by either way.
+// Ingress and route lead to the public port of ready replicas.
 func TestWaysInLeadToTheService(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r release) {
@@ -62,7 +62,7 @@ func TestRoute(t *testing.T) {
 	if p := r.Spec.ParentRefs; len(p) != 1 || p[0].Name != "public" || *p[0].Namespace != "gateways" || *p[0].SectionName != "https" {
 		t.Errorf("parents %+v", p)
 	}
-	// GKE refuses a route that has any.
+	// GKE refuses routes with timeouts.
 	if r.Spec.Rules[0].Timeouts != nil {
 		t.Errorf("time-outs %+v, want none unless asked", r.Spec.Rules[0].Timeouts)
 	}
@@ -91,8 +91,7 @@ func TestTheUnreadyCanBeAsked(t *testing.T) {
 	}
 }
 
-// A policy that selects too little protects nothing, and one without egress cuts a
-// replica off from its stores.
+// The network policy selects all pods of the release, and allows egress to the stores.
 func TestNetworkPolicy(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r release) {
@@ -178,8 +177,8 @@ func TestHelmTestGoesEachWay(t *testing.T) {
 	}
 }
 
-// helm test --logs reads the logs when all tests are over, and Helm 3 those of pods
-// with one container: a pod that was deleted, or has two, makes the whole test fail.
+// helm test --logs reads logs after all tests, and Helm 3 only from pods with one
+// container. A deleted pod or a second container makes the test fail.
 func TestHelmTestKeepsItsLogs(t *testing.T) {
 	t.Parallel()
 	for name, p := range render(t, matrix["test users"]).tests {
