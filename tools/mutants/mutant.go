@@ -46,7 +46,7 @@ func find(part string) []mutant {
 func (m mutant) source(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
-		return "", fmt.Errorf("mutant %s: %w", m.name, err)
+		return "", fmt.Errorf("mutant %s: %w\nUpdate the row in tools/mutants/rows.go", m.name, err)
 	}
 	changed := string(text)
 	for _, e := range m.edits {
@@ -125,5 +125,5 @@ func (t test) check(root string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no %s: update the row in tools/mutants/rows.go", t.dir, function)
+	return fmt.Errorf("%s has no %s\nUpdate the row in tools/mutants/rows.go", t.dir, function)
 }
