@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/roomspa/roomspa/internal/redis"
@@ -102,8 +100,7 @@ func sql(ts *testscript.TestScript, _ bool, args []string) {
 // keepStory leaves the story of a refused handshake as a replica does: its reference,
 // code, reason and detail.
 func keepStory(ts *testscript.TestScript, _ bool, args []string) {
-	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	client, err := redis.Open(redis.Options{URL: ts.Getenv("ROOMSPA_REDIS_URL"), Prefix: ts.Getenv("ROOMSPA_REDIS_PREFIX")}, log, reg)
+	client, err := redis.Open(redis.Options{URL: ts.Getenv("ROOMSPA_REDIS_URL"), Prefix: ts.Getenv("ROOMSPA_REDIS_PREFIX")}, nil)
 	ts.Check(err)
 	defer client.Close()
 	s := story.Begin(args[0])

@@ -20,6 +20,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
@@ -38,8 +39,8 @@ import (
 // What the seams promise, the stores keep.
 var (
 	_ chat.Store         = (*postgres.DB)(nil)
-	_ chat.Layer         = (*redis.Layer)(nil)
-	_ location.Layer     = (*redis.Layer)(nil)
+	_ chat.Layer         = (*channel.Layer)(nil)
+	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
@@ -49,10 +50,10 @@ var (
 	_ api.Revocations    = (*revocation.Watch)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
-	_ revocation.Layer   = (*redis.Layer)(nil)
+	_ revocation.Layer   = (*channel.Layer)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
-	_ rebalance.Layer    = (*redis.Layer)(nil)
+	_ rebalance.Layer    = (*channel.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
@@ -65,6 +66,7 @@ type App struct {
 	log       *slog.Logger
 	db        *postgres.DB
 	redis     *redis.Client
+	layer     *channel.Layer
 	sockets   *session.Registry
 	chat      *chat.Chat
 	balance   *rebalance.Balance
@@ -124,10 +126,11 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	if a.db, err = postgres.Open(context.Background(), o.postgres(), log, reg); err != nil {
 		return nil, fmt.Errorf("--database-url: %w", err)
 	}
-	if a.redis, err = redis.Open(o.redis(), log, reg); err != nil {
+	if a.redis, err = redis.Open(o.redis(), reg); err != nil {
 		a.db.Close()
 		return nil, fmt.Errorf("--redis-url: %w", err)
 	}
+	a.layer = channel.New(a.redis, log, reg)
 	ctx, cancel := context.WithCancel(context.Background())
 	a.handlers = cancel
 	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
@@ -135,8 +138,8 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	limits := o.session()
 	limits.TokenLeeway, limits.Renew, limits.Ended, limits.Memory = auth.Leeway, renew(keys), a.ended, meter.Share
 	a.sockets = session.NewRegistry(ctx, limits, reg)
-	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.redis.Layer, reg)
-	place := location.New(a.redis.Layer, a.redis.Positions, reg)
+	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
+	place := location.New(a.layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
@@ -151,7 +154,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	who := func(r *http.Request) (ref, remote string) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
 	}
-	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
+	watch := revocation.New(a.layer, a.db, a.sockets, 0, log, reg)
 	a.fleet = fleet.New(o.Replica, keys.Fingerprints, a.db, log, reg)
 	probe := a.probe(reg)
 	a.balance = a.newBalance(probe, reg)
@@ -165,7 +168,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
-	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
+	a.running[3] = stage{name: "redis", run: []func(context.Context){a.layer.Run}}
 	return a, nil
 }
 
@@ -217,12 +220,12 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 		}},
 		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
 			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}, Doubt: a.redis.Write},
+		}, Doubt: a.redis.CheckWrite},
 		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
-			if _, err := a.redis.Layer.Health(); err != nil {
+			if _, err := a.layer.Health(); err != nil {
 				return "", err
 			}
-			return "an own message came back over the subscription", a.redis.Layer.Check(ctx)
+			return "an own message came back over the subscription", a.layer.Check(ctx)
 		}},
 		ops.Check{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Others(), nil // a replica that the others do not hear serves its own sockets

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -105,7 +106,7 @@ func databaseChecks(ctx context.Context, o Options, server, schema bool) (checks
 func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()) {
 	const advice = "Set --redis-url or ROOMSPA_REDIS_URL, as in redis://:password@host:6379/0; in the modes sentinel and cluster also --redis-mode."
 	o.Replica = "check"
-	client, err := redis.Open(o.redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	client, err := redis.Open(o.redis(), nil)
 	if err != nil {
 		if o.RedisURL == "" {
 			err = errors.New("the Redis URL is missing")
@@ -113,11 +114,12 @@ func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()
 		return []ops.Check{cannot("redis", err, advice)}, func() {}
 	}
 	running, cancel := context.WithCancel(ctx)
-	var layer sync.WaitGroup
-	layer.Go(func() { client.Layer.Run(running) })
+	layer := channel.New(client, slog.New(slog.DiscardHandler), nil)
+	var run sync.WaitGroup
+	run.Go(func() { layer.Run(running) })
 	end = func() {
 		cancel()
-		layer.Wait()
+		run.Wait()
 		_ = client.Close() // whatever it says, the connections are gone
 	}
 	return []ops.Check{
@@ -125,18 +127,18 @@ func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()
 			if err := client.Ping(ctx); err != nil {
 				return "", err
 			}
-			return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
+			return strings.TrimSpace("Redis " + client.ServerVersion(ctx)), client.CheckWrite(ctx)
 		}},
 		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, checkLimit)
 			defer cancel()
-			return "an own message came back over the subscription", echo(ctx, client.Layer)
+			return "an own message came back over the subscription", echo(ctx, layer)
 		}},
 	}, end
 }
 
 // echo waits until the layer is up, and for a message of its own.
-func echo(ctx context.Context, layer *redis.Layer) error {
+func echo(ctx context.Context, layer *channel.Layer) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -18,5 +18,5 @@ func (a *App) newBalance(probe *ops.Probe, reg prometheus.Registerer) *rebalance
 			_, ok := probe.Run(ctx)
 			return ok
 		},
-	}, a.redis.Layer, a.sockets, a.log, reg)
+	}, a.layer, a.sockets, a.log, reg)
 }

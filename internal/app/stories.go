@@ -5,9 +5,6 @@ import (
 
 	"context"
 	"fmt"
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -51,7 +48,7 @@ func ordinary(e *session.End) bool {
 // Explain tells what Redis knows under a reference. Of the options it needs those of
 // Redis. It is [story.ErrUnknown] where that is nothing.
 func Explain(ctx context.Context, o Options, ref string) (*story.Told, error) {
-	client, err := redis.Open(o.redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	client, err := redis.Open(o.redis(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("--redis-url: %w", err)
 	}

@@ -3,10 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
 )
@@ -15,12 +13,12 @@ import (
 // sockets have to end. Of the options it needs those of Redis. Replicas that it
 // does not reach ask by themselves within a minute.
 func TellReplicas(ctx context.Context, o Options) error {
-	client, err := redis.Open(o.redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	client, err := redis.Open(o.redis(), nil)
 	if err != nil {
 		return fmt.Errorf("--redis-url: %w", err)
 	}
 	defer func() { _ = client.Close() }() // nothing is lost with it
-	if err := client.Announce(ctx, revocation.Group, revocation.Look()); err != nil {
+	if err := channel.Announce(ctx, client, revocation.Group, revocation.Look()); err != nil {
 		return fmt.Errorf("tell the replicas: %w", err)
 	}
 	return nil

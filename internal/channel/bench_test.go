@@ -1,4 +1,4 @@
-package redis_test
+package channel_test
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
-func benchLayer(b *testing.B) *redis.Layer {
+func benchLayer(b *testing.B) *channel.Layer {
 	b.Helper()
 	url, prefix := sandboxtest.Redis(b)
 	l := openWith(b, redis.Options{URL: url, Prefix: prefix}, slog.New(slog.DiscardHandler), nil).Layer

@@ -1,4 +1,4 @@
-package redis
+package channel
 
 import (
 	"context"
@@ -8,39 +8,37 @@ import (
 	"time"
 )
 
-const (
-	// heartbeat is the time between two own messages.
-	heartbeat = time.Second
-	// silence is how long a connection may say nothing, or our own messages may
-	// fail to come back, before it counts as lost. Redis has been asked at least
-	// twice by then.
-	silence = 3 * time.Second
-)
+// heartbeat is the time between two echoes, and between two PINGs of the subscription.
+const heartbeat = time.Second
 
-// echoes knows which own messages are waited for. They are numbered, and come
-// back in order.
+// echoes tracks the echoes that somebody waits for. An echo is a message that the layer
+// publishes to itself, to verify that what is published is also received. Echoes are
+// numbered, and come back in order.
 type echoes struct {
+	start time.Time // echoes carry the time since then
+
 	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]func(error)
 }
 
-// beat publishes an own message every second, and more often while publishing
-// fails, so that it is soon known when it works again.
-func (l *Layer) beat(ctx context.Context) {
+// sendHeartbeats publishes an echo every second. While publishing fails it does so more
+// often, to notice soon when Redis is back.
+func (s *shard) sendHeartbeats(ctx context.Context) {
 	for ctx.Err() == nil {
 		answered := make(chan error, 1)
-		l.publishEcho(func(_ uint64, err error) { answered <- err })
+		s.publishEcho(s.echoes.next(nil), func(err error) { answered <- err })
 		wait := heartbeat
-		if err := <-answered; err != nil { // bounded by the pipeline's time-out
+		err := <-answered // the pipeline's timeout bounds it
+		if err != nil {
 			wait = 100*time.Millisecond + rand.N(150*time.Millisecond)
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-l.down:
-			if wait != heartbeat { // that was ourselves
+		case <-s.failed:
+			if err != nil { // this heartbeat was the failure
 				select {
 				case <-ctx.Done():
 				case <-timer.C:
@@ -51,92 +49,89 @@ func (l *Layer) beat(ctx context.Context) {
 	}
 }
 
-// probe publishes an own message and calls back once: with nil when it has come
-// back, or with the error that publishing it met, or that the connection was lost
-// which should have heard it. The returned function gives up waiting.
-func (l *Layer) probe(back func(error)) (forget func()) {
-	e := &l.echoes
-	var seq uint64
-	e.mu.Lock()
-	e.last++
-	seq = e.last
-	if e.waiting == nil {
-		e.waiting = make(map[uint64]func(error))
-	}
-	e.waiting[seq] = back
-	e.mu.Unlock()
-	if l.current.Load() == nil { // looked at after noting: see lost
-		e.settle(seq, errRedial)
+// awaitEcho publishes an echo and calls done once: with nil when the echo has come back,
+// or with the reason why it cannot. forget cancels the call.
+func (s *shard) awaitEcho(done func(error)) (forget func()) {
+	seq := s.echoes.next(done)
+	if s.current.Load() == nil { // tested after next: see failAll
+		s.echoes.finish(seq, unavailable("receive own echo", errConnectionLost))
 		return func() {}
 	}
-	l.sendEcho(seq, func(err error) {
+	s.publishEcho(seq, func(err error) {
 		if err != nil {
-			e.settle(seq, err)
+			s.echoes.finish(seq, err)
 		}
 	})
-	return func() {
-		e.mu.Lock()
-		delete(e.waiting, seq)
-		e.mu.Unlock()
-	}
+	return func() { s.echoes.take(seq) }
 }
 
-func (l *Layer) publishEcho(done func(seq uint64, err error)) {
-	l.echoes.mu.Lock()
-	l.echoes.last++
-	seq := l.echoes.last
-	l.echoes.mu.Unlock()
-	l.sendEcho(seq, func(err error) { done(seq, err) })
-}
-
-// sendEcho publishes an own message on the channel of the current connection.
-// Without one it is still worth sending: it shows that publishing works.
-func (l *Layer) sendEcho(seq uint64, done func(error)) {
-	s := l.current.Load()
-	channel := l.prefix + "echo:" + l.id
-	if s != nil {
-		channel = s.echo
+// publishEcho publishes an echo on the channel of the current connection. Without a
+// connection it still shows whether publishing works.
+func (s *shard) publishEcho(seq uint64, done func(error)) {
+	sub := s.current.Load()
+	channel := s.prefix + "echo:" + s.id
+	if sub != nil {
+		channel = sub.echo
 	}
 	payload := binary.BigEndian.AppendUint64(nil, seq)
-	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(l.born)))
-	l.publisher.submit(op{kind: probe, name: channel, payload: payload, done: func(err error) {
-		if err == nil && s != nil {
-			s.sent(seq)
+	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(s.echoes.start)))
+	s.pipeline.Probe(channel, payload, func(err error) {
+		if err == nil && sub != nil {
+			sub.echoPublished(seq)
 		}
 		done(err)
-	}})
+	})
 }
 
-// heardEcho takes an own message that came back, and returns its number.
-func (l *Layer) heardEcho(payload string) (seq uint64, ok bool) {
-	if len(payload) != 17 || payload[0] != version {
+// receiveEcho handles an echo that came back, and returns its number.
+func (s *shard) receiveEcho(payload string) (seq uint64, ok bool) {
+	if len(payload) != 16 {
 		return 0, false
 	}
-	seq = binary.BigEndian.Uint64([]byte(payload[1:9]))
-	took := time.Since(l.born) - time.Duration(binary.BigEndian.Uint64([]byte(payload[9:]))) //nolint:gosec // our own number
-	l.metrics.echo.Observe(took.Seconds())
-	l.echoes.settle(seq, nil)
+	seq = binary.BigEndian.Uint64([]byte(payload[:8]))
+	took := time.Since(s.echoes.start) - time.Duration(binary.BigEndian.Uint64([]byte(payload[8:]))) //nolint:gosec // our own number
+	s.metrics.echo.Observe(took.Seconds())
+	s.echoes.finish(seq, nil)
 	return seq, true
 }
 
-func (e *echoes) settle(seq uint64, err error) {
+// next returns the number of a new echo, for which done waits unless it is nil.
+func (e *echoes) next(done func(error)) uint64 {
 	e.mu.Lock()
-	back := e.waiting[seq]
-	delete(e.waiting, seq)
-	e.mu.Unlock()
-	if back != nil {
-		back(err)
+	defer e.mu.Unlock()
+	e.last++
+	if done != nil {
+		if e.waiting == nil {
+			e.waiting = make(map[uint64]func(error))
+		}
+		e.waiting[e.last] = done
+	}
+	return e.last
+}
+
+func (e *echoes) finish(seq uint64, err error) {
+	if done := e.take(seq); done != nil {
+		done(err)
 	}
 }
 
-// lost settles all that wait for a connection that does not hear any more. It is
-// called when that is no longer the current one.
-func (e *echoes) lost() {
+// take returns the waiting function of an echo and forgets it.
+func (e *echoes) take(seq uint64) func(error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	done := e.waiting[seq]
+	delete(e.waiting, seq)
+	return done
+}
+
+// failAll fails all waiting echoes, after the current connection was lost and has been
+// cleared. Echoes that are awaited later find no connection.
+func (e *echoes) failAll() {
 	e.mu.Lock()
 	waiting := e.waiting
 	e.waiting = nil
 	e.mu.Unlock()
-	for _, back := range waiting {
-		back(errRedial)
+	for _, done := range waiting {
+		done(unavailable("receive own echo", errConnectionLost))
 	}
 }

@@ -1,4 +1,4 @@
-package redis_test
+package channel_test
 
 import (
 	"context"
@@ -8,24 +8,24 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	p := sentinel(t)
-	a, b := open(t, p.options), open(t, p.options)
+	p := redistest.Sentinel(t)
+	a, b := open(t, p.Options), open(t, p.Options)
 	up(t, a.Layer, b.Layer)
 	member := join(t, a.Layer, "chat_1_1")
-	if err := p.nodes[0].Kill(); err != nil {
+	if err := p.Nodes[0].Kill(); err != nil {
 		t.Fatal(err)
 	}
-	member.toldMissed(t, 30*time.Second)
+	member.toldMissed(t)
 	up(t, a.Layer, b.Layer)
 	hears(t, b.Layer, member, "chat_1_1")
 }
@@ -34,16 +34,16 @@ func TestSentinelFailover(t *testing.T) {
 // goes on as a replica, to which one can publish in vain.
 func TestSentinelSwitchover(t *testing.T) {
 	t.Parallel()
-	p := sentinel(t)
-	a, b := open(t, p.options), open(t, p.options)
+	p := redistest.Sentinel(t)
+	a, b := open(t, p.Impatient()), open(t, p.Impatient())
 	up(t, a.Layer, b.Layer)
 	member := join(t, a.Layer, "chat_1_1")
-	direct(t, "redis://"+p.options.URL[strings.LastIndexByte(p.options.URL, '@')+1:], func(ctx context.Context, s *goredis.Client) {
+	redistest.Direct(t, "redis://"+p.Options.URL[strings.LastIndexByte(p.Options.URL, '@')+1:], func(ctx context.Context, s *goredis.Client) {
 		if err := s.Do(ctx, "SENTINEL", "FAILOVER", "roomspa").Err(); err != nil {
 			t.Fatal(err)
 		}
 	})
-	member.toldMissed(t, 30*time.Second)
+	member.toldMissed(t)
 	up(t, a.Layer, b.Layer)
 	hears(t, b.Layer, member, "chat_1_1")
 }
@@ -54,11 +54,11 @@ func TestClusterLosesAMaster(t *testing.T) {
 	for dead := range 3 {
 		t.Run(itoa(dead), func(t *testing.T) {
 			t.Parallel()
-			p := cluster(t)
-			a, b := open(t, p.options), open(t, p.options)
+			p := redistest.Cluster(t)
+			a, b := open(t, p.Options), open(t, p.Options)
 			up(t, a.Layer, b.Layer)
 			member := join(t, a.Layer, "chat_1_1")
-			if err := p.nodes[dead].Kill(); err != nil {
+			if err := p.Nodes[dead].Kill(); err != nil {
 				t.Fatal(err)
 			}
 			hears(t, b.Layer, member, "chat_1_1")
@@ -74,21 +74,21 @@ func TestPublishingToAnotherServerThanHearingIsNoticed(t *testing.T) {
 	for _, moved := range []string{"pubsub", "normal"} {
 		t.Run(moved, func(t *testing.T) {
 			t.Parallel()
-			settings := map[string]string{"requirepass": secret}
+			settings := map[string]string{"requirepass": redistest.Password}
 			before, after := sandboxtest.OwnRedis(t, settings), sandboxtest.OwnRedis(t, settings)
 			name := newName(t, before.Addr())
-			l := open(t, redis.Options{URL: "redis://default:" + secret + "@" + name.addr}).Layer
+			l := open(t, redis.Options{URL: "redis://default:" + redistest.Password + "@" + name.addr}).Layer
 			up(t, l)
 			member := join(t, l, "chat_1_1")
 
 			addr := after.Addr()
 			name.target.Store(&addr)
-			direct(t, before.URL(), func(ctx context.Context, node *goredis.Client) {
+			redistest.Direct(t, before.URL(), func(ctx context.Context, node *goredis.Client) {
 				if err := node.ClientKillByFilter(ctx, "TYPE", moved, "SKIPME", "yes").Err(); err != nil {
 					t.Fatal(err)
 				}
 			})
-			member.toldMissed(t, 10*time.Second)
+			member.toldMissed(t)
 			hears(t, l, member, "chat_1_1")
 			up(t, l)
 		})

@@ -1,35 +1,36 @@
-package redis
+package channel
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 )
 
-// groups knows the groups that this replica is a member of, and for each what
-// the current subscriber connection has been told about it. Redis handles the
-// commands of a connection in order and confirms each, so a group is subscribed
-// when the last thing sent was SUBSCRIBE and nothing is unconfirmed.
+// groups holds the groups that have members on this replica, and the state of each
+// group's subscription on the current connection. Redis executes the commands of a
+// connection in order and confirms each. So a group is subscribed if the last command
+// sent for it was SUBSCRIBE and no confirmation is missing.
 type groups struct {
 	metrics *metrics
-	wake    chan struct{} // there may be something to tell Redis
+	silence time.Duration // without a confirmation before Redis is overdue
+	changed chan struct{} // takeChanges may have something to return
 
 	mu          sync.Mutex
 	byChannel   map[string]*group
-	dirty       []*group  // joined or left since Redis was last told
-	epoch       uint32    // of the connection; what is older is void
+	dirty       []*group  // joined or left since takeChanges
+	epoch       uint32    // of the connection; the state of an earlier one is void
 	unconfirmed int       // commands on this connection, counted by channel
-	progress    time.Time // of the last confirmation, or of the command since
-	live        int       // groups that are subscribed
+	progress    time.Time // of the last confirmation, or when commands were sent after it
+	live        int       // subscribed groups
 }
 
 // A group is small: a replica has tens of thousands.
 type group struct {
 	channel string
-	members []*member     // never changed in place: the receive loop reads it unlocked
+	members []*member     // never modified in place: the receive loop reads it without a lock
 	ready   chan struct{} // closed when subscribed; nil if nobody waits
-	epoch   uint32        // to which the following belong
+	epoch   uint32        // of the fields below
 
 	unconfirmed int32
 	subscribed  bool // the last command was SUBSCRIBE
@@ -42,11 +43,11 @@ type member struct {
 	missed  func()
 }
 
-func newGroups(m *metrics) *groups {
-	return &groups{metrics: m, byChannel: make(map[string]*group), wake: make(chan struct{}, 1)}
+func newGroups(m *metrics, silence time.Duration) *groups {
+	return &groups{metrics: m, silence: silence, byChannel: make(map[string]*group), changed: make(chan struct{}, 1)}
 }
 
-// add adds a member.
+// add adds a member to the group of a channel.
 func (gs *groups) add(channel string, m *member) *group {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -59,22 +60,22 @@ func (gs *groups) add(channel string, m *member) *group {
 	return g
 }
 
-// await returns a channel that is closed when the group, which has members, is
-// subscribed; nil where it is already.
+// await returns a channel that is closed when the group is subscribed, or nil if it is
+// subscribed already. The group must have a member.
 func (gs *groups) await(g *group) <-chan struct{} {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if g.at(gs.epoch); g.live {
+	if g.reset(gs.epoch); g.live {
 		return nil
 	}
 	if g.ready == nil {
 		g.ready = make(chan struct{})
 	}
-	gs.mark(g)
+	gs.markDirty(g)
 	return g.ready
 }
 
-// remove removes a member, if it is still there.
+// remove removes a member. A second call does nothing.
 func (gs *groups) remove(g *group, m *member) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -87,13 +88,14 @@ func (gs *groups) remove(g *group, m *member) {
 		return
 	}
 	g.members, g.ready = nil, nil
-	g.at(gs.epoch)
-	if !gs.forget(g) {
-		gs.mark(g)
+	g.reset(gs.epoch)
+	if !gs.deleteIfUnused(g) {
+		gs.markDirty(g)
 	}
 }
 
-// members returns who is in a group. The slice must not be changed.
+// members returns the members of the group of a channel. The caller must not modify the
+// slice.
 func (gs *groups) members(channel string) []*member {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -103,8 +105,8 @@ func (gs *groups) members(channel string) []*member {
 	return nil
 }
 
-// everybody returns the members of all groups.
-func (gs *groups) everybody() [][]*member {
+// allMembers returns the members of each group.
+func (gs *groups) allMembers() [][]*member {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	all := make([][]*member, 0, len(gs.byChannel))
@@ -114,52 +116,54 @@ func (gs *groups) everybody() [][]*member {
 	return all
 }
 
-// begin starts on a new connection, on which every group has to be subscribed.
-func (gs *groups) begin() uint32 {
+// connect begins a new connection, on which every group has to be subscribed. It returns
+// the number of the connection.
+func (gs *groups) connect() uint32 {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.voidLocked()
+	gs.nextEpoch()
 	clear(gs.dirty)
 	gs.dirty = gs.dirty[:0]
 	for _, g := range gs.byChannel {
-		g.at(gs.epoch)
-		if g.queued = false; !gs.forget(g) {
-			gs.mark(g)
+		g.reset(gs.epoch)
+		if g.queued = false; !gs.deleteIfUnused(g) {
+			gs.markDirty(g)
 		}
 	}
 	return gs.epoch
 }
 
-// void forgets what the lost connection was told.
-func (gs *groups) void() {
+// disconnect voids the state of the lost connection.
+func (gs *groups) disconnect() {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.voidLocked()
+	gs.nextEpoch()
 }
 
-func (gs *groups) voidLocked() {
+func (gs *groups) nextEpoch() {
 	gs.epoch++
 	gs.unconfirmed, gs.live = 0, 0
 	gs.metrics.groups.Set(0)
 }
 
-// at forgets what an earlier connection was told about the group.
-func (g *group) at(epoch uint32) {
+// reset voids the state of the group on an earlier connection.
+func (g *group) reset(epoch uint32) {
 	if g.epoch != epoch {
 		g.epoch, g.unconfirmed, g.subscribed, g.live = epoch, 0, false, false
 	}
 }
 
-// forget removes a group that has no members and that Redis knows nothing of.
-func (gs *groups) forget(g *group) bool {
-	idle := len(g.members) == 0 && !g.subscribed && g.unconfirmed == 0
-	if idle && gs.byChannel[g.channel] == g {
+// deleteIfUnused deletes a group that has neither members nor a subscription, and
+// reports whether it is such a group.
+func (gs *groups) deleteIfUnused(g *group) bool {
+	unused := len(g.members) == 0 && !g.subscribed && g.unconfirmed == 0
+	if unused && gs.byChannel[g.channel] == g {
 		delete(gs.byChannel, g.channel)
 	}
-	return idle
+	return unused
 }
 
-func (gs *groups) mark(g *group) {
+func (gs *groups) markDirty(g *group) {
 	if g.queued {
 		return
 	}
@@ -172,15 +176,15 @@ func (gs *groups) mark(g *group) {
 
 func (gs *groups) signal() {
 	select {
-	case gs.wake <- struct{}{}:
+	case gs.changed <- struct{}{}:
 	default:
 	}
 }
 
-// take returns the channels that Redis has to be told about now, and counts them
-// as told. While it still has to confirm the last ones there are none: what is
-// joined meanwhile is subscribed together.
-func (gs *groups) take() (subscribe, unsubscribe []string) {
+// takeChanges returns the channels to subscribe and to unsubscribe now, and counts them
+// as unconfirmed. It returns none while confirmations are missing, so that joins which
+// arrive in the meantime are subscribed together.
+func (gs *groups) takeChanges() (subscribe, unsubscribe []string) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	if gs.unconfirmed > 0 {
@@ -188,15 +192,15 @@ func (gs *groups) take() (subscribe, unsubscribe []string) {
 	}
 	for _, g := range gs.dirty {
 		g.queued = false
-		g.at(gs.epoch)
+		g.reset(gs.epoch)
 		if wanted := len(g.members) > 0; wanted == g.subscribed {
-			gs.forget(g)
+			gs.deleteIfUnused(g)
 			continue
 		} else if g.subscribed = wanted; wanted {
 			subscribe = append(subscribe, g.channel)
 		} else {
 			unsubscribe = append(unsubscribe, g.channel)
-			gs.dead(g)
+			gs.setLive(g, false)
 		}
 		g.unconfirmed++
 		gs.unconfirmed++
@@ -209,21 +213,28 @@ func (gs *groups) take() (subscribe, unsubscribe []string) {
 	return subscribe, unsubscribe
 }
 
-func (gs *groups) dead(g *group) {
-	if g.live {
-		g.live = false
-		gs.live--
-		gs.metrics.groups.Set(float64(gs.live))
+func (gs *groups) setLive(g *group, live bool) {
+	if g.live == live {
+		return
 	}
+	if g.live = live; live {
+		gs.live++
+	} else {
+		gs.live--
+	}
+	gs.metrics.groups.Set(float64(gs.live))
 }
 
-// confirm takes a confirmation of Redis. An error says that it was not expected.
-func (gs *groups) confirm(command, channel string) error {
+var errUnexpected = fault{errors.New("unexpected confirmation for a group"), causeOther}
+
+// confirm handles the confirmation of SUBSCRIBE, or else of UNSUBSCRIBE. The error means
+// that no such confirmation was expected.
+func (gs *groups) confirm(channel string, subscribed bool) error {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	g := gs.byChannel[channel]
 	if g == nil || g.epoch != gs.epoch || g.unconfirmed == 0 {
-		return fmt.Errorf("unexpected %s of a channel", command)
+		return errUnexpected
 	}
 	g.unconfirmed--
 	gs.unconfirmed--
@@ -232,20 +243,16 @@ func (gs *groups) confirm(command, channel string) error {
 		gs.signal()
 	}
 	if g.unconfirmed > 0 {
-		return nil // an earlier command; what counts is the last one
+		return nil // of an earlier command; only the last one matters
 	}
-	if g.subscribed != (command == "subscribe") {
-		return fmt.Errorf("unexpected %s of a channel", command)
+	if g.subscribed != subscribed {
+		return errUnexpected
 	}
 	if !g.subscribed {
-		gs.forget(g)
+		gs.deleteIfUnused(g)
 		return nil
 	}
-	if !g.live {
-		g.live = true
-		gs.live++
-		gs.metrics.groups.Set(float64(gs.live))
-	}
+	gs.setLive(g, true)
 	if g.ready != nil {
 		close(g.ready)
 		g.ready = nil
@@ -257,5 +264,5 @@ func (gs *groups) confirm(command, channel string) error {
 func (gs *groups) overdue() bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return gs.unconfirmed > 0 && time.Since(gs.progress) > silence
+	return gs.unconfirmed > 0 && time.Since(gs.progress) > gs.silence
 }

@@ -1,122 +1,117 @@
-package redis
+package channel
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// component is how the channel layer is called in the log.
+// component is the name of the channel layer in the log.
 const component = "ChannelLayer"
 
-// The two things that the layer needs to be able to do.
+// The two parts of the layer that have to work.
 const (
-	hearing  = iota // a subscriber connection, with every group confirmed
-	speaking        // a connection that takes PUBLISH
+	subscribing = iota // a connection on which every group is confirmed
+	publishing         // a pipeline that Redis accepts commands from
 )
 
-// health knows since when the layer is up or down, and why. It logs the changes
-// from one to the other, and nothing in between.
+// health tracks since when the layer is up or down, and why. It logs only the changes
+// between the two.
 type health struct {
-	log *slog.Logger
-	up  func(bool)
+	log     *slog.Logger
+	metrics *metrics
 
-	mu     sync.Mutex
-	parts  [2]error
-	err    error
-	since  time.Time
-	quiet  bool // until the first attempt has ended, being down is no news
-	downAt time.Time
+	mu       sync.Mutex
+	parts    [2]error
+	err      error
+	since    time.Time
+	starting bool // being down is not logged until the first attempt has ended
+	downAt   time.Time
 }
 
-func newHealth(log *slog.Logger, up func(bool)) *health {
-	h := &health{log: log, up: up, since: time.Now(), quiet: true}
-	h.parts = [2]error{errStarting, errStarting}
-	h.err, h.downAt = errStarting, h.since
-	return h
+func newHealth(log *slog.Logger, m *metrics) *health {
+	now := time.Now()
+	return &health{
+		log: log, metrics: m, parts: [2]error{errStarting, errStarting}, err: errStarting,
+		since: now, downAt: now, starting: true,
+	}
 }
 
-// get returns since when the layer is up, where the error is nil, or down, where
-// it says why.
+// get returns since when the layer is up and nil, or since when it is down and why.
 func (h *health) get() (time.Time, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.since, h.err
 }
 
-// part returns why the layer cannot hear, or speak.
-func (h *health) part(which int) error {
+// part returns why one part does not work, or nil.
+func (h *health) part(part int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.parts[which]
+	return h.parts[part]
 }
 
-// set says whether one part works: err is nil, or why not. It returns true when
-// with that both work again.
-func (h *health) set(which int, err error) (restored bool) {
+// set records that a part works (nil) or why not. It reports whether this ends an outage.
+func (h *health) set(part int, err error) (restored bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err != nil {
-		err = plain(err)
-	}
-	h.parts[which] = err
-	was := h.err
-	h.err = h.sum()
+	h.parts[part] = err
+	before := h.err
+	h.err = h.combine()
 	switch {
-	case h.err == nil && was != nil:
+	case h.err == nil && before != nil:
 		h.since = time.Now()
-		h.up(true)
-		if h.quiet {
-			h.say(slog.LevelInfo, "Connected to Redis")
+		h.metrics.up.Set(1)
+		if h.starting {
+			h.write(slog.LevelInfo, "Connected to Redis")
 		} else {
-			h.say(slog.LevelInfo, "Connection restored", slog.Duration("after", h.since.Sub(h.downAt)))
+			h.write(slog.LevelInfo, "Connection restored", slog.Duration("after", h.since.Sub(h.downAt)))
 			restored = true
 		}
-		h.quiet = false
-	case h.err != nil && was == nil:
+		h.starting = false
+	case h.err != nil && before == nil:
 		h.since = time.Now()
 		h.downAt = h.since
-		h.up(false)
-		h.say(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
-	case h.err != nil && h.quiet && !errors.Is(err, errStarting) && err != nil:
-		h.quiet = false
-		h.say(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
+		h.metrics.up.Set(0)
+		h.write(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
+	case h.err != nil && h.starting && err != nil:
+		h.starting = false
+		h.write(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
 	}
 	return restored
 }
 
-// stop says that the layer has been stopped, which is no failure.
+// stop records that the layer was stopped, which is not logged as a failure.
 func (h *health) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.parts = [2]error{errStopped, errStopped}
 	h.err, h.since = errStopped, time.Now()
-	h.up(false)
+	h.metrics.up.Set(0)
 }
 
-// sum puts the parts into one error.
-func (h *health) sum() error {
-	hear, speak := h.parts[hearing], h.parts[speaking]
+// combine returns the errors of the parts as one.
+func (h *health) combine() error {
+	subscribe, publish := h.parts[subscribing], h.parts[publishing]
 	switch {
-	case hear == nil && speak == nil:
+	case subscribe == nil && publish == nil:
 		return nil
-	case speak == nil || errors.Is(speak, errStarting) && hear != nil:
-		return because("subscribe", hear)
-	case hear == nil || errors.Is(hear, errStarting):
-		return because("publish", speak)
-	case hear.Error() == speak.Error():
-		return because("subscribe and publish", hear)
+	case publish == nil || errors.Is(publish, errStarting) && subscribe != nil:
+		return fmt.Errorf("subscribe: %w", subscribe)
+	case subscribe == nil || errors.Is(subscribe, errStarting):
+		return fmt.Errorf("publish: %w", publish)
+	case subscribe.Error() == publish.Error():
+		return fmt.Errorf("subscribe and publish: %w", subscribe)
 	default:
-		return fmt.Errorf("%w; %w", because("subscribe", hear), because("publish", speak))
+		return fmt.Errorf("subscribe: %w; publish: %w", subscribe, publish)
 	}
 }
 
-func (h *health) say(level slog.Level, msg string, attrs ...slog.Attr) {
+func (h *health) write(level slog.Level, msg string, attrs ...slog.Attr) {
 	logging.Component(h.log, level, component, msg, attrs...)
 }

@@ -1,4 +1,4 @@
-package redis
+package channel
 
 import (
 	"context"
@@ -7,66 +7,67 @@ import (
 	"time"
 )
 
-// Join makes the caller a member of the group, and returns when Redis has
-// confirmed the subscription: what is published after that is delivered. Where the
-// replica is subscribed already, a message of its own has to come back first: only
-// that shows that Redis still speaks to it. Join waits for Redis until ctx ends; the
-// error then wraps [room.ErrUnavailable] and says why Redis did not confirm.
+// Join makes the caller a member of the group. It returns when Redis has confirmed the
+// subscription: the member receives everything that is published later. If the replica
+// is subscribed already, Join waits for an echo instead, which shows that the connection
+// still works. If ctx ends before, the error wraps [room.ErrUnavailable] and names the
+// cause.
 //
-// deliver is called for each payload, in the order in which they came from Redis;
-// the slice is shared by all members and must not be changed. missed is called when
-// payloads may have been lost, and when the layer is up again. deliver is called by
-// one goroutine for all groups, missed by that one or another; both may be called
-// before Join returns, and must not block. leave ends the
-// membership; a call that is under way may still come. It may be called twice.
+// deliver is called for each payload, in the order in which Redis sent them. All members
+// share the slice and must not modify it. missed is called when payloads may have been
+// lost, and when the layer is up again. One goroutine calls deliver for all groups; it
+// or another one calls missed. Both may be called before Join returns, and must not block.
+//
+// leave ends the membership. A call in progress may still come. A second leave does
+// nothing.
 func (l *Layer) Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error) {
-	began := time.Now()
+	start := time.Now()
 	m := &member{deliver: deliver, missed: missed}
-	g := l.groups.add(l.prefix+group, m)
-	if err := l.confirmed(ctx, g, began); err != nil {
-		l.groups.remove(g, m)
+	g := l.shard.groups.add(l.prefix+group, m)
+	if err := l.shard.awaitSubscription(ctx, g, start); err != nil {
+		l.shard.groups.remove(g, m)
 		l.metrics.failedJoins.Inc()
 		return nil, unavailable("join group "+group, err)
 	}
-	l.metrics.joins.Observe(time.Since(began).Seconds())
-	return func() { l.groups.remove(g, m) }, nil
+	l.metrics.joins.Observe(time.Since(start).Seconds())
+	return func() { l.shard.groups.remove(g, m) }, nil
 }
 
-// confirmed returns when Redis has confirmed that the group is subscribed, or when
-// an own message shows that the subscription of earlier joins still hears.
-func (l *Layer) confirmed(ctx context.Context, g *group, began time.Time) error {
+// awaitSubscription returns when Redis has confirmed the subscription of the group, or,
+// if it was confirmed before, when an echo has come back.
+func (s *shard) awaitSubscription(ctx context.Context, g *group, start time.Time) error {
 	for {
-		ready := l.groups.await(g)
-		back, forget := make(chan error, 1), func() {}
+		ready := s.groups.await(g)
+		echo, forget := make(chan error, 1), func() {}
 		if ready == nil {
-			forget = l.probe(func(err error) { back <- err })
+			forget = s.awaitEcho(func(err error) { echo <- err })
 		}
 		select {
 		case <-ready:
 			return nil
-		case err := <-back:
+		case err := <-echo:
 			if err == nil {
 				return nil
 			}
-			pause(ctx, 1) // the connection was lost, and Redis will be told again on the next one
-		case <-l.stopped:
+			backoff(ctx, 1) // the connection was lost; the group is subscribed on the next one
+		case <-s.stopped:
 			forget()
 			return errStopped
 		case <-ctx.Done():
 			forget()
-			return l.unconfirmed(ctx, time.Since(began))
+			return s.notSubscribed(ctx, time.Since(start))
 		}
 	}
 }
 
-// unconfirmed says why Redis has not confirmed a subscription.
-func (l *Layer) unconfirmed(ctx context.Context, waited time.Duration) error {
-	late := fmt.Sprintf("no confirmed SUBSCRIBE within %v", waited.Round(time.Millisecond))
+// notSubscribed returns the reason why Redis has not confirmed a subscription.
+func (s *shard) notSubscribed(ctx context.Context, waited time.Duration) error {
+	text := fmt.Sprintf("no confirmed SUBSCRIBE within %v", waited.Round(time.Millisecond))
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		late = fmt.Sprintf("given up after %v without a confirmed SUBSCRIBE", waited.Round(time.Millisecond))
+		text = fmt.Sprintf("given up after %v without a confirmed SUBSCRIBE", waited.Round(time.Millisecond))
 	}
-	if _, why := l.health.get(); why != nil {
-		return fmt.Errorf("%s: %w", late, why)
+	if _, err := s.health.get(); err != nil {
+		return fmt.Errorf("%s: %w", text, err)
 	}
-	return errors.New(late)
+	return fault{errors.New(text), causeOther}
 }

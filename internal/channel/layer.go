@@ -1,116 +1,98 @@
-package redis
+// Package channel is the channel layer: it carries payloads between the members of
+// groups on all replicas, through Redis Pub/Sub. It owns groups and their members, the
+// confirmation of joins, the report of gaps, and the health of the layer. Payloads are
+// opaque bytes, and none are kept while Redis is unavailable.
+package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A Layer carries payloads between the members of groups, wherever they are: it
-// publishes through one connection to Redis and hears through another, always,
-// also what goes to a member of the same replica. It may lose payloads, and says
-// so to every member that may have been concerned; it hands over none twice, and
-// those of one replica in the order in which they were published.
+// A Layer carries payloads between the members of groups, on this and other replicas.
+// All payloads go through Redis, also those for members on the same replica. The layer
+// may lose payloads, and tells every member that may have missed some. It delivers no
+// payload twice, and delivers those of one replica in the order of publishing.
 //
-// All methods may be called by several goroutines.
+// Its methods may be called concurrently.
 type Layer struct {
-	prefix    string
-	id        string // of this layer, unlike any other
-	redis     goredis.UniversalClient
-	lines     *lines
-	metrics   *metrics
-	health    *health
-	publisher *publisher
-	groups    *groups
-	log       *slog.Logger
-	warned    sync.Once
-	dialed    bool // a subscriber, once at least; stayConnected's own
-
-	born    time.Time // echoes count from here
-	echoes  echoes
-	current atomic.Pointer[subscriber] // nil while there is no connection
-	down    chan struct{}              // the publisher has failed: probe soon
-	stopped chan struct{}
+	prefix  string
+	client  *redis.Client
+	metrics *metrics
+	health  *health
+	shard   *shard
 }
 
-func newLayer(o Options, client goredis.UniversalClient, l *lines, log *slog.Logger, m *metrics) *Layer {
-	layer := &Layer{
-		prefix: o.Prefix, id: rand.Text()[:12], redis: client, lines: l, metrics: m, log: log,
-		groups: newGroups(m), born: time.Now(), down: make(chan struct{}, 1), stopped: make(chan struct{}),
-	}
-	layer.health = newHealth(log, func(up bool) {
-		m.up.Set(map[bool]float64{true: 1}[up])
-	})
-	layer.publisher = newPublisher(newPipeline(client, layer.id), m, func(err error) {
-		layer.set(speaking, err)
-		if err != nil {
-			select {
-			case layer.down <- struct{}{}:
-			default:
-			}
-		}
-	})
-	return layer
+// New returns a layer that works while its Run runs. Metrics are registered with reg
+// unless it is nil.
+func New(client *redis.Client, log *slog.Logger, reg prometheus.Registerer) *Layer {
+	m := newMetrics(reg)
+	h := newHealth(log, m)
+	return &Layer{prefix: client.Prefix(), client: client, metrics: m, health: h, shard: newShard(client, h, log, m)}
 }
 
-// Run keeps the layer subscribed and publishing until ctx ends. Then it sends
-// what was handed in, for a few seconds at most, and returns; joins that wait
-// and later publishes fail. Call it once.
+// Run keeps the layer subscribed and publishing until ctx ends. Then it sends what is
+// still queued, which takes a few seconds at most, and returns. Waiting joins and later
+// publishes fail. Call it once.
 func (l *Layer) Run(ctx context.Context) {
-	var all sync.WaitGroup
-	all.Go(func() { l.publisher.queue.Run(ctx) })
-	all.Go(func() { l.beat(ctx) })
-	all.Go(func() { l.stayConnected(ctx) })
-	all.Wait()
+	l.shard.run(ctx)
 	l.health.stop()
-	l.publisher.down.Store(&errStopped)
-	close(l.stopped)
+	close(l.shard.stopped)
 }
 
-// Publish hands payload to every member of the group, on every replica. It
-// neither blocks nor copies payload, which must not change any more. Payloads
-// are published in the order in which they were handed in.
+// Publish sends payload to every member of the group, on every replica. It neither
+// blocks nor copies payload, which must not change any more. Payloads are published in
+// the order of the calls.
 //
-// done, which may be nil and must not block, is called once: with nil when Redis
-// has taken the payload, or with an error that wraps [room.ErrUnavailable]. That
-// is at once, before Publish returns, while Redis is known to be away or too
-// much waits; else within two seconds or so, and then the payload may have been
-// delivered nevertheless.
+// done may be nil and must not block. It is called once: with nil when Redis has
+// accepted the payload, or with an error that wraps [room.ErrUnavailable]. While Redis
+// is known to be unavailable or the queue is full, that is before Publish returns.
+// Otherwise it is after about two seconds at most, and the payload may have been
+// delivered in spite of the error.
 func (l *Layer) Publish(group string, payload []byte, done func(error)) {
-	l.publisher.submit(op{kind: publish, name: l.prefix + group, payload: payload, done: done})
+	l.shard.pipeline.Publish(l.prefix+group, payload, done)
 }
 
-// Health returns since when the layer is up, where the error is nil, or since
-// when it is down and why.
+// Announce publishes one payload to a group. It is for commands, which run no layer.
+// Errors wrap [room.ErrUnavailable].
+func Announce(ctx context.Context, client *redis.Client, group string, payload []byte) error {
+	return client.Publish(ctx, client.Prefix()+group, payload) //nolint:wrapcheck // it names the operation
+}
+
+// Health returns the time since when the layer is up and nil, or the time since when it
+// is down and the cause. It performs no I/O.
 func (l *Layer) Health() (since time.Time, err error) { return l.health.get() }
 
-// Check asks Redis for a PING, and then for a message of its own to come back
-// over the subscriber's connection. It returns within four seconds; the error
-// says which of the two failed and why, and wraps [room.ErrUnavailable].
+// Check sends PING to Redis, then publishes an echo and waits for it. It returns within
+// twice the timeout of the client. Errors wrap [room.ErrUnavailable].
 func (l *Layer) Check(ctx context.Context) error {
-	ping, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := l.redis.Ping(ping).Err(); err != nil {
-		return unavailable("PING", err)
+	if err := l.client.Ping(ctx); err != nil {
+		return err //nolint:wrapcheck // it names the operation
 	}
-	ctx, cancel = context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, l.client.Timeout())
 	defer cancel()
-	if err := l.health.part(hearing); err != nil {
+	if err := l.health.part(subscribing); err != nil {
 		return unavailable("subscribe", err)
 	}
-	back := make(chan error, 1)
-	forget := l.probe(func(err error) { back <- err })
+	received := make(chan error, 1)
+	forget := l.shard.awaitEcho(func(err error) { received <- err })
 	defer forget()
 	select {
-	case err := <-back:
+	case err := <-received:
 		return err
 	case <-ctx.Done():
-		return unavailable("hear own message", fmt.Errorf("it did not come back within %v", timeout))
+		return unavailable("receive own echo", fault{fmt.Errorf("not received within %v", l.client.Timeout()), causeOther})
 	}
+}
+
+// unavailable returns an error that names the attempted operation and the reason.
+func unavailable(attempt string, reason error) error {
+	return fmt.Errorf("%s: %w: %w", attempt, room.ErrUnavailable, reason)
 }

@@ -1,8 +1,9 @@
-package redis_test
+package channel_test
 
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -10,94 +11,85 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
-		// The library asks a server that is down once a second whether it is back, and looks only then whether it was closed.
+		// go-redis asks a server that is down once a second whether it is back, and looks only then whether it was closed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// open returns a client whose layer runs until the end of the test.
-func open(t testing.TB, o redis.Options) *redis.Client {
+// A replica is a client with a layer.
+type replica struct {
+	*redis.Client
+	Layer *channel.Layer
+}
+
+// open returns a replica whose layer runs until the end of the test.
+func open(t testing.TB, o redis.Options) replica {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 	return openWith(t, o, log, prometheus.NewRegistry())
 }
 
-func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Registerer) *redis.Client {
+func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Registerer) replica {
 	t.Helper()
-	c, err := redis.Open(o, log, reg)
+	c, err := redis.Open(o, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := replica{c, channel.New(c, log, reg)}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup
-	run.Go(func() { c.Layer.Run(ctx) })
+	run.Go(func() { r.Layer.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
-		within(t, 6*time.Second, "the layer's Run returns", run.Wait)
+		within(t, "the layer's Run returns", run.Wait)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return c
+	return r
 }
 
-// up waits until the layer is.
-func up(t testing.TB, layers ...*redis.Layer) {
+// up waits until the layers are up.
+func up(t testing.TB, layers ...*channel.Layer) {
 	t.Helper()
 	for _, l := range layers {
-		eventually(t, 15*time.Second, func() (bool, any) {
+		redistest.Eventually(t, func() (bool, any) {
 			_, err := l.Health()
 			return err == nil, err
 		})
 	}
 }
 
-// eventually asks again and again until the answer is yes.
-func eventually(t testing.TB, limit time.Duration, ask func() (bool, any)) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		yes, seen := ask()
-		if yes {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v; last seen: %v", limit, seen)
-		}
-		<-tick.C
-	}
-}
-
-// within fails the test unless f returns in time.
-func within(t testing.TB, limit time.Duration, what string, f func()) {
+// within fails the test unless f returns.
+func within(t testing.TB, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { f(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(limit):
-		t.Fatalf("%s: not within %v", what, limit)
+	case <-time.After(2 * redistest.Limit): // twice: a patient client may need one
+		t.Fatalf("%s: not within %v", what, 2*redistest.Limit)
 	}
 }
 
-// A listener is a member of a group that remembers.
+// A listener is a member of a group that records what it is told.
 type listener struct {
 	got    chan string
 	missed chan struct{}
 	leave  func()
 }
 
-func join(t testing.TB, l *redis.Layer, group string) *listener {
+func join(t testing.TB, l *channel.Layer, group string) *listener {
 	t.Helper()
 	ls := &listener{got: make(chan string, 100_000), missed: make(chan struct{}, 1)}
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), redistest.Limit)
 	defer cancel()
 	leave, err := l.Join(ctx, group, func(p []byte) { ls.got <- string(p) }, func() {
 		select {
@@ -121,39 +113,59 @@ func (ls *listener) wants(t testing.TB, payloads ...string) {
 			if got != want {
 				t.Fatalf("got %q, want %q", got, want)
 			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%q did not come within 10 s", want)
+		case <-time.After(redistest.Limit):
+			t.Fatalf("%q did not come within %v", want, redistest.Limit)
 		}
 	}
 }
 
-// toldMissed fails the test unless missed is called in time.
-func (ls *listener) toldMissed(t testing.TB, limit time.Duration) {
+// toldMissed fails the test unless missed is called.
+func (ls *listener) toldMissed(t testing.TB) {
 	t.Helper()
 	select {
 	case <-ls.missed:
-	case <-time.After(limit):
-		t.Fatalf("missed was not called within %v", limit)
+	case <-time.After(redistest.Limit):
+		t.Fatalf("missed was not called within %v", redistest.Limit)
 	}
 }
 
-// publish publishes and waits for the outcome.
-func publish(t testing.TB, l *redis.Layer, group, payload string) {
+// publish publishes, and fails the test if that fails.
+func publish(t testing.TB, l *channel.Layer, group, payload string) {
 	t.Helper()
-	if err := publishing(t, l, group, payload); err != nil {
+	if err := tryPublish(t, l, group, payload); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func publishing(t testing.TB, l *redis.Layer, group, payload string) error {
+// tryPublish publishes and waits for the outcome.
+func tryPublish(t testing.TB, l *channel.Layer, group, payload string) (err error) {
 	t.Helper()
 	done := make(chan error, 2)
 	l.Publish(group, []byte(payload), func(err error) { done <- err })
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(10 * time.Second):
-		t.Fatal("a publish was not done within 10 s")
-		return nil
-	}
+	within(t, "a publish is done", func() { err = <-done })
+	return err
 }
+
+// hears waits until what l publishes is heard. In a cluster that has just come back,
+// nodes may not know each other yet.
+func hears(t *testing.T, l *channel.Layer, ls *listener, group string) {
+	t.Helper()
+	redistest.Eventually(t, func() (bool, any) {
+		if err := tryPublish(t, l, group, "back"); err != nil {
+			return false, err
+		}
+		deadline := time.After(500 * time.Millisecond)
+		for {
+			select {
+			case got := <-ls.got:
+				if got == "back" {
+					return true, nil
+				}
+			case <-deadline:
+				return false, "published, but not heard"
+			}
+		}
+	})
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

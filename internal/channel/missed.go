@@ -1,26 +1,25 @@
-package redis
+package channel
 
-// subscribed is called when every group is confirmed on a new connection. If it
-// is not the first, what was published since the last one was lost has been
-// missed.
-func (l *Layer) subscribed(again bool) {
-	l.set(hearing, nil)
+// onSubscribed is called when Redis has confirmed every group on a new connection. If
+// there was an earlier connection, members have missed what was published in between.
+func (s *shard) onSubscribed(again bool) {
+	s.setHealth(subscribing, nil)
 	if again {
-		l.metrics.resubscriptions.Inc()
-		l.tellMissed()
+		s.metrics.resubscriptions.Inc()
+		s.tellMissed()
 	}
 }
 
-// set notes whether a part works. While one did not, members have put off what
-// they had to look for; so when both work again they are told, whichever came last.
-func (l *Layer) set(part int, err error) {
-	if l.health.set(part, err) {
-		l.tellMissed()
+// setHealth records whether one part of the shard works. While a part did not work,
+// members may have put off their queries, so they are told once both work again.
+func (s *shard) setHealth(part int, err error) {
+	if s.health.set(part, err) {
+		s.tellMissed()
 	}
 }
 
-func (l *Layer) tellMissed() {
-	for _, members := range l.groups.everybody() {
+func (s *shard) tellMissed() {
+	for _, members := range s.groups.allMembers() {
 		for _, m := range members {
 			m.missed()
 		}

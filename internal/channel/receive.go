@@ -1,97 +1,87 @@
-package redis
+package channel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/redis"
 )
 
-// receive hands over what the connection brings until it is lost. Any error is a
-// loss: the library may already have subscribed again behind it, and what was
-// published in between is gone.
-func (s *subscriber) receive(ctx context.Context) error {
+// receive delivers what the subscription receives until it is lost.
+func (s *subscriber) receive() error {
 	for {
-		got, err := s.pubsub.ReceiveTimeout(ctx, silence)
+		event, err := s.subscription.Receive(s.shard.silence)
+		if errors.Is(err, redis.ErrTimeout) {
+			return fault{fmt.Errorf("silent for %v though the connection is open", s.shard.silence), causeStalled}
+		}
+		if err == nil {
+			err = s.handle(event)
+		}
 		if err != nil {
-			if plain(err) == errTimeout { //nolint:errorlint // plain returns it as it is
-				return errSilent
-			}
-			return err //nolint:wrapcheck // the cause, for health to tell
-		}
-		switch got := got.(type) {
-		case *goredis.Message:
-			s.message(got)
-		case *goredis.Subscription:
-			if err := s.confirmed(got.Kind, got.Channel); err != nil {
-				return err
-			}
-		case *goredis.Pong:
-		default:
-			return fmt.Errorf("unexpected %T", got)
+			return err
 		}
 	}
 }
 
-func (s *subscriber) message(m *goredis.Message) {
-	if m.Channel == s.echo {
-		if seq, ok := s.layer.heardEcho(m.Payload); ok {
-			s.hear(seq)
+func (s *subscriber) handle(e redis.Event) error {
+	switch e.Kind {
+	case redis.Message:
+		if e.Channel != s.echo {
+			s.shard.deliver(e.Channel, e.Payload)
+		} else if seq, ok := s.shard.receiveEcho(e.Payload); ok {
+			s.echoReceived(seq)
 		}
-		return
-	}
-	s.layer.deliver(m.Channel, m.Payload)
-}
-
-// confirmed takes the confirmation of a command. The own channel is subscribed
-// twice, before all groups and after them.
-func (s *subscriber) confirmed(command, channel string) error {
-	if channel != s.echo {
-		return s.layer.groups.confirm(command, channel)
-	}
-	if s.marks++; command != "subscribe" || s.marks > 2 {
-		return errors.New("unexpected " + command + " of the own channel")
-	}
-	if s.marks == 2 {
-		s.mu.Lock()
-		s.up = time.Now()
-		s.mu.Unlock()
-		s.layer.subscribed(s.again)
+	case redis.Unreadable:
+		s.shard.dropUnreadable(e.Channel, e.Payload)
+	case redis.Subscribed, redis.Unsubscribed:
+		if e.Channel != s.echo {
+			return s.shard.groups.confirm(e.Channel, e.Kind == redis.Subscribed)
+		}
+		return s.confirmEcho(e.Kind == redis.Subscribed)
+	case redis.Pong:
 	}
 	return nil
 }
 
-// deliver hands one payload to every member of a group on this replica.
-func (l *Layer) deliver(channel, envelope string) {
-	members := l.groups.members(channel)
-	if envelope == "" || envelope[0] != version {
-		l.unreadable(channel, envelope)
-		for _, m := range members {
-			m.missed()
-		}
-		return
+// confirmEcho handles a confirmation of the echo channel, which is subscribed twice:
+// before all groups, to dial the connection, and after them.
+func (s *subscriber) confirmEcho(subscribed bool) error {
+	if s.echoConfirms++; !subscribed || s.echoConfirms > 2 {
+		return fault{errors.New("unexpected confirmation for the echo channel"), causeOther}
 	}
-	payload := []byte(envelope[1:])
+	if s.echoConfirms == 2 {
+		s.mu.Lock()
+		s.upSince = time.Now()
+		s.mu.Unlock()
+		s.shard.onSubscribed(s.again)
+	}
+	return nil
+}
+
+// deliver passes one payload to every member of a group on this replica.
+func (s *shard) deliver(channel, text string) {
+	members := s.groups.members(channel)
+	payload := []byte(text)
 	for _, m := range members {
 		m.deliver(payload)
 	}
-	l.metrics.deliveries.Add(float64(len(members)))
+	s.metrics.deliveries.Add(float64(len(members)))
 }
 
-// unreadable counts a payload of a version that this replica does not know, and
-// says so once: during an update there may be many.
-func (l *Layer) unreadable(channel, envelope string) {
-	l.metrics.unreadable.Inc()
-	l.warned.Do(func() {
-		logging.Component(l.log, slog.LevelWarn, component,
+// dropUnreadable handles a payload of a version that this replica does not know: its
+// members have missed it. It logs only the first one, since an update may bring many.
+func (s *shard) dropUnreadable(channel, text string) {
+	for _, m := range s.groups.members(channel) {
+		m.missed()
+	}
+	s.warnOnce.Do(func() {
+		logging.Component(s.log, slog.LevelWarn, component,
 			"Dropped a payload of another version of roomspa; further ones are only counted",
-			slog.String("group", strings.TrimPrefix(channel, l.prefix)),
-			slog.String("first_byte", fmt.Sprintf("%.1x", envelope)), slog.Int("understood", version))
+			slog.String("group", strings.TrimPrefix(channel, s.prefix)),
+			slog.String("first_byte", fmt.Sprintf("%.1x", text)), slog.Int("understood", redis.Version))
 	})
 }

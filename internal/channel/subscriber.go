@@ -1,120 +1,75 @@
-package redis
+package channel
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/roomspa/roomspa/internal/redis"
 )
 
-// chunk is how many channels one SUBSCRIBE names at most.
-const chunk = 500
+// maxChannels is the maximum number of channels in one SUBSCRIBE.
+const maxChannels = 500
 
-// A subscriber is one connection that hears, from its dial to its loss. Whatever
-// is wrong with it, it is given up and another one takes its place.
+// A subscriber uses one subscription, from its dial to its loss. After any error it is
+// given up, and the shard makes another one.
 //
-// Two goroutines use it: run tells Redis what to subscribe, receive hears.
+// Two goroutines use it: run sends commands, receive receives events.
 type subscriber struct {
-	layer  *Layer
-	pubsub *goredis.PubSub
-	echo   string // the channel of its own messages, unlike any other's
-	again  bool   // not the first: what was published before it may be lost
-	marks  int    // confirmations of echo; receive's own
+	shard        *shard
+	subscription *redis.Subscription
+	echo         string // the channel for its echoes
+	again        bool   // an earlier subscriber was lost, and payloads with it
+	echoConfirms int    // confirmations of the echo channel; only for receive
 
-	mu       sync.Mutex
-	up       time.Time // since when every group is subscribed
-	newest   uint64    // own message that Redis took
-	heard    uint64    // own message that came back
-	deafFrom time.Time // since when Redis has taken one that has not come back
+	mu          sync.Mutex
+	upSince     time.Time // when every group was confirmed
+	published   uint64    // newest echo that Redis accepted
+	received    uint64    // newest echo that came back
+	silentSince time.Time // when Redis accepted the first of the echoes that have not come back
 }
 
-// stayConnected keeps one subscriber at work until ctx ends.
-func (l *Layer) stayConnected(ctx context.Context) {
-	attempt := 0
-	for ctx.Err() == nil {
-		lived, err := l.subscribe(ctx)
-		l.current.Store(nil)
-		l.groups.void()
-		l.echoes.lost()
-		if ctx.Err() != nil {
-			break
-		}
-		l.set(hearing, err)
-		if errors.Is(err, errDeaf) {
-			// Perhaps we publish to a server that is master no more, and no
-			// connection would ever tell: ask again where it is.
-			l.publisher.pipeline.elsewhere()
-			l.lines.cutAll()
-		}
-		if lived > time.Second {
-			attempt = 0
-		}
-		pause(ctx, attempt)
-		attempt++
+// subscribe runs one subscriber until its connection is lost. It returns the reason, and
+// how long every group was subscribed.
+func (s *shard) subscribe(ctx context.Context) (up time.Duration, err error) {
+	// The channel is different for each attempt. In Redis Cluster it chooses the node, so
+	// that each attempt tries another one.
+	epoch := s.groups.connect()
+	sub := &subscriber{shard: s, echo: s.prefix + "echo:" + s.id + "." + strconv.Itoa(int(epoch))}
+	if sub.subscription, err = s.client.Subscribe(ctx, sub.echo); err != nil {
+		return 0, err //nolint:wrapcheck // health names the operation
 	}
-}
-
-// pause waits before a further attempt: the first comes at once, the others
-// after up to a second, with jitter so that replicas do not come together.
-func pause(ctx context.Context, attempt int) {
-	if attempt == 0 {
-		return
-	}
-	most := min(25*time.Millisecond<<min(attempt, 10), time.Second)
-	timer := time.NewTimer(most/2 + rand.N(most/2))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
-// subscribe works with one connection until it is lost, and returns why, and how
-// long every group was subscribed.
-func (l *Layer) subscribe(ctx context.Context) (lived time.Duration, err error) {
-	ctx, ticket := withTicket(ctx)
-	s := &subscriber{layer: l, pubsub: l.redis.Subscribe(ctx)}
-	defer func() { _ = s.pubsub.Close() }()
-	epoch := l.groups.begin()
-	// In Redis Cluster the first channel chooses the node, so that each attempt
-	// tries another one.
-	s.echo = l.prefix + "echo:" + l.id + "." + strconv.Itoa(int(epoch))
-
-	dial, cancel := context.WithTimeout(ctx, timeout)
-	err = s.pubsub.Subscribe(dial, s.echo)
-	cancel()
-	if err != nil {
-		return 0, err //nolint:wrapcheck // the cause, for health to tell
-	}
-	s.again, l.dialed = l.dialed, true
-	l.current.Store(s)
+	defer sub.subscription.Close()
+	sub.again, s.subscribes = s.subscribes, true
+	s.current.Store(sub)
 
 	lost := make(chan error, 1)
 	var receive sync.WaitGroup
-	receive.Go(func() { lost <- s.receive(ctx) })
-	err = s.run(ctx, lost)
-	ticket.cut() // so that receive returns, whatever it waits for
+	receive.Go(func() { lost <- sub.receive() })
+	err = sub.run(ctx, lost)
+	sub.subscription.Cut() // makes receive return
 	receive.Wait()
-	if up := s.upSince(); !up.IsZero() {
-		lived = time.Since(up)
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	if !sub.upSince.IsZero() {
+		up = time.Since(sub.upSince)
 	}
-	return lived, err
+	return up, err
 }
 
-// run tells Redis what to subscribe, and watches that it answers, until the
-// connection is lost or ctx ends.
+// run subscribes and unsubscribes groups, and watches the connection, until it is lost
+// or ctx ends.
 func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
-	if err := s.tell(ctx); err != nil {
+	if err := s.sendChanges(); err != nil {
 		return err
 	}
-	// Redis confirms in order: with this, it has confirmed every group above.
-	if err := s.pubsub.Subscribe(ctx, s.echo); err != nil {
-		return err //nolint:wrapcheck // the cause, for health to tell
+	// Redis confirms in order. The second confirmation of this channel means that every
+	// group above is confirmed.
+	if err := s.subscription.Subscribe(s.echo); err != nil {
+		return err //nolint:wrapcheck // health names the operation
 	}
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -124,10 +79,10 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err = <-lost:
-		case <-s.layer.groups.wake:
-			err = s.tell(ctx)
+		case <-s.shard.groups.changed:
+			err = s.sendChanges()
 		case <-tick.C:
-			err = s.watch(ctx)
+			err = s.checkConnection()
 		}
 		if err != nil {
 			return err
@@ -135,60 +90,54 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 	}
 }
 
-// tell sends what has been joined and left since it was last called.
-func (s *subscriber) tell(ctx context.Context) error {
-	joined, left := s.layer.groups.take()
-	for channels := range slices.Chunk(joined, chunk) {
-		if err := s.pubsub.Subscribe(ctx, channels...); err != nil {
-			return err //nolint:wrapcheck // the cause, for health to tell
+// sendChanges sends the joins and leaves since the last call.
+func (s *subscriber) sendChanges() error {
+	subscribe, unsubscribe := s.shard.groups.takeChanges()
+	for channels := range slices.Chunk(subscribe, maxChannels) {
+		if err := s.subscription.Subscribe(channels...); err != nil {
+			return err //nolint:wrapcheck // health names the operation
 		}
 	}
-	for channels := range slices.Chunk(left, chunk) {
-		if err := s.pubsub.Unsubscribe(ctx, channels...); err != nil {
-			return err //nolint:wrapcheck // the cause, for health to tell
+	for channels := range slices.Chunk(unsubscribe, maxChannels) {
+		if err := s.subscription.Unsubscribe(channels...); err != nil {
+			return err //nolint:wrapcheck // health names the operation
 		}
 	}
 	return nil
 }
 
-// watch asks for a sign of life, which receive waits for, and finds connections
-// that are open but deaf.
-func (s *subscriber) watch(ctx context.Context) error {
+// checkConnection returns an error if the connection is open but does not work. Otherwise
+// it sends PING, whose reply keeps receive from timing out.
+func (s *subscriber) checkConnection() error {
+	silence := s.shard.silence
 	s.mu.Lock()
-	deaf := !s.deafFrom.IsZero() && time.Since(s.deafFrom) > silence
+	noEcho := !s.silentSince.IsZero() && time.Since(s.silentSince) > silence
 	s.mu.Unlock()
 	switch {
-	case deaf:
-		return errDeaf
-	case s.layer.groups.overdue():
-		return errUnconfirmed
+	case noEcho:
+		return fault{fmt.Errorf("%w for %v", errNoEcho, silence), causeStalled}
+	case s.shard.groups.overdue():
+		return fault{fmt.Errorf("SUBSCRIBE was sent but not confirmed for %v", silence), causeStalled}
 	}
-	return s.pubsub.Ping(ctx) //nolint:wrapcheck // the cause, for health to tell
+	return s.subscription.Ping() //nolint:wrapcheck // health names the operation
 }
 
-// sent notes that Redis has taken an own message.
-func (s *subscriber) sent(seq uint64) {
+// echoPublished records that Redis accepted an echo.
+func (s *subscriber) echoPublished(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.newest = max(s.newest, seq)
-	if s.newest > s.heard && s.deafFrom.IsZero() {
-		s.deafFrom = time.Now()
-	}
-}
-
-// hear notes that an own message came back.
-func (s *subscriber) hear(seq uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.heard = max(s.heard, seq)
-	if s.heard >= s.newest {
-		s.deafFrom = time.Time{}
+	s.published = max(s.published, seq)
+	if s.published > s.received && s.silentSince.IsZero() {
+		s.silentSince = time.Now()
 	}
 }
 
-// upSince returns since when every group is subscribed, or zero.
-func (s *subscriber) upSince() time.Time {
+// echoReceived records that an echo came back.
+func (s *subscriber) echoReceived(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.up
+	s.received = max(s.received, seq)
+	if s.received >= s.published {
+		s.silentSince = time.Time{}
+	}
 }

@@ -12,8 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// The words for why Redis failed, as [room.Cause] returns them; package story has what
-// to do about each.
+// Cause words of failures of Redis. Package cause describes each and its cure.
 const (
 	causeRefused    = "redis_refused"
 	causeNoHost     = "redis_unreachable"
@@ -32,24 +31,11 @@ const (
 	causeOther      = "redis_other"
 )
 
-// A failure is what was attempted, and why it could not be done.
-type failure struct {
-	text string
-	is   []error
-	why  error // what Redis, the network or the layer itself said
-}
-
-func (f *failure) Error() string   { return f.text }
-func (f *failure) Unwrap() []error { return f.is }
-
-// Cause returns the stable word for it.
-func (f *failure) Cause() string { return classify(f.why) }
-
-// cause classifies an error; "" for what is not Redis' fault.
+// classify returns the cause word of an error, or "" if Redis is not at fault.
 func classify(err error) string {
 	var dns *net.DNSError
 	switch {
-	case err == nil, errors.Is(err, errStarting), errors.Is(err, errStopped), errors.Is(err, errFull), errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, errStarting), errors.Is(err, errStopped), errors.Is(err, errQueueFull), errors.Is(err, context.Canceled):
 		return ""
 	case errors.As(err, &dns):
 		return causeDNS
@@ -60,14 +46,13 @@ func classify(err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return causeNoHost
 	}
-	if word := replied(unwrapped(err)); word != "" {
+	if word := classifyReply(err); word != "" {
 		return word
 	}
 	switch {
-	case errors.Is(err, errTimeout), errors.Is(err, errSilent), errors.Is(err, errDeaf), errors.Is(err, errUnconfirmed),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, goredis.ErrPoolTimeout):
+	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, goredis.ErrPoolTimeout):
 		return causeStalled
-	case errors.Is(err, errEOF), errors.Is(err, errRedial), errors.Is(err, net.ErrClosed),
+	case errors.Is(err, errEOF), errors.Is(err, ErrConnectionLost), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return causeLost
 	}
@@ -82,8 +67,12 @@ func isTLS(err error) bool {
 	return record || cert || authority || host
 }
 
-// replied goes by the first word of what Redis has answered.
-func replied(err error) string {
+// classifyReply returns the cause word of an error reply of Redis, by the first word
+// of the reply, or "" for other errors.
+func classifyReply(err error) string {
+	if reply, ok := errors.AsType[goredis.Error](err); ok {
+		err = reply
+	}
 	says := func(prefix string) bool { return goredis.HasErrorPrefix(err, prefix) }
 	switch {
 	case says("NOAUTH"), says("WRONGPASS"), says("ERR AUTH"):
@@ -106,12 +95,4 @@ func replied(err error) string {
 		return causeCluster
 	}
 	return ""
-}
-
-// unwrapped returns what Redis itself has answered, if err is made of that.
-func unwrapped(err error) error {
-	if reply, ok := errors.AsType[goredis.Error](err); ok {
-		return reply
-	}
-	return err
 }

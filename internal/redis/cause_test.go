@@ -1,16 +1,15 @@
 package redis_test
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 )
 
@@ -20,16 +19,23 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 	t.Parallel()
 	type use func(*redis.Client) error
 	ping := func(c *redis.Client) error { return c.Ping(t.Context()) }
-	write := func(c *redis.Client) error { return c.Write(t.Context()) }
-	layer := func(c *redis.Client) error { _, err := c.Layer.Health(); return err }
+	write := func(c *redis.Client) error { return c.CheckWrite(t.Context()) }
+	subscribe := func(c *redis.Client) error {
+		s, err := c.Subscribe(t.Context(), "test:x")
+		if err == nil {
+			defer s.Close()
+			_, err = s.Receive(redistest.Limit)
+		}
+		return err
+	}
 	for word, c := range map[string]struct {
 		settings map[string]string
 		prepare  func(*testing.T, *goredis.Client)
 		user     string
 		use      use
 	}{
-		"redis_wrong_password":      {user: "default:wrong", use: layer},
-		"redis_subscribe_forbidden": {prepare: acl("-subscribe"), user: "replica:geheim", use: layer},
+		"redis_wrong_password":      {user: "default:wrong", use: subscribe},
+		"redis_subscribe_forbidden": {prepare: acl("-subscribe"), user: "replica:geheim", use: subscribe},
 		"redis_permission_denied":   {prepare: acl("-set"), user: "replica:geheim", use: write},
 		"redis_max_clients": {prepare: func(t *testing.T, r *goredis.Client) {
 			t.Helper()
@@ -52,6 +58,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			o.DialTimeout, o.ReadTimeout = redistest.Limit, redistest.Limit
 			beside := goredis.NewClient(o)
 			defer beside.Close()
 			if err := beside.Ping(t.Context()).Err(); err != nil { // it keeps its connection
@@ -64,7 +71,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 				url = strings.Replace(url, "redis://"+o.Username+":"+o.Password, "redis://"+c.user, 1)
 			}
 			client := open(t, redis.Options{URL: url})
-			eventually(t, 10*time.Second, func() (bool, any) {
+			redistest.Eventually(t, func() (bool, any) {
 				err := c.use(client)
 				return cause.Of(err) == word, err
 			})
@@ -88,7 +95,10 @@ func TestARedisThatIsStalledOrGone(t *testing.T) {
 	t.Parallel()
 	server := sandboxtest.OwnRedis(t)
 	c := open(t, redis.Options{URL: server.URL()})
-	up(t, c.Layer)
+	redistest.Eventually(t, func() (bool, any) {
+		err := c.Ping(t.Context())
+		return err == nil, err
+	})
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +108,7 @@ func TestARedisThatIsStalledOrGone(t *testing.T) {
 	if err := errors.Join(server.Resume(), server.Kill()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, func() (bool, any) {
+	redistest.Eventually(t, func() (bool, any) {
 		err := c.Ping(t.Context())
 		return cause.Of(err) == "redis_refused", err
 	})

@@ -10,105 +10,103 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// lines watches the library dial. It knows every open connection, so that all of
-// them can be cut at once, and it refuses to dial twice for one subscriber: the
-// library would re-subscribe behind our back, and nobody would know that
-// messages were lost in between.
-type lines struct {
+// connections tracks every open connection, so that all can be closed at once. As a
+// hook of go-redis it also refuses to dial twice for one subscription: go-redis would
+// re-subscribe silently, and messages published in between would be lost unnoticed.
+type connections struct {
 	mu   sync.Mutex
-	open map[*line]struct{}
+	open map[*conn]struct{}
 }
 
-type line struct {
+// A conn is a tracked connection.
+type conn struct {
 	net.Conn
 
-	lines *lines
-	heard atomic.Int32 // nothing, something or full
+	all      *connections
+	greeting atomic.Int32 // unheard, heard or refused
 }
 
-// A ticket in a context is good for one dial.
-type ticket struct {
+// A permit, carried by a context, allows one dial.
+type permit struct {
 	used atomic.Bool
 	conn atomic.Pointer[net.Conn]
 }
 
-type ticketKey struct{}
+type permitKey struct{}
 
-func withTicket(ctx context.Context) (context.Context, *ticket) {
-	t := &ticket{}
-	return context.WithValue(ctx, ticketKey{}, t), t
+func withPermit(ctx context.Context) (context.Context, *permit) {
+	p := &permit{}
+	return context.WithValue(ctx, permitKey{}, p), p
 }
 
-// cut closes the connection that the ticket paid for, and makes a blocked read or
-// write on it return.
-func (t *ticket) cut() {
-	t.used.Store(true)
-	if conn := t.conn.Load(); conn != nil {
+// cut closes the connection that was dialed with the permit, which unblocks its reads
+// and writes, and prevents a later dial.
+func (p *permit) cut() {
+	p.used.Store(true)
+	if conn := p.conn.Load(); conn != nil {
 		_ = (*conn).Close()
 	}
 }
 
 // DialHook implements goredis.Hook.
-func (l *lines) DialHook(next goredis.DialHook) goredis.DialHook {
+func (cs *connections) DialHook(next goredis.DialHook) goredis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		t, _ := ctx.Value(ticketKey{}).(*ticket)
-		if t != nil && !t.used.CompareAndSwap(false, true) {
-			return nil, errRedial
+		p, _ := ctx.Value(permitKey{}).(*permit)
+		if p != nil && !p.used.CompareAndSwap(false, true) {
+			return nil, ErrConnectionLost
 		}
 		conn, err := next(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		conn = l.add(conn)
-		if t != nil {
-			t.conn.Store(&conn)
+		conn = cs.add(conn)
+		if p != nil {
+			p.conn.Store(&conn)
 		}
 		return conn, nil
 	}
 }
 
 // ProcessHook implements goredis.Hook.
-func (l *lines) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
+func (cs *connections) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
 
 // ProcessPipelineHook implements goredis.Hook.
-func (l *lines) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+func (cs *connections) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
 	return next
 }
 
-func (l *lines) add(conn net.Conn) net.Conn {
-	entry := &line{Conn: conn, lines: l}
-	l.mu.Lock()
-	if l.open == nil {
-		l.open = make(map[*line]struct{})
+func (cs *connections) add(dialed net.Conn) net.Conn {
+	c := &conn{Conn: dialed, all: cs}
+	cs.mu.Lock()
+	if cs.open == nil {
+		cs.open = make(map[*conn]struct{})
 	}
-	l.open[entry] = struct{}{}
-	l.mu.Unlock()
-	if raw, ok := conn.(syscall.Conn); ok { // the library looks at it to find dead idle connections
+	cs.open[c] = struct{}{}
+	cs.mu.Unlock()
+	if raw, ok := dialed.(syscall.Conn); ok { // go-redis uses it to detect dead idle connections
 		return struct {
-			*line
+			*conn
 			syscall.Conn
-		}{entry, raw}
+		}{c, raw}
 	}
-	return entry
+	return c
 }
 
-func (l *line) Close() error {
-	l.lines.mu.Lock()
-	delete(l.lines.open, l)
-	l.lines.mu.Unlock()
-	return l.Conn.Close() //nolint:wrapcheck // it stands for the connection
+func (c *conn) Close() error {
+	c.all.mu.Lock()
+	delete(c.all.open, c)
+	c.all.mu.Unlock()
+	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection
 }
 
-// cutAll closes every connection. What is under way on them fails, and the next
-// command dials again, and so asks again who the master is.
-func (l *lines) cutAll() {
-	l.mu.Lock()
-	all := make([]*line, 0, len(l.open))
-	for entry := range l.open {
-		all = append(all, entry)
+func (cs *connections) closeAll() {
+	cs.mu.Lock()
+	all := make([]*conn, 0, len(cs.open))
+	for c := range cs.open {
+		all = append(all, c)
 	}
-	l.mu.Unlock()
-	for _, entry := range all {
-		_ = entry.Close()
+	cs.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close()
 	}
 }

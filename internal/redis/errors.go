@@ -12,48 +12,64 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
+// Errors that callers may look for.
 var (
-	errStarting    = errors.New("not connected yet")
-	errStopped     = errors.New("this replica's channel layer has stopped")
-	errFull        = errors.New("too much waits to be published, or the channel layer has stopped")
-	errSilent      = fmt.Errorf("silent for %v though the connection is open", silence)
-	errDeaf        = fmt.Errorf("own messages are published but have not come back for %v", silence)
-	errUnconfirmed = fmt.Errorf("SUBSCRIBE was sent but not confirmed for %v", silence)
-	errTimeout     = fmt.Errorf("no answer within %v", timeout)
-	errEOF         = errors.New("the connection was closed (EOF)")
-	errRedial      = errors.New("the connection was lost")
+	// ErrTimeout means that Redis did not answer in time.
+	ErrTimeout = errors.New("no answer")
+	// ErrConnectionLost means that a subscription's connection ended.
+	ErrConnectionLost = errors.New("the connection was lost")
 )
 
-// unavailable says what was attempted and why it cannot be done now. It wraps
-// [room.ErrUnavailable].
-func unavailable(attempt string, cause error) error {
-	why := plain(cause)
-	return &failure{fmt.Sprintf("%s: %v: %v", attempt, room.ErrUnavailable, why), []error{room.ErrUnavailable, why}, why}
+var (
+	errStarting  = errors.New("not connected yet")
+	errStopped   = errors.New("this replica's Redis pipeline has stopped")
+	errQueueFull = errors.New("the command queue is full or has stopped")
+	errEOF       = errors.New("the connection was closed (EOF)")
+)
+
+// A failure is an error that can be classified by what caused it.
+type failure struct {
+	error
+	reason error // from Redis, the network or this package
 }
 
-// because says what cannot be done, and why.
-func because(attempt string, why error) error {
-	return &failure{attempt + ": " + why.Error(), []error{why}, why}
+func (f *failure) Unwrap() error { return f.error }
+
+// Cause returns the stable word for the reason.
+func (f *failure) Cause() string { return classify(f.reason) }
+
+// unavailable returns an error that names the attempted operation and the reason. It
+// wraps [room.ErrUnavailable].
+func (c *Client) unavailable(attempt string, err error) error {
+	reason := c.translate(err)
+	return &failure{fmt.Errorf("%s: %w: %w", attempt, room.ErrUnavailable, reason), reason}
 }
 
-// plain replaces the errors that say nothing to an operator.
-func plain(err error) error {
+// explain returns err with its cause, in words that an operator understands; nil for nil.
+func (c *Client) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	reason := c.translate(err)
+	return &failure{reason, reason}
+}
+
+// translate replaces errors whose texts tell an operator nothing.
+func (c *Client) translate(err error) error {
 	var network net.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return errTimeout
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return fmt.Errorf("%w within %v", ErrTimeout, c.timeout)
 	case errors.Is(err, io.EOF):
 		return errEOF
-	case errors.As(err, &network) && network.Timeout():
-		return errTimeout
 	default:
 		return err
 	}
 }
 
-// answered reports whether err is Redis' own answer to one command, which says
-// nothing of the connection, rather than a failure to get one.
-func answered(err error) bool {
+// isReply reports whether err is the answer of Redis to one command. Such an answer
+// says nothing about the connection, unless the server cannot serve any command.
+func isReply(err error) bool {
 	var reply goredis.Error
 	return errors.As(err, &reply) && !goredis.HasErrorPrefix(err, "LOADING") && !goredis.HasErrorPrefix(err, "MASTERDOWN") &&
 		!goredis.HasErrorPrefix(err, "READONLY") && !goredis.HasErrorPrefix(err, "CLUSTERDOWN")

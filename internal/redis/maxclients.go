@@ -10,66 +10,66 @@ import (
 	"time"
 )
 
-// fullLimit bounds the question whether a server that hung up at once is full.
-const fullLimit = 300 * time.Millisecond
+// refusalTimeout bounds the second connection that asks why the first was closed.
+const refusalTimeout = 300 * time.Millisecond
 
-// What a line has heard of its server.
+// What a connection has received so far.
 const (
-	nothing = iota
-	something
-	full
+	unheard int32 = iota // nothing
+	heard                // something else
+	refused              // that the server has too many clients
 )
 
 var (
 	errMaxClients = errors.New("ERR max number of clients reached")
-	saysFull      = []byte("-ERR max number of clients")
+	refusal       = []byte("-ERR max number of clients")
 )
 
 // Read implements net.Conn.
-func (l *line) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if n > 0 && l.heard.CompareAndSwap(nothing, something) && bytes.HasPrefix(b[:n], saysFull) {
-		l.heard.Store(full) // the library takes it for the answer to a question that it does not mind about
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.greeting.CompareAndSwap(unheard, heard) && bytes.HasPrefix(b[:n], refusal) {
+		c.greeting.Store(refused) // go-redis takes it for the reply to a command whose errors it ignores
 	}
-	return n, l.explained(err)
+	return n, c.explain(err)
 }
 
 // Write implements net.Conn.
-func (l *line) Write(b []byte) (int, error) {
-	n, err := l.Conn.Write(b)
-	return n, l.explained(err)
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.explain(err)
 }
 
-// explained finds out why a server hung up before it has said anything. One that has no
-// room for another client says so at once and closes; but what we write meanwhile makes
-// the network drop its words. So they are asked for once more, by a connection that
-// writes nothing.
-func (l *line) explained(err error) error {
+// explain replaces err with errMaxClients if the server closed the connection for that
+// reason. Such a server sends its refusal at once and closes. If the client has written
+// meanwhile, the kernel may drop the refusal. So explain dials once more, writes
+// nothing, and reads what the server says.
+func (c *conn) explain(err error) error {
 	switch {
-	case err == nil || !hungUp(err):
+	case err == nil || !isHangUp(err):
 		return err
-	case l.heard.Load() == full:
+	case c.greeting.Load() == refused:
 		return errMaxClients
-	case !l.heard.CompareAndSwap(nothing, something): // asked once, at most
+	case !c.greeting.CompareAndSwap(unheard, heard): // at most one further dial
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), fullLimit) //nolint:forbidigo // a read has no context
+	ctx, cancel := context.WithTimeout(context.Background(), refusalTimeout) //nolint:forbidigo // a read has no context
 	defer cancel()
-	remote := l.RemoteAddr()
-	conn, dialed := (&net.Dialer{}).DialContext(ctx, remote.Network(), remote.String())
-	if dialed != nil {
+	remote := c.RemoteAddr()
+	probe, dialErr := (&net.Dialer{}).DialContext(ctx, remote.Network(), remote.String())
+	if dialErr != nil {
 		return err
 	}
-	defer conn.Close()
-	said := make([]byte, len(saysFull))
-	_ = conn.SetReadDeadline(time.Now().Add(fullLimit))
-	if _, failed := io.ReadFull(conn, said); failed == nil && bytes.Equal(said, saysFull) {
-		l.heard.Store(full)
+	defer probe.Close()
+	said := make([]byte, len(refusal))
+	_ = probe.SetReadDeadline(time.Now().Add(refusalTimeout))
+	if _, readErr := io.ReadFull(probe, said); readErr == nil && bytes.Equal(said, refusal) {
+		c.greeting.Store(refused)
 		return errMaxClients
 	}
 	return err
 }
 
-func hungUp(err error) bool {
+func isHangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -9,170 +9,194 @@ import (
 )
 
 const (
-	pipelineMost = 512      // commands in one pipeline
-	waitingMost  = 8192     // commands that wait for theirs
-	waitingBytes = 32 << 20 // and what they hold
+	maxBatch       = 512      // commands in one round trip
+	maxQueued      = 8192     // commands in the queue
+	maxQueuedBytes = 32 << 20 // and the bytes of their payloads
 )
 
-// What a command does.
 type kind uint8
 
 const (
 	publish kind = iota
 	set
 	setIfNewer
-	probe // a publish that is tried even while the publisher is known to be down
+	probe // a publish that is sent even while the pipeline is down
 )
 
-// An op is one command that waits to be sent.
-type op struct {
-	kind     kind
-	name     string // the channel or key
-	payload  []byte
-	recorded int64 // microseconds since 1970, of setIfNewer
-	ttl      time.Duration
-	done     func(error)
-	since    time.Time
+// A command waits to be sent, or is being sent.
+type command struct {
+	kind      kind
+	name      string // the channel or key
+	payload   []byte
+	recorded  int64 // of setIfNewer: microseconds since 1970
+	ttl       time.Duration
+	done      func(error)
+	submitted time.Time
 }
 
-// A publisher sends commands in the order in which they were handed in, all that
-// wait in one pipeline, one pipeline at a time. When Redis takes nothing it
-// refuses at once whatever is handed in, until a probe has gone through: no
-// queue of payloads builds up.
-type publisher struct {
-	pipeline *pipeline
-	queue    *batch.Queue[op]
-	waiting  atomic.Int64 // commands
-	bytes    atomic.Int64 // that they hold
-	down     atomic.Pointer[error]
-	report   func(error) // told whenever down changes
-	metrics  *metrics
-	errs     []error // of the pipeline under way
+// A Pipeline sends commands to Redis in the order in which they were submitted. All
+// queued commands go out in one round trip, one round trip at a time. While Redis
+// accepts no commands, the pipeline is down: it refuses new commands at once, so that
+// no backlog builds up, until a probe succeeds. It is down until the first one does.
+//
+// Its methods may be called concurrently. They neither block nor copy the payload,
+// which must not change any more. done may be nil and must not block. It is called once:
+// with nil when Redis has accepted the command, or with an error that wraps
+// [room.ErrUnavailable]. A command that is refused calls it before the method returns.
+// A command that failed later may have been executed nevertheless.
+type Pipeline struct {
+	client      *Client
+	sender      *sender
+	queue       *batch.Queue[command]
+	queued      atomic.Int64          // commands
+	queuedBytes atomic.Int64          // of their payloads
+	down        atomic.Pointer[error] // why the pipeline is down; nil while it is up
+	report      func(error)
+	errs        []error // of the current round trip
 }
 
-func newPublisher(p *pipeline, m *metrics, report func(error)) *publisher {
-	pub := &publisher{pipeline: p, metrics: m, report: report}
-	pub.down.Store(&errStarting)
-	pub.queue = batch.New(pipelineMost, waitingMost, pub.send)
-	return pub
+func newPipeline(c *Client) *Pipeline {
+	p := &Pipeline{client: c, sender: newSender(c.redis)}
+	p.down.Store(&errStarting)
+	p.queue = batch.New(maxBatch, maxQueued, p.send)
+	return p
 }
 
-// submit hands in a command, or fails it at once. It never blocks.
-func (p *publisher) submit(o op) {
-	if why := p.down.Load(); why != nil && o.kind != probe {
-		p.refuse(&o, *why)
+// Run sends commands until ctx ends, then those that are still queued, and returns.
+// report is called by the same goroutine when the pipeline comes up (nil) and whenever a
+// round trip shows that it is down (the reason). It must not block. Call Run once.
+func (p *Pipeline) Run(ctx context.Context, report func(error)) {
+	p.report = report
+	p.queue.Run(ctx)
+	p.down.Store(&errStopped)
+}
+
+// Publish publishes payload on a channel.
+func (p *Pipeline) Publish(channel string, payload []byte, done func(error)) {
+	p.submit(command{kind: publish, name: channel, payload: payload, done: done})
+}
+
+// Probe publishes payload on a channel even while the pipeline is down. Its outcome
+// decides whether the pipeline is up.
+func (p *Pipeline) Probe(channel string, payload []byte, done func(error)) {
+	p.submit(command{kind: probe, name: channel, payload: payload, done: done})
+}
+
+func (p *Pipeline) submit(c command) {
+	if reason := p.down.Load(); reason != nil && c.kind != probe {
+		p.refuse(&c, *reason)
 		return
 	}
-	size := int64(len(o.payload))
-	full := p.waiting.Add(1) > waitingMost
-	full = p.bytes.Add(size) > waitingBytes || full
-	o.since = time.Now()
-	if full || !p.queue.Add(o) {
-		p.waiting.Add(-1)
-		p.bytes.Add(-size)
-		p.refuse(&o, errFull)
+	size := int64(len(c.payload))
+	full := p.queued.Add(1) > maxQueued
+	full = p.queuedBytes.Add(size) > maxQueuedBytes || full
+	c.submitted = time.Now()
+	if full || !p.queue.Add(c) {
+		p.queued.Add(-1)
+		p.queuedBytes.Add(-size)
+		p.refuse(&c, errQueueFull)
 	}
 }
 
-func (p *publisher) refuse(o *op, why error) {
-	p.metrics.refused.Inc()
-	if o.done != nil {
-		o.done(unavailable(o.attempt(), why))
+func (p *Pipeline) refuse(c *command, reason error) {
+	p.client.metrics.refused.Inc()
+	if c.done != nil {
+		c.done(p.client.unavailable(c.attempt(), reason))
 	}
 }
 
-// send sends what has waited. Whatever happens, each op is done once.
-func (p *publisher) send(ctx context.Context, ops []op) {
+// send sends a batch and finishes each of its commands once.
+func (p *Pipeline) send(ctx context.Context, batch []command) {
 	var size int64
-	for i := range ops {
-		size += int64(len(ops[i].payload))
+	for i := range batch {
+		size += int64(len(batch[i].payload))
 	}
-	p.waiting.Add(-int64(len(ops)))
-	p.bytes.Add(-size)
-	if why := p.down.Load(); why != nil {
-		if ops = p.onlyProbes(ops, *why); len(ops) == 0 {
+	p.queued.Add(-int64(len(batch)))
+	p.queuedBytes.Add(-size)
+	if reason := p.down.Load(); reason != nil {
+		if batch = p.refuseAllButProbes(batch, *reason); len(batch) == 0 {
 			return
 		}
 	}
-	if len(ops) > 1 || ops[0].kind != probe {
-		p.metrics.pipeline.Observe(float64(len(ops)))
+	if len(batch) > 1 || batch[0].kind != probe {
+		p.client.metrics.pipeline.Observe(float64(len(batch)))
 	}
-	p.errs = append(p.errs[:0], make([]error, len(ops))...)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	p.pipeline.send(ctx, ops, p.errs)
+	p.errs = append(p.errs[:0], make([]error, len(batch))...)
+	ctx, cancel := p.client.withTimeout(ctx)
+	p.sender.send(ctx, batch, p.errs)
 	cancel()
-	p.judge(ops)
+	p.updateState(batch)
 	now := time.Now()
-	for i := range ops {
-		p.finish(&ops[i], p.errs[i], now)
+	for i := range batch {
+		p.finish(&batch[i], p.errs[i], now)
 	}
 }
 
-// onlyProbes refuses the commands that were handed in before it was known that
-// Redis takes none, and returns the probes.
-func (p *publisher) onlyProbes(ops []op, why error) []op {
-	var probes []op
-	for i := range ops {
-		if ops[i].kind == probe {
-			probes = append(probes, ops[i])
+// refuseAllButProbes refuses commands that were queued before the pipeline went down,
+// and returns the probes.
+func (p *Pipeline) refuseAllButProbes(batch []command, reason error) []command {
+	var probes []command
+	for i := range batch {
+		if batch[i].kind == probe {
+			probes = append(probes, batch[i])
 		} else {
-			p.refuse(&ops[i], why)
+			p.refuse(&batch[i], reason)
 		}
 	}
 	return probes
 }
 
-// judge decides from a pipeline's outcome whether Redis takes commands. A probe
-// knows best; without one, a command that got no answer says no, and one that
-// was taken leaves it open, since its neighbours may have gone elsewhere.
-func (p *publisher) judge(ops []op) {
+// updateState decides from the outcome of a round trip whether the pipeline is down.
+// The last probe decides. Without a probe the pipeline goes down if at least one command
+// got no reply and none succeeded: in a cluster, commands go to several servers.
+func (p *Pipeline) updateState(batch []command) {
 	var broken error
-	taken, known := false, false
-	for i := range ops {
+	succeeded, probed := false, false
+	for i := range batch {
 		err := p.errs[i]
 		switch {
-		case ops[i].kind == probe:
-			known, broken = true, err
+		case batch[i].kind == probe:
+			probed, broken = true, err
 		case err == nil:
-			taken = true
-		case broken == nil && !known && !answered(err):
+			succeeded = true
+		case broken == nil && !probed && !isReply(err):
 			broken = err
 		}
 	}
-	was := p.down.Load()
+	wasDown := p.down.Load() != nil
 	switch {
-	case broken != nil && (known || !taken):
-		why := plain(broken)
-		p.down.Store(&why)
-		p.pipeline.elsewhere()
-		p.report(why)
-	case known && was != nil:
+	case broken != nil && (probed || !succeeded):
+		reason := p.client.explain(broken)
+		p.down.Store(&reason)
+		p.sender.reroute()
+		p.report(reason)
+	case probed && wasDown:
 		p.down.Store(nil)
 		p.report(nil)
 	}
 }
 
-func (p *publisher) finish(o *op, err error, now time.Time) {
+func (p *Pipeline) finish(c *command, err error, now time.Time) {
 	switch {
 	case err != nil:
-		err = unavailable(o.attempt(), err)
-		if o.kind != probe {
-			p.metrics.failed.Inc()
+		err = p.client.unavailable(c.attempt(), err)
+		if c.kind != probe {
+			p.client.metrics.failed.Inc()
 		}
-	case o.kind != probe:
-		p.metrics.published.Inc()
-		p.metrics.publish.Observe(now.Sub(o.since).Seconds())
+	case c.kind != probe:
+		p.client.metrics.published.Inc()
+		p.client.metrics.publish.Observe(now.Sub(c.submitted).Seconds())
 	}
-	if o.done != nil {
-		o.done(err)
+	if c.done != nil {
+		c.done(err)
 	}
 }
 
-func (o *op) attempt() string {
-	switch o.kind {
+func (c *command) attempt() string {
+	switch c.kind {
 	case publish, probe:
-		return "publish to " + o.name
+		return "publish to " + c.name
 	default:
-		return "save " + o.name
+		return "save " + c.name
 	}
 }

@@ -16,50 +16,46 @@ import (
 //go:embed lua/save_position.lua
 var savePositionSource string
 
-// Positions keeps the last position of each sender of a room. It has no state of
-// its own.
+var savePosition = goredis.NewScript(savePositionSource)
+
+// Positions stores the last position of each sender in a room.
 type Positions struct {
-	prefix    string
-	ttl       time.Duration
-	redis     goredis.UniversalClient
-	publisher *publisher
-	metrics   *metrics
+	client *Client
+	ttl    time.Duration
 }
 
-// Save keeps payload as the user's last position in the room. What arrives later
-// is newer, unless both say when they were recorded and the later one's is
-// older: then the older one stays. A zero recordedAt says nothing.
+// Save stores payload as the user's last position in the room. It replaces an earlier
+// position, unless both have a recordedAt and that of the earlier one is later. A zero
+// recordedAt means unknown.
 //
-// Save neither blocks nor copies payload, which must not change any more. done
-// is called once, as by [Layer.Publish], also where an older position was
-// rightly left out. What is published after a Save is published after the
-// position can be read.
+// Save follows the contract of [Pipeline]. done gets nil also if a later position was
+// kept. What is published after a Save is published after the position can be read.
 func (p *Positions) Save(r room.Room, user room.UserID, payload []byte, recordedAt time.Time, done func(error)) {
-	o := op{kind: set, name: p.key(r, user), payload: payload, done: done, ttl: p.ttl}
+	c := command{kind: set, name: p.key(r, user), payload: payload, done: done, ttl: p.ttl}
 	if !recordedAt.IsZero() {
-		o.kind, o.recorded = setIfNewer, recordedAt.UnixMicro()
+		c.kind, c.recorded = setIfNewer, recordedAt.UnixMicro()
 	}
-	p.publisher.submit(o)
+	p.client.Pipeline.submit(c)
 }
 
-// Last returns the last positions of the room's two sides, those that there are,
-// the customer's first. An error wraps [room.ErrUnavailable].
+// Last returns the last positions of the room's two sides, the customer's first. A side
+// without a position is left out. Errors wrap [room.ErrUnavailable].
 func (p *Positions) Last(ctx context.Context, r room.Room) ([][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := p.client.withTimeout(ctx)
 	defer cancel()
-	values, err := p.redis.MGet(ctx, p.key(r, r.Customer), p.key(r, r.Therapist)).Result()
+	values, err := p.client.redis.MGet(ctx, p.key(r, r.Customer), p.key(r, r.Therapist)).Result()
 	if err != nil {
-		return nil, unavailable(fmt.Sprintf("read positions of room %d %d", r.Customer, r.Therapist), err)
+		return nil, p.client.unavailable(fmt.Sprintf("read positions of room %d %d", r.Customer, r.Therapist), err)
 	}
 	var last [][]byte
 	for _, v := range values {
 		s, ok := v.(string)
 		if !ok {
-			continue // a side that has none
+			continue // this side has no position
 		}
 		_, payload, ok := bytes.Cut([]byte(s), []byte{':'})
-		if !ok || s[0] != version {
-			p.metrics.unreadable.Inc() // a newer replica's: as good as none
+		if !ok || s[0] != Version {
+			p.client.metrics.unreadable.Inc() // of a newer replica: treated as missing
 			continue
 		}
 		last = append(last, payload)
@@ -67,17 +63,17 @@ func (p *Positions) Last(ctx context.Context, r room.Room) ([][]byte, error) {
 	return last, nil
 }
 
-// key names a sender's position. The braces put both sides of a room into one
-// slot of Redis Cluster, so that one MGET reads them.
+// key returns the key of a sender's position. The braces put both sides of a room into
+// one slot of Redis Cluster, so that one MGET reads both.
 func (p *Positions) key(r room.Room, user room.UserID) string {
-	return p.prefix + "{" + r.Group("position") + "}:" + strconv.FormatInt(int64(user), 10)
+	return p.client.prefix + "{" + r.Group("position") + "}:" + strconv.FormatInt(int64(user), 10)
 }
 
-// appendPosition appends a position as it is stored.
-func appendPosition(dst []byte, o *op) []byte {
-	dst = append(dst, version)
-	if o.kind == setIfNewer {
-		dst = strconv.AppendInt(dst, o.recorded, 10)
+// appendPosition appends a position in its stored form.
+func appendPosition(dst []byte, c *command) []byte {
+	dst = append(dst, Version)
+	if c.kind == setIfNewer {
+		dst = strconv.AppendInt(dst, c.recorded, 10)
 	}
-	return append(append(dst, ':'), o.payload...)
+	return append(append(dst, ':'), c.payload...)
 }

@@ -1,18 +1,18 @@
-// Package redis is everything that dies with Redis: the channel layer, which
-// carries payloads between replicas, the last known positions, tickets, and the
-// counting of attempts. Payloads are bytes to it; it refuses to know what is in
-// them, and to keep any of them while Redis is away.
+// Package redis hides go-redis. It owns everything that is specific to Redis: dialing
+// and URLs, errors and their causes, the ordered command pipeline, subscriptions, and
+// what replicas store: positions, tickets, throttles and stories. It knows no groups:
+// package channel builds the channel layer on it. Payloads are opaque bytes, and none
+// are kept while Redis is unavailable.
 //
-// The library's own habits are kept out of the way: no retries (a retried
-// PUBLISH is a message twice, out of order), no silent re-subscription, and no
-// time-out above [timeout].
+// Three habits of go-redis are switched off: retries (a retried PUBLISH is a second
+// message, out of order), silent re-subscription, and waits longer than
+// [Options.Timeout].
 package redis
 
 import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -22,12 +22,11 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// timeout bounds a dial, a write, a read, and a whole pipeline: a Redis that has
-// stalled holds nothing for longer.
-const timeout = 2 * time.Second
+// Version is the first byte of everything that replicas store in Redis or publish
+// through it. A replica drops values and payloads of versions that it does not know.
+const Version = 1
 
-// Options says where Redis is and what is ours in it. The zero value of a field
-// is its default.
+// Options configure a [Client]. The zero value of a field means its default.
 type Options struct {
 	// URL is redis://user:password@host:port/db, or rediss:// for TLS. In the
 	// modes sentinel and cluster it may list several hosts, comma-separated. The
@@ -38,78 +37,89 @@ type Options struct {
 	Mode string
 	// MasterName is the name of the monitored master, in mode sentinel.
 	MasterName string
-	// Prefix begins every key and channel. Replicas with different prefixes do
-	// not hear each other. Default: "roomspa:".
+	// Prefix is the beginning of every key and channel. Replicas with different
+	// prefixes do not hear each other. Default: "roomspa:".
 	Prefix string
-	// Replica is how this replica is called in CLIENT LIST.
+	// Replica is the name of this replica in CLIENT LIST.
 	Replica string
-	// PositionTTL is how long a position is kept, by the clock of Redis.
-	// Default: 120 s.
+	// PositionTTL is how long Redis keeps a position. Default: 120 s.
 	PositionTTL time.Duration
-	// PoolSize bounds the connections to each Redis server, beside one that
-	// publishes and one that subscribes. Default: 8.
+	// PoolSize is the maximum number of pooled connections to each Redis server.
+	// Pipelines and subscriptions have connections of their own. Default: 8.
 	PoolSize int
+	// Timeout bounds a dial, a read, a write, and a whole command or pipeline.
+	// Default: 2 s.
+	Timeout time.Duration
 }
 
-// A Client is one replica's use of Redis.
+// A Client is one replica's access to Redis. Its methods may be called concurrently.
 type Client struct {
-	// Layer carries payloads between replicas. It works while its Run does.
-	Layer *Layer
-	// Positions keeps the last position of each sender. It saves while the
-	// layer's Run does.
+	// Pipeline sends commands in order. It works while its Run runs.
+	Pipeline *Pipeline
+	// Positions stores the last position of each sender. It saves through Pipeline.
 	Positions *Positions
-	// Tickets stand for a token once.
+	// Tickets stores one-time replacements for tokens.
 	Tickets *Tickets
 	// Throttle counts attempts across replicas.
 	Throttle *Throttle
-	// Stories keeps the stories of failed connections.
+	// Stories stores the stories of failed connections.
 	Stories *Stories
 
-	redis   goredis.UniversalClient
-	address string
-	probe   string // the key that Write writes
+	redis    goredis.UniversalClient
+	conns    connections
+	metrics  *metrics
+	address  string
+	prefix   string
+	checkKey string // written by CheckWrite
+	timeout  time.Duration
 }
 
-// Open checks the options and returns a client that has not connected yet: Redis
-// need not be there. No error contains a password.
-func Open(o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, error) {
-	quiet()
+// Open validates the options and returns a client. It does not connect: Redis need not
+// be up. Errors contain no password. Metrics are registered with reg unless it is nil.
+func Open(o Options, reg prometheus.Registerer) (*Client, error) {
+	disableLibraryLog()
 	o.Prefix = cmp.Or(o.Prefix, "roomspa:")
 	o.PositionTTL = cmp.Or(o.PositionTTL, 120*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
 	universal, err := o.universal()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	c := &Client{redis: goredis.NewUniversalClient(universal), address: address(universal), probe: o.Prefix + "probe:" + o.Replica}
-	lines := &lines{}
-	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
-		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(lines) })
-	} else {
-		c.redis.AddHook(lines)
+	c := &Client{
+		redis: goredis.NewUniversalClient(universal), address: address(universal),
+		prefix: o.Prefix, checkKey: o.Prefix + "probe:" + o.Replica, timeout: o.Timeout,
 	}
-	m := newMetrics(reg, c.redis)
-	c.Layer = newLayer(o, c.redis, lines, log, m)
-	c.Positions = &Positions{prefix: o.Prefix, ttl: o.PositionTTL, redis: c.redis, publisher: c.Layer.publisher, metrics: m}
-	c.Tickets = &Tickets{prefix: o.Prefix, redis: c.redis, metrics: m}
-	c.Throttle = newThrottle(o.Prefix, c.redis)
-	c.Stories = &Stories{prefix: o.Prefix, redis: c.redis}
+	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(&c.conns) })
+	} else {
+		c.redis.AddHook(&c.conns)
+	}
+	c.metrics = newMetrics(reg, c.redis)
+	c.Pipeline = newPipeline(c)
+	c.Positions = &Positions{client: c, ttl: o.PositionTTL}
+	c.Tickets = &Tickets{client: c}
+	c.Throttle = &Throttle{client: c}
+	c.Stories = &Stories{client: c}
 	return c, nil
 }
 
-// Address returns where Redis is, without secrets.
+// Address returns the address of Redis, without credentials.
 func (c *Client) Address() string { return c.address }
 
-// Ping asks Redis for a sign of life. It returns within [timeout].
-func (c *Client) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := c.redis.Ping(ctx).Err(); err != nil {
-		return unavailable("PING", c.greeted(ctx, err))
-	}
-	return nil
+// Prefix returns the beginning of every key and channel.
+func (c *Client) Prefix() string { return c.prefix }
+
+// Timeout returns [Options.Timeout] or its default.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
+// Redial closes all connections. Commands in flight fail, and later commands dial
+// again, so that they resolve names and ask the sentinels again.
+func (c *Client) Redial() {
+	c.Pipeline.sender.reroute()
+	c.conns.closeAll()
 }
 
-// Close closes all connections. Call it when the layer's Run has returned.
+// Close closes all connections. Call it after Pipeline's Run has returned.
 func (c *Client) Close() error {
 	if err := c.redis.Close(); err != nil {
 		return fmt.Errorf("close redis: %w", err)
@@ -117,33 +127,36 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// quiet stops the library from writing lines of its own to standard error, for
-// the whole process: what it has to say comes back as errors, and is logged once.
-var quiet = sync.OnceFunc(goredislog.Disable)
+func (c *Client) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.timeout)
+}
 
-// defaults fills in what the URL has not said.
+// disableLibraryLog stops go-redis from writing to standard error, in the whole
+// process. The same facts come back as errors, which are logged once.
+var disableLibraryLog = sync.OnceFunc(goredislog.Disable)
+
+// defaults sets what the URL leaves open.
 func (o *Options) defaults(u *goredis.UniversalOptions) {
 	u.ClientName = clientName(o.Replica)
-	u.DialTimeout = cmp.Or(u.DialTimeout, timeout)
-	u.ReadTimeout = cmp.Or(u.ReadTimeout, timeout)
-	u.WriteTimeout = cmp.Or(u.WriteTimeout, timeout)
+	u.DialTimeout = cmp.Or(u.DialTimeout, o.Timeout)
+	u.ReadTimeout = cmp.Or(u.ReadTimeout, o.Timeout)
+	u.WriteTimeout = cmp.Or(u.WriteTimeout, o.Timeout)
 	u.PoolSize = cmp.Or(o.PoolSize, u.PoolSize, 8)
 	u.MaxActiveConns = u.PoolSize
-	u.PoolTimeout = cmp.Or(u.PoolTimeout, timeout)
-	u.ContextTimeoutEnabled = true // else a context's end would be ignored
+	u.PoolTimeout = cmp.Or(u.PoolTimeout, o.Timeout)
+	u.ContextTimeoutEnabled = true // without it go-redis ignores the end of a context
 	u.MaxRetries = -1
 	u.DialerRetries = 1
-	u.Protocol = 2 // RESP3's other pushes have no use here
+	u.Protocol = 2 // the additional pushes of RESP3 are not used
 	u.DisableIdentity = true
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	// Pipelines have connections of their own, so that publishing never waits for
-	// somebody who reads.
+	// Pipelines get a pool of their own, so that publishing never waits for reads.
 	u.PipelinePoolSize = 2
 	u.PipelineReadBufferSize, u.PipelineWriteBufferSize = 64<<10, 64<<10
 	u.ReadBufferSize, u.WriteBufferSize = 16<<10, 16<<10
 }
 
-// clientName makes a name that CLIENT SETNAME takes: printable, without spaces.
+// clientName returns a name that CLIENT SETNAME accepts: printable, without spaces.
 func clientName(replica string) string {
 	name := []byte("roomspa")
 	if replica != "" {

@@ -2,126 +2,122 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"strconv"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// version is the first byte of all that replicas leave for each other in Redis.
-// A replica drops what carries one that it does not know.
-const version = 1
+// A sender sends a batch of commands in one round trip and in order. In Redis Cluster it
+// first sends the writes to the masters of their slots, and then all publishes through
+// one node. go-redis would spread the publishes, which have no slot, over the nodes and
+// so lose their order.
+type sender struct {
+	redis goredis.UniversalClient
+	id    string // chooses, with node, the cluster node for publishes
 
-// A pipeline sends commands to Redis in one round trip and in order. In Redis
-// Cluster what is stored goes to the masters of its slots first, and then all
-// publishes through one node: the library would scatter the publishes, which
-// have no slot, over the nodes, and their order would be lost.
-type pipeline struct {
-	redis  goredis.UniversalClient
-	id     string
-	script *goredis.Script
-
-	loaded uint32        // the node to which the script was sent in full
-	node   atomic.Uint32 // changes when another connection or node is to be used
-	arena  []byte        // of the values that are under way
+	loaded uint32        // the node that has received the script
+	node   atomic.Uint32 // changes when another connection or cluster node is to be used
+	arena  []byte        // holds the values of the current batch
 	cmds   []goredis.Cmder
 }
 
-func newPipeline(client goredis.UniversalClient, id string) *pipeline {
-	p := &pipeline{redis: client, id: id, script: goredis.NewScript(savePositionSource)}
-	p.node.Store(1)
-	return p
+func newSender(client goredis.UniversalClient) *sender {
+	s := &sender{redis: client, id: rand.Text()[:12]}
+	s.node.Store(1)
+	return s
 }
 
-// elsewhere makes the next publishes go through another node of a cluster, and
-// trusts no server any longer to know the script.
-func (p *pipeline) elsewhere() { p.node.Add(1) }
+// reroute makes the following publishes go through another cluster node, and forgets
+// which servers know the script.
+func (s *sender) reroute() { s.node.Add(1) }
 
-// send sends ops and fills in errs, which is as long.
-func (p *pipeline) send(ctx context.Context, ops []op, errs []error) {
+// send sends the batch and sets errs, which has the same length.
+func (s *sender) send(ctx context.Context, batch []command, errs []error) {
 	defer func() {
-		if p.arena = p.arena[:0]; cap(p.arena) > 1<<20 {
-			p.arena = nil
+		if s.arena = s.arena[:0]; cap(s.arena) > 1<<20 {
+			s.arena = nil
 		}
 	}()
-	cluster, ok := p.redis.(*goredis.ClusterClient)
+	cluster, ok := s.redis.(*goredis.ClusterClient)
 	if !ok {
-		p.part(ctx, p.redis, ops, errs, func(kind) bool { return true })
+		s.sendTo(ctx, s.redis, batch, errs, func(kind) bool { return true })
 		return
 	}
-	stores := func(k kind) bool { return k == set || k == setIfNewer }
-	p.part(ctx, cluster, ops, errs, stores)
-	through, err := cluster.MasterForKey(ctx, p.id+strconv.Itoa(int(p.node.Load())))
+	isWrite := func(k kind) bool { return k == set || k == setIfNewer }
+	s.sendTo(ctx, cluster, batch, errs, isWrite)
+	node, err := cluster.MasterForKey(ctx, s.id+strconv.Itoa(int(s.node.Load())))
 	if err != nil {
-		for i := range ops {
-			if !stores(ops[i].kind) {
+		for i := range batch {
+			if !isWrite(batch[i].kind) {
 				errs[i] = err
 			}
 		}
 		return
 	}
-	p.part(ctx, through, ops, errs, func(k kind) bool { return !stores(k) })
+	s.sendTo(ctx, node, batch, errs, func(k kind) bool { return !isWrite(k) })
 }
 
-// part sends the ops of the kinds that are wanted.
-func (p *pipeline) part(ctx context.Context, to goredis.Cmdable, ops []op, errs []error, wanted func(kind) bool) {
+// sendTo sends the commands of the selected kinds.
+func (s *sender) sendTo(ctx context.Context, to goredis.Cmdable, batch []command, errs []error, selected func(kind) bool) {
 	pipe := to.Pipeline()
-	node := p.node.Load()
-	p.cmds = p.cmds[:0]
-	for i := range ops {
+	node := s.node.Load()
+	s.cmds = s.cmds[:0]
+	for i := range batch {
 		var cmd goredis.Cmder
-		if wanted(ops[i].kind) {
-			cmd = p.add(ctx, pipe, &ops[i], p.loaded == node)
-			if ops[i].kind == setIfNewer {
-				p.loaded = node
+		if selected(batch[i].kind) {
+			cmd = s.add(ctx, pipe, &batch[i], s.loaded == node)
+			if batch[i].kind == setIfNewer {
+				s.loaded = node
 			}
 		}
-		p.cmds = append(p.cmds, cmd)
+		s.cmds = append(s.cmds, cmd)
 	}
 	if pipe.Len() == 0 {
 		return
 	}
-	_, _ = pipe.Exec(ctx) // each command knows its own error
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	again := to.Pipeline()
-	for i, cmd := range p.cmds {
+	for i, cmd := range s.cmds {
 		if cmd == nil {
 			continue
 		}
 		errs[i] = cmd.Err()
-		if goredis.HasErrorPrefix(errs[i], "NOSCRIPT") { // the server has forgotten it
-			p.cmds[i] = p.add(ctx, again, &ops[i], false)
+		if goredis.HasErrorPrefix(errs[i], "NOSCRIPT") { // the server lost the script
+			s.cmds[i] = s.add(ctx, again, &batch[i], false)
 		} else {
-			p.cmds[i] = nil
+			s.cmds[i] = nil
 		}
 	}
 	if again.Len() > 0 {
 		_, _ = again.Exec(ctx)
-		for i, cmd := range p.cmds {
+		for i, cmd := range s.cmds {
 			if cmd != nil {
 				errs[i] = cmd.Err()
 			}
 		}
 	}
-	clear(p.cmds)
+	clear(s.cmds)
 }
 
-// add adds one op. The script goes along in full while the server may not know
-// it: to be told so afterwards would cost a save its place before a publish.
-func (p *pipeline) add(ctx context.Context, pipe goredis.Pipeliner, o *op, loaded bool) goredis.Cmder {
-	from := len(p.arena)
-	switch o.kind {
+// add adds one command. Unless the server has the script it sends the whole script: a
+// retry after NOSCRIPT would put the save after the publishes that follow it.
+func (s *sender) add(ctx context.Context, pipe goredis.Pipeliner, c *command, loaded bool) goredis.Cmder {
+	from := len(s.arena)
+	switch c.kind {
 	case set:
-		p.arena = appendPosition(p.arena, o)
-		return pipe.Set(ctx, o.name, p.arena[from:], o.ttl)
+		s.arena = appendPosition(s.arena, c)
+		return pipe.Set(ctx, c.name, s.arena[from:], c.ttl)
 	case setIfNewer:
-		p.arena = appendPosition(p.arena, o)
-		value, ttl := p.arena[from:len(p.arena):len(p.arena)], o.ttl.Milliseconds()
+		s.arena = appendPosition(s.arena, c)
+		value, ttl := s.arena[from:len(s.arena):len(s.arena)], c.ttl.Milliseconds()
 		if loaded {
-			return p.script.EvalSha(ctx, pipe, []string{o.name}, value, o.recorded, ttl)
+			return savePosition.EvalSha(ctx, pipe, []string{c.name}, value, c.recorded, ttl)
 		}
-		return p.script.Eval(ctx, pipe, []string{o.name}, value, o.recorded, ttl)
+		return savePosition.Eval(ctx, pipe, []string{c.name}, value, c.recorded, ttl)
 	default:
-		p.arena = append(append(p.arena, version), o.payload...)
-		return pipe.Publish(ctx, o.name, p.arena[from:])
+		s.arena = append(append(s.arena, Version), c.payload...)
+		return pipe.Publish(ctx, c.name, s.arena[from:])
 	}
 }

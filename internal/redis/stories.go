@@ -12,10 +12,10 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// Stories lie in lists of the newest so many, a fixed number of lists for each part of
-// a day: so there is a bound on keys and on bytes however many handshakes fail, a flood
-// takes no room from the parts of the day before it, and what is older than a day and a
-// bit is gone. In all 8,192 stories of some 700 bytes (4 KiB at most) each six hours.
+// Stories are kept in lists of limited length, with a fixed number of lists for each
+// window of the day. This bounds keys and bytes, however many handshakes fail. A flood
+// does not displace the stories of earlier windows. Lists expire after a day and a
+// window. At most 8,192 stories of some 700 bytes (at most 4 KiB) are kept for each window.
 const (
 	storyWindow   = 6 * time.Hour
 	storyLife     = story.Day + storyWindow
@@ -24,27 +24,23 @@ const (
 	returnsEach   = 64
 	failureLists  = 1024
 	failuresEach  = 64
-	storyWindows  = int(storyLife/storyWindow) + 1 // that may hold something younger than a day
+	storyWindows  = int(storyLife/storyWindow) + 1 // that may hold stories of the last day
 	failuresShown = failuresEach
 )
 
-// Stories keeps the stories of failed connections for all replicas. It has no state of
-// its own.
-type Stories struct {
-	prefix string
-	redis  goredis.UniversalClient
-}
+// Stories stores the stories of failed connections for all replicas.
+type Stories struct{ client *Client }
 
 var _ story.Store = (*Stories)(nil)
 
-// Keep keeps stories, all in one round trip. An error wraps [room.ErrUnavailable].
+// Keep stores stories in one round trip. Errors wrap [room.ErrUnavailable].
 func (s *Stories) Keep(ctx context.Context, stories []*story.Story) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := s.client.withTimeout(ctx)
 	defer cancel()
 	lists := map[string][]any{}
 	most := map[string]int64{}
 	add := func(key string, limit int64, value []byte) {
-		lists[key], most[key] = append(lists[key], append([]byte{version}, value...)), limit
+		lists[key], most[key] = append(lists[key], append([]byte{Version}, value...)), limit
 	}
 	window := windowOf(time.Now())
 	for _, t := range stories {
@@ -57,7 +53,7 @@ func (s *Stories) Keep(ctx context.Context, stories []*story.Story) error {
 			add(s.failures(window, f.User), failuresEach, f.Encode())
 		}
 	}
-	_, err := s.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
+	_, err := s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for key, values := range lists {
 			p.LPush(ctx, key, values...)
 			p.LTrim(ctx, key, 0, most[key]-1)
@@ -66,12 +62,12 @@ func (s *Stories) Keep(ctx context.Context, stories []*story.Story) error {
 		return nil
 	})
 	if err != nil {
-		return unavailable("keep stories", err)
+		return s.client.unavailable("keep stories", err)
 	}
 	return nil
 }
 
-// Find returns what was kept under a reference. An error wraps [room.ErrUnavailable].
+// Find returns the stories of a reference. Errors wrap [room.ErrUnavailable].
 func (s *Stories) Find(ctx context.Context, ref string) ([]*story.Story, error) {
 	var keys []string
 	for _, w := range windows() {
@@ -86,7 +82,7 @@ func (s *Stories) Find(ctx context.Context, ref string) ([]*story.Story, error) 
 	return found, err
 }
 
-// Failures returns what failed of a user's within a day, newest first. An error wraps
+// Failures returns the failures of a user within the last day, newest first. Errors wrap
 // [room.ErrUnavailable].
 func (s *Stories) Failures(ctx context.Context, user int64) ([]story.Failure, error) {
 	var keys []string
@@ -103,23 +99,23 @@ func (s *Stories) Failures(ctx context.Context, user int64) ([]story.Failure, er
 	return found, err
 }
 
-// each calls f with every value of the lists, in their order.
+// each calls f with each value of the lists, in order.
 func (s *Stories) each(ctx context.Context, attempt string, keys []string, f func([]byte)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := s.client.withTimeout(ctx)
 	defer cancel()
 	lists := make([]*goredis.StringSliceCmd, len(keys))
-	_, err := s.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
+	_, err := s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for i, key := range keys {
 			lists[i] = p.LRange(ctx, key, 0, -1)
 		}
 		return nil
 	})
 	if err != nil {
-		return unavailable(attempt, err)
+		return s.client.unavailable(attempt, err)
 	}
 	for _, list := range lists {
 		for _, value := range list.Val() {
-			if len(value) > 1 && value[0] == version {
+			if len(value) > 1 && value[0] == Version {
 				f([]byte(value[1:]))
 			}
 		}
@@ -129,8 +125,8 @@ func (s *Stories) each(ctx context.Context, attempt string, keys []string, f fun
 
 func windowOf(t time.Time) int64 { return t.Unix() / int64(storyWindow.Seconds()) }
 
-// windows are those that may hold what is younger than a day, the newest first, and
-// the one to come: another replica's clock may be ahead.
+// windows returns the windows that may hold stories of the last day, newest first. It
+// begins with the next window, since the clock of another replica may be ahead.
 func windows() []int64 {
 	all := make([]int64, 0, storyWindows+1)
 	for w := windowOf(time.Now()) + 1; len(all) < cap(all); w-- {
@@ -140,20 +136,20 @@ func windows() []int64 {
 }
 
 func (s *Stories) stories(window int64, ref string) string {
-	return fmt.Sprintf("%sstories:%d:%d", s.prefix, window, list(ref, storyLists))
+	return fmt.Sprintf("%sstories:%d:%d", s.client.prefix, window, list(ref, storyLists))
 }
 
 func (s *Stories) returns(window int64, ref string) string {
-	return fmt.Sprintf("%sreturns:%d:%d", s.prefix, window, list(ref, storyLists))
+	return fmt.Sprintf("%sreturns:%d:%d", s.client.prefix, window, list(ref, storyLists))
 }
 
 func (s *Stories) failures(window, user int64) string {
-	return fmt.Sprintf("%sfailures:%d:%d", s.prefix, window, list(strconv.FormatInt(user, 10), failureLists))
+	return fmt.Sprintf("%sfailures:%d:%d", s.client.prefix, window, list(strconv.FormatInt(user, 10), failureLists))
 }
 
-// list returns which of n lists a name lies in.
+// list returns the index of the list, of n, that holds a name.
 func list(name string, n uint32) uint32 {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(name)) // a hash takes anything
+	_, _ = h.Write([]byte(name)) // it returns no error
 	return h.Sum32() % n
 }

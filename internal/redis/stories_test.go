@@ -1,15 +1,15 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
 )
 
 func failedStory(ref string, user int64) *story.Story {
@@ -21,9 +21,8 @@ func failedStory(ref string, user int64) *story.Story {
 
 func TestStoriesAreFoundByEveryReplica(t *testing.T) {
 	t.Parallel()
-	url, prefix := sandboxtest.Redis(t)
-	a := open(t, redis.Options{URL: url, Prefix: prefix})
-	b := open(t, redis.Options{URL: url, Prefix: prefix})
+	a, url, prefix := shared(t)
+	b := open(t, redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit})
 	one, two := failedStory(story.NewRef(), 7), failedStory(story.NewRef(), 7)
 	back := &story.Story{Version: story.Version, Ref: one.Ref, Returns: []story.Return{{Ref: two.Ref, Code: "1006"}}}
 	if err := a.Stories.Keep(t.Context(), []*story.Story{one, failedStory(story.NewRef(), 8), back}); err != nil {
@@ -48,8 +47,7 @@ func TestStoriesAreFoundByEveryReplica(t *testing.T) {
 // TestStoriesTakeBoundedRoom keeps far more than there is room for.
 func TestStoriesTakeBoundedRoom(t *testing.T) {
 	t.Parallel()
-	url, prefix := sandboxtest.Redis(t)
-	c := open(t, redis.Options{URL: url, Prefix: prefix})
+	c, url, prefix := shared(t)
 	var last *story.Story
 	for i := range 200 {
 		many := make([]*story.Story, 100)
@@ -64,24 +62,18 @@ func TestStoriesTakeBoundedRoom(t *testing.T) {
 	if found, err := c.Stories.Find(t.Context(), last.Ref); err != nil || len(found) != 1 {
 		t.Errorf("the newest one is lost: %v", err)
 	}
-	o, err := goredis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := goredis.NewClient(o)
-	defer r.Close()
 	keys, values, bytes := 0, int64(0), int64(0)
-	for it := r.Scan(t.Context(), 0, prefix+"*", 1000).Iterator(); it.Next(t.Context()); keys++ {
-		values += r.LLen(t.Context(), it.Val()).Val()
-		bytes += r.MemoryUsage(t.Context(), it.Val(), 0).Val()
-		if ttl := r.TTL(t.Context(), it.Val()).Val(); ttl < story.Day || ttl > 2*story.Day {
-			t.Errorf("%s lives for %v", it.Val(), ttl)
+	redistest.Direct(t, url, func(ctx context.Context, r *goredis.Client) {
+		for it := r.Scan(ctx, 0, prefix+"*", 1000).Iterator(); it.Next(ctx); keys++ {
+			values += r.LLen(ctx, it.Val()).Val()
+			bytes += r.MemoryUsage(ctx, it.Val(), 0).Val()
+			if ttl := r.TTL(ctx, it.Val()).Val(); ttl < story.Day || ttl > 2*story.Day {
+				t.Errorf("%s lives for %v", it.Val(), ttl)
+			}
 		}
-	}
-	seen := fmt.Sprintf("%d keys, %d values, %d bytes", keys, values, bytes)
-	t.Log(seen)
+	})
 	if keys == 0 || keys > 2*(64+50) || values > 2*(64*128+50*64) || bytes > 30<<20 {
-		t.Error(seen)
+		t.Errorf("%d keys, %d values, %d bytes", keys, values, bytes)
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
 )
 
-func testTickets(t *testing.T, p *place) {
-	a, b := open(t, p.options), open(t, p.options)
-	up(t, a.Layer, b.Layer)
+func testTickets(t *testing.T, p *redistest.Servers) {
+	a, b := open(t, p.Options), open(t, p.Options)
 	issued, expires := time.Now().UTC().Truncate(time.Second), time.Now().UTC().Add(time.Hour).Truncate(time.Second)
 	issue := func(c *redis.Client, expires time.Time, life time.Duration) string {
 		t.Helper()
@@ -27,12 +27,13 @@ func testTickets(t *testing.T, p *place) {
 		}
 		return ticket
 	}
-	ticket := issue(a, expires, 30*time.Second)
-	if other := issue(a, expires, 30*time.Second); other == ticket || len(ticket) < 26 {
-		t.Errorf("tickets %s and %s", ticket, other)
+	ticket := issue(a, expires, redistest.Limit)
+	other := issue(a, expires, redistest.Limit)
+	if _, _, _, err := b.Tickets.Redeem(t.Context(), other); err != nil || other == ticket || len(ticket) < 26 {
+		t.Errorf("tickets %s and %s, %v", ticket, other, err)
 	}
-	p.each(t, func(ctx context.Context, node *goredis.Client) {
-		keys, err := node.Keys(ctx, p.options.Prefix+"ticket:*").Result()
+	p.Each(t, func(ctx context.Context, node *goredis.Client) {
+		keys, err := node.Keys(ctx, p.Options.Prefix+"ticket:*").Result()
 		if err != nil || strings.Contains(strings.Join(keys, " "), ticket) {
 			t.Errorf("keys %v, %v: the ticket itself is to stay out", keys, err)
 		}
@@ -61,68 +62,16 @@ func testTickets(t *testing.T, p *place) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	short, ending := issue(a, expires, time.Millisecond), issue(a, time.Now().Add(10*time.Millisecond), 30*time.Second)
-	time.Sleep(30 * time.Millisecond) //nolint:forbidigo // Redis has no other clock
+	short, ending := issue(a, expires, time.Millisecond), issue(a, time.Now().Add(10*time.Millisecond), redistest.Limit)
+	redistest.Eventually(t, func() (bool, any) { // by the clock of Redis
+		left := p.Sum(t, func(ctx context.Context, node *goredis.Client) int {
+			return len(node.Keys(ctx, p.Options.Prefix+"ticket:*").Val())
+		})
+		return left == 0, left
+	})
 	for _, late := range []string{short, ending} {
 		if _, _, _, err := b.Tickets.Redeem(t.Context(), late); !errors.Is(err, room.ErrNotFound) {
 			t.Errorf("a ticket outlived itself or its token: %v", err)
 		}
 	}
-}
-
-func testThrottle(t *testing.T, p *place) {
-	a, b := open(t, p.options), open(t, p.options)
-	up(t, a.Layer, b.Layer)
-	names, limits := []string{"pair", "account"}, []int{3, 600}
-	take := func(c *redis.Client, names []string, limits []int) (int, time.Duration) {
-		t.Helper()
-		full, wait, err := c.Throttle.Take(t.Context(), names, limits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return full, wait
-	}
-	for i := range 3 {
-		if full, wait := take([]*redis.Client{a, b}[i%2], names, limits); full != -1 || wait != 0 {
-			t.Fatalf("attempt %d: bucket %d is full for %v", i+1, full, wait)
-		}
-	}
-	for range 50 {
-		if full, wait := take(b, names, limits); full != 0 || wait < 10*time.Second || wait > 20*time.Second {
-			t.Fatalf("a fourth of three: bucket %d is full for %v, want the first for a third of a minute", full, wait)
-		}
-	}
-	for i := range 597 { // what the full bucket refused has not been counted against the other one
-		if full, _ := take(a, names[1:], limits[1:]); full != -1 {
-			t.Fatalf("only %d more", i)
-		}
-	}
-	if err := b.Throttle.Give(t.Context(), names, limits); err != nil {
-		t.Fatal(err)
-	}
-	p.forgetScripts(t)
-	if full, _ := take(a, names, limits); full != -1 {
-		t.Errorf("an attempt that was given back counts: bucket %d is full", full)
-	}
-	if err := b.Throttle.Give(t.Context(), []string{"never"}, []int{3}); err != nil {
-		t.Errorf("giving back to an empty bucket: %v", err)
-	}
-	for range 3 {
-		if full, _ := take(a, []string{"never"}, []int{3}); full != -1 {
-			t.Error("what was given back to an empty bucket took room")
-		}
-	}
-	if full, _ := take(a, []string{"never"}, []int{3}); full != 0 {
-		t.Error("what was given back to an empty bucket made room")
-	}
-	quick := []string{"quick"}
-	for range 6000 {
-		if full, _ := take(a, quick, []int{6000}); full != -1 {
-			break
-		}
-	}
-	eventually(t, 5*time.Second, func() (bool, any) { // 100 a second come free
-		full, wait := take(a, quick, []int{6000})
-		return full == -1, wait
-	})
 }

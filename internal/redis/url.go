@@ -10,12 +10,12 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// errURL is all that is ever said of a URL that cannot be read: in a malformed
-// one, any part may be a piece of the password.
+// errURL is the only error for a malformed URL: any part of such a URL may belong to the
+// password.
 var errURL = errors.New("the URL cannot be read: it must be like redis://user:password@host:6379/0 " +
 	"(rediss:// for TLS), with characters such as / @ # ? % percent-encoded in the password")
 
-// universal turns the options into the library's.
+// universal returns the options of go-redis.
 func (o *Options) universal() (*goredis.UniversalOptions, error) {
 	if strings.ContainsAny(o.Prefix, "{}") {
 		return nil, errors.New("the prefix must not contain { or }: they mark the part of a key that chooses its slot in Redis Cluster")
@@ -46,7 +46,7 @@ func (o *Options) universal() (*goredis.UniversalOptions, error) {
 	return u, nil
 }
 
-// parse reads a URL that may list several hosts, which net/url refuses.
+// parse parses a URL that may list several hosts, which net/url does not accept.
 func parse(raw string) (*goredis.UniversalOptions, error) {
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok || scheme != "redis" && scheme != "rediss" {
@@ -77,7 +77,7 @@ func parse(raw string) (*goredis.UniversalOptions, error) {
 		return nil, errURL
 	}
 	if one.TLSConfig != nil {
-		one.TLSConfig.ServerName = "" // then each host is checked by its own name
+		one.TLSConfig.ServerName = "" // so that each host is verified by its own name
 	}
 	return &goredis.UniversalOptions{
 		Addrs: addrs, Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig,
@@ -102,8 +102,8 @@ func withPort(host string) (string, error) {
 	return host, nil
 }
 
-// cutSentinel takes the sentinels' credentials out of the query, since the
-// library's parser for one host refuses to know them.
+// cutSentinel removes the credentials of the sentinels from the query, since go-redis
+// does not accept them there.
 func cutSentinel(tail string) (rest, user, password string, err error) {
 	path, query, ok := strings.Cut(tail, "?")
 	if !ok {
@@ -119,7 +119,7 @@ func cutSentinel(tail string) (rest, user, password string, err error) {
 	return path + "?" + values.Encode(), user, password, nil
 }
 
-// address says where Redis is, in words without secrets.
+// address describes the address of Redis, without credentials.
 func address(u *goredis.UniversalOptions) string {
 	hosts := strings.Join(u.Addrs, ",")
 	switch {

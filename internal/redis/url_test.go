@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -36,7 +35,7 @@ func TestNoErrorShowsThePassword(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := redis.Open(redis.Options{URL: url}, slog.New(slog.DiscardHandler), nil)
+			_, err := redis.Open(redis.Options{URL: url}, nil)
 			if err == nil {
 				t.Fatalf("%q was taken", url)
 			}
@@ -69,7 +68,7 @@ func TestOptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := ""
-			client, err := redis.Open(c.o, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			client, err := redis.Open(c.o, prometheus.NewRegistry())
 			if err != nil {
 				got = err.Error()
 			} else {

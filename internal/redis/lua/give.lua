@@ -1,5 +1,5 @@
--- Takes back one attempt from each of the buckets in KEYS. ARGV: for each bucket,
--- the time in microseconds that an attempt counts.
+-- Takes back one attempt from each bucket in KEYS. ARGV: for each bucket, the time
+-- between two attempts in microseconds.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 for i, key in ipairs(KEYS) do

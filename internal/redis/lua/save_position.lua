@@ -1,7 +1,7 @@
--- Keeps the position in KEYS[1] unless the one that is there was recorded later.
--- ARGV: the value (a version byte, microseconds since 1970, ':', the payload),
--- its microseconds, how long to keep it (ms). A value that cannot be read, or
--- that does not say when it was recorded, is replaced.
+-- Saves the position ARGV[1] in KEYS[1] unless the stored one was recorded later.
+-- ARGV: the value (a version byte, the time of recording in microseconds since 1970,
+-- ':', the payload), that time again, and the TTL in milliseconds. A stored value of
+-- another version or without a time is replaced.
 local old = redis.call('GETRANGE', KEYS[1], 0, 31)
 local at = tonumber(string.match(old, '^\1(%-?%d+):'))
 if at and at > tonumber(ARGV[2]) then

@@ -1,10 +1,10 @@
--- Counts one attempt against each of the buckets in KEYS, unless one of them is
--- full: then against none. ARGV: for each bucket, the time in microseconds after
--- which one more attempt has room, and how many have room at once. It returns 0, or
--- which bucket is full, and for how many microseconds.
+-- Counts one attempt against each bucket in KEYS, or against none if a bucket is full.
+-- ARGV: for each bucket, the time between two attempts in microseconds, and how many
+-- attempts it takes at once. Returns 0 or the number of the full bucket, and the time
+-- until that bucket takes another attempt in microseconds.
 --
--- GCRA: a bucket is the time at which it will be empty, by the clock of Redis, the
--- same for all replicas. An empty one is no key.
+-- GCRA: a bucket is the time at which it will be empty, by the clock of Redis, which all
+-- replicas share. An empty bucket has no key.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local full, wait = 0, 0

@@ -1,0 +1,64 @@
+package redis_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
+		// go-redis asks a server that is down once a second whether it is back, and looks only then whether it was closed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
+
+func open(t testing.TB, o redis.Options) *redis.Client {
+	t.Helper()
+	c, err := redis.Open(o, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// shared returns a client of the shared server.
+func shared(t testing.TB) (client *redis.Client, url, prefix string) {
+	t.Helper()
+	url, prefix = sandboxtest.Redis(t)
+	return open(t, redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit}), url, prefix
+}
+
+// run runs the pipeline until the end of the test, and waits until it is up.
+func run(t testing.TB, c *redis.Client) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { c.Pipeline.Run(ctx, func(error) {}) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	redistest.Eventually(t, func() (bool, any) {
+		err := wait(func(done func(error)) { c.Pipeline.Probe(c.Prefix()+"probe", nil, done) })
+		return err == nil, err
+	})
+}
+
+// wait submits a command and returns its outcome. The timeout of the client bounds it.
+func wait(submit func(done func(error))) error {
+	done := make(chan error, 1)
+	submit(func(err error) { done <- err })
+	return <-done
+}

@@ -1,0 +1,130 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+)
+
+// Standalone starts one server.
+func Standalone(t testing.TB) *Servers {
+	t.Helper()
+	server := sandboxtest.OwnRedis(t, map[string]string{"requirepass": Password})
+	return &Servers{patient(redis.Options{URL: server.URL()}), []*sandbox.Redis{server}}
+}
+
+// Cluster starts a Redis Cluster of three masters.
+func Cluster(t testing.TB) *Servers {
+	t.Helper()
+	s := &Servers{}
+	var addrs []string
+	for range 3 {
+		server := sandboxtest.OwnRedis(t, map[string]string{
+			"requirepass": Password, "cluster-enabled": "yes", "cluster-node-timeout": "5000",
+		})
+		s.Nodes, addrs = append(s.Nodes, server), append(addrs, server.Addr())
+	}
+	s.Options = patient(redis.Options{URL: "redis://default:" + Password + "@" + strings.Join(addrs, ","), Mode: "cluster"})
+	for i, n := range s.Nodes {
+		Direct(t, n.URL(), func(ctx context.Context, node *goredis.Client) {
+			from, to := i*16384/3, (i+1)*16384/3-1
+			if err := node.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", from, to).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range addrs[:i] {
+				host, port, _ := net.SplitHostPort(other)
+				if err := node.ClusterMeet(ctx, host, port).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	Eventually(t, func() (bool, any) {
+		seen := ""
+		agreed := s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
+			slots, err := node.ClusterSlots(ctx).Result()
+			info := node.ClusterInfo(ctx).Val()
+			seen += fmt.Sprintln(len(slots), err, info)
+			if len(slots) == len(s.Nodes) && strings.Contains(info, "cluster_state:ok") {
+				return 1
+			}
+			return 0
+		})
+		return agreed == len(s.Nodes), seen
+	})
+	return s
+}
+
+// Sentinel starts a master, a replica of it, and one sentinel that decides alone.
+func Sentinel(t testing.TB) *Servers {
+	t.Helper()
+	settings := map[string]string{"requirepass": Password, "masterauth": Password, "repl-diskless-sync-delay": "0"}
+	master := sandboxtest.OwnRedis(t, settings)
+	host, port, _ := net.SplitHostPort(master.Addr())
+	settings["replicaof"] = host + " " + port
+	replica := sandboxtest.OwnRedis(t, settings)
+	addr := startSentinel(t, master, []string{
+		"sentinel monitor roomspa " + host + " " + port + " 1",
+		"sentinel auth-pass roomspa " + Password,
+		"sentinel down-after-milliseconds roomspa 1000",
+		"sentinel failover-timeout roomspa 3000",
+	})
+	Eventually(t, func() (ok bool, seen any) {
+		Direct(t, "redis://"+addr, func(ctx context.Context, s *goredis.Client) {
+			replicas, err := s.Do(ctx, "SENTINEL", "REPLICAS", "roomspa").Slice()
+			text := fmt.Sprint(replicas, err)
+			ok = strings.Contains(text, "master-link-status ok") || strings.Contains(text, "master-link-status:ok")
+			seen = text
+		})
+		return ok, seen
+	})
+	return &Servers{patient(redis.Options{
+		URL: "redis://default:" + Password + "@" + addr, Mode: "sentinel", MasterName: "roomspa",
+	}), []*sandbox.Redis{master, replica}}
+}
+
+// startSentinel runs a sentinel of the same build as the server, and returns its address.
+func startSentinel(t testing.TB, server *sandbox.Redis, conf []string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	_ = l.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "sentinel.conf") // the sentinel writes to it
+	conf = append(conf, "port "+port, "bind 127.0.0.1", "dir "+dir, "protected-mode no", `logfile ""`)
+	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := server.Beside(file, "--sentinel")
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	Eventually(t, func() (bool, any) {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil, err
+	})
+	return addr
+}
