@@ -49,7 +49,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, use: write},
-		"redis_out_of_memory": {settings: map[string]string{"maxmemory": "1mb", "maxmemory-policy": "noeviction"}, use: write},
+		"redis_out_of_memory": {settings: map[string]string{"maxmemory": "100kb", "maxmemory-policy": "noeviction"}, use: write},
 	} {
 		t.Run(word, func(t *testing.T) {
 			t.Parallel()
