@@ -119,7 +119,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		guarantee: "2",
 		effect:    "After a lost subscription is renewed, nobody looks for the messages published meanwhile.",
 
-		file: "internal/redis/subscribed.go",
+		file: "internal/channel/missed.go",
 		edits: []edit{{
 			old: `
 			m.missed()
@@ -130,8 +130,8 @@ func (s *Consumer) fetch(ctx context.Context) {
 		}},
 
 		tests: []test{
-			{"internal/redis", "TestConformance"},
-			{"internal/redis", "TestNetworkFaults"},
+			{"internal/channel", "TestConformance"},
+			{"internal/channel", "TestNetworkFaults"},
 		},
 	},
 	{
