@@ -1,65 +1,113 @@
-package handshake
+// Package echo is the endpoint /ws/test/: it sends every message back unchanged and
+// takes no token. It shows whether a WebSocket gets through to a replica at all and,
+// with ?close=, what each close code looks like to a client.
+package echo
 
 import (
 	"context"
+	"net/url"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/session"
 )
 
-// echoBacklog is how many bytes of echo may wait for a client that sends and does
-// not read.
-const echoBacklog = 1 << 20
+const (
+	component = "TestConsumer"
+	// outboxBytes bounds the echoes that a client leaves unread.
+	outboxBytes = 1 << 20
+	// pingPause is how long ?ping=off suspends pings: longer than the idle timeouts of
+	// proxies, but not so long that dead connections pile up.
+	pingPause = 10 * time.Minute
+)
 
-// unpinged is how long a socket with ?ping=off is left silent: longer than the idle
-// time-outs that proxies have, and not so long that peers which are gone pile up.
-const unpinged = 10 * time.Minute
-
-// test answers /ws/test/: no token, no room, only an echo. It shows whether a
-// WebSocket gets through at all, and with ?close= what each code looks like.
-func (s *Server) test(a *attempt, full session.Full, began time.Time) {
-	a.log.Info(a.endpoint.Component, "Connection attempt started")
-	socket := a.peer.Session
-	code, bad := parseCloseCode(a.query)
-	ping, badPing := parsePing(a.query)
-	var refused error
-	switch {
-	case bad != nil:
-		refused = &rejection{close: bad, component: a.endpoint.Component, line: "Connection rejected - bad close code: " + bad.Detail}
-	case badPing != nil:
-		refused = &rejection{close: badPing, component: a.endpoint.Component, line: "Connection rejected - bad ping: " + badPing.Detail}
-	case full != "":
-		refused = busy(full)
+// Endpoint returns the endpoint of a replica. The greeting contains the replica's
+// name.
+func Endpoint(replica string) endpoint.Endpoint {
+	return endpoint.Endpoint{
+		Name: "test", Component: component, Anonymous: true,
+		Query: check,
+		New: func(p endpoint.Peer) endpoint.Consumer {
+			c := &consumer{Base: endpoint.NewBase(p.Socket, component, outboxBytes), replica: replica}
+			c.greet, c.unpinged = p.Query.Get("greet") == "1", p.Query.Has("ping")
+			c.closeCode, _ = strconv.Atoi(p.Query.Get("close"))
+			return c
+		},
 	}
-	if refused != nil {
-		s.refuse(a, refused, began)
-		socket.Start(nil)
-		return
-	}
-	e := &echo{socket: socket}
-	if a.query.Get("greet") == "1" {
-		_ = e.out.Add(frame.Message{Data: frame.Encode(frame.Greeting{ // an empty outbox takes anything
-			Type: frame.TypeGreeting, Replica: s.options.Replica, Ref: a.log.Ref,
-			Time: time.Now().UTC().Format(frame.TimeLayout),
-		})}, echoBacklog)
-	}
-	a.log.Info(a.endpoint.Component, "Connection accepted")
-	s.accepted(a, began)
-	if !ping {
-		socket.Unpinged(unpinged)
-	}
-	if code != 0 {
-		e.closeWith = asked(code)
-	}
-	socket.Start(e)
 }
 
-// asked returns a close of the given code, with the first of its reasons.
-func asked(code int) *frame.Close {
+// check checks the query parameters.
+func check(q url.Values) *frame.Close {
+	n, err := strconv.Atoi(q.Get("close"))
+	allowed := n >= 1000 && n <= 1003 || n >= 1007 && n <= 1014 || n >= 3000 && n <= 4999
+	if q.Has("close") && (err != nil || !allowed) {
+		return &frame.Close{Code: frame.CodeParameters, Reason: "bad_close_code", Detail: "close takes 1000-1003, 1007-1014 and 3000-4999"}
+	}
+	if q.Has("ping") && q.Get("ping") != "off" {
+		return &frame.Close{Code: frame.CodeParameters, Reason: "bad_ping", Detail: "ping takes off, or is left out"}
+	}
+	return nil
+}
+
+// A consumer is one socket.
+type consumer struct {
+	endpoint.Base
+	replica   string
+	greet     bool
+	unpinged  bool
+	closeCode int // 0 if the client asked for none
+}
+
+// Join does nothing: the endpoint has no group.
+func (c *consumer) Join(context.Context) error { return nil }
+
+// Open queues the greeting and suspends pings, if the client asked for that.
+func (c *consumer) Open(context.Context) error {
+	if c.unpinged {
+		c.Socket.Unpinged(pingPause)
+	}
+	if !c.greet {
+		return nil
+	}
+	greeting := frame.Encode(frame.Greeting{
+		Type: frame.TypeGreeting, Replica: c.replica, Ref: c.Socket.Log().Ref,
+		Time: time.Now().UTC().Format(frame.TimeLayout),
+	})
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	return c.QueueLocked(frame.Message{Data: greeting})
+}
+
+// Receive queues the message for the way back.
+func (c *consumer) Receive(_ context.Context, m frame.Message) error {
+	switch {
+	case !m.Binary && !utf8.Valid(m.Data):
+		return &frame.Close{Code: frame.CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
+	case m.Limited:
+		return c.Refuse(endpoint.RateLimited, "")
+	}
+	return c.Send(m)
+}
+
+// Next returns the oldest message of the outbox, then the close that the client
+// asked for.
+func (c *consumer) Next(context.Context) (frame.Message, error) {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	m := c.TakeLocked()
+	if m.Data == nil && c.closeCode != 0 {
+		return m, requestedClose(c.closeCode)
+	}
+	return m, nil
+}
+
+// Closed does nothing: the consumer holds nothing.
+func (c *consumer) Closed() {}
+
+// requestedClose returns a close with the first reason that belongs to the code.
+func requestedClose(code int) *frame.Close {
 	c := &frame.Close{Code: code, Reason: "closed_as_asked", Detail: "you asked for close code " + strconv.Itoa(code)}
 	if r := frame.Find(code, ""); r.Word != "" {
 		c.Reason = r.Word
@@ -69,44 +117,3 @@ func asked(code int) *frame.Close {
 	}
 	return c
 }
-
-// An echo sends back every frame unchanged.
-type echo struct {
-	socket    *session.Session
-	closeWith *frame.Close
-
-	mu  sync.Mutex
-	out frame.Outbox
-}
-
-// Receive queues the message to go back.
-func (e *echo) Receive(_ context.Context, m frame.Message) error {
-	switch {
-	case !m.Binary && !utf8.Valid(m.Data):
-		return &frame.Close{Code: frame.CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
-	case m.Limited:
-		m = frame.Message{Data: frame.Encode(frame.Error{Type: frame.TypeError, Code: "rate_limited", Detail: "too many frames a second; this one was not echoed", Ref: e.socket.Log().Ref})}
-	}
-	e.mu.Lock()
-	err := e.out.Add(m, echoBacklog)
-	e.mu.Unlock()
-	if err != nil {
-		return &frame.Close{Code: frame.CodeTryLater, Reason: "slow_consumer", Detail: "the client sends and does not read", After: time.Second}
-	}
-	e.socket.Wake()
-	return nil
-}
-
-// Next returns the oldest message that waits.
-func (e *echo) Next(context.Context) (frame.Message, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	m := e.out.Take()
-	if m.Data == nil && e.closeWith != nil {
-		return m, e.closeWith
-	}
-	return m, nil
-}
-
-// Closed has nothing to give back.
-func (e *echo) Closed() {}
