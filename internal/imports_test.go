@@ -93,7 +93,7 @@ var packages = map[string][]string{
 
 // planned lists packages that need not exist: they are about to be added or removed.
 var planned = []string{
-	"channel", "echo", "endpoint", "event", "listen", "testkit/redistest", "testkit/sandbox/sandboxtest", "testkit/world", "tool/check",
+	"channel", "event", "listen", "testkit/redistest", "testkit/sandbox/sandboxtest", "testkit/world", "tool/check",
 }
 
 // everyone lists the packages of internal that all packages may import.

@@ -22,6 +22,8 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/echo"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
@@ -139,17 +141,13 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	limits.TokenLeeway, limits.Renew, limits.Ended, limits.Memory = auth.Leeway, renew(keys), a.ended, meter.Share
 	a.sockets = session.NewRegistry(ctx, limits, reg)
 	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
-	place := location.New(a.layer, a.redis.Positions, reg)
 	sockets := handshake.New(ctx, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
-	}, a.sockets, keys, a.db, []handshake.Endpoint{
-		{Name: "chat", Component: "ChatConsumer", New: func(p handshake.Peer) handshake.Consumer {
-			return a.chat.NewConsumer(chat.Peer{User: p.User, Room: p.Room, Since: p.Since}, p.Session)
-		}},
-		{Name: "location", Component: "LocationConsumer", New: func(p handshake.Peer) handshake.Consumer {
-			return place.NewConsumer(p.User, p.Room, p.Session)
-		}},
+	}, a.sockets, keys, a.db, []endpoint.Endpoint{
+		echo.Endpoint(o.Replica),
+		a.chat.Endpoint(),
+		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
 	}, log, reg)
 	who := func(r *http.Request) (ref, remote string) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
@@ -159,7 +157,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	probe := a.probe(reg)
 	a.balance = a.newBalance(probe, reg)
 	a.servers = []*server{
-		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
+		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, sockets.Paths(), reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
 			Closes: func() any { return a.closes.Report(time.Now()) },

@@ -132,13 +132,13 @@ func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()
 		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, checkLimit)
 			defer cancel()
-			return "an own message came back over the subscription", echo(ctx, layer)
+			return "an own message came back over the subscription", awaitEcho(ctx, layer)
 		}},
 	}, end
 }
 
-// echo waits until the layer is up, and for a message of its own.
-func echo(ctx context.Context, layer *channel.Layer) error {
+// awaitEcho waits until the layer is up, and for a message of its own.
+func awaitEcho(ctx context.Context, layer *channel.Layer) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/revocation"
@@ -32,8 +31,9 @@ func route(sockets, plain http.Handler) http.Handler {
 	})
 }
 
-// plain sends everything else to whom it is for, by its raw text too.
-func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg prometheus.Registerer) http.Handler {
+// plain sends everything else to whom it is for, by its raw text too. sockets are the
+// WebSocket paths, for whoever asks for a path that does not exist.
+func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, sockets []string, reg prometheus.Registerer) http.Handler {
 	o, bearer := &a.options, api.Bearer{Tokens: keys, Users: a.db}
 	login := api.NewLogin(api.LoginOptions{
 		Accounts: a.db, Passwords: a.passwords, Keys: keys, Log: a.log, Who: who,
@@ -65,7 +65,7 @@ func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg p
 			logging.Component(a.log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
-				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
+				More: map[string]any{"paths": append(slices.Clone(api.Paths), sockets...)},
 			}.Write(w)
 		}
 	})

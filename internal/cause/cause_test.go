@@ -32,12 +32,15 @@ func TestEveryCloseReasonHasAdvice(t *testing.T) {
 func TestEveryWordOfTheSourcesHasAdvice(t *testing.T) {
 	t.Parallel()
 	patterns := map[string][]string{
-		`room\.Invalid\{Code: "([a-z_0-9]+)"`: {"../frame/client.go", "../chat/consumer.go", "../location/consumer.go"},
-		`Code: "([a-z_0-9]+)", Title`:         {"../handshake/handshake.go", "../handshake/upgrade.go"},
-		`Reason: "([a-z_0-9]+)"`:              {"../handshake/handshake.go", "../handshake/steps.go", "../handshake/echo.go", "../session/reader.go", "../session/writer.go", "../session/token.go"},
-		`invalid\("([a-z_0-9]+)", "`:          {"../auth/claims.go", "../auth/keys.go", "../auth/token.go", "../auth/request.go", "../auth/jwks.go"},
-		`keySetError\{"([a-z_0-9]+)"`:         {"../auth/jwks.go"},
-		`"cause", "([a-z_0-9]+)"`:             {"../auth/jwks.go"},
+		`room\.Invalid\{Code: "([a-z_0-9]+)"`: {"../frame/client.go", "../chat/save.go", "../location/consumer.go", "../endpoint/base.go"},
+		`Code: "([a-z_0-9]+)", Title`:         {"../handshake/upgrade.go"},
+		`Reason: "([a-z_0-9]+[a-z0-9])"`: {
+			"../handshake/path.go", "../handshake/refuse.go", "../handshake/steps.go", "../handshake/token.go", "../endpoint/base.go", "../endpoint/rejection.go",
+			"../chat/endpoint.go", "../echo/echo.go", "../location/consumer.go", "../session/reader.go", "../session/writer.go", "../session/token.go",
+		},
+		`invalid\("([a-z_0-9]+)", "`:  {"../auth/claims.go", "../auth/keys.go", "../auth/token.go", "../auth/request.go", "../auth/jwks.go"},
+		`keySetError\{"([a-z_0-9]+)"`: {"../auth/jwks.go"},
+		`"cause", "([a-z_0-9]+)"`:     {"../auth/jwks.go"},
 	}
 	for pattern, files := range patterns {
 		seen := 0

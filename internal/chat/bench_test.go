@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -47,14 +48,18 @@ func (s *stage) Publish(_ string, _ []byte, done func(error)) { done(nil) }
 func (s *stage) Health() (time.Time, error)                   { return time.Time{}, nil }
 func (s *stage) Wake()                                        {}
 func (s *stage) Renew(string) error                           { return nil }
+func (s *stage) Unpinged(time.Duration)                       {}
 func (s *stage) Log() *logging.Conn                           { return &s.log }
 
 func opened(b *testing.B) (*stage, *chat.Consumer) {
 	b.Helper()
 	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
-	c := chat.New(chat.Options{MaxMessageLength: 4000}, s, s, prometheus.NewRegistry()).NewConsumer(chat.Peer{
-		User: &room.User{ID: 1, Role: room.Customer}, Room: room.Room{Customer: 1, Therapist: 2},
-	}, s)
+	c, ok := chat.New(chat.Options{MaxMessageLength: 4000}, s, s, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
+		User: &room.User{ID: 1, Role: room.Customer}, IDs: []room.UserID{1, 2}, Group: "chat_1_2", Socket: s,
+	}).(*chat.Consumer)
+	if !ok {
+		b.Fatal("not a chat consumer")
+	}
 	if err := c.Join(b.Context()); err != nil {
 		b.Fatal(err)
 	}

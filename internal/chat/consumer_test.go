@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -120,6 +123,17 @@ func (d *desk) Log() *logging.Conn { return &d.log }
 
 func (d *desk) Renew(string) error { return nil }
 
+func (d *desk) Unpinged(time.Duration) {}
+
+// consumer returns a consumer of the user in the room of customer 1 and therapist 2.
+func (d *desk) consumer(u *room.User, since *int64) *Consumer {
+	q := url.Values{}
+	if since != nil {
+		q.Set("since", strconv.FormatInt(*since, 10))
+	}
+	return d.chat.newConsumer(endpoint.Peer{User: u, IDs: []room.UserID{1, 2}, Query: q, Group: "chat_1_2", Socket: d})
+}
+
 // set changes what the store and the layer do.
 func (d *desk) set(change func()) {
 	d.mu.Lock()
@@ -151,7 +165,7 @@ func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
 		d := &desk{t: t, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
 		d.say(before)
 		d.chat = New(Options{MaxMessageLength: 10}, d, d, prometheus.NewRegistry())
-		d.s = d.chat.NewConsumer(Peer{User: &room.User{ID: 1, Role: room.Customer}, Room: room.Room{Customer: 1, Therapist: 2}, Since: since}, d)
+		d.s = d.consumer(&room.User{ID: 1, Role: room.Customer}, since)
 		if err := errors.Join(d.s.Join(t.Context()), d.s.Open(t.Context())); err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +245,7 @@ func TestSmallHoleIsGivenTimeToClose(t *testing.T) {
 		d.say(3)
 		d.hear(1, 3)
 		d.want("1")
-		time.Sleep(hold / 2) // of the bubble's clock
+		time.Sleep(holeWait / 2) // of the bubble's clock
 		d.hear(2)
 		d.want("2", "3")
 		if d.reads != 0 {
@@ -246,7 +260,7 @@ func TestHoleThatStaysIsFilledFromTheStore(t *testing.T) {
 		d.hear(1, 4)
 		d.want("1")
 		woken := d.woken
-		time.Sleep(hold + time.Millisecond)
+		time.Sleep(holeWait + time.Millisecond)
 		synctest.Wait()
 		if d.woken == woken {
 			t.Fatal("nobody looks again")
@@ -260,7 +274,7 @@ func TestHoleThatStaysIsFilledFromTheStore(t *testing.T) {
 func TestManyMessagesBehindAHoleEndTheWait(t *testing.T) {
 	inBubble(t, 0, nil, func(d *desk) {
 		d.say(20)
-		for seq := range int64(holdFrames) {
+		for seq := range int64(holeFrames) {
 			d.hear(seq + 2)
 		}
 		if got := d.next(); got != "1" {
@@ -283,7 +297,7 @@ func TestStoreThatFailsIsAskedAgainWithGrowingPauses(t *testing.T) {
 			t.Fatalf("asked %d times in a minute", d.reads)
 		}
 		d.set(func() { d.failRead = nil })
-		time.Sleep(retryMost)
+		time.Sleep(maxRetry)
 		d.want("1", "2")
 	})
 }
@@ -292,14 +306,14 @@ func TestNothingComesThroughASideDoor(t *testing.T) {
 	inBubble(t, 0, nil, func(d *desk) {
 		d.set(func() { d.down = errors.New("redis is away") })
 		d.say(3)
-		d.s.missed(3)
+		d.s.catchUp(3)
 		time.Sleep(time.Minute)
 		d.want()
 		if d.reads != 0 {
 			t.Fatal("the store was read while Redis was away")
 		}
 		d.set(func() { d.down = nil })
-		d.s.doubt()
+		d.s.missed()
 		d.want("1", "2", "3")
 	})
 }
@@ -315,7 +329,7 @@ func TestResume(t *testing.T) {
 		"with nothing missed":          {3, 3, []string{"resumed 4-3"}},
 		"of an empty conversation":     {0, 0, []string{"resumed 1-0"}},
 		"beyond what the store has":    {3, 9, []string{"resumed 4-3 reset=true"}},
-		"of more than a page of store": {page + 1, page - 1, []string{fmt.Sprint(page), fmt.Sprint(page + 1), fmt.Sprintf("resumed %d-%d", page, page+1)}},
+		"of more than a page of store": {pageSize + 1, pageSize - 1, []string{fmt.Sprint(pageSize), fmt.Sprint(pageSize + 1), fmt.Sprintf("resumed %d-%d", pageSize, pageSize+1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, c.before, &c.since, func(d *desk) { d.want(c.want...) })
@@ -367,7 +381,7 @@ func TestAnAckWaitsForItsMessageAndNotForLong(t *testing.T) {
 			t.Fatal("woken although both are out")
 		}
 		receive(d, `{"message":"hi"}`) // nothing comes over the channel layer
-		time.Sleep(ackHold)            //nolint:forbidigo // the bubble's time
+		time.Sleep(ackDelay)           //nolint:forbidigo // the bubble's time
 		synctest.Wait()
 		if d.woken != before+1 {
 			t.Fatalf("woken %d times for an ack whose message does not come", d.woken-before)
@@ -415,11 +429,11 @@ func TestOutageIsNotTheReadersFault(t *testing.T) {
 		d.set(func() { d.down = errors.New("redis is away") })
 		n := 3 * maxBehind
 		d.say(n)
-		d.s.missed(int64(n))
+		d.s.catchUp(int64(n))
 		d.want()
 		time.Sleep(time.Hour)
 		d.set(func() { d.down = nil })
-		d.s.doubt()
+		d.s.missed()
 		for seq := range n {
 			if got := d.next(); got != fmt.Sprint(seq+1) {
 				t.Fatalf("got %q, want %d", got, seq+1)
@@ -460,7 +474,7 @@ func TestNothingIsAcknowledgedThatIsNotCommitted(t *testing.T) {
 			t.Fatal("published what may not be stored")
 		}
 		select {
-		case <-d.chat.doubts:
+		case <-d.chat.sweepNow:
 		default:
 			t.Fatal("nobody looks whether it was stored after all")
 		}
@@ -473,7 +487,7 @@ func TestStoredMessageThatRedisDoesNotTakeIsLookedFor(t *testing.T) {
 		receive(d, `{"message":"hi"}`)
 		d.want("ack 1")
 		select {
-		case <-d.chat.doubts:
+		case <-d.chat.sweepNow:
 		default:
 			t.Fatal("the failed publish raised no doubt")
 		}

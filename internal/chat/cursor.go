@@ -1,34 +1,66 @@
 package chat
 
-// What a cursor holds back for messages that came out of order. Two replicas
-// publish out of seq order in ordinary chat, so a few frames are worth waiting
-// for; anything more is asked of Postgres.
+import "slices"
+
+// The bounds of a cursor's inbox. Two replicas publish out of seq order in ordinary
+// chat, so a few frames are worth keeping; the others are read from Postgres.
 const (
 	inboxFrames = 64
 	inboxBytes  = 12 << 10
 )
 
-// A delivery is one message as it came over the channel layer.
+// A delivery is one message as it arrived from the channel layer.
 type delivery struct {
 	seq   int64
-	frame []byte // shared by all sockets of the room: never written to
+	frame []byte // shared by all sockets of the room: read-only
 	at    int64  // Unix nanoseconds of its arrival
 }
 
-// A cursor is what one socket has seen, and what waits to be seen: the frames of
-// its inbox in the order of seq, none twice. It is pure: no lock, no clock, no
-// store.
+// A cursor is the position of one socket in its conversation. Its inbox holds the
+// frames that were delivered but not sent, in the order of seq, without duplicates.
+// A cursor does no I/O and is not safe for concurrent use.
 type cursor struct {
-	seen   int64 // every message up to here was handed out
-	latest int64 // the highest seq that was heard of
+	seen   int64 // all messages up to here were taken
+	latest int64 // highest seq known to exist
 	inbox  []delivery
 	bytes  int
-	// gap says that the inbox cannot tell all of what comes after seen: something
-	// was missed, or there was no room for it.
+	// gap means that messages after seen are missing in the inbox: they were lost or
+	// did not fit.
 	gap bool
 }
 
-// skipTo says that everything up to seq was handed out by another way.
+// accept adds a delivery to the inbox. It returns false if that changes nothing: the
+// message was taken before, or is in the inbox.
+func (c *cursor) accept(d delivery) bool {
+	if d.seq <= c.seen {
+		return false
+	}
+	c.latest = max(c.latest, d.seq)
+	i, known := slices.BinarySearchFunc(c.inbox, d.seq, func(e delivery, seq int64) int { return int(e.seq - seq) })
+	if known {
+		return false
+	}
+	if len(c.inbox) > 0 && (len(c.inbox) >= inboxFrames || c.bytes+len(d.frame) > inboxBytes) {
+		c.gap = true
+		return true
+	}
+	c.inbox = slices.Insert(c.inbox, i, d)
+	c.bytes += len(d.frame)
+	return true
+}
+
+// next takes the message that follows the last one, if the inbox has it.
+func (c *cursor) next() (d delivery, ok bool) {
+	if len(c.inbox) == 0 || c.inbox[0].seq != c.seen+1 {
+		return d, false
+	}
+	d = c.inbox[0]
+	c.seen = d.seq
+	c.drop(1)
+	return d, true
+}
+
+// skipTo marks all messages up to seq as taken.
 func (c *cursor) skipTo(seq int64) {
 	c.seen = max(c.seen, seq)
 	c.latest = max(c.latest, seq)
@@ -39,17 +71,18 @@ func (c *cursor) skipTo(seq int64) {
 	c.drop(n)
 }
 
+// drop removes the first n deliveries.
 func (c *cursor) drop(n int) {
 	for _, d := range c.inbox[:n] {
 		c.bytes -= len(d.frame)
 	}
 	clear(c.inbox[:n])
 	if n == len(c.inbox) {
-		c.inbox = nil // an idle socket keeps none
+		c.inbox = nil // an idle socket keeps no memory for it
 		return
 	}
 	c.inbox = c.inbox[n:]
 }
 
-// hole reports whether messages are missing before the first one of the inbox.
-func (c *cursor) hole() bool { return len(c.inbox) > 0 && c.inbox[0].seq > c.seen+1 }
+// hasHole reports whether messages are missing before the first one of the inbox.
+func (c *cursor) hasHole() bool { return len(c.inbox) > 0 && c.inbox[0].seq > c.seen+1 }

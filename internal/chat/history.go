@@ -1,25 +1,24 @@
 package chat
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"encoding/json"
 	"log/slog"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// history answers with a page of what was said before.
+// history answers with a page of earlier messages.
 func (s *Consumer) history(ctx context.Context, in frame.Client) error {
 	messages, more, err := s.chat.store.Before(ctx, s.conversation, in.BeforeSeq, in.Limit)
 	if err != nil {
-		s.socket.Log().Error(component, "Database error in history: "+err.Error(), slog.String("cause", cause.Of(err)))
-		return s.refuse(in, storeInvalid(err))
+		s.Socket.Log().Error(component, "Database error in history: "+err.Error(), slog.String("cause", cause.Of(err)))
+		return s.Refuse(storeInvalid(err), in.ClientMessageID)
 	}
 	page := frame.History{Type: frame.TypeHistory, Messages: make([]json.RawMessage, len(messages)), HasMore: more}
 	for i := range messages {
 		page.Messages[i] = frame.AppendMessage(nil, &messages[i])
 	}
-	return s.answer(frame.Encode(page))
+	return s.Answer(frame.Encode(page))
 }

@@ -15,40 +15,40 @@ type metrics struct {
 	sweeps      *prometheus.CounterVec
 }
 
-// seconds are the buckets of what should take milliseconds.
+// seconds are histogram buckets for durations of milliseconds.
 var seconds = []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	messages := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_messages_total",
-		Help: "Chat messages that clients sent, by outcome: stored, duplicate, refused, rate_limited, failed.",
+		Help: "Total chat messages received from clients, by outcome (stored, duplicate, refused, rate_limited, failed).",
 	}, []string{"outcome"})
 	m := &metrics{
 		messages: map[string]prometheus.Counter{},
 		commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "roomspa_message_commit_seconds", Buckets: seconds,
-			Help: "Time from a message's validation to its commit, as its sender waited for it.",
+			Help: "Time that chat messages wait for their commit in Postgres.",
 		}),
 		fanout: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "roomspa_fanout_seconds", Buckets: seconds,
-			Help: "Time from a message's publishing on one replica to its arrival for a socket on this one; clocks that differ show here.",
+			Help: "Time from publishing a chat message on any replica to its arrival for one socket of this replica. Includes the clock difference between the replicas.",
 		}),
 		delivered: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_messages_delivered_total",
-			Help: "Chat messages handed to sockets, each socket counted.",
+			Help: "Total chat messages sent to clients. A message counts once for each socket.",
 		}),
 		unpublished: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_messages_unpublished_total",
-			Help: "Stored messages that Redis did not take; they are delivered from Postgres later.",
+			Help: "Total stored chat messages that could not be published to Redis. They are delivered from Postgres later.",
 		}),
 		repairs: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_gap_repairs_total",
-			Help: "Reads from Postgres of what a socket had not got, by cause (hole, missed, resume) and outcome.",
+			Help: "Total reads from Postgres for messages that a socket missed, by cause (hole, missed, resume) and outcome (done, failed).",
 		}, []string{"cause", "outcome"}),
 		sweeps: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_sweeps_total",
-			Help: "Looks for messages that no socket could know it missed, by outcome (done, failed, every_room).",
+			Help: "Total sweeps for undelivered messages, by outcome (done, failed, every_room). In every_room all sockets read Postgres, because the last sweep was too long ago.",
 		}, []string{"outcome"}),
 	}
 	for _, outcome := range []string{"stored", "duplicate", "refused", "rate_limited", "failed"} {

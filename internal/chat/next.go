@@ -4,38 +4,38 @@ import (
 	"context"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
 const (
-	// hold is how long a hole in seq is given to close by itself.
-	hold = 50 * time.Millisecond
-	// ackHold is how long an ack waits for its message.
-	ackHold = 5 * time.Millisecond
-	// holdFrames is how many messages behind the hole end the wait.
-	holdFrames = 16
-	// page is how many messages are read from the store at once.
-	page = 100
-	// replayBytes is how much text of these a socket keeps.
+	// holeWait is how long a missing message may arrive late before the store is read.
+	holeWait = 50 * time.Millisecond
+	// holeFrames is the number of messages behind a hole that end the wait.
+	holeFrames = 16
+	// ackDelay is how long an ack waits for its message.
+	ackDelay = 5 * time.Millisecond
+	// pageSize is the number of messages that one read of the store returns at most.
+	pageSize = 100
+	// replayBytes bounds the text of a page that a socket keeps.
 	replayBytes = 20 << 10
-	// retryLeast and retryMost bound the waits between reads that fail.
-	retryLeast, retryMost = 100 * time.Millisecond, 5 * time.Second
+	// minRetry and maxRetry bound the backoff between failed reads of the store.
+	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 
-	// A client that is further behind than this, by its own fault, has to come back
-	// and resume.
+	// A client that is further behind by its own fault is closed, and may resume.
 	maxBehind    = 1000
 	maxBehindFor = 10 * time.Second
 )
 
-// Next returns what the socket is to be sent now: first the answers to its own
-// frames, then the messages in the order of seq, from wherever they have to come.
+// Next returns the next frame to send: first the answers of the outbox, then the
+// messages in the order of seq, from the inbox or from the store.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m := s.out.Take(); m.Data != nil {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if m := s.TakeLocked(); m.Data != nil {
 		return m, nil
 	}
-	if !s.open || s.closed {
+	if !s.opened || s.closed {
 		return frame.Message{}, nil
 	}
 	if s.resume != nil && s.cursor.seen >= s.resume.ToSeq {
@@ -43,97 +43,97 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		s.resume = nil
 		return m, nil
 	}
-	if m, err := s.replayed(); m.Data != nil || err != nil {
+	if m, err := s.nextReplayed(); m.Data != nil || err != nil {
 		return m, err
 	}
 	if d, ok := s.cursor.next(); ok {
-		if s.behind(d.seq, d.at) {
-			return frame.Message{}, slow("the client fell behind the conversation")
+		if s.tooFarBehind(d.seq, d.at) {
+			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
-		s.handedOut()
+		s.countDelivered()
 		return frame.Message{Data: d.frame}, nil
 	}
-	if s.cursor.gap || s.cursor.hole() {
-		if s.wait() {
+	if s.cursor.gap || s.cursor.hasHole() {
+		if s.mustWait() {
 			return frame.Message{}, nil
 		}
 		s.fetch(ctx)
-		return s.replayed() // where there is nothing, fetch has seen to the next look
+		return s.nextReplayed() // if there is nothing, fetch has scheduled a retry
 	}
-	s.level, s.overflowed = time.Now().UnixNano(), 0
-	if s.acking { // it is out
+	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
+	if s.ackTimer { // the ack is sent
 		s.timer.Stop()
-		s.timer, s.acking = nil, false // an idle socket keeps none
+		s.timer, s.ackTimer = nil, false // an idle socket keeps no timer
 	}
 	return frame.Message{}, nil
 }
 
-// replayed returns the next message of those that were read from the store.
-func (s *Consumer) replayed() (frame.Message, error) {
+// nextReplayed returns the next message of the replay.
+func (s *Consumer) nextReplayed() (frame.Message, error) {
 	for len(s.replay) > 0 {
 		m := &s.replay[0]
 		s.replay = s.replay[1:]
 		if m.Seq <= s.cursor.seen {
 			continue
 		}
-		if s.behind(m.Seq, s.overflowed) {
-			return frame.Message{}, slow("the client fell behind the conversation")
+		if s.tooFarBehind(m.Seq, s.overflowedAt) {
+			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
 		s.cursor.skipTo(m.Seq)
-		s.handedOut()
+		s.countDelivered()
 		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
 	}
 	s.replay = nil
 	return frame.Message{}, nil
 }
 
-func (s *Consumer) handedOut() {
+func (s *Consumer) countDelivered() {
 	s.chat.metrics.delivered.Inc()
 	if len(s.cursor.inbox) == 0 && !s.cursor.gap {
-		s.lookAt = 0
+		s.fetchAt = 0
 	}
 }
 
-// behind judges the reader by a message that is about to be handed out and the
-// time of its arrival (0: unknown). Only what is the reader's own fault counts:
-// not what it resumes with, nor a time in which this replica had nothing to give.
-func (s *Consumer) behind(seq, arrived int64) bool {
-	if seq <= s.target {
+// tooFarBehind reports whether the client reads too slowly. seq is the message to be
+// sent and arrived the time of its arrival, 0 if unknown. The client is not blamed
+// for messages that it resumes with, nor for a delay of this replica.
+func (s *Consumer) tooFarBehind(seq, arrived int64) bool {
+	if seq <= s.excusedSeq {
 		return false
 	}
 	if s.cursor.latest-seq >= maxBehind {
 		return true
 	}
-	return arrived != 0 && time.Now().UnixNano()-max(arrived, s.level) > int64(maxBehindFor)
+	return arrived != 0 && time.Now().UnixNano()-max(arrived, s.caughtUpAt) > int64(maxBehindFor)
 }
 
-// wait reports whether it is too early to ask the store, and sees to it that the
-// socket looks again.
-func (s *Consumer) wait() bool {
+// mustWait reports whether it is too early to read the store. If so, the writer is
+// woken in time.
+func (s *Consumer) mustWait() bool {
 	now := time.Now()
-	if !s.chat.up() {
-		s.waiting = true // the layer tells every member when it is back
+	if !s.chat.layerUp() {
+		s.delayed = true // the layer calls missed when it is up again
 		return true
 	}
-	if s.lookAt == 0 && !s.cursor.gap && len(s.cursor.inbox) < holdFrames {
-		s.lookAt = now.Add(hold).UnixNano()
+	if s.fetchAt == 0 && !s.cursor.gap && len(s.cursor.inbox) < holeFrames {
+		s.fetchAt = now.Add(holeWait).UnixNano()
 	}
-	if s.attempts == 0 && (s.cursor.gap || len(s.cursor.inbox) >= holdFrames) {
+	if s.attempts == 0 && (s.cursor.gap || len(s.cursor.inbox) >= holeFrames) {
 		return false
 	}
-	left := time.Duration(s.lookAt - now.UnixNano())
+	left := time.Duration(s.fetchAt - now.UnixNano())
 	if left <= 0 {
 		return false
 	}
-	s.waiting = true
-	s.look(left)
+	s.delayed = true
+	s.wakeAfter(left)
 	return true
 }
 
-// look makes the writer look again after d.
-func (s *Consumer) look(d time.Duration) {
+// wakeAfter wakes the writer after d.
+func (s *Consumer) wakeAfter(d time.Duration) {
 	if s.timer == nil {
-		s.timer = time.AfterFunc(d, s.socket.Wake)
+		s.timer = time.AfterFunc(d, s.Socket.Wake)
 	} else {
 		s.timer.Reset(d)
 	}

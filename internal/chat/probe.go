@@ -7,18 +7,19 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// What passes through the group without being stored: after the header with the seq
-// 0 come its kind (1 byte), the user that it is from (8 bytes) and the frame. A
-// replica that does not know of it drops it: to its cursor a seq of 0 is old.
+// The payload of a frame that is not stored has the seq 0, which no message has.
+// After the header come the kind (1 byte), the user that sent it (8 bytes, big
+// endian) and the frame. A replica that does not know the kind drops it, and so does
+// an older version: its cursor takes the seq 0 for an old message.
 const (
-	kindProbe     = 'p'
-	passingHeader = 1 + 8
+	kindProbe       = 'p'
+	transientHeader = 1 + 8
 )
 
-// probe sends a frame the way of a message, through Redis to every replica, and
-// leaves nothing behind.
+// probe publishes a frame like a message, through Redis to every replica, but does
+// not store it.
 func (s *Consumer) probe(id string) {
-	b := make([]byte, payloadHeader+passingHeader, payloadHeader+passingHeader+32+len(id))
+	b := make([]byte, payloadHeader+transientHeader, payloadHeader+transientHeader+32+len(id))
 	b[payloadHeader] = kindProbe
 	binary.BigEndian.PutUint64(b[payloadHeader+1:], uint64(s.user))
 	b = append(b, frame.Encode(frame.Probe{Type: frame.TypeProbe, ID: id})...)
@@ -26,23 +27,23 @@ func (s *Consumer) probe(id string) {
 		if err == nil {
 			return
 		}
-		s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error())
-		_ = s.refuse(frame.Client{}, &room.Invalid{ // a client that does not read its answers misses this one too
-			Code: "channel_layer_unavailable", Detail: "the probe could not be passed on: Redis cannot be used now",
-		})
+		s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error())
+		_ = s.Refuse(&room.Invalid{ // if the outbox is full, the client does not read this answer either
+			Code: "channel_layer_unavailable", Detail: "the probe was not published because Redis is unavailable",
+		}, "")
 	})
 }
 
-// passing takes what is not stored. It does not block; where the client leaves too
-// much unread, it is dropped.
-func (s *Consumer) passing(payload []byte) {
-	if len(payload) <= passingHeader || payload[0] != kindProbe || room.UserID(binary.BigEndian.Uint64(payload[1:])) != s.user {
+// deliverTransient takes the payload of a frame that is not stored, without its
+// header. It drops the frame if the outbox is full.
+func (s *Consumer) deliverTransient(payload []byte) {
+	if len(payload) <= transientHeader || payload[0] != kindProbe || room.UserID(binary.BigEndian.Uint64(payload[1:])) != s.user {
 		return
 	}
-	s.mu.Lock()
-	added := s.open && !s.closed && s.out.Add(frame.Message{Data: payload[passingHeader:]}, outboxBytes) == nil
-	s.mu.Unlock()
-	if added {
-		s.socket.Wake()
+	s.Mu.Lock()
+	queued := s.opened && !s.closed && s.QueueLocked(frame.Message{Data: payload[transientHeader:]}) == nil
+	s.Mu.Unlock()
+	if queued {
+		s.Socket.Wake()
 	}
 }

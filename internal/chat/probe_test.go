@@ -10,7 +10,7 @@ import (
 
 func TestAProbeComesBackToItsSenderAndLeavesNothing(t *testing.T) {
 	inBubble(t, 3, nil, func(d *desk) {
-		peer := d.chat.NewConsumer(Peer{User: &room.User{ID: 2, Role: room.Therapist}, Room: room.Room{Customer: 1, Therapist: 2}}, d)
+		peer := d.consumer(&room.User{ID: 2, Role: room.Therapist}, nil)
 		if err := errors.Join(peer.Join(d.t.Context()), peer.Open(d.t.Context())); err != nil {
 			d.t.Fatal(err)
 		}

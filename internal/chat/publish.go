@@ -1,25 +1,24 @@
 package chat
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"log/slog"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// publish tells all sockets of the room, on every replica, through Redis. Where
-// that fails the message is looked for: it is stored, and nobody else knows of it.
-func (s *Consumer) publish(m *room.Message, told bool) {
+// publish announces a stored message to all sockets of the room, on every replica,
+// through Redis. If that fails, a sweep finds the message.
+func (s *Consumer) publish(m *room.Message, logged bool) {
 	chat, seq := s.chat, slog.Int64("seq", m.Seq)
 	chat.layer.Publish(s.group, encode(m), func(err error) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
-			s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
-			chat.doubt()
-		case told:
-			s.socket.Log().Info(component, "Published to group "+s.group, seq)
+			s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
+			chat.requestSweep()
+		case logged:
+			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})
 }

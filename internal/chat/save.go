@@ -1,22 +1,36 @@
 package chat
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
+// send checks a message and saves it.
+func (s *Consumer) send(ctx context.Context, in frame.Client) error {
+	draft := room.Draft{Sender: s.user, SenderRole: s.role, Text: in.Message, ClientMessageID: in.ClientMessageID}
+	if s.role == room.Support {
+		s.chat.metrics.message("refused")
+		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}, in.ClientMessageID)
+	}
+	if bad := draft.Validate(s.chat.options.MaxMessageLength); bad != nil {
+		s.chat.metrics.message("refused")
+		s.logRefused(bad)
+		return s.Refuse(bad, in.ClientMessageID)
+	}
+	return s.save(ctx, in, draft)
+}
+
 // save stores a message, acknowledges it and publishes it, in this order.
 func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) error {
-	log := s.socket.Log()
-	told := s.chat.lines.Allow()
-	if told {
+	log := s.Socket.Log()
+	logged := s.chat.logLimiter.Allow()
+	if logged {
 		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
 	}
 	began := time.Now()
@@ -24,10 +38,10 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if err != nil {
 		s.chat.metrics.message("failed")
 		if errors.Is(err, room.ErrOutcomeUnknown) {
-			s.chat.doubt() // it may be committed, and then somebody has to see it
+			s.chat.requestSweep() // if it is committed, nobody has published it
 		}
 		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
-		return s.refuse(in, storeInvalid(err))
+		return s.Refuse(storeInvalid(err), in.ClientMessageID)
 	}
 	outcome := "stored"
 	if duplicate {
@@ -35,11 +49,35 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	}
 	s.chat.metrics.message(outcome)
 	s.chat.metrics.commit.Observe(time.Since(began).Seconds())
-	if told {
+	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
 	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
-	// A duplicate is published again: the first time may have been what failed.
-	s.publish(&m, told)
+	// A duplicate is published again: perhaps the first publish failed.
+	s.publish(&m, logged)
 	return full
+}
+
+// acknowledge queues an ack. The message is about to arrive from Redis for this
+// socket too, and one write can carry both, so the ack waits for it up to ackDelay.
+func (s *Consumer) acknowledge(ack []byte) error {
+	if !s.chat.layerUp() {
+		return s.Answer(ack)
+	}
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if err := s.QueueLocked(frame.Message{Data: ack}); err != nil {
+		return err
+	}
+	s.ackTimer = true
+	s.wakeAfter(ackDelay)
+	return nil
+}
+
+// storeInvalid returns the refusal of a frame that the store could not handle.
+func storeInvalid(err error) *room.Invalid {
+	if errors.Is(err, room.ErrUnavailable) {
+		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
+	}
+	return &room.Invalid{Code: "internal", Detail: "internal error; the server's log explains it under the ref"}
 }

@@ -3,42 +3,67 @@ package chat
 import (
 	"context"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
 
 const (
-	sweepEvery = 10 * time.Second
-	// sweepWindow is how far back a sweep looks beyond the last one: longer than a
-	// message may be on its way.
-	sweepWindow = 30 * time.Second
-	// sweepMost is the longest time that is looked through at once. After a longer
-	// outage every room asks for itself, in the store's batches.
-	sweepMost    = 5 * time.Minute
-	sweepTimeout = 5 * time.Second
+	sweepInterval = 10 * time.Second
+	sweepTimeout  = 5 * time.Second
+	// sweepOverlap is how far a sweep looks back beyond the previous one. It is longer
+	// than a message takes from its commit to its delivery.
+	sweepOverlap = 30 * time.Second
+	// maxSweepWindow is the longest window that one query covers. After a longer outage
+	// every socket reads the store by itself, in the store's batches.
+	maxSweepWindow = 5 * time.Minute
 )
 
-// Run sweeps until ctx ends: every 10 s, and whenever there is a doubt, it finds
-// the rooms whose newest message this replica has not delivered. No cursor can
-// see that: the last message of a room leaves no hole behind it.
+// Run sweeps until ctx ends: about every 10 s, and when a sweep is requested. A sweep
+// finds the conversations whose newest message was not delivered on this replica.
+// Cursors cannot find these: a lost last message leaves no hole.
 func (c *Chat) Run(ctx context.Context) {
 	last := time.Now()
-	for c.due(ctx) {
-		if !c.up() {
-			continue // when it is up again, every member is told that it has missed something
+	for c.waitForSweep(ctx) {
+		if !c.layerUp() {
+			continue // when it is up again, it calls missed for every socket
 		}
 		began := time.Now()
-		if c.sweep(ctx, began.Sub(last)+sweepWindow) {
+		if c.sweep(ctx, began.Sub(last)+sweepOverlap) {
 			last = began
 		}
 	}
 }
 
-// sweep looks through the last window, and reports whether it could.
+// requestSweep makes Run sweep now, because messages may have been lost that no
+// cursor can miss. It does not block.
+func (c *Chat) requestSweep() {
+	select {
+	case c.sweepNow <- struct{}{}:
+	default:
+	}
+}
+
+// waitForSweep waits until a sweep is requested, or for the interval with jitter, so
+// that replicas do not sweep together. It returns false when ctx has ended.
+func (c *Chat) waitForSweep(ctx context.Context) bool {
+	timer := time.NewTimer(sweepInterval/2 + rand.N(sweepInterval))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-c.sweepNow:
+	case <-timer.C:
+	}
+	return true
+}
+
+// sweep looks at the messages of the last window. It returns false if the query
+// failed.
 func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
-	if window > sweepMost {
-		for _, s := range c.all() {
-			s.missed(0)
+	if window > maxSweepWindow {
+		for _, s := range c.consumers() {
+			s.catchUp(0)
 		}
 		c.metrics.sweeps.WithLabelValues("every_room").Inc()
 		return true
@@ -48,7 +73,7 @@ func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
 	tails, err := c.store.Tails(ctx, window)
 	if err != nil {
 		c.metrics.sweeps.WithLabelValues("failed").Inc()
-		return false // the next one looks further back
+		return false
 	}
 	c.metrics.sweeps.WithLabelValues("done").Inc()
 	for id, seq := range tails {
@@ -56,18 +81,14 @@ func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
 		list := slices.Clone(c.sockets[id])
 		c.mu.Unlock()
 		for _, s := range list {
-			s.missed(seq)
+			s.catchUp(seq)
 		}
 	}
 	return true
 }
 
-func (c *Chat) all() []*Consumer {
+func (c *Chat) consumers() []*Consumer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list []*Consumer
-	for sockets := range maps.Values(c.sockets) {
-		list = append(list, sockets...)
-	}
-	return list
+	return slices.Concat(slices.Collect(maps.Values(c.sockets))...)
 }

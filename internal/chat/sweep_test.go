@@ -12,7 +12,7 @@ func TestLostLastMessageIsFoundByTheSweep(t *testing.T) {
 	inBubble(t, 1, nil, func(d *desk) {
 		d.say(1) // and never published
 		d.want()
-		if !d.chat.sweep(d.t.Context(), sweepWindow) {
+		if !d.chat.sweep(d.t.Context(), sweepOverlap) {
 			t.Fatal("the sweep failed")
 		}
 		d.want("2")
@@ -28,7 +28,7 @@ func TestALookComesByItselfEveryTenSeconds(t *testing.T) {
 		for n := range 10 {
 			d.say(1) // and never published
 			d.want()
-			time.Sleep(sweepEvery * 3 / 2) // of the bubble's clock
+			time.Sleep(sweepInterval * 3 / 2) // of the bubble's clock
 			synctest.Wait()
 			d.want(strconv.Itoa(n + 2))
 		}

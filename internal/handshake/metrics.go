@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 
 type metrics struct {
 	handshakes *prometheus.CounterVec
-	took       *prometheus.HistogramVec
-	returns    *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	reported   *prometheus.CounterVec
 	unlogged   prometheus.Counter
 }
 
@@ -22,41 +23,34 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		handshakes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_handshakes_total",
-			Help: "Handshakes by outcome (accepted, refused for a cause of the client's, error for one of the server's) and reason.",
+			Help: "Total WebSocket handshakes, by endpoint, outcome (accepted, refused, error) and reason. The outcome error means that the server is at fault.",
 		}, []string{"endpoint", "outcome", "reason"}),
-		took: f.NewHistogramVec(prometheus.HistogramOpts{
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "roomspa_handshake_seconds",
-			Help:    "Time from the request to the accepted or refused socket.",
+			Help:    "Time from the request to the accepted or refused connection, by outcome.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"outcome"}),
-		returns: f.NewCounterVec(prometheus.CounterOpts{
+		reported: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_client_reported_closes_total",
-			Help: "Closes of an earlier socket that clients told of when they came back, by the code they saw.",
+			Help: "Total closes of previous connections that clients reported when they reconnected, by the close code that the client saw.",
 		}, []string{"code"}),
 		unlogged: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_unlogged_handshakes_total",
-			Help: "Good handshakes whose lines were left out of the log, since there were more than 100 a second.",
+			Help: "Total accepted handshakes that were not logged because there were more than 100 handshakes per second.",
 		}),
 	}
 }
 
 func (m *metrics) count(endpoint, outcome, reason string, began time.Time) {
 	m.handshakes.WithLabelValues(endpoint, outcome, reason).Inc()
-	m.took.WithLabelValues(outcome).Observe(time.Since(began).Seconds())
+	m.duration.WithLabelValues(outcome).Observe(time.Since(began).Seconds())
 }
 
-// cameBack counts what a client says its last socket ended with.
-func (m *metrics) cameBack(code string) {
-	switch code {
-	case "1006", "1005", "1001", "1000":
-	default:
-		known := false
-		for _, r := range frame.Reasons {
-			known = known || code == strconv.Itoa(r.Code)
-		}
-		if !known {
-			code = "other"
-		}
+// countReported counts the close code that a client reports of its previous socket.
+func (m *metrics) countReported(code string) {
+	sent := slices.ContainsFunc(frame.Reasons, func(r frame.Reason) bool { return strconv.Itoa(r.Code) == code })
+	if !sent && code != "1001" && code != "1005" && code != "1006" {
+		code = "other"
 	}
-	m.returns.WithLabelValues(code).Inc()
+	m.reported.WithLabelValues(code).Inc()
 }

@@ -13,8 +13,11 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/echo"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 type safeBuffer struct {
@@ -47,8 +50,10 @@ func TestOnlyTheLinesOfGoodHandshakesAreSampled(t *testing.T) {
 	sockets := session.NewRegistry(t.Context(), session.Options{
 		MaxMessageBytes: 1024, PingInterval: time.Minute, PongTimeout: time.Minute, WriteTimeout: time.Second, SoftLimit: 100, HardLimit: 100,
 	}, reg)
-	s := New(t.Context(), Options{MaxHandshakes: 4}, sockets, keys, nil, []Endpoint{{Name: "chat", Component: "ChatConsumer"}}, log, reg)
-	s.lines = rate.NewLimiter(0, 1)
+	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewKeeper("a", nil, log, reg)}, sockets, keys, nil, []endpoint.Endpoint{
+		echo.Endpoint("a"), {Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs},
+	}, log, reg)
+	s.logLimiter = rate.NewLimiter(0, 1)
 	server := httptest.NewServer(s)
 	defer server.Close()
 	connect := func(path string) (ref string) {

@@ -11,26 +11,33 @@ import (
 	"github.com/roomspa/roomspa/internal/session"
 )
 
-// mayUpgrade looks at everything that is answered over plain HTTP, before there
-// is a socket to explain anything on. It returns nil where the upgrade may go on.
-func (s *Server) mayUpgrade(r *http.Request) *problem.Problem {
-	if s.sockets.Draining() {
-		return noRoom("")
+// check returns the refusal of a request that is answered over plain HTTP, or nil if
+// the request may be upgraded. pathExists says that there is an endpoint.
+func (s *Server) check(r *http.Request, pathExists bool) *problem.Problem {
+	if !pathExists {
+		return &problem.Problem{Status: http.StatusNotFound, Code: "no_such_path", Title: "No such path", Detail: "There is no WebSocket here.", More: map[string]any{"paths": s.paths}}
 	}
-	if p := notASocket(r); p != nil {
+	if r.Method != http.MethodGet {
+		return &problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "Method not allowed", Detail: "A WebSocket handshake is a GET (RFC 6455 §4.1)."}
+	}
+	if s.sockets.Draining() {
+		return unavailable("")
+	}
+	if p := checkHeaders(r); p != nil {
 		return p
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !auth.OriginAllowed(origin, r.Host, s.options.Origins) {
 		return &problem.Problem{
 			Status: http.StatusForbidden, Code: "origin_refused", Title: "Origin refused",
-			Detail: "Pages of the origin " + strconv.Quote(clip(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",
+			Detail: "Pages of the origin " + strconv.Quote(truncate(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",
 		}
 	}
 	return nil
 }
 
-// noRoom says why there is no place; without a reason, since the replica shuts down.
-func noRoom(why session.Full) *problem.Problem {
+// unavailable returns the refusal of a replica that takes no more sockets. An empty
+// reason means that the replica shuts down.
+func unavailable(why session.Full) *problem.Problem {
 	detail := "This replica is shutting down. Connect again: another one will answer."
 	switch why {
 	case session.FullOfSockets:
@@ -41,9 +48,9 @@ func noRoom(why session.Full) *problem.Problem {
 	return &problem.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Try again", Detail: detail}
 }
 
-// notASocket looks for what RFC 6455 §4.2.1 asks of an opening handshake, and
-// names the usual culprit where it is missing.
-func notASocket(r *http.Request) *problem.Problem {
+// checkHeaders checks the headers that RFC 6455 §4.2.1 requires of an opening
+// handshake. The refusal names the usual cause of a missing header.
+func checkHeaders(r *http.Request) *problem.Problem {
 	upgrade := hasToken(r.Header, "Upgrade", "websocket")
 	connection := hasToken(r.Header, "Connection", "upgrade")
 	key := r.Header.Get("Sec-Websocket-Key")
@@ -69,7 +76,7 @@ func notASocket(r *http.Request) *problem.Problem {
 	return nil
 }
 
-// hasToken reports whether a comma-separated header holds a token, in any case.
+// hasToken reports whether a comma-separated header contains a token, in any case.
 func hasToken(h http.Header, name, token string) bool {
 	for _, line := range h[name] {
 		for t := range strings.SplitSeq(line, ",") {
@@ -81,7 +88,9 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-func clip(s string) string {
+// truncate returns at most 100 bytes of s, so that a refusal does not repeat a long
+// header.
+func truncate(s string) string {
 	if len(s) > 100 {
 		return s[:100] + "…"
 	}

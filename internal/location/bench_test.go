@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -32,12 +33,18 @@ func (s *stage) Save(room.Room, room.UserID, []byte, time.Time, func(error)) {}
 func (s *stage) Last(context.Context, room.Room) ([][]byte, error)           { return nil, nil }
 func (s *stage) Wake()                                                       {}
 func (s *stage) Renew(string) error                                          { return nil }
+func (s *stage) Unpinged(time.Duration)                                      {}
 func (s *stage) Log() *logging.Conn                                          { return &s.log }
 
 func opened(b *testing.B) (*stage, *location.Consumer) {
 	b.Helper()
 	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
-	c := location.New(s, s, prometheus.NewRegistry()).NewConsumer(&room.User{ID: 1, Role: room.Customer}, room.Room{Customer: 1, Therapist: 2}, s)
+	c, ok := location.New(s, s, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
+		User: &room.User{ID: 1, Role: room.Customer}, IDs: []room.UserID{1, 2}, Group: "location_1_2", Socket: s,
+	}).(*location.Consumer)
+	if !ok {
+		b.Fatal("not a location consumer")
+	}
 	if err := c.Join(b.Context()); err != nil {
 		b.Fatal(err)
 	}

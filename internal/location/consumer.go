@@ -1,79 +1,69 @@
 package location
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"encoding/binary"
-	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-const component = "LocationConsumer"
+// loadTimeout bounds how long the writer waits for the last positions.
+const loadTimeout = 3 * time.Second
 
-// outboxBytes is how much of its own a socket's client may leave unread.
-const outboxBytes = 64 << 10
-
-// loadLimit is how long the writer waits for the last positions.
-const loadLimit = 3 * time.Second
-
-// Socket is what a consumer needs from its session.
-type Socket interface {
-	// Wake makes the writer call Next again.
-	Wake()
-	// Log returns the lines of the connection.
-	Log() *logging.Conn
-	// Renew puts a fresh token in the place of the one that the socket lives by. Its
-	// error is a *room.Invalid, after which the old one stands.
-	Renew(token string) error
-}
-
-// A Consumer is one socket that follows, and tells, positions.
+// A Consumer is one socket that sends and receives positions.
 type Consumer struct {
+	endpoint.Base
 	location *Location
-	socket   Socket
 	room     room.Room
 	user     room.UserID
 	role     room.Role
 	group    string
 	leave    func()
 
-	mu     sync.Mutex
-	out    frame.Outbox
+	// Mu guards the fields below.
+
 	latest latest
-	reload bool // something was missed
+	reload bool // positions may have been lost
 }
 
-// NewConsumer returns the consumer of a user's socket in a room.
-func (l *Location) NewConsumer(user *room.User, r room.Room, s Socket) *Consumer {
-	return &Consumer{location: l, socket: s, room: r, user: user.ID, role: user.Role, group: r.Group("location")}
+func (l *Location) newConsumer(p endpoint.Peer) *Consumer {
+	return &Consumer{
+		Base:     endpoint.NewBase(p.Socket, component, outboxBytes),
+		location: l, room: p.Room(), user: p.User.ID, role: p.User.Role, group: p.Group,
+	}
 }
 
-// Join joins the room's group.
+// Join joins the group of the room.
 func (s *Consumer) Join(ctx context.Context) error {
 	leave, err := s.location.layer.Join(ctx, s.group, s.deliver, s.missed)
 	s.leave = leave
 	return err
 }
 
-// Open queues the connected frame and the last known positions.
+// Open queues the connected frame and the last positions of the room.
 func (s *Consumer) Open(ctx context.Context) error {
-	s.mu.Lock()
-	_ = s.out.Add(frame.Message{Data: frame.Encode(frame.Connected{Type: frame.TypeConnected, Ref: s.socket.Log().Ref})}, outboxBytes) // empty: it takes anything
-	s.mu.Unlock()
-	return s.load(ctx)
+	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref}
+	s.Mu.Lock()
+	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
+	s.Mu.Unlock()
+	if err := s.load(ctx); err != nil {
+		return &endpoint.Rejection{
+			Close: &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err},
+			Line:  "Failed to read the last positions: " + err.Error(),
+		}
+	}
+	return nil
 }
 
 func (s *Consumer) load(ctx context.Context) error {
 	last, err := s.location.positions.Last(ctx, s.room)
 	if err != nil {
-		return &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err}
+		return err
 	}
 	for _, payload := range last {
 		s.deliver(payload)
@@ -81,13 +71,13 @@ func (s *Consumer) load(ctx context.Context) error {
 	return nil
 }
 
-// missed is what the channel layer calls when positions may have been lost: the
-// writer looks the last ones up.
+// missed is called by the channel layer when positions may have been lost. The
+// writer then reads the last ones.
 func (s *Consumer) missed() {
-	s.mu.Lock()
+	s.Mu.Lock()
 	s.reload = true
-	s.mu.Unlock()
-	s.socket.Wake()
+	s.Mu.Unlock()
+	s.Socket.Wake()
 }
 
 // Closed leaves the group.
@@ -97,64 +87,57 @@ func (s *Consumer) Closed() {
 	}
 }
 
-// Receive handles one frame of the client's.
+// Receive handles one frame of the client. An error ends the session.
 func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
-	if m.Binary {
-		return &frame.Close{Code: frame.CodeUnsupported, Reason: "text_only", Detail: "frames are JSON text"}
-	}
-	in, err := frame.DecodePosition(m.Data)
-	if c, ok := errors.AsType[*frame.Close](err); ok {
-		return c
-	}
-	bad, refused := errors.AsType[*room.Invalid](err)
+	in, bad, err := endpoint.Decode(m, frame.DecodePosition)
 	switch {
-	case m.Limited:
+	case err != nil:
+		return err
+	case bad == endpoint.RateLimited:
 		s.location.metrics.count("rate_limited")
-		return s.refuse(&room.Invalid{Code: "rate_limited", Detail: "too many frames a second; this one was not handled"})
-	case refused:
+		return s.Refuse(bad, "")
+	case bad != nil:
 		s.location.metrics.count("refused")
-		s.socket.Log().Warn(component, "Frame refused: "+bad.Code, slog.String("field", bad.Field))
-		return s.refuse(bad)
-	case in.Type == frame.TypePing:
-		return s.answer(frame.Pong)
-	case in.Type == frame.TypeAuth:
-		if bad, ok := errors.AsType[*room.Invalid](s.socket.Renew(in.Token)); ok {
-			return s.refuse(bad)
-		}
-		return nil
-	case s.role == room.Support:
-		s.location.metrics.count("refused")
-		return s.refuse(&room.Invalid{Code: "wrong_role", Detail: "support follows a room and does not send"})
+		s.LogRefused(bad)
+		return s.Refuse(bad, "")
 	}
-	s.tell(in.Position)
+	if handled, err := s.Control(in.Type, in.Token, ""); handled {
+		return err
+	}
+	if s.role == room.Support {
+		s.location.metrics.count("refused")
+		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}, "")
+	}
+	s.publish(in.Position)
 	return nil
 }
 
-// tell passes a position on, and keeps it as the last one.
-func (s *Consumer) tell(p room.Position) {
+// publish sends a position to all sockets of the room, and keeps it as the last one.
+func (s *Consumer) publish(p room.Position) {
 	l := s.location
 	payload := encode(s.user, s.role, p, time.Now())
-	l.positions.Save(s.room, s.user, payload, p.RecordedAt, nil) // publishing tells whether Redis is there
-	told := l.lines.Allow()
-	if told {
-		s.socket.Log().Info(component, "Location update")
+	l.positions.Save(s.room, s.user, payload, p.RecordedAt, nil) // if Redis is away, publishing fails too
+	logged := l.logLimiter.Allow()
+	if logged {
+		s.Socket.Log().Info(component, "Location update")
 	}
 	l.layer.Publish(s.group, payload, func(err error) {
 		if err == nil {
 			l.metrics.count("published")
-			if told {
-				s.socket.Log().Info(component, "Published to group "+s.group)
+			if logged {
+				s.Socket.Log().Info(component, "Published to group "+s.group)
 			}
 			return
 		}
 		l.metrics.count("failed")
-		s.socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), slog.String("cause", cause.Of(err)))
-		_ = s.refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position could not be passed on and was not kept; send the next one"})
+		s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), slog.String("cause", cause.Of(err)))
+		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position was neither published nor stored because Redis is unavailable; send the next one"}, "")
 	})
 }
 
-// A payload between replicas is the sender's id, the time of recording in Unix
-// milliseconds, or 0 (both 8 bytes, big endian), and the finished frame.
+// A payload between replicas is a header and the finished frame. The header is the
+// sender's id and the time of recording in Unix milliseconds, 0 if unknown, both 8
+// bytes, big endian.
 const payloadHeader = 16
 
 func encode(user room.UserID, role room.Role, p room.Position, now time.Time) []byte {
@@ -166,59 +149,41 @@ func encode(user room.UserID, role room.Role, p room.Position, now time.Time) []
 	return frame.AppendPosition(b, user, role, p, now)
 }
 
-// deliver takes a payload of the group; it does not block.
+// deliver takes a payload of the group. It does not block.
 func (s *Consumer) deliver(payload []byte) {
 	if len(payload) <= payloadHeader {
 		return
 	}
-	s.mu.Lock()
-	news, dropped := s.latest.put(entry{
+	s.Mu.Lock()
+	changed, dropped := s.latest.put(entry{
 		user:     room.UserID(binary.BigEndian.Uint64(payload)),
 		recorded: int64(binary.BigEndian.Uint64(payload[8:])),
 		frame:    payload[payloadHeader:],
 	})
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if dropped {
 		s.location.metrics.dropped.Inc()
 	}
-	if news {
-		s.socket.Wake()
+	if changed {
+		s.Socket.Wake()
 	}
 }
 
-// Next returns the answers to the socket's own frames, then the newest position
-// of each sender.
+// Next returns the answers of the outbox, then the newest position of each sender.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
-	s.mu.Lock()
+	s.Mu.Lock()
 	reload := s.reload
 	s.reload = false
-	s.mu.Unlock()
+	s.Mu.Unlock()
 	if reload {
-		ctx, cancel := context.WithTimeout(ctx, loadLimit)
-		_ = s.load(ctx) // if it fails, the next position is not far
+		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+		_ = s.load(ctx) // the next position makes up for a failure
 		cancel()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m := s.out.Take(); m.Data != nil {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if m := s.TakeLocked(); m.Data != nil {
 		return m, nil
 	}
 	return frame.Message{Data: s.latest.take()}, nil
-}
-
-func (s *Consumer) refuse(bad *room.Invalid) error {
-	return s.answer(frame.Encode(frame.Error{
-		Type: frame.TypeError, Code: bad.Code, Detail: bad.Detail, Field: bad.Field, Ref: s.socket.Log().Ref,
-	}))
-}
-
-func (s *Consumer) answer(text []byte) error {
-	s.mu.Lock()
-	err := s.out.Add(frame.Message{Data: text}, outboxBytes)
-	s.mu.Unlock()
-	if err != nil {
-		return &frame.Close{Code: frame.CodeTryLater, Reason: "slow_consumer", Detail: "the client sends and does not read the answers", After: time.Second}
-	}
-	s.socket.Wake()
-	return nil
 }

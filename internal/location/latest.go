@@ -6,27 +6,28 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// latest is the newest position of each sender of a room: what a socket has yet
-// to be sent is never a queue, but at most one position a sender. It is pure.
+// latest holds the newest position of each sender of a room. Of the positions that a
+// socket has not been sent it keeps at most one per sender, so it is never a queue.
+// It does no I/O and is not safe for concurrent use.
 type latest []entry
 
 type entry struct {
 	user     room.UserID
-	recorded int64 // Unix milliseconds as the sender gave it, 0 if it gave none
+	recorded int64 // Unix milliseconds; 0 if the sender gave none
 	frame    []byte
 	unsent   bool
 }
 
-// put takes a position in. It reports whether it is news, and whether it took the
-// place of one that was never sent.
-func (l *latest) put(e entry) (news, dropped bool) {
+// put adds a position. It reports whether the position is newer than the one of the
+// same sender, and whether it replaced one that was not sent.
+func (l *latest) put(e entry) (changed, dropped bool) {
 	e.unsent = true
 	for i := range *l {
 		old := &(*l)[i]
 		if old.user != e.user {
 			continue
 		}
-		newer := room.Position{RecordedAt: at(e.recorded)}.Newer(room.Position{RecordedAt: at(old.recorded)})
+		newer := room.Position{RecordedAt: recordedAt(e.recorded)}.Newer(room.Position{RecordedAt: recordedAt(old.recorded)})
 		if !newer {
 			return false, false
 		}
@@ -38,15 +39,15 @@ func (l *latest) put(e entry) (news, dropped bool) {
 	return true, false
 }
 
-func at(ms int64) time.Time {
+func recordedAt(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms)
 }
 
-// take returns a position that was not sent yet, or nil. Its frame is not kept:
-// what remains is when it was recorded.
+// take returns the frame of a position that was not sent, or nil. It keeps only the
+// time of recording.
 func (l latest) take() []byte {
 	for i := range l {
 		if l[i].unsent {

@@ -1,6 +1,6 @@
-// Package location is the location endpoint: the live position of the two sides
-// of a room. Only the newest position of a sender counts, so nothing is queued
-// and nothing is stored but the last one, for a while.
+// Package location is the endpoint /ws/location/: the live positions of the two
+// sides of a room. Only the newest position of a sender matters, so positions are
+// neither queued nor stored, except the last one for a limited time.
 package location
 
 import (
@@ -10,41 +10,60 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Layer is what location needs from Redis to hear and to be heard.
+const (
+	name      = "location"
+	component = "LocationConsumer"
+	// outboxBytes bounds the answers that a client leaves unread.
+	outboxBytes = 64 << 10
+)
+
+// Layer is what location needs from the channel layer.
 type Layer interface {
-	// Join calls deliver for each payload of the group, and missed when something
-	// may have been lost, until leave is called. It returns when the subscription is
+	// Join calls deliver for each payload of the group, and missed when payloads may
+	// have been lost. Both calls end with leave. Join returns when the subscription is
 	// confirmed.
 	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
-	// Publish never blocks. It calls done once, with nil when Redis has the payload.
+	// Publish does not block. It calls done once, with nil if Redis has the payload.
 	Publish(group string, payload []byte, done func(error))
 }
 
-// Positions keeps the last position of each sender of a room for a while.
+// Positions keeps the last position of each sender of a room for a limited time.
 type Positions interface {
-	// Save keeps a payload, unless one that was recorded later is there. It never
-	// blocks, and calls done once.
+	// Save keeps a payload, unless there is one that was recorded later. It does not
+	// block, and calls done once unless it is nil.
 	Save(r room.Room, user room.UserID, payload []byte, recordedAt time.Time, done func(error))
-	// Last returns the payloads that are kept.
+	// Last returns the payloads of the room.
 	Last(ctx context.Context, r room.Room) ([][]byte, error)
 }
 
-// linesPerSecond is how many positions a second are logged; above it the lines
+// logRate is the number of positions per second that are logged. Above it positions
 // are sampled. Failures are always logged.
-const linesPerSecond = 100
+const logRate = 100
 
 // Location is the location endpoint of one replica. Make one with [New].
 type Location struct {
-	layer     Layer
-	positions Positions
-	metrics   *metrics
-	lines     *rate.Limiter
+	layer      Layer
+	positions  Positions
+	metrics    *metrics
+	logLimiter *rate.Limiter
 }
 
 // New returns the location endpoint.
 func New(layer Layer, positions Positions, reg prometheus.Registerer) *Location {
-	return &Location{layer: layer, positions: positions, metrics: newMetrics(reg), lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
+	return &Location{layer: layer, positions: positions, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
+}
+
+// Endpoint returns the declaration of the endpoint.
+func (l *Location) Endpoint() endpoint.Endpoint {
+	return endpoint.Endpoint{
+		Name: name, Component: component,
+		IDs: endpoint.RoomIDs, Authorize: endpoint.AuthorizeRoom,
+		Group: func(p endpoint.Peer) string { return p.Room().Group(name) },
+		Load:  "positions loaded",
+		New:   func(p endpoint.Peer) endpoint.Consumer { return l.newConsumer(p) },
+	}
 }

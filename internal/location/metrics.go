@@ -14,13 +14,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	positions := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_positions_total",
-		Help: "Positions that clients sent, by outcome: published, refused, rate_limited, failed.",
+		Help: "Total positions received from clients, by outcome (published, refused, rate_limited, failed).",
 	}, []string{"outcome"})
 	m := &metrics{
 		positions: map[string]prometheus.Counter{},
 		dropped: f.NewCounter(prometheus.CounterOpts{
 			Name:        "roomspa_drops_total",
-			Help:        "What a slow socket was not sent, by class: only positions that a newer one has replaced.",
+			Help:        "Total updates dropped for slow sockets, by class. Class location counts positions replaced by newer ones before they were sent.",
 			ConstLabels: prometheus.Labels{"class": "location"},
 		}),
 	}

@@ -14,13 +14,13 @@ var mutants = []mutant{
 	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
 `,
 			new: `
-	s.mu.Lock()
+	s.Mu.Lock()
 	early := room.Message{
 		ID: room.ID{1}, Conversation: s.conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
 		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
 	}
-	s.mu.Unlock()
-	if err := s.answer(frame.AppendAck(nil, &early, false)); err != nil {
+	s.Mu.Unlock()
+	if err := s.Answer(frame.AppendAck(nil, &early, false)); err != nil {
 		return err
 	}
 	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
@@ -61,7 +61,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		guarantee: "2",
 		effect:    "A replica does not look for undelivered messages every 10 s.",
 
-		file: "internal/chat/due.go",
+		file: "internal/chat/sweep.go",
 		edits: []edit{{
 			old: `
 	case <-timer.C:
@@ -84,7 +84,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		file: "internal/chat/publish.go",
 		edits: []edit{{
 			old: `
-			chat.doubt()
+			chat.requestSweep()
 `,
 			new: "\n",
 		}},
@@ -101,11 +101,11 @@ func (s *Consumer) fetch(ctx context.Context) {
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	s.publish(&m, told)
+	s.publish(&m, logged)
 `,
 			new: `
 	if !duplicate {
-		s.publish(&m, told)
+		s.publish(&m, logged)
 	}
 `,
 		}},
@@ -139,7 +139,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		guarantee: "2",
 		effect:    "A socket gets messages as they arrive from Redis: in any order, and more than once.",
 
-		file: "internal/chat/accept.go",
+		file: "internal/chat/cursor.go",
 		edits: []edit{
 			{
 				old: `

@@ -1,0 +1,119 @@
+// Package echo is the endpoint /ws/test/: it sends every message back unchanged and
+// takes no token. It shows whether a WebSocket gets through to a replica at all and,
+// with ?close=, what each close code looks like to a client.
+package echo
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/frame"
+)
+
+const (
+	component = "TestConsumer"
+	// outboxBytes bounds the echoes that a client leaves unread.
+	outboxBytes = 1 << 20
+	// pingPause is how long ?ping=off suspends pings: longer than the idle timeouts of
+	// proxies, but not so long that dead connections pile up.
+	pingPause = 10 * time.Minute
+)
+
+// Endpoint returns the endpoint of a replica. The greeting contains the replica's
+// name.
+func Endpoint(replica string) endpoint.Endpoint {
+	return endpoint.Endpoint{
+		Name: "test", Component: component, Anonymous: true,
+		Query: check,
+		New: func(p endpoint.Peer) endpoint.Consumer {
+			c := &consumer{Base: endpoint.NewBase(p.Socket, component, outboxBytes), replica: replica}
+			c.greet, c.unpinged = p.Query.Get("greet") == "1", p.Query.Has("ping")
+			c.closeCode, _ = strconv.Atoi(p.Query.Get("close"))
+			return c
+		},
+	}
+}
+
+// check checks the query parameters.
+func check(q url.Values) *frame.Close {
+	n, err := strconv.Atoi(q.Get("close"))
+	allowed := n >= 1000 && n <= 1003 || n >= 1007 && n <= 1014 || n >= 3000 && n <= 4999
+	if q.Has("close") && (err != nil || !allowed) {
+		return &frame.Close{Code: frame.CodeParameters, Reason: "bad_close_code", Detail: "close takes 1000-1003, 1007-1014 and 3000-4999"}
+	}
+	if q.Has("ping") && q.Get("ping") != "off" {
+		return &frame.Close{Code: frame.CodeParameters, Reason: "bad_ping", Detail: "ping takes off, or is left out"}
+	}
+	return nil
+}
+
+// A consumer is one socket.
+type consumer struct {
+	endpoint.Base
+	replica   string
+	greet     bool
+	unpinged  bool
+	closeCode int // 0 if the client asked for none
+}
+
+// Join does nothing: the endpoint has no group.
+func (c *consumer) Join(context.Context) error { return nil }
+
+// Open queues the greeting and suspends pings, if the client asked for that.
+func (c *consumer) Open(context.Context) error {
+	if c.unpinged {
+		c.Socket.Unpinged(pingPause)
+	}
+	if !c.greet {
+		return nil
+	}
+	greeting := frame.Encode(frame.Greeting{
+		Type: frame.TypeGreeting, Replica: c.replica, Ref: c.Socket.Log().Ref,
+		Time: time.Now().UTC().Format(frame.TimeLayout),
+	})
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	return c.QueueLocked(frame.Message{Data: greeting})
+}
+
+// Receive queues the message for the way back.
+func (c *consumer) Receive(_ context.Context, m frame.Message) error {
+	switch {
+	case !m.Binary && !utf8.Valid(m.Data):
+		return &frame.Close{Code: frame.CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
+	case m.Limited:
+		return c.Refuse(endpoint.RateLimited, "")
+	}
+	return c.Send(m)
+}
+
+// Next returns the oldest message of the outbox, then the close that the client
+// asked for.
+func (c *consumer) Next(context.Context) (frame.Message, error) {
+	c.Mu.Lock()
+	defer c.Mu.Unlock()
+	m := c.TakeLocked()
+	if m.Data == nil && c.closeCode != 0 {
+		return m, requestedClose(c.closeCode)
+	}
+	return m, nil
+}
+
+// Closed does nothing: the consumer holds nothing.
+func (c *consumer) Closed() {}
+
+// requestedClose returns a close with the first reason that belongs to the code.
+func requestedClose(code int) *frame.Close {
+	c := &frame.Close{Code: code, Reason: "closed_as_asked", Detail: "you asked for close code " + strconv.Itoa(code)}
+	if r := frame.Find(code, ""); r.Word != "" {
+		c.Reason = r.Word
+	}
+	if code == frame.CodeRestart || code == frame.CodeTryLater {
+		c.After = time.Second
+	}
+	return c
+}

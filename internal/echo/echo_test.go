@@ -1,0 +1,120 @@
+package echo_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/echo"
+	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
+)
+
+type socket struct {
+	log      logging.Conn
+	unpinged time.Duration
+}
+
+func (s *socket) Wake()                    {}
+func (s *socket) Log() *logging.Conn       { return &s.log }
+func (s *socket) Renew(string) error       { return nil }
+func (s *socket) Unpinged(d time.Duration) { s.unpinged = d }
+
+func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
+	t.Helper()
+	s := &socket{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := echo.Endpoint("a")
+	if bad := e.Query(q); bad != nil {
+		t.Fatal(bad)
+	}
+	c := e.New(endpoint.Peer{Query: q, Socket: s})
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c, s
+}
+
+// next returns the next frame, or the close, in short.
+func next(t *testing.T, c endpoint.Consumer) string {
+	t.Helper()
+	m, err := c.Next(t.Context())
+	if end, ok := errors.AsType[*frame.Close](err); ok {
+		return fmt.Sprintf("close %d %s", end.Code, end.Reason)
+	}
+	if m.Binary {
+		return "binary " + string(m.Data)
+	}
+	return string(m.Data)
+}
+
+func TestEveryMessageComesBack(t *testing.T) {
+	t.Parallel()
+	c, s := open(t, "")
+	for _, m := range []frame.Message{{Data: []byte("grüße")}, {Data: []byte("\xff"), Binary: true}} {
+		if err := c.Receive(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := next(t, c) + next(t, c) + next(t, c); got != "grüßebinary \xff" {
+		t.Errorf("came back: %q", got)
+	}
+	if err := c.Receive(t.Context(), frame.Message{Data: []byte("hi"), Limited: true}); err != nil || !strings.Contains(next(t, c), `"rate_limited"`) {
+		t.Errorf("over the rate: %v", err)
+	}
+	err := c.Receive(t.Context(), frame.Message{Data: []byte("\xff")})
+	if end, ok := errors.AsType[*frame.Close](err); !ok || end.Code != 1007 {
+		t.Errorf("text that is not UTF-8: %v", err)
+	}
+	if s.unpinged != 0 {
+		t.Error("pings are suspended")
+	}
+}
+
+func TestTheBacklogIsBounded(t *testing.T) {
+	t.Parallel()
+	c, _ := open(t, "")
+	m, sent := frame.Message{Data: make([]byte, 64<<10), Binary: true}, 0
+	for {
+		err := c.Receive(t.Context(), m)
+		if end, ok := errors.AsType[*frame.Close](err); ok && end.Reason == "slow_consumer" {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if sent += len(m.Data); sent > 1<<20 {
+			t.Fatalf("%d bytes wait for the client", sent)
+		}
+	}
+	if sent < 1<<20-2*len(m.Data) {
+		t.Errorf("only %d bytes may wait for the client", sent)
+	}
+}
+
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	c, s := open(t, "greet=1&close=4001&ping=off")
+	if got := next(t, c); !strings.Contains(got, `"type":"greeting"`) || !strings.Contains(got, `"replica":"a"`) {
+		t.Errorf("greeting: %s", got)
+	}
+	if got := next(t, c); got != "close 4001 token_missing" {
+		t.Errorf("then came %s", got)
+	}
+	if s.unpinged != 10*time.Minute {
+		t.Errorf("pings are suspended for %v", s.unpinged)
+	}
+	for query, want := range map[string]string{"close=1": "bad_close_code", "close=": "bad_close_code", "ping=on": "bad_ping", "ping=on&close=x": "bad_close_code"} {
+		q, _ := url.ParseQuery(query)
+		if bad := echo.Endpoint("a").Query(q); bad == nil || bad.Code != 4000 || bad.Reason != want {
+			t.Errorf("%s: %v, want %s", query, bad, want)
+		}
+	}
+}

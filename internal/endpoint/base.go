@@ -1,0 +1,116 @@
+package endpoint
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A Base is the part of a consumer that does not depend on the endpoint. It queues
+// the frames that the server sends to this socket alone, in a bounded outbox, and
+// answers the frames that mean the same everywhere. Consumers embed one. Make it
+// with [NewBase].
+type Base struct {
+	Socket Socket
+	// Mu guards the outbox. A consumer may guard its own fields with it too, so that
+	// the writer takes one lock for each frame.
+	Mu sync.Mutex
+
+	component string
+	limit     int
+	out       frame.Outbox
+}
+
+// NewBase returns the base of a socket's consumer. The outbox holds up to limit
+// bytes; a client that leaves more unread is closed as a slow consumer.
+func NewBase(s Socket, component string, limit int) Base {
+	return Base{Socket: s, component: component, limit: limit}
+}
+
+// RateLimited is the refusal of a frame over the rate limit of the socket.
+var RateLimited = &room.Invalid{Code: "rate_limited", Detail: "the frame exceeds the rate limit of the socket and was ignored"}
+
+// Decode decodes a received frame. err ends the session: the frame is binary or not
+// UTF-8. bad refuses the frame: it is malformed or, if bad is [RateLimited], over
+// the rate limit. With bad, the returned frame holds what could be decoded.
+func Decode[T any](m frame.Message, decode func(text []byte) (T, error)) (in T, bad *room.Invalid, err error) {
+	if m.Binary {
+		return in, nil, &frame.Close{Code: frame.CodeUnsupported, Reason: "text_only", Detail: "frames are JSON text"}
+	}
+	in, err = decode(m.Data)
+	if err == nil && !m.Limited {
+		return in, nil, nil
+	}
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		return in, nil, c
+	}
+	if m.Limited {
+		return in, RateLimited, nil
+	}
+	bad, _ = errors.AsType[*room.Invalid](err)
+	return in, bad, nil
+}
+
+// Control handles a ping or auth frame. It returns false for any other type.
+func (b *Base) Control(frameType, token, clientMessageID string) (handled bool, err error) {
+	switch frameType {
+	case frame.TypePing:
+		return true, b.Answer(frame.Pong)
+	case frame.TypeAuth:
+		if bad, ok := errors.AsType[*room.Invalid](b.Socket.Renew(token)); ok {
+			return true, b.Refuse(bad, clientMessageID)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// LogRefused logs that a malformed frame is refused.
+func (b *Base) LogRefused(bad *room.Invalid) {
+	b.Socket.Log().Warn(b.component, "Frame refused: "+bad.Code, slog.String("field", bad.Field))
+}
+
+// Refuse answers a frame with an error frame. The socket stays open.
+func (b *Base) Refuse(bad *room.Invalid, clientMessageID string) error {
+	return b.Answer(frame.Encode(frame.Error{
+		Type: frame.TypeError, Code: bad.Code, Detail: bad.Detail, Field: bad.Field,
+		Ref: b.Socket.Log().Ref, ClientMessageID: clientMessageID,
+	}))
+}
+
+// Answer queues a text frame and wakes the writer. It returns the close of a slow
+// consumer if the outbox is full.
+func (b *Base) Answer(text []byte) error { return b.Send(frame.Message{Data: text}) }
+
+// Send is Answer for a message of either kind.
+func (b *Base) Send(m frame.Message) error {
+	b.Mu.Lock()
+	err := b.QueueLocked(m)
+	b.Mu.Unlock()
+	if err == nil {
+		b.Socket.Wake()
+	}
+	return err
+}
+
+// QueueLocked is Send without waking the writer, for callers that hold Mu. An empty
+// outbox takes any message.
+func (b *Base) QueueLocked(m frame.Message) error {
+	if b.out.Add(m, b.limit) != nil {
+		return SlowConsumer("the client sends frames but does not read the answers")
+	}
+	return nil
+}
+
+// TakeLocked returns the oldest message of the outbox, or one without data. The
+// caller holds Mu.
+func (b *Base) TakeLocked() frame.Message { return b.out.Take() }
+
+// SlowConsumer returns the close for a client that reads too slowly.
+func SlowConsumer(detail string) *frame.Close {
+	return &frame.Close{Code: frame.CodeTryLater, Reason: "slow_consumer", Detail: detail, After: time.Second}
+}
