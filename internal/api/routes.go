@@ -1,51 +1,58 @@
-package app
+package api
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
-	"github.com/roomspa/roomspa/internal/revocation"
 )
 
-// route sends WebSocket paths to the handshake by their raw text: a ServeMux
-// would redirect some of them, and WebSocket clients follow no redirects.
-func route(sockets, plain http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.EscapedPath(); {
-		case path == "/ws" || strings.HasPrefix(path, "/ws/"):
-			sockets.ServeHTTP(w, r)
-		case r.Header.Get("Sec-Websocket-Key") != "": // somebody looks for a socket, and is to find the cause in the log
-			sockets.ServeHTTP(w, r)
-		default:
-			plain.ServeHTTP(w, r)
-		}
-	})
+// Options are what the HTTP API is made of. All of them are required.
+type Options struct {
+	Store       Store
+	Keys        *auth.Keys
+	Passwords   *auth.Passwords
+	Revocations Revocations
+	Tickets     Tickets
+	Throttle    Throttle
+	Limits      LoginLimits
+	AccessTTL   time.Duration // lifetime of an access token
+	RefreshTTL  time.Duration // lifetime of a refresh token
+	Origins     []string      // beside the own host, for CORS
+	SocketPaths []string      // of the WebSocket endpoints; a 404 lists them too
+	Who         Who
 }
 
-// plain sends everything else to whom it is for, by its raw text too.
-func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg prometheus.Registerer) http.Handler {
-	o, bearer := &a.options, api.Bearer{Tokens: keys, Users: a.db}
-	login := api.NewLogin(api.LoginOptions{
-		Accounts: a.db, Passwords: a.passwords, Keys: keys, Log: a.log, Who: who,
-		Throttle: a.redis.Throttle, Limits: o.login(), Metrics: reg, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+// Store is what the API needs of Postgres.
+type Store interface {
+	Accounts
+	Conversations
+	SignIns
+	Users
+}
+
+// New returns the handler of all paths that are not WebSockets. It matches raw paths,
+// with or without a trailing slash, and never redirects.
+func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
+	bearer := Bearer{Tokens: o.Keys, Users: o.Store}
+	login := NewLogin(LoginOptions{
+		Accounts: o.Store, Passwords: o.Passwords, Keys: o.Keys, Log: log, Who: o.Who,
+		Throttle: o.Throttle, Limits: o.Limits, Metrics: reg, AccessTTL: o.AccessTTL, RefreshTTL: o.RefreshTTL,
 	})
-	signIn := api.NewSignIn(api.SignInOptions{
-		Keys: keys, Users: a.db, Store: a.db, Revocations: watch, Log: a.log, Who: who, Metrics: reg,
-		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+	signIn := NewSignIn(SignInOptions{
+		Keys: o.Keys, Users: o.Store, Store: o.Store, Revocations: o.Revocations, Log: log, Who: o.Who, Metrics: reg,
+		AccessTTL: o.AccessTTL, RefreshTTL: o.RefreshTTL,
 	})
-	ticket := api.NewTicket(api.TicketOptions{Bearer: bearer, Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, Log: a.log, Who: who})
-	history := api.NewHistory(api.HistoryOptions{Bearer: bearer, Store: a.db, Log: a.log, Who: who})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	ticket := NewTicket(TicketOptions{Bearer: bearer, Tickets: o.Tickets, Throttle: o.Throttle, Log: log, Who: o.Who})
+	history := NewHistory(HistoryOptions{Bearer: bearer, Store: o.Store, Log: log, Who: o.Who})
+	return CORS(o.Origins, o.Who, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
 		case "/login":
@@ -61,34 +68,16 @@ func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg p
 				history.ServeHTTP(w, r)
 				return
 			}
-			ref, remote := who(r)
-			logging.Component(a.log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
-			problem.Problem{
-				Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
-				More: map[string]any{"paths": append(slices.Clone(api.Paths), handshake.Paths...)},
-			}.Write(w)
+			o.notFound(w, r, log)
 		}
-	})
+	}))
 }
 
-func (o *Options) login() api.LoginLimits {
-	return api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount}
-}
-
-// jwks opens the key set; without one it has no keys.
-// secrets returns the own keys, and what keeps them at what their file says. An error
-// names the option.
-func (o *Options) secrets(log *slog.Logger, reg prometheus.Registerer) (*auth.SecretFile, *auth.Keys, error) {
-	file, keys, err := auth.OpenSecretFile(o.JWTSecretFile, o.JWTSecrets, log, reg)
-	switch {
-	case err == nil:
-		return file, keys, nil
-	case o.JWTSecretFile != "":
-		return nil, nil, fmt.Errorf("--jwt-secret-file: %w", err)
-	}
-	return nil, nil, fmt.Errorf("--jwt-secret: %w", err)
-}
-
-func (o *Options) jwks(log *slog.Logger, reg prometheus.Registerer) (*auth.JWKS, error) {
-	return auth.NewJWKS(auth.JWKSOptions{Source: o.JWKS, Issuer: o.JWKSIssuer, Audience: o.JWKSAudience}, log, reg)
+func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+	ref, remote := o.Who(r)
+	logging.Component(log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
+	problem.Problem{
+		Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
+		More: map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)},
+	}.Write(w)
 }

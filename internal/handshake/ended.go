@@ -1,27 +1,16 @@
-package app
+package handshake
 
 import (
 	"github.com/roomspa/roomspa/internal/cause"
-
-	"context"
-	"fmt"
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// ended is told how each socket ended. The story is kept of those that somebody may
-// ask about: the ordinary ends are in the log.
-func (a *App) ended(e *session.End) {
-	if e.Cut {
-		a.closes.Cut(e.At, e.Idle)
-	}
-	if ordinary(e) {
+// KeepEnd keeps the story of how an accepted socket ended, unless the end was an
+// ordinary one, which only the log tells.
+func KeepEnd(stories Stories, e *session.End) {
+	if isOrdinary(e) {
 		return
 	}
 	s := &story.Story{
@@ -35,26 +24,15 @@ func (a *App) ended(e *session.End) {
 	if e.Cause != nil {
 		s.End.Detail = story.Clip(e.Cause.Error())
 	}
-	a.stories.Failed(s)
+	stories.Failed(s)
 }
 
-// ordinary reports whether nobody asks why a socket ended so: one side wanted it, or
-// the handshake's own story tells it.
-func ordinary(e *session.End) bool {
+// isOrdinary reports whether one side wanted the end, or the story of the handshake
+// tells it already.
+func isOrdinary(e *session.End) bool {
 	switch e.Code {
 	case frame.CodeNormal, frame.CodeGoingAway, frame.CodeRestart:
 		return true
 	}
 	return e.Refused || e.By == "client" || e.Reason == "closed_as_asked"
-}
-
-// Explain tells what Redis knows under a reference. Of the options it needs those of
-// Redis. It is [story.ErrUnknown] where that is nothing.
-func Explain(ctx context.Context, o Options, ref string) (*story.Told, error) {
-	client, err := redis.Open(o.redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		return nil, fmt.Errorf("--redis-url: %w", err)
-	}
-	defer func() { _ = client.Close() }() // nothing is lost with it
-	return story.Tell(ctx, client.Stories, ref)
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
@@ -49,7 +50,7 @@ const ReplicaHeader = "Roomspa-Replica"
 type Options struct {
 	Replica        string
 	Origins        []string       // beside the own host
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedProxies []netip.Prefix // their X-Forwarded-For is used
 	MaxHandshakes  int            // at work at once
 	LogMask        bool
 	Tickets        Tickets // nil knows none
@@ -155,7 +156,7 @@ type attempt struct {
 // ServeHTTP answers a handshake. It returns when the session runs or is refused;
 // no goroutine of net/http stays with the socket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: Remote(r, s.options.TrustedProxies), Mask: s.options.LogMask}
+	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: listen.ClientAddr(r, s.options.TrustedProxies), Mask: s.options.LogMask}
 	tale := story.Begin(log.Ref)
 	began := tale.Began
 	w.Header().Set(problem.Header, log.Ref)

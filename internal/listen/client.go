@@ -1,4 +1,4 @@
-package handshake
+package listen
 
 import (
 	"net/http"
@@ -7,16 +7,19 @@ import (
 	"strings"
 )
 
-// Remote returns the address of the client of a request. X-Forwarded-For is read
-// from the right, and only as far as trusted proxies vouch for it: what stands
-// left of the first untrusted address is the client's own claim.
-func Remote(r *http.Request, trusted []netip.Prefix) string {
+// ClientAddr returns the address of the client that sent a request: with its port if
+// it connected directly, without if a trusted proxy reports it.
+//
+// X-Forwarded-For is read from the right, and only while the address that added an
+// entry is trusted. What stands left of the first untrusted address is the client's
+// own claim, and is ignored.
+func ClientAddr(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return r.RemoteAddr // a test's pipe
+		return r.RemoteAddr // a pipe of a test
 	}
 	addr := peer.Addr().Unmap()
-	if !within(addr, trusted) {
+	if !contains(trusted, addr) {
 		return netip.AddrPortFrom(addr, peer.Port()).String()
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
@@ -24,24 +27,19 @@ func Remote(r *http.Request, trusted []netip.Prefix) string {
 		hop = strings.TrimSpace(hop)
 		next, err := netip.ParseAddr(hop)
 		if err != nil { // some proxies add the port
-			if with, err := netip.ParseAddrPort(hop); err == nil {
-				next = with.Addr()
-			} else {
+			withPort, err := netip.ParseAddrPort(hop)
+			if err != nil {
 				break
 			}
+			next = withPort.Addr()
 		}
-		if addr = next.Unmap(); !within(addr, trusted) {
+		if addr = next.Unmap(); !contains(trusted, addr) {
 			break
 		}
 	}
 	return addr.String()
 }
 
-func within(a netip.Addr, list []netip.Prefix) bool {
-	for _, p := range list {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"log/slog"
 	"sync"
@@ -11,161 +9,157 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// watchEvery is how often a probe looks by itself, whether or not somebody asks.
-const watchEvery = 5 * time.Second
+// checkEvery is the time between two rounds of checks, whether or not anybody asks.
+const checkEvery = 5 * time.Second
 
-// A Check asks one dependency whether it can be used. Run returns what was seen,
-// for example a version, and returns within a time-out of its own; its errors say
-// what is wrong and hold no secrets.
+// A Check tests one dependency.
 type Check struct {
 	Name    string
-	Address string // of what is asked, without secrets; empty if it has none
-	Run     func(ctx context.Context) (detail string, err error)
-	// Advise says what to do about an error of Run whose cause has no advice of its own;
-	// nil, or "", where nobody knows.
+	Address string // of the dependency, without secrets; empty if it has none
+	// Run returns what it has seen, such as a version, or why the dependency cannot be
+	// used. It returns within a timeout of its own. Its errors contain no secrets.
+	Run func(ctx context.Context) (detail string, err error)
+	// Warn returns a problem that does not keep the replica from being ready. It is
+	// called after Run has succeeded. Nil if there is no such problem.
+	Warn func(ctx context.Context) error
+	// Advise returns what to do about an error whose cause is not in the table of
+	// package cause, or "". Nil if there is no advice.
 	Advise func(error) string
-	// Doubt says what is wrong though the dependency can be used; nil if nothing can be.
-	// It is asked where Run is content.
-	Doubt func(ctx context.Context) error
 }
 
-// A Finding is what a check has found.
-type Finding struct {
+// A Result is the outcome of one check.
+type Result struct {
 	Name    string     `json:"name"`
 	OK      bool       `json:"ok"`
-	Since   *time.Time `json:"since,omitempty"` // of the trouble
+	Since   *time.Time `json:"since,omitempty"` // when the check began to fail
 	Address string     `json:"address,omitempty"`
 	Detail  string     `json:"detail,omitempty"`
 	Error   string     `json:"error,omitempty"`
-	Warning string     `json:"warning,omitempty"` // what is wrong though it can be used
-	Cause   string     `json:"cause,omitempty"`   // the word for the error or the warning
+	Warning string     `json:"warning,omitempty"` // a problem although the check passed
+	Cause   string     `json:"cause,omitempty"`   // word for the error or the warning
 	Advice  string     `json:"advice,omitempty"`  // what to do about it
 	TookMS  float64    `json:"took_ms"`
 }
 
-// A Probe runs checks side by side, and remembers since when each one fails. It
-// logs when that changes, and only then.
-type Probe struct {
+// A Monitor runs checks and remembers since when each of them fails. It logs when a
+// check begins to fail or passes again. It is safe for concurrent use.
+type Monitor struct {
 	checks []Check
 	log    *slog.Logger
-	well   *prometheus.GaugeVec
+	up     *prometheus.GaugeVec
 
-	mu    sync.Mutex
-	since map[string]time.Time
-	known map[string]bool // was looked at before
+	mu      sync.Mutex
+	failing map[string]time.Time // since when, by the name of the check
+	known   map[string]bool      // checks that have run
 }
 
-// NewProbe returns a probe of the given checks.
-func NewProbe(log *slog.Logger, reg prometheus.Registerer, checks ...Check) *Probe {
-	return &Probe{
-		checks: checks, log: log, since: map[string]time.Time{}, known: map[string]bool{},
-		well: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+// NewMonitor returns a monitor of the given checks. None of them runs yet.
+func NewMonitor(log *slog.Logger, reg prometheus.Registerer, checks ...Check) *Monitor {
+	return &Monitor{
+		checks: checks, log: log, failing: map[string]time.Time{}, known: map[string]bool{},
+		up: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_dependency_up",
-			Help: "1 where a dependency can be used, 0 where it cannot, by the check of /readyz.",
+			Help: "Whether a check of /readyz passes (1) or fails (0), by check.",
 		}, []string{"check"}),
 	}
 }
 
-// Watch runs the checks every few seconds until ctx ends, so that the log tells
-// of an outage also where nobody asks /readyz.
-func (p *Probe) Watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+// Run checks every 5 s until ctx ends, so that the log and the metrics show an outage
+// even if nobody asks /readyz.
+func (m *Monitor) Run(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
-		select { // not at once: what connects in the background needs a moment
+		select { // not at once: connections are still being made
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			p.Run(ctx)
+			m.Check(ctx)
 		}
 	}
 }
 
-// Run runs all checks at once and returns their findings in their order, and
-// whether all are well.
-func (p *Probe) Run(ctx context.Context) (findings []Finding, ok bool) {
-	findings = make([]Finding, len(p.checks))
+// Check runs all checks side by side. It returns their results in order, and whether
+// all of them have passed.
+func (m *Monitor) Check(ctx context.Context) (results []Result, ok bool) {
+	results = make([]Result, len(m.checks))
 	var wg sync.WaitGroup
-	for i, c := range p.checks {
-		wg.Go(func() {
-			began := time.Now()
-			detail, err := c.Run(ctx)
-			f := Finding{
-				Name: c.Name, OK: err == nil, Address: c.Address, Detail: detail,
-				TookMS: float64(time.Since(began).Microseconds()) / 1000,
-			}
-			if err != nil {
-				f.Error = err.Error()
-				f.because(err, c.Advise)
-			} else if c.Doubt != nil {
-				if doubt := c.Doubt(ctx); doubt != nil {
-					f.Warning = doubt.Error()
-					f.because(doubt, c.Advise)
-				}
-			}
-			f.Since = p.note(ctx, c.Name, err, began)
-			findings[i] = f
-		})
+	for i, c := range m.checks {
+		wg.Go(func() { results[i] = m.run(ctx, c) })
 	}
 	wg.Wait()
 	ok = true
-	for _, f := range findings {
-		ok = ok && f.OK
+	for _, r := range results {
+		ok = ok && r.OK
 	}
-	return findings, ok
+	return results, ok
 }
 
-// Well reports whether every check was well when it was last looked at. It asks
-// nobody.
-func (p *Probe) Well() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.since) == 0 && len(p.known) == len(p.checks)
-}
-
-// because says why, and what to do.
-func (f *Finding) because(err error, advise func(error) string) {
-	f.Cause = cause.Of(err)
-	f.Advice = cause.Cure(f.Cause)
-	if f.Advice == "" && advise != nil {
-		f.Advice = advise(err)
+func (m *Monitor) run(ctx context.Context, c Check) Result {
+	began := time.Now()
+	detail, err := c.Run(ctx)
+	r := Result{
+		Name: c.Name, OK: err == nil, Address: c.Address, Detail: detail,
+		TookMS: float64(time.Since(began).Microseconds()) / 1000,
 	}
+	problem := err
+	switch {
+	case err != nil:
+		r.Error = err.Error()
+	case c.Warn != nil:
+		if problem = c.Warn(ctx); problem != nil {
+			r.Warning = problem.Error()
+		}
+	}
+	if problem != nil {
+		r.Cause = cause.Of(problem)
+		r.Advice = cause.Cure(r.Cause)
+		if r.Advice == "" && c.Advise != nil {
+			r.Advice = c.Advise(problem)
+		}
+	}
+	r.Since = m.record(ctx, c.Name, err, began)
+	return r
 }
 
-// note remembers a result, says so if it is news, and returns since when the
-// check fails.
-func (p *Probe) note(ctx context.Context, name string, err error, now time.Time) *time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	since, failing := p.since[name]
-	switch first := !p.known[name]; {
-	case ctx.Err() != nil: // whoever asked has gone: that says nothing about the dependency
+// Healthy reports whether every check passed when it last ran. It runs none.
+func (m *Monitor) Healthy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.failing) == 0 && len(m.known) == len(m.checks)
+}
+
+// record remembers and logs the outcome of a check. It returns since when the check
+// fails, nil if it passes.
+func (m *Monitor) record(ctx context.Context, name string, err error, now time.Time) *time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since, failing := m.failing[name]
+	switch first := !m.known[name]; {
+	case ctx.Err() != nil: // the caller has gone, which says nothing about the dependency
 	case err == nil:
-		delete(p.since, name)
-		p.well.WithLabelValues(name).Set(1)
+		delete(m.failing, name)
+		m.up.WithLabelValues(name).Set(1)
 		if failing || first {
-			logging.Component(p.log, slog.LevelInfo, "Readiness", name+" is well")
+			logging.Component(m.log, slog.LevelInfo, "Readiness", "Check passed: "+name)
 		}
 	case !failing:
 		since = now.UTC().Truncate(time.Millisecond)
-		p.since[name] = since
-		p.well.WithLabelValues(name).Set(0)
-		logging.Component(p.log, slog.LevelError, "Readiness", name+" cannot be used: "+err.Error(), because(err)...)
+		m.failing[name] = since
+		m.up.WithLabelValues(name).Set(0)
+		var attrs []slog.Attr
+		if word := cause.Of(err); word != "" {
+			attrs = append(attrs, slog.String("cause", word))
+		}
+		logging.Component(m.log, slog.LevelError, "Readiness", "Check failed: "+name+": "+err.Error(), attrs...)
 	}
-	p.known[name] = true
+	m.known[name] = true
 	if err == nil {
 		return nil
 	}
 	return &since
-}
-
-// because is the field of a line that names the cause, where there is one.
-func because(err error) []slog.Attr {
-	if cause := cause.Of(err); cause != "" {
-		return []slog.Attr{slog.String("cause", cause)}
-	}
-	return nil
 }

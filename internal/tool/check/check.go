@@ -1,4 +1,6 @@
-package app
+// Package check is `roomspa check`: it tests whether a replica with given options
+// could work, without starting one.
+package check
 
 import (
 	"context"
@@ -12,131 +14,117 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A Selection says what [Check] looks at. None chosen means everything, the rest of
-// the configuration too.
+// A Selection chooses what to check. The zero value means everything, including the
+// rest of the configuration.
 type Selection struct{ Database, Redis, Schema, Tokens bool }
 
-// checkLimit is how long a check waits for a dependency.
-const checkLimit = 3 * time.Second
+// layerTimeout bounds the wait for the channel layer and for a message over it.
+const layerTimeout = 3 * time.Second
 
-// Check finds out whether what a replica with these options needs is there, and
-// returns what it has found, and whether all is well. Options that what is chosen
-// does not need may be missing. It changes nothing, but for
-// a short-lived key that tells whether Redis takes writes.
-func Check(ctx context.Context, o Options, s Selection) (findings []ops.Finding, ok bool) {
+// Run checks what a replica with these options needs. It returns the results, and
+// whether all checks have passed. Options that the selection does not need may be
+// missing. It changes nothing, except for a short-lived key that it writes to Redis.
+func Run(ctx context.Context, o app.Options, s Selection) (results []ops.Result, ok bool) {
 	everything := s == Selection{}
 	var checks []ops.Check
 	if everything {
 		checks = append(checks, ops.Check{Name: "configuration", Run: func(context.Context) (string, error) {
-			return "every option can work", o.Validate()
+			return "all options are valid", o.Validate()
 		}})
 	}
 	if everything || s.Database || s.Schema {
-		more, end := databaseChecks(ctx, o, everything || s.Database, everything || s.Schema)
-		defer end()
+		more, closeDB := databaseChecks(ctx, o, everything || s.Database, everything || s.Schema)
+		defer closeDB()
 		checks = append(checks, more...)
 	}
 	if everything || s.Redis {
-		more, end := redisChecks(ctx, o)
-		defer end()
+		more, closeRedis := redisChecks(ctx, o)
+		defer closeRedis()
 		checks = append(checks, more...)
 	}
 	if everything || s.Tokens {
-		checks = append(checks, tokenCheck(o))
+		checks = append(checks, secretsCheck(o))
 		if o.JWKS != "" {
 			checks = append(checks, keySetCheck(o))
 		}
 	}
-	return ops.NewProbe(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Run(ctx)
+	return ops.NewMonitor(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Check(ctx)
 }
 
-// cannot is a check of what cannot even be tried.
-func cannot(name string, err error, advice string) ops.Check {
+// failed is a check that fails with err.
+func failed(name string, err error, advice string) ops.Check {
 	return ops.Check{
 		Name: name, Advise: func(error) string { return advice },
 		Run: func(context.Context) (string, error) { return "", err },
 	}
 }
 
-func databaseChecks(ctx context.Context, o Options, server, schema bool) (checks []ops.Check, end func()) {
+func databaseChecks(ctx context.Context, o app.Options, server, schema bool) (checks []ops.Check, closeDB func()) {
 	const advice = "Set --database-url or ROOMSPA_DATABASE_URL, as in postgres://user:password@host:5432/name."
-	end = func() {}
-	db, err := postgres.Open(ctx, o.postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	add := func(name string, run func(context.Context) (string, error)) {
+	db, err := postgres.Open(ctx, o.Postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	add := func(name string, run func(*postgres.DB, context.Context) (string, error)) {
 		if err != nil {
-			checks = append(checks, cannot(name, err, advice))
+			checks = append(checks, failed(name, err, advice))
 			return
 		}
-		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: run})
-	}
-	if err == nil {
-		end = db.Close
+		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: func(ctx context.Context) (string, error) {
+			return run(db, ctx)
+		}})
 	}
 	if server {
-		add("database", func(ctx context.Context) (string, error) {
-			seen, err := db.Server(ctx)
-			if seen.Server == "" {
-				return "", err
-			}
-			return "PostgreSQL " + seen.Server, err
-		})
+		add("database", (*postgres.DB).CheckServer)
 	}
 	if schema {
-		add("schema", func(ctx context.Context) (string, error) {
-			seen, err := db.Probe(ctx)
-			if seen.Server == "" {
-				return "", err
-			}
-			return fmt.Sprintf("version %d", seen.Schema), err
-		})
+		add("schema", (*postgres.DB).CheckSchema)
 	}
-	return checks, end
+	if err != nil {
+		return checks, func() {}
+	}
+	return checks, db.Close
 }
 
-// redisChecks asks Redis, and sends a message to itself over the channel layer: an
-// ACL or a proxy may let the one through and not the other.
-func redisChecks(ctx context.Context, o Options) (checks []ops.Check, end func()) {
+// redisChecks checks Redis and, with a message to itself, the channel layer: an ACL or
+// a proxy may allow the one and not the other.
+func redisChecks(ctx context.Context, o app.Options) (checks []ops.Check, closeRedis func()) {
 	const advice = "Set --redis-url or ROOMSPA_REDIS_URL, as in redis://:password@host:6379/0; in the modes sentinel and cluster also --redis-mode."
 	o.Replica = "check"
-	client, err := redis.Open(o.redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	client, err := redis.Open(o.Redis(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		if o.RedisURL == "" {
 			err = errors.New("the Redis URL is missing")
 		}
-		return []ops.Check{cannot("redis", err, advice)}, func() {}
+		return []ops.Check{failed("redis", err, advice)}, func() {}
 	}
 	running, cancel := context.WithCancel(ctx)
 	var layer sync.WaitGroup
 	layer.Go(func() { client.Layer.Run(running) })
-	end = func() {
-		cancel()
-		layer.Wait()
-		_ = client.Close() // whatever it says, the connections are gone
-	}
 	return []ops.Check{
-		{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-			if err := client.Ping(ctx); err != nil {
-				return "", err
-			}
-			return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
-		}},
-		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, checkLimit)
-			defer cancel()
-			return "an own message came back over the subscription", echo(ctx, client.Layer)
-		}},
-	}, end
+			{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
+				if err := client.Ping(ctx); err != nil {
+					return "", err
+				}
+				return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
+			}},
+			{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
+				ctx, cancel := context.WithTimeout(ctx, layerTimeout)
+				defer cancel()
+				return "an own message came back over the subscription", checkLayer(ctx, client.Layer)
+			}},
+		}, func() {
+			cancel()
+			layer.Wait()
+			_ = client.Close() // the connections are gone in any case
+		}
 }
 
-// echo waits until the layer is up, and for a message of its own.
-func echo(ctx context.Context, layer *redis.Layer) error {
+// checkLayer waits until the layer is up, and then for a message of its own.
+func checkLayer(ctx context.Context, layer *redis.Layer) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -152,46 +140,32 @@ func echo(ctx context.Context, layer *redis.Layer) error {
 	}
 }
 
-// tokenCheck signs a token and verifies it.
-func tokenCheck(o Options) ops.Check {
+// secretsCheck signs a token and verifies it.
+func secretsCheck(o app.Options) ops.Check {
 	return ops.Check{
 		Name: "tokens",
 		Advise: func(error) string {
-			return "Set --jwt-secret (ROOMSPA_JWT_SECRET), or put into the file of --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE), 32 bytes or more, the same on every replica and in whatever else signs tokens."
+			return "Set --jwt-secret (ROOMSPA_JWT_SECRET) or --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE): 32 bytes or more, the same on every replica and in every other program that signs tokens."
 		},
 		Run: func(context.Context) (string, error) {
-			_, keys, err := o.secrets(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			_, keys, err := o.Secrets(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			if err != nil {
 				return "", err
 			}
-			token, _, err := keys.Mint(auth.Access, room.MaxID, time.Now(), o.AccessTokenTTL)
-			if err != nil {
-				return "", err
-			}
-			if _, err := keys.Verify(token, time.Now()); err != nil {
-				return "", err
-			}
-			var ids []string
-			for _, id := range keys.IDs() {
-				if id == "" {
-					id = "without a kid"
-				}
-				ids = append(ids, id)
-			}
-			return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
+			return keys.Check(o.AccessTokenTTL)
 		},
 	}
 }
 
-// keySetCheck looks at the key set once.
-func keySetCheck(o Options) ops.Check {
+// keySetCheck loads the JWK Set once.
+func keySetCheck(o app.Options) ops.Check {
 	return ops.Check{
 		Name: "key_set", Address: withoutSecrets(o.JWKS),
 		Advise: func(error) string {
-			return "Look at --jwks (ROOMSPA_JWKS): an https URL that answers with a JWK Set, or a file that holds one."
+			return "Check --jwks (ROOMSPA_JWKS): it must be an https URL that returns a JWK Set, or a file that contains one."
 		},
 		Run: func(ctx context.Context) (string, error) {
-			set, err := o.jwks(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			set, err := o.KeySet(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			if err != nil {
 				return "", err
 			}
@@ -201,7 +175,7 @@ func keySetCheck(o Options) ops.Check {
 	}
 }
 
-// withoutSecrets is a URL or a path as it may be shown.
+// withoutSecrets returns a URL or a path as it may be shown.
 func withoutSecrets(source string) string {
 	u, err := url.Parse(source)
 	if err != nil {

@@ -1,0 +1,38 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// Check signs a token that lives for ttl and verifies it. It returns the ids of the
+// secrets as text.
+func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
+	token, _, err := k.Mint(Access, room.MaxID, time.Now(), ttl)
+	if err != nil {
+		return "", err
+	}
+	if _, err := k.Verify(token, time.Now()); err != nil {
+		return "", err
+	}
+	ids := k.IDs()
+	for i, id := range ids {
+		if id == "" {
+			ids[i] = "without a kid"
+		}
+	}
+	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
+}
+
+// Check loads the key set once, for callers that do not [JWKS.Run] it. It returns the
+// number of keys.
+func (j *JWKS) Check(ctx context.Context) (keys int, err error) {
+	if j.o.Source != "" {
+		err = j.look(ctx)
+	}
+	return len(*j.keys.Load()), err
+}
