@@ -15,8 +15,8 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/tool/adopt"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // serve starts a replica and returns its address.

@@ -24,8 +24,8 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/tool/bench"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 // idleSockets is how many sockets BenchmarkIdleSockets opens, and idleEnv the

@@ -15,8 +15,8 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/tool/bench"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
 const secret = "a secret of the benchmarks with 32 bytes or more"

@@ -18,8 +18,8 @@ import (
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/tool/diagnose"
 	testworld "github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
 const (

@@ -21,8 +21,8 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
-	"github.com/roomspa/roomspa/internal/tool/judge"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 // replicaVariable makes this test binary a replica, which can be killed.
