@@ -24,7 +24,7 @@ type Options struct {
 	Replica   string `name:"replica" placeholder:"NAME" group:"Listeners" help:"Name of this replica in logs, greetings and headers. Default: the host name."`
 
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Comma-separated CIDR ranges of trusted proxies. X-Forwarded-For and PROXY headers from other addresses are ignored."`
-	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Accept the PROXY protocol (v1 or v2) on the public listener from trusted proxies. Requires trusted-proxies."`
+	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Accept the PROXY protocol (v1 or v2) on the public listener from trusted proxies. Requires --trusted-proxies."`
 	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. The server's own host is always allowed."`
 
 	DatabaseURL              string        `name:"database-url" required:"" placeholder:"URL" secret:"true" group:"Postgres" help:"Postgres connection URL, as in postgres://user:password@host:5432/name. It may list several hosts, comma-separated; the one that accepts writes is used."`
@@ -35,17 +35,17 @@ type Options struct {
 	DatabasePooler           string        `name:"database-pooler" default:"none" enum:"none,pgbouncer" group:"Postgres" help:"Connection pooler in front of Postgres: none or pgbouncer. With pgbouncer (transaction mode), prepared statements are not used and timeouts are set in each transaction."`
 
 	RedisURL        string `name:"redis-url" required:"" placeholder:"URL" secret:"true" group:"Redis" help:"Redis URL, as in redis://:password@host:6379/0, or rediss:// for TLS. In the modes sentinel and cluster it lists several hosts, comma-separated."`
-	RedisMode       string `name:"redis-mode" default:"standalone" enum:"standalone,sentinel,cluster" group:"Redis" help:"Kind of Redis that redis-url points at: standalone, sentinel or cluster."`
+	RedisMode       string `name:"redis-mode" default:"standalone" enum:"standalone,sentinel,cluster" group:"Redis" help:"Kind of Redis that --redis-url points at: standalone, sentinel or cluster."`
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master. Required in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels. Replicas with different prefixes do not exchange messages."`
 
-	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"Comma-separated HS256 secrets of at least 32 bytes. The first one signs; all of them verify. Either this or jwt-secret-file is required. A secret may have a key id, as in kid=secret. Write a secret that contains = as =secret."`
+	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"Comma-separated HS256 secrets of at least 32 bytes. The first one signs; all of them verify. Either this or --jwt-secret-file is required. A secret may have a key id, as in kid=secret. Write a secret that contains = as =secret."`
 	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File with the HS256 secrets, one per line or comma-separated. It is read every 2s, and new secrets apply without a restart or closed sockets. If the new content is invalid, an error is logged and the previous secrets stay in use."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"Lifetime of an access token."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"Lifetime of a refresh token."`
 	JWKS            string        `name:"jwks" placeholder:"URL|FILE" group:"Tokens" help:"JWK Set (https URL or file) whose RS256, ES256 and EdDSA keys verify access tokens too. If it is unavailable, the last known keys stay in use."`
-	JWKSIssuer      string        `name:"jwks-issuer" placeholder:"TEXT" group:"Tokens" help:"Required iss claim of tokens that are signed by a key of jwks. Set it if these keys also sign tokens for other services."`
-	JWKSAudience    string        `name:"jwks-audience" placeholder:"TEXT" group:"Tokens" help:"Required aud claim of tokens that are signed by a key of jwks."`
+	JWKSIssuer      string        `name:"jwks-issuer" placeholder:"TEXT" group:"Tokens" help:"Required iss claim of tokens that are signed by a key of --jwks. Set it if these keys also sign tokens for other services."`
+	JWKSAudience    string        `name:"jwks-audience" placeholder:"TEXT" group:"Tokens" help:"Required aud claim of tokens that are signed by a key of --jwks."`
 
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Number of sockets above which new ones are asked to retry later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
@@ -54,7 +54,7 @@ type Options struct {
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Maximum size of a WebSocket message in bytes (1009 too_large)."`
 	MaxMessageLength int           `name:"max-message-length" default:"4000" group:"Limits" help:"Maximum length of a chat message in code points."`
 	MessageRate      float64       `name:"message-rate" default:"20" group:"Limits" help:"Maximum rate of frames from one socket, per second."`
-	MessageBurst     int           `name:"message-burst" default:"40" group:"Limits" help:"Number of frames that a socket may send in a burst above message-rate."`
+	MessageBurst     int           `name:"message-burst" default:"40" group:"Limits" help:"Number of frames that a socket may send in a burst above --message-rate."`
 	PingInterval     time.Duration `name:"ping-interval" default:"25s" group:"Limits" help:"Interval between pings. It must be shorter than the idle timeout of every proxy between clients and server."`
 	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"Timeout for the pong to a ping. Then the socket is closed."`
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"Timeout for writing to a socket. If the peer accepts no byte for this long, the connection is cut."`
@@ -63,7 +63,7 @@ type Options struct {
 	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Maximum number of sign-ins that wait for password verification. Others are asked to retry later (503 busy)."`
 
 	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Failed sign-ins per minute to one account from one client address (IPv6: from one /64). Other addresses can still sign in to the account."`
-	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Failed sign-ins per minute from one client address, to all accounts together. A value below login-queue keeps one address from filling the queue."`
+	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Failed sign-ins per minute from one client address, to all accounts together. A value below --login-queue keeps one address from filling the queue."`
 	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Failed sign-ins per minute to one account, from all addresses together. Above it nobody can sign in to the account for a while, so keep it large."`
 
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica asks to reconnect elsewhere (1012 rebalance) while it holds far more than the mean of all replicas. 0 disables rebalancing."`
@@ -72,7 +72,7 @@ type Options struct {
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked one by one to reconnect elsewhere. The last 2.5s of it are for closing the last sockets."`
 	FlushTimeout time.Duration `name:"flush-timeout" default:"5s" group:"Shutdown" help:"Time for flushing the last commits and publishes after draining."`
-	GracePeriod  time.Duration `name:"grace-period" default:"0s" group:"Shutdown" help:"Grace period before SIGKILL (terminationGracePeriodSeconds). The replica refuses to start if shutdown-wait, drain-timeout and flush-timeout do not fit in it. 0 disables the check."`
+	GracePeriod  time.Duration `name:"grace-period" default:"0s" group:"Shutdown" help:"Grace period before SIGKILL (terminationGracePeriodSeconds). The replica refuses to start if --shutdown-wait, --drain-timeout and --flush-timeout do not fit in it. 0 disables the check."`
 
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" group:"Logging" help:"Format of the log on standard output: text or json."`
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" group:"Logging" help:"Lowest level that is logged: debug, info, warn or error."`

@@ -56,13 +56,13 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
-		a.logf(slog.LevelError, "Stopping, since %v", err)
+		a.logf(slog.LevelError, "Stopping: %v", err)
 	}
 	began := time.Now()
 	a.drain()
 	if stopErr := a.stop(); stopErr != nil {
 		err = errors.Join(err, stopErr)
-		a.logf(slog.LevelError, "Stopped after %s, not everything in time: %v", time.Since(began).Round(time.Millisecond), stopErr)
+		a.logf(slog.LevelError, "Stopped after %s with errors: %v", time.Since(began).Round(time.Millisecond), stopErr)
 		return err
 	}
 	a.logf(slog.LevelInfo, "Stopped after %s", time.Since(began).Round(time.Millisecond))
