@@ -41,18 +41,15 @@ type Store interface {
 // New returns the handler of all paths that are not WebSockets. It matches raw paths,
 // with or without a trailing slash, and never redirects.
 func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
-	bearer := Bearer{Tokens: o.Keys, Users: o.Store}
+	users := authenticator{o.Keys, o.Store}
 	login := NewLogin(LoginOptions{
 		Accounts: o.Store, Passwords: o.Passwords, Keys: o.Keys, Log: log, Who: o.Who,
 		Throttle: o.Throttle, Limits: o.Limits, Metrics: reg, AccessTTL: o.AccessTTL, RefreshTTL: o.RefreshTTL,
 	})
-	signIn := NewSignIn(SignInOptions{
-		Keys: o.Keys, Users: o.Store, Store: o.Store, Revocations: o.Revocations, Log: log, Who: o.Who, Metrics: reg,
-		AccessTTL: o.AccessTTL, RefreshTTL: o.RefreshTTL,
-	})
-	ticket := NewTicket(TicketOptions{Bearer: bearer, Tickets: o.Tickets, Throttle: o.Throttle, Log: log, Who: o.Who})
-	history := NewHistory(HistoryOptions{Bearer: bearer, Store: o.Store, Log: log, Who: o.Who})
-	return CORS(o.Origins, o.Who, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	signIn := newSignIn(o, log, reg)
+	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
+	history := &history{base{"History", log, o.Who}, o.Store, users}
+	return cors(o.Origins, o.Who, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
 		case "/login":

@@ -235,7 +235,7 @@ func (a *App) checks() []ops.Check {
 		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
-			return a.db.CheckReady(ctx)
+			return a.db.CheckSchema(ctx)
 		}},
 		{Name: "redis", Run: func(ctx context.Context) (string, error) {
 			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
@@ -244,7 +244,7 @@ func (a *App) checks() []ops.Check {
 			if _, err := a.redis.Layer.Health(); err != nil {
 				return "", err
 			}
-			return "an own message came back over the subscription", a.redis.Layer.Check(ctx)
+			return "a test message came back over the subscription", a.redis.Layer.Check(ctx)
 		}},
 		// A replica that others do not hear still serves its own sockets, so this never fails.
 		{Name: "replicas", Run: func(context.Context) (string, error) {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -26,13 +25,4 @@ func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
 		}
 	}
 	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
-}
-
-// Check loads the key set once, for callers that do not [JWKS.Run] it. It returns the
-// number of keys.
-func (j *JWKS) Check(ctx context.Context) (keys int, err error) {
-	if j.o.Source != "" {
-		err = j.look(ctx)
-	}
-	return len(*j.keys.Load()), err
 }

@@ -15,19 +15,9 @@ func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
 	return "PostgreSQL " + s.Server, err
 }
 
-// CheckSchema reports whether this binary can work with the schema. It returns the
-// schema's version as text.
+// CheckSchema reports whether the server can be used and this binary can work with its
+// schema. It returns the versions of both as text.
 func (db *DB) CheckSchema(ctx context.Context) (detail string, err error) {
-	s, err := db.Probe(ctx)
-	if s.Server == "" {
-		return "", err
-	}
-	return fmt.Sprintf("version %d", s.Schema), err
-}
-
-// CheckReady reports whether the server and the schema can be used, in one query. It
-// returns the versions of both as text.
-func (db *DB) CheckReady(ctx context.Context) (detail string, err error) {
 	s, err := db.Probe(ctx)
 	if s.Server == "" {
 		return "", err

@@ -104,23 +104,24 @@ func redisChecks(ctx context.Context, o app.Options) (checks []ops.Check, closeR
 	running, cancel := context.WithCancel(ctx)
 	var layer sync.WaitGroup
 	layer.Go(func() { client.Layer.Run(running) })
+	closeRedis = func() {
+		cancel()
+		layer.Wait()
+		_ = client.Close() // the connections are gone in any case
+	}
 	return []ops.Check{
-			{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-				if err := client.Ping(ctx); err != nil {
-					return "", err
-				}
-				return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
-			}},
-			{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-				ctx, cancel := context.WithTimeout(ctx, layerTimeout)
-				defer cancel()
-				return "an own message came back over the subscription", checkLayer(ctx, client.Layer)
-			}},
-		}, func() {
-			cancel()
-			layer.Wait()
-			_ = client.Close() // the connections are gone in any case
-		}
+		{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
+			if err := client.Ping(ctx); err != nil {
+				return "", err
+			}
+			return strings.TrimSpace("Redis " + client.Version(ctx)), client.Write(ctx)
+		}},
+		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, layerTimeout)
+			defer cancel()
+			return "a test message came back over the subscription", checkLayer(ctx, client.Layer)
+		}},
+	}, closeRedis
 }
 
 // checkLayer waits until the layer is up, and then for a message of its own.
