@@ -2,35 +2,35 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/ops"
+	"github.com/roomspa/roomspa/internal/tool/check"
 )
 
 type checkCmd struct {
-	Database bool `env:"-" group:"What to check" help:"Postgres: does it answer, and accept writes?"`
-	Redis    bool `env:"-" group:"What to check" help:"Redis, and a message of our own over the channel layer."`
-	Schema   bool `env:"-" group:"What to check" help:"The schema: is it the one that this version needs?"`
-	Tokens   bool `env:"-" group:"What to check" help:"The secrets that sign and verify tokens."`
+	Database bool `env:"-" group:"What to check" help:"Check that Postgres answers and accepts writes."`
+	Redis    bool `env:"-" group:"What to check" help:"Check Redis, and send a message to itself over the channel layer."`
+	Schema   bool `env:"-" group:"What to check" help:"Check that the database schema fits this version."`
+	Tokens   bool `env:"-" group:"What to check" help:"Check the secrets that sign and verify tokens."`
 	JSON     bool `name:"json" env:"-" group:"What to check" help:"Print one JSON object."`
 
-	Options unjudged `embed:""`
+	Options unvalidated `embed:""`
 }
 
-// unjudged are the options of a replica without their Validate: the parser would call
-// it, and refuse as wrong usage what is one of the checks.
-type unjudged app.Options
+// unvalidated is app.Options without Validate: the parser would call that, and report
+// as wrong usage what check reports as a failed check.
+type unvalidated app.Options
 
 // Help is shown by --help.
 func (*checkCmd) Help() string {
-	return `Is what a replica needs there? Takes the flags and the environment of "roomspa serve", and says of each
-dependency where it is (without secrets), what it is, how long it took, and what to do if it cannot be used.
-Without a choice everything is checked, the rest of the configuration too. Nothing is changed, but for a key in Redis that lives for a minute at most.
-Exit code: 0 if all is well, 1 if not.
+	return `Checks what a replica needs. It takes the flags and environment of "roomspa serve", and prints for each dependency its
+address (without secrets), its version, the time it took, and what to do if it is unusable. Without --database, --redis,
+--schema or --tokens it checks everything, including the other options. It changes nothing, except that it writes a key to
+Redis that expires within a minute.
+Exit code: 0 if all checks pass, 1 if one fails.
 
 Examples:
   roomspa check
@@ -38,33 +38,31 @@ Examples:
   kubectl exec deploy/roomspa -- roomspa check`
 }
 
-// Run checks, and prints what was found.
+// Run checks, and prints the results.
 func (c *checkCmd) Run(ctx context.Context, std streams) error {
-	findings, ok := app.Check(ctx, app.Options(c.Options), app.Selection{Database: c.Database, Redis: c.Redis, Schema: c.Schema, Tokens: c.Tokens})
-	err := printFindings(std.Out, findings, ok, c.JSON)
+	results, ok := check.Run(ctx, app.Options(c.Options), check.Selection{Database: c.Database, Redis: c.Redis, Schema: c.Schema, Tokens: c.Tokens})
+	err := printResults(std.Out, results, ok, c.JSON)
 	if err == nil && !ok {
-		err = &exitError{1, errors.New("")} // the findings have said it
+		err = errPrinted
 	}
 	return err
 }
 
-func printFindings(out io.Writer, findings []ops.Finding, ok, asJSON bool) error {
+func printResults(out io.Writer, results []ops.Result, ok, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(map[string]any{"ok": ok, "checks": findings})
+		return printJSON(out, map[string]any{"ok": ok, "checks": results})
 	}
-	for _, f := range findings {
-		outcome, text := "ok", f.Detail
-		if !f.OK {
-			outcome, text = "FAILED", f.Error
+	for _, r := range results {
+		outcome, text := "ok", r.Detail
+		if !r.OK {
+			outcome, text = "FAILED", r.Error
 		}
-		if f.Address != "" {
-			text = f.Address + "  " + text
+		if r.Address != "" {
+			text = r.Address + "  " + text
 		}
-		_, err := fmt.Fprintf(out, "%-7s %-14s %s  (%.1f ms)\n", outcome, f.Name, text, f.TookMS)
-		if err == nil && f.Advice != "" {
-			_, err = fmt.Fprintf(out, "%22s %s\n", "", f.Advice)
+		_, err := fmt.Fprintf(out, "%-7s %-14s %s  (%.1f ms)\n", outcome, r.Name, text, r.TookMS)
+		if err == nil && r.Advice != "" {
+			_, err = fmt.Fprintf(out, "%22s %s\n", "", r.Advice)
 		}
 		if err != nil {
 			return err

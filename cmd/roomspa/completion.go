@@ -2,27 +2,29 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell: bash, zsh or fish."`
 }
 
 // Help is shown by --help.
 func (*completionCmd) Help() string {
-	return `Prints what makes a shell complete commands, flags and their values.
+	return `Prints a script that makes the shell complete commands, flags and values.
 
 Examples:
   source <(roomspa completion bash)                              in ~/.bashrc
-  source <(roomspa completion zsh)                               in ~/.zshrc, behind compinit
+  source <(roomspa completion zsh)                               in ~/.zshrc, after compinit
   roomspa completion fish > ~/.config/fish/completions/roomspa.fish`
 }
 
-// shells holds what each shell needs in order to ask "roomspa complete". It hands
-// over the words up to the one that is being typed, that included.
-var shells = map[string]string{
+// completionScripts make each shell call "roomspa complete" with the words up to and
+// including the one that is being typed.
+var completionScripts = map[string]string{
 	"bash": `_roomspa() {
   local IFS=$'\n'
   COMPREPLY=($(roomspa complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1))
@@ -43,18 +45,18 @@ compdef _roomspa roomspa
 `,
 }
 
-// Run prints the shell's part.
+// Run prints the script.
 func (c *completionCmd) Run(std streams) error {
-	_, err := fmt.Fprint(std.Out, shells[c.Shell])
+	_, err := fmt.Fprint(std.Out, completionScripts[c.Shell])
 	return err
 }
 
-// A completeCmd is what the shells ask.
+// A completeCmd answers the shells.
 type completeCmd struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }
 
-// Run prints a candidate a line, and behind a tab what it is.
+// Run prints one candidate per line, with its help after a tab.
 func (c *completeCmd) Run(k *kong.Kong, std streams) error {
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
@@ -63,6 +65,85 @@ func (c *completeCmd) Run(k *kong.Kong, std streams) error {
 	for _, line := range candidates(k.Model.Node, words) {
 		if _, err := fmt.Fprintln(std.Out, line); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// candidates returns the completions of the last word: commands, flags, or values of
+// the flag before it.
+func candidates(node *kong.Node, words []string) (found []string) {
+	// bash passes --flag=value as three words.
+	words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "=" })
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	typed := words[len(words)-1]
+	add := func(word, help string) {
+		if strings.HasPrefix(word, typed) {
+			help, _, _ = strings.Cut(help, "\n")
+			found = append(found, word+"\t"+help)
+		}
+	}
+	addEnum := func(v *kong.Value) {
+		for _, value := range v.EnumSlice() {
+			if v.Enum != "" && value != "" {
+				add(value, v.Help)
+			}
+		}
+	}
+	node, flag := walk(node, words[:len(words)-1])
+	switch {
+	case flag != nil:
+		addEnum(flag.Value)
+	case strings.HasPrefix(typed, "-"):
+		for _, group := range node.AllFlags(true) {
+			for _, f := range group {
+				add("--"+f.Name, f.Help)
+			}
+		}
+	default:
+		for _, child := range node.Children {
+			if !child.Hidden && child.Type == kong.CommandNode {
+				add(child.Name, child.Help)
+			}
+		}
+		for _, arg := range node.Positional {
+			addEnum(arg)
+		}
+	}
+	return found
+}
+
+// walk follows words down the commands. It returns the last command, and the flag
+// whose value comes next, nil if there is none.
+func walk(node *kong.Node, words []string) (*kong.Node, *kong.Flag) {
+	var waiting *kong.Flag
+	for _, w := range words {
+		switch {
+		case waiting != nil:
+			waiting = nil
+		case strings.HasPrefix(w, "-"):
+			if f := findFlag(node, w); f != nil && !f.IsBool() && !strings.Contains(w, "=") {
+				waiting = f
+			}
+		default:
+			i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == w && !n.Hidden })
+			if i >= 0 {
+				node = node.Children[i]
+			}
+		}
+	}
+	return node, waiting
+}
+
+func findFlag(node *kong.Node, word string) *kong.Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	for _, group := range node.AllFlags(false) {
+		for _, f := range group {
+			if f.Name == name {
+				return f
+			}
 		}
 	}
 	return nil

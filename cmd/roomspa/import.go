@@ -20,7 +20,7 @@ type importCmd struct {
 }
 
 type importDjangoCmd struct {
-	database
+	databaseFlags
 	From     string               `required:"" env:"ROOMSPA_IMPORT_FROM" placeholder:"URL" group:"The predecessor" help:"Its database, as in postgres://user:password@host:5432/name. It is only read."`
 	Role     map[string]room.Role `env:"-" placeholder:"THEIRS=OURS" mapsep:"," group:"The predecessor" help:"Translate roles, as in client=customer,admin=support. Others stand for themselves."`
 	TimeZone string               `default:"UTC" env:"-" placeholder:"ZONE" group:"The predecessor" help:"Of its times, where they have none (USE_TZ = False)."`

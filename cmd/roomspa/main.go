@@ -1,14 +1,14 @@
-// Command roomspa is the server, and everything its operators need.
+// Command roomspa is the server and the tools of its operators.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -20,33 +20,34 @@ var version = "dev"
 
 type commands struct {
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Dev      devCmd      `cmd:"" help:"Run everything on this machine for trying it out: Postgres, Redis, two replicas, demo users."`
-	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
-	Check    checkCmd    `cmd:"" help:"Is what a replica needs there? Each dependency, and what to do if not."`
-	User     userCmd     `cmd:"" help:"Look after users: create, list, show, deactivate, sign out, erase."`
-	Token    tokenCmd    `cmd:"" help:"Sign a token, or see what one says and why it would be refused."`
-	Import   importCmd   `cmd:"" help:"Bring over what another system has."`
-	Connect  connectCmd  `cmd:"" help:"Chat or follow a position from the terminal, and see every frame and close code in words."`
-	Diagnose diagnoseCmd `cmd:"" help:"Walk the way of a client, and name the cause and the cure of what is wrong."`
-	Explain  explainCmd  `cmd:"" help:"Tell the story of a connection that failed, by its reference: where, why, and what to do."`
-	Soak     soakCmd     `cmd:"" help:"Break replicas, Postgres, Redis and every link for a while, and judge whether a message was lost."`
-	Bench    benchCmd    `cmd:"" help:"Load a deployment, and say how many sockets and messages it holds and at what cost."`
+	Dev      devCmd      `cmd:"" help:"Run everything on this machine to try it out: Postgres, Redis, two replicas and demo users."`
+	Migrate  migrateCmd  `cmd:"" help:"Migrate the database schema."`
+	Check    checkCmd    `cmd:"" help:"Check what a replica needs: configuration, Postgres, schema, Redis and tokens."`
+	User     userCmd     `cmd:"" help:"Manage users: create, list, show, deactivate, sign out, erase."`
+	Token    tokenCmd    `cmd:"" help:"Sign access tokens, or inspect them."`
+	Import   importCmd   `cmd:"" help:"Import the data of another system."`
+	Connect  connectCmd  `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
+	Diagnose diagnoseCmd `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`
+	Explain  explainCmd  `cmd:"" help:"Print why a connection failed and what to do, by its reference."`
+	Soak     soakCmd     `cmd:"" help:"Inject faults into replicas, Postgres, Redis and the network, and check that no message is lost."`
+	Bench    benchCmd    `cmd:"" help:"Load a deployment, and measure sockets, messages, latency and cost."`
 
-	Completion completionCmd `cmd:"" help:"Let a shell complete commands and flags."`
+	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
 	Complete   completeCmd   `cmd:"" hidden:""`
 
-	HashPasswords hashPasswordsCmd `cmd:"" hidden:"" help:"Work on passwords for a server: serve runs it by itself."`
+	HashPasswords hashPasswordsCmd `cmd:"" hidden:"" help:"Verify passwords for serve, which starts this by itself."`
 
 	Version kong.VersionFlag `env:"-" help:"Print the version and exit."`
 }
 
-// streams are the program's input and outputs.
+// streams are standard input, output and error.
 type streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// An exitError carries an exit code: 1 for a check that failed, 2 for wrong usage.
+// An exitError ends the program with an exit code: 2 for wrong usage. All other errors
+// end it with 1.
 type exitError struct {
 	code int
 	err  error
@@ -55,11 +56,15 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// errPrinted ends the program with exit code 1 and no message: the output tells why.
+var errPrinted = errors.New("")
+
 func main() {
 	os.Exit(run(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// run runs one command, and returns the exit code: 0 good, 1 failed, 2 wrong usage.
+// run runs one command, and returns the exit code: 0 for success, 1 for failure, 2 for
+// wrong usage.
 func run(args []string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -74,7 +79,7 @@ func run(args []string, std streams) int {
 		kong.Writers(std.Out, std.Err),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
-		kong.PostBuild(optional),
+		kong.PostBuild(relax),
 	)
 	if err != nil {
 		return fail(std, 2, err)
@@ -93,6 +98,7 @@ func run(args []string, std streams) int {
 	return 0
 }
 
+// commandOf returns the command that could not be parsed, with a space, or "".
 func commandOf(err error) string {
 	if p, ok := errors.AsType[*kong.ParseError](err); ok && p.Context != nil && p.Context.Command() != "" {
 		return strings.Fields(p.Context.Command())[0] + " "
@@ -100,7 +106,7 @@ func commandOf(err error) string {
 	return ""
 }
 
-// withVariables reminds of the other way to set what is missing.
+// withVariables adds how to set missing flags by environment variables.
 func withVariables(err error) error {
 	if strings.HasPrefix(err.Error(), "missing flags") {
 		return fmt.Errorf("%w (or the environment: --some-flag is ROOMSPA_SOME_FLAG, or a file named by ROOMSPA_SOME_FLAG_FILE)", err)
@@ -110,32 +116,14 @@ func withVariables(err error) error {
 
 func fail(std streams, code int, err error) int {
 	if text := err.Error(); text != "" {
-		_, _ = fmt.Fprintln(std.Err, "roomspa: "+text) // where should a failure of this go
+		_, _ = fmt.Fprintln(std.Err, "roomspa: "+text) // there is nowhere else to write
 	}
 	return code
 }
 
-// fromFiles resolves every flag --x-y from the file that ROOMSPA_X_Y_FILE names:
-// that is how Kubernetes and Docker hand secrets over. A list may have an entry a
-// line. Where the variable is that of another flag, that one reads the file.
-func fromFiles(env func(string) string) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-		name := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		path := env(name + "_FILE")
-		if path == "" || slices.ContainsFunc(parent.Flags, func(f *kong.Flag) bool { return slices.Contains(f.Envs, name+"_FILE") }) {
-			return nil, nil
-		}
-		if env(name) != "" {
-			return nil, fmt.Errorf("both %s and %s_FILE are set: unset one", name, name)
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read %s_FILE: %w", name, err)
-		}
-		value := strings.TrimRight(string(text), "\r\n")
-		if flag.IsSlice() {
-			value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\r' || r == '\n' }), ",") // empty lines do not count
-		}
-		return value, nil
-	})
+// printJSON prints one indented JSON object.
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }

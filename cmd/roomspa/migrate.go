@@ -11,27 +11,27 @@ import (
 )
 
 type migrateCmd struct {
-	Up     migrateUpCmd     `cmd:"" help:"Apply what is missing. Safe to run twice at once."`
-	Status migrateStatusCmd `cmd:"" help:"List the migrations and when each was applied."`
-	Down   migrateDownCmd   `cmd:"" help:"Take the newest migration back. Data that only it can hold is lost."`
+	Up     migrateUpCmd     `cmd:"" help:"Apply all pending migrations. Concurrent runs are safe."`
+	Status migrateStatusCmd `cmd:"" help:"List the migrations, and when each was applied."`
+	Down   migrateDownCmd   `cmd:"" help:"Revert the newest migration. Data that only it can store is lost."`
 }
 
-// migration is what the three have in common.
-type migration struct {
-	database
+// migrateFlags are common to the three commands.
+type migrateFlags struct {
+	databaseFlags
 	JSON bool `name:"json" env:"-" help:"Print one JSON object."`
 }
 
 type (
-	migrateUpCmd     struct{ migration }
-	migrateStatusCmd struct{ migration }
-	migrateDownCmd   struct{ migration }
+	migrateUpCmd     struct{ migrateFlags }
+	migrateStatusCmd struct{ migrateFlags }
+	migrateDownCmd   struct{ migrateFlags }
 )
 
 // Help is shown by --help.
 func (*migrateUpCmd) Help() string {
-	return `Brings the schema up to this version's. It is never done by serve. Two that run at once are safe: one waits for the
-other, also behind PgBouncer (say so with --database-pooler). Replicas of the version before go on working.
+	return `Migrates the schema to the version that this program needs; serve never does that. Of two concurrent runs one waits for
+the other, also behind PgBouncer (set --database-pooler). Replicas of the previous version keep working.
 
 Examples:
   roomspa migrate up
@@ -40,58 +40,55 @@ Examples:
 
 // Help is shown by --help.
 func (*migrateStatusCmd) Help() string {
-	return "It changes nothing.\n\nExamples:\n  roomspa migrate status\n  roomspa migrate status --json"
+	return "Changes nothing.\n\nExamples:\n  roomspa migrate status\n  roomspa migrate status --json"
 }
 
 // Help is shown by --help.
 func (*migrateDownCmd) Help() string {
-	return `One step at a time. A rollback of the program needs none: a schema serves the version before too. What only this
-step can hold is lost.
+	return `Reverts one migration. Data that only this migration can store is lost. To roll back the program you do not need this:
+every schema works with the previous version too.
 
 Examples:
   roomspa migrate down`
 }
 
-// Run applies what is missing.
+// Run applies the pending migrations.
 func (c *migrateUpCmd) Run(ctx context.Context, std streams) error {
-	done, err := postgres.Migrate(ctx, c.options(), logging.New(std.Err, logging.Options{Level: "warn"}))
-	if err == nil && len(done) == 0 && !c.JSON {
-		_, err = fmt.Fprintln(std.Out, "The schema is up to date.")
-		return err
-	}
-	return c.list(std, "applied", done, err)
+	applied, err := postgres.Migrate(ctx, c.options(), logging.New(std.Err, logging.Options{Level: "warn"}))
+	return c.print(std, "applied", "The schema is up to date.", applied, err)
 }
 
 // Run lists the migrations.
 func (c *migrateStatusCmd) Run(ctx context.Context, std streams) error {
 	all, err := postgres.MigrationStatus(ctx, c.options())
-	return c.list(std, "", all, err)
+	return c.print(std, "", "", all, err)
 }
 
-// Run takes the newest migration back.
+// Run reverts the newest migration.
 func (c *migrateDownCmd) Run(ctx context.Context, std streams) error {
-	done, err := postgres.MigrateDown(ctx, c.options(), logging.New(std.Err, logging.Options{Level: "warn"}))
-	if err == nil && len(done) == 0 && !c.JSON {
-		_, err = fmt.Fprintln(std.Out, "There is nothing to take back.")
+	reverted, err := postgres.MigrateDown(ctx, c.options(), logging.New(std.Err, logging.Options{Level: "warn"}))
+	return c.print(std, "reverted", "There is no migration to revert.", reverted, err)
+}
+
+// print prints migrations, each with a state or, if that is empty, with its own; or the
+// text for none. After an error it prints what was done before, and returns the error.
+func (c *migrateFlags) print(std streams, state, none string, list []postgres.Migration, failed error) error {
+	switch {
+	case c.JSON && failed == nil:
+		return json.NewEncoder(std.Out).Encode(map[string]any{"migrations": append([]postgres.Migration{}, list...)})
+	case len(list) == 0 && failed == nil && none != "":
+		_, err := fmt.Fprintln(std.Out, none)
 		return err
 	}
-	return c.list(std, "taken back", done, err)
-}
-
-// list prints steps. Those that were taken before an error are printed too.
-func (c *migration) list(std streams, verb string, steps []postgres.Migration, failed error) error {
-	if c.JSON && failed == nil {
-		return json.NewEncoder(std.Out).Encode(map[string]any{"migrations": append([]postgres.Migration{}, steps...)})
-	}
-	for _, m := range steps {
-		state := verb
+	for _, m := range list {
+		shown := state
 		switch {
-		case state == "" && m.AppliedAt.IsZero():
-			state = "not applied"
-		case state == "":
-			state = "applied " + m.AppliedAt.UTC().Format(time.DateTime)
+		case shown == "" && m.AppliedAt.IsZero():
+			shown = "not applied"
+		case shown == "":
+			shown = "applied " + m.AppliedAt.UTC().Format(time.DateTime)
 		}
-		if _, err := fmt.Fprintf(std.Out, "%05d %-36s %s\n", m.Version, m.Name, state); err != nil {
+		if _, err := fmt.Fprintf(std.Out, "%05d %-36s %s\n", m.Version, m.Name, shown); err != nil {
 			return err
 		}
 	}

@@ -17,36 +17,43 @@ type serveCmd struct {
 
 // Help is shown by --help.
 func (*serveCmd) Help() string {
-	return `Answers clients on --listen and operators on --ops-listen. It never migrates the schema. SIGTERM drains: sockets are
-asked to leave one after the other.
+	return `Serves clients on --listen and operators on --ops-listen. It never migrates the schema.
+On SIGTERM it drains: clients are asked one by one to reconnect elsewhere. A second signal skips that.
+Exit code: 0 after a complete shutdown, 1 if a listener failed or not everything could be flushed, 2 for wrong usage.
 
 Examples:
   roomspa serve --database-url postgres://roomspa@db/roomspa --redis-url redis://redis:6379/0 --jwt-secret "$SECRET"
   ROOMSPA_JWT_SECRET_FILE=/run/secrets/jwt roomspa serve`
 }
 
-// Run serves until a signal comes, then drains. A second signal ends it at once.
+// Run serves until a signal comes or the replica fails, then drains.
 func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	log := logging.New(std.Out, logging.Options{Format: c.LogFormat, Level: c.LogLevel, Replica: c.Name()})
 	a, err := app.New(c.Options, version, log)
 	if err != nil {
 		return &exitError{2, err}
 	}
-	a.LimitHeap()
-	if program, err := os.Executable(); err == nil { // else passwords are worked on here
-		a.HashWith(program, "hash-passwords")
+	a.OwnProcess()
+	if program, err := os.Executable(); err == nil { // otherwise this process verifies passwords itself
+		a.DelegatePasswords(program, "hash-passwords")
 	}
-	if err := a.Start(); err != nil {
-		return err
-	}
-	app.ReturnMemory(ctx)
-	hurry, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return a.Stop(hurry)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer func() {
+		signal.Stop(signals)
+		close(signals)
+	}()
+	go func() { // ends when signals is closed
+		<-signals // this one ends ctx too
+		if _, second := <-signals; second {
+			a.Hurry()
+		}
+	}()
+	return a.Run(ctx)
 }
 
-// hashPasswordsCmd is what serve runs to have passwords worked on.
+// hashPasswordsCmd is the process that verifies passwords for serve.
 type hashPasswordsCmd struct{}
 
-// Run answers until its input ends.
+// Run verifies passwords until standard input ends.
 func (*hashPasswordsCmd) Run(std streams) error { return auth.ServePasswords(std.In, std.Out) }

@@ -12,42 +12,22 @@ import (
 )
 
 type tokenCmd struct {
-	Mint    tokenMintCmd    `cmd:"" help:"Sign a token for a user."`
-	Inspect tokenInspectCmd `cmd:"" help:"What a token says, and why it would be refused."`
-}
-
-// anyDatabase is a database that is asked only where it is given.
-type anyDatabase struct{ database }
-
-// find returns the user, or nil where no database was given.
-func (d *anyDatabase) find(ctx context.Context, which string) (*room.User, error) {
-	if d.DatabaseURL == "" {
-		return nil, nil
-	}
-	db, err := d.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	u, err := db.FindUser(ctx, which)
-	if errors.Is(err, room.ErrNotFound) {
-		return nil, fmt.Errorf("there is no user %s", which)
-	}
-	return &u, err
+	Mint    tokenMintCmd    `cmd:"" help:"Sign an access token for a user."`
+	Inspect tokenInspectCmd `cmd:"" help:"Print the claims of a token, and why it would be refused."`
 }
 
 type tokenMintCmd struct {
-	anyDatabase
-	User       string        `arg:"" help:"The user's id; with --database-url also an e-mail address or phone number."`
-	JWTSecrets []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" help:"The secrets of the server; the first one signs."`
-	TTL        time.Duration `name:"ttl" default:"5m" env:"-" help:"How long it is good for."`
+	databaseFlags
+	User       string        `arg:"" help:"User id. With --database-url also an e-mail address or a phone number."`
+	JWTSecrets []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" help:"Secrets of the server, comma-separated. The first one signs."`
+	TTL        time.Duration `name:"ttl" default:"5m" env:"-" help:"Lifetime of the token."`
 	JSON       bool          `name:"json" env:"-" help:"Print one JSON object."`
 }
 
 // Help is shown by --help.
 func (*tokenMintCmd) Help() string {
-	return `Signs an access token as the server does. Only the token goes to standard output. With --database-url (or its
-environment variable) the user must exist; without, nothing is contacted.
+	return `Signs an access token as the server does, and prints only the token to standard output. With --database-url (or its
+environment variable) the user must exist. Without it, the program contacts nothing.
 
 Examples:
   roomspa token mint 7
@@ -60,15 +40,9 @@ func (c *tokenMintCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
 	}
-	u, err := c.find(ctx, c.User)
+	id, err := c.userID(ctx)
 	if err != nil {
 		return err
-	}
-	id, ok := room.ParseUserID(c.User)
-	if u != nil {
-		id = u.ID
-	} else if !ok || c.TTL < time.Second {
-		return &exitError{2, errors.New("a user's id is needed, and a --ttl of 1s or more")}
 	}
 	token, claims, err := keys.Mint(auth.Access, id, time.Now(), c.TTL)
 	if err != nil {
@@ -79,4 +53,25 @@ func (c *tokenMintCmd) Run(ctx context.Context, std streams) error {
 	}
 	_, err = fmt.Fprintln(std.Out, token)
 	return err
+}
+
+// userID finds the user in the database if one is given.
+func (c *tokenMintCmd) userID(ctx context.Context) (room.UserID, error) {
+	if c.DatabaseURL == "" {
+		id, ok := room.ParseUserID(c.User)
+		if !ok || c.TTL < time.Second {
+			return 0, &exitError{2, errors.New("the user id must be a number, and --ttl at least 1s")}
+		}
+		return id, nil
+	}
+	db, err := c.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	u, err := db.FindUser(ctx, c.User)
+	if errors.Is(err, room.ErrNotFound) {
+		err = fmt.Errorf("there is no user %s", c.User)
+	}
+	return u.ID, err
 }

@@ -6,32 +6,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 type tokenInspectCmd struct {
-	anyDatabase
-	Token string `arg:"" help:"The token; - reads it from standard input, which leaves it in no shell's history."`
-	tokenKeys
-	JSON bool `name:"json" env:"-" help:"Print one JSON object."`
+	databaseFlags
+	Token      string   `arg:"" help:"Token, or - to read it from standard input, which keeps it out of the shell's history."`
+	JWTSecrets []string `name:"jwt-secret" sep:"," placeholder:"SECRET" help:"Secrets of the server, comma-separated. Without any key the signature is not checked."`
+	JWKS       string   `name:"jwks" placeholder:"URL|FILE" help:"JWK Set of the server, if it uses one."`
+	JSON       bool     `name:"json" env:"-" help:"Print one JSON object."`
 }
 
 // Help is shown by --help.
 func (*tokenInspectCmd) Help() string {
-	return `Says what a token says and why it would be refused, in the words of the close reasons. The signature is never
-printed. Nothing is contacted but what is named: --database-url is asked for the user, a URL of --jwks for the keys.
-Exit code: 0 if the token would be accepted, as far as can be seen, 1 if not.
+	return `Prints the claims of a token and why the server would refuse it, in the words of the close reasons. It never prints the
+signature. It contacts only what is given: Postgres with --database-url, and the URL of --jwks.
+Exit code: 0 if the token would be accepted, as far as can be checked, 1 if not.
 
 Examples:
   roomspa token mint 7 | roomspa token inspect -
   pbpaste | roomspa token inspect - --json`
 }
 
-// Run takes a token apart.
+// Run inspects a token.
 func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 	if c.Token == "-" {
 		text, err := io.ReadAll(io.LimitReader(std.In, 2*auth.MaxToken))
@@ -44,31 +49,115 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	v := judged{Inspection: keys.Inspect(strings.TrimPrefix(c.Token, "Bearer "), time.Now()), Signature: "not checked: no --jwt-secret is given"}
+	v := tokenVerdict{Inspection: keys.Inspect(strings.TrimPrefix(c.Token, "Bearer "), time.Now()), signature: "not checked: no --jwt-secret is given"}
 	switch {
 	case v.Verified:
-		v.Signature = "good"
+		v.signature = "valid"
 	case keys != nil:
-		v.Signature = "not good"
+		v.signature = "invalid"
 	}
 	if v.Refusal != nil {
-		v.Reason, v.Cause, v.Detail = v.Refusal.Reason, v.Refusal.Word, v.Refusal.Detail
+		v.reason, v.cause, v.detail = v.Refusal.Reason, v.Refusal.Word, v.Refusal.Detail
 	} else if c.DatabaseURL != "" {
-		if err := v.ask(ctx, &c.database, strconv.FormatInt(int64(v.Says.UserID), 10)); err != nil {
+		if err := c.checkUser(ctx, &v); err != nil {
 			return err
 		}
 	}
-	err = v.print(std.Out, c.JSON)
-	if err == nil && v.Reason != "" {
-		err = &exitError{1, errors.New("")} // it has been said
+	if err := v.print(std.Out, c.JSON); err != nil {
+		return err
 	}
+	if v.reason != "" {
+		return errPrinted
+	}
+	return nil
+}
+
+// keys returns nil if no key is given.
+func (c *tokenInspectCmd) keys(ctx context.Context) (*auth.Keys, error) {
+	if len(c.JWTSecrets) == 0 && c.JWKS == "" {
+		return nil, nil
+	}
+	keys := new(auth.Keys)
+	if len(c.JWTSecrets) > 0 {
+		var err error
+		if keys, err = auth.NewKeys(c.JWTSecrets); err != nil {
+			return nil, &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
+		}
+	}
+	set, err := auth.NewJWKS(auth.JWKSOptions{Source: c.JWKS}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err == nil {
+		_, err = set.Check(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--jwks: %w", err)
+	}
+	return keys.With(set), nil
+}
+
+// checkUser completes the verdict on a valid token with its user, as a handshake does.
+func (c *tokenInspectCmd) checkUser(ctx context.Context, v *tokenVerdict) error {
+	db, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	u, err := db.FindUser(ctx, strconv.FormatInt(int64(v.Says.UserID), 10))
+	if err != nil && !errors.Is(err, room.ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		v.user = &u
+	}
+	if v.reason = v.user.Refuses(v.Says.IssuedAt); v.reason != "" {
+		v.detail = "The database refuses this user's token."
+	}
+	return nil
+}
+
+// A tokenVerdict is what is known of a token. The reason is empty if it would be accepted.
+type tokenVerdict struct {
+	auth.Inspection
+
+	signature             string
+	reason, cause, detail string
+	user                  *room.User
+}
+
+func (v *tokenVerdict) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return v.printJSON(out)
+	}
+	var b strings.Builder
+	line := func(name, text string) { fmt.Fprintf(&b, "%-10s %s\n", name, text) }
+	if v.Header != nil && v.Claims != nil {
+		line("header", string(v.Header))
+		line("claims", string(v.Claims))
+	}
+	if !v.Says.IssuedAt.IsZero() {
+		line("issued", v.Says.IssuedAt.Format(time.RFC3339))
+	}
+	if !v.Says.ExpiresAt.IsZero() {
+		line("expires", v.Says.ExpiresAt.Format(time.RFC3339))
+	}
+	line("signature", v.signature)
+	if v.user != nil {
+		line("user", fmt.Sprintf("%d, %s", v.user.ID, v.user.Role))
+	}
+	if v.reason == "" {
+		line("accepted", "as far as it was checked")
+	} else {
+		line("refused", strings.TrimSuffix(v.reason+", "+v.cause, ", ")+": "+v.detail)
+	}
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 
-func (v *judged) printJSON(out io.Writer) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(struct {
+func (v *tokenVerdict) printJSON(out io.Writer) error {
+	var user any
+	if v.user != nil {
+		user = userJSON(v.user)
+	}
+	return printJSON(out, struct {
 		Header    json.RawMessage `json:"header,omitempty"`
 		Claims    json.RawMessage `json:"claims,omitempty"`
 		Signature string          `json:"signature"`
@@ -77,5 +166,5 @@ func (v *judged) printJSON(out io.Writer) error {
 		Cause     string          `json:"cause,omitempty"`
 		Detail    string          `json:"detail,omitempty"`
 		User      any             `json:"user,omitempty"`
-	}{v.Header, v.Claims, v.Signature, v.Reason == "", v.Reason, v.Cause, v.Detail, v.user()})
+	}{v.Header, v.Claims, v.signature, v.reason == "", v.reason, v.cause, v.detail, user})
 }

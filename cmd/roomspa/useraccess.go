@@ -6,26 +6,29 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// someUsers is the arguments of a command that changes what users may do.
-type someUsers struct {
-	database
-	replicas
+// accessFlags are common to the commands that change what users may do.
+type accessFlags struct {
+	databaseFlags
+	redisFlags
 	Users []string `arg:"" name:"user" help:"Ids, e-mail addresses or phone numbers."`
 }
 
 type (
-	userDeactivateCmd struct{ someUsers }
-	userActivateCmd   struct{ someUsers }
-	userSignOutCmd    struct{ someUsers }
+	userDeactivateCmd struct{ accessFlags }
+	userActivateCmd   struct{ accessFlags }
+	userSignOutCmd    struct{ accessFlags }
 )
 
 // Help is shown by --help.
 func (*userDeactivateCmd) Help() string {
-	return `A deactivated user cannot sign in, and no token speaks for them: their sockets close with 4001 user_inactive.
+	return `Deactivated users cannot sign in, and all their tokens are refused. Their sockets close with 4001 user_inactive: at once
+with --redis-url, within a minute without.
 
 Examples:
   roomspa user deactivate 7
@@ -37,8 +40,8 @@ func (*userActivateCmd) Help() string { return "Examples:\n  roomspa user activa
 
 // Help is shown by --help.
 func (*userSignOutCmd) Help() string {
-	return `Signs users out everywhere: tokens that were issued until now are refused, and their sockets close with
-4001 token_revoked. They may sign in again at once.
+	return `Signs users out everywhere. All tokens issued until now are refused. Sockets close with 4001 token_revoked: at once with
+--redis-url, within a minute without. The users may sign in again immediately.
 
 Examples:
   roomspa user sign-out 7`
@@ -47,7 +50,7 @@ Examples:
 // Run deactivates users.
 func (c *userDeactivateCmd) Run(ctx context.Context, std streams) error {
 	err := c.each(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
-	return errors.Join(err, c.tell(ctx, std))
+	return errors.Join(err, c.notifyReplicas(ctx, std))
 }
 
 // Run activates users.
@@ -61,32 +64,39 @@ func (c *userSignOutCmd) Run(ctx context.Context, std streams) error {
 		_, err := db.SignOut(ctx, id, time.Now())
 		return err
 	})
-	return errors.Join(err, c.tell(ctx, std))
+	return errors.Join(err, c.notifyReplicas(ctx, std))
 }
 
-// each changes one user after the other, and goes on where one does not exist.
-func (c *someUsers) each(ctx context.Context, std streams, done string, change func(*postgres.DB, room.UserID) error) error {
-	db, err := c.open(ctx)
+func (c *accessFlags) each(ctx context.Context, std streams, done string, change func(*postgres.DB, room.UserID) error) error {
+	db, err := c.databaseFlags.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	var missing error
-	for _, which := range c.Users {
-		u, err := db.FindUser(ctx, which)
+	return eachUser(ctx, db, c.Users, func(u room.User) error {
+		err := change(db, u.ID)
 		if err == nil {
-			err = change(db, u.ID)
+			_, err = fmt.Fprintf(std.Out, "%s: user %d\n", done, u.ID)
 		}
-		switch {
-		case errors.Is(err, room.ErrNotFound):
-			missing = errors.Join(missing, fmt.Errorf("there is no user %s", which))
-			continue
-		case err != nil:
-			return err
-		}
-		if _, err := fmt.Fprintf(std.Out, "%s: user %d\n", done, u.ID); err != nil {
-			return err
-		}
+		return err
+	})
+}
+
+// notifyReplicas makes all running replicas check at once whose sockets must end.
+// Replicas that are not notified check within a minute. The users are changed in any
+// case.
+func (f *redisFlags) notifyReplicas(ctx context.Context, std streams) error {
+	if f.RedisURL == "" {
+		_, err := fmt.Fprintln(std.Err, "Open sockets close within a minute. With --redis-url they close at once.")
+		return err
 	}
-	return missing
+	client, err := f.open()
+	if err == nil {
+		defer client.Close()
+		err = channel.Announce(ctx, client, revocation.Group, revocation.Look())
+	}
+	if err != nil {
+		return fmt.Errorf("the users are changed, but open sockets close only within a minute: notify replicas: %w", err)
+	}
+	return nil
 }

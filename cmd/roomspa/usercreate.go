@@ -15,19 +15,19 @@ import (
 )
 
 type userCreateCmd struct {
-	database
-	Email        string      `required:"" env:"-" placeholder:"EMAIL" help:"E-mail address, by which the user signs in."`
-	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, by which the user signs in too."`
-	Role         string      `required:"" env:"-" enum:"customer,therapist,support" placeholder:"ROLE" help:"customer, therapist or support."`
-	ID           room.UserID `name:"id" env:"-" placeholder:"ID" help:"Take this id. Default: the next one."`
-	PasswordFile string      `placeholder:"FILE" help:"File whose first line is the password; - for standard input. Without it you are asked."`
-	NoPassword   bool        `env:"-" help:"Without a password: the user cannot sign in, only be given tokens."`
+	databaseFlags
+	Email        string      `required:"" env:"-" placeholder:"EMAIL" help:"E-mail address, for signing in."`
+	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, also for signing in."`
+	Role         string      `required:"" env:"-" enum:"customer,therapist,support" placeholder:"ROLE" help:"Role: customer, therapist or support."`
+	ID           room.UserID `name:"id" env:"-" placeholder:"ID" help:"User id. Default: the next free one."`
+	PasswordFile string      `placeholder:"FILE" help:"File with the password in its first line, or - for standard input. Default: prompt for it."`
+	NoPassword   bool        `env:"-" help:"Create the user without a password. They cannot sign in, but tokens can be minted for them."`
 	JSON         bool        `name:"json" env:"-" help:"Print one JSON object."`
 }
 
 // Help is shown by --help.
 func (*userCreateCmd) Help() string {
-	return `The password is asked for, or read from a file or standard input; it is never an argument, which others could see.
+	return `The password is read from a prompt, a file or standard input. It is never an argument, since others could see that.
 
 Examples:
   roomspa user create --email ann@example.com --role customer
@@ -38,9 +38,9 @@ Examples:
 func (c *userCreateCmd) Run(ctx context.Context, std streams) error {
 	u := room.User{ID: c.ID, Email: c.Email, Phone: c.Phone, Role: room.Role(c.Role), Active: true}
 	if !strings.Contains(u.Email, "@") || strings.Contains(u.Phone, "@") {
-		return &exitError{2, errors.New("an e-mail address has an @, and a phone number has none: that is how they are told apart at the sign-in")}
+		return &exitError{2, errors.New("--email must contain an @, and --phone must not: sign-in tells them apart by it")}
 	}
-	hash := "!" // fits no password
+	hash := "!" // no password matches it
 	if !c.NoPassword {
 		password, err := c.password(ctx, std)
 		if err != nil {
@@ -67,11 +67,11 @@ func (c *userCreateCmd) password(ctx context.Context, std streams) (string, erro
 	case "":
 		password, err := connect.AskPassword(ctx, std.In, std.Err, "Password of "+c.Email+": ")
 		if err != nil {
-			return "", fmt.Errorf("%w; or give --password-file, or --no-password", err)
+			return "", fmt.Errorf("%w; or use --password-file or --no-password", err)
 		}
-		again, err := connect.AskPassword(ctx, std.In, std.Err, "Once more: ")
+		again, err := connect.AskPassword(ctx, std.In, std.Err, "Repeat the password: ")
 		if err == nil && again != password {
-			err = errors.New("these are two different passwords")
+			err = errors.New("the passwords differ")
 		}
 		return password, err
 	case "-":

@@ -9,17 +9,17 @@ import (
 )
 
 type userEraseCmd struct {
-	database
-	replicas
-	User room.UserID `arg:"" help:"The user's id."`
-	Yes  bool        `env:"-" help:"Yes, it cannot be undone."`
+	databaseFlags
+	redisFlags
+	User room.UserID `arg:"" help:"User id."`
+	Yes  bool        `env:"-" help:"Confirm that this cannot be undone."`
 }
 
 // Help is shown by --help.
 func (*userEraseCmd) Help() string {
-	return `Removes the e-mail address, the phone number and the password, deactivates the user, and empties each message that
-they sent. Rows and numbers stay, so the other side's history has no hole; what others said stays too. It can be
-repeated, and should be if it was interrupted. Backups, logs and copies elsewhere are not touched.
+	return `Deletes the e-mail address, the phone number and the password of a user, deactivates the user, and empties all messages
+that they sent. The emptied messages stay, so that the conversation has no gap; messages of the other side stay as they
+are. If the command is interrupted, run it again. Backups, logs and other copies are not changed.
 
 Examples:
   roomspa user erase 7 --yes`
@@ -28,14 +28,14 @@ Examples:
 // Run erases a user.
 func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 	if !c.Yes {
-		return &exitError{2, errors.New("what is erased is gone: add --yes")}
+		return &exitError{2, errors.New("this deletes data for good: add --yes to confirm")}
 	}
-	db, err := c.open(ctx)
+	db, err := c.databaseFlags.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	// Sockets that are open must be gone before the last message is looked for.
+	// Close the sockets before looking for messages, so that none is sent afterwards.
 	err = db.SetActive(ctx, c.User, false)
 	if errors.Is(err, room.ErrNotFound) {
 		return fmt.Errorf("there is no user %d", c.User)
@@ -43,11 +43,11 @@ func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	told := c.tell(ctx, std)
+	notifyErr := c.notifyReplicas(ctx, std)
 	messages, err := db.EraseUser(ctx, c.User)
 	if err != nil {
-		return fmt.Errorf("%w; %d messages were emptied: run it again", err, messages)
+		return fmt.Errorf("%w; %d messages were emptied: run the command again", err, messages)
 	}
 	_, err = fmt.Fprintf(std.Out, "erased: user %d, and the text of %d messages\n", c.User, messages)
-	return errors.Join(err, told)
+	return errors.Join(err, notifyErr)
 }

@@ -1,5 +1,5 @@
-// Package api is what clients reach over plain HTTP: the sign-in, and what was said.
-// Each handler is given its requests by one who has matched the path; none redirects.
+// Package api serves clients over plain HTTP: sign-in, tickets and the history of messages.
+// No handler redirects.
 package api
 
 import (

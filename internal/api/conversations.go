@@ -34,7 +34,7 @@ type conversation struct {
 }
 
 // list answers GET /api/conversations/.
-func (h *History) list(e *exchange, user *room.User, query url.Values) (any, *refusal) {
+func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *refusal) {
 	whose, no := h.whose(user, query)
 	if no != nil {
 		return nil, no
@@ -51,7 +51,7 @@ func (h *History) list(e *exchange, user *room.User, query url.Values) (any, *re
 		}
 		behind = &place
 	}
-	found, more, err := h.o.Store.Summaries(e.r.Context(), whose, behind, limit)
+	found, more, err := h.store.Summaries(e.r.Context(), whose, behind, limit)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -72,7 +72,7 @@ func (h *History) list(e *exchange, user *room.User, query url.Values) (any, *re
 
 // whose decides whose conversations are listed: one's own; support has none, and
 // says whose with ?user_id=.
-func (h *History) whose(user *room.User, query url.Values) (room.UserID, *refusal) {
+func (h *history) whose(user *room.User, query url.Values) (room.UserID, *refusal) {
 	if !query.Has("user_id") {
 		if user.Role == room.Support {
 			return 0, badField("user_id", "is missing: support says whose conversations are to be listed")

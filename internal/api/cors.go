@@ -17,13 +17,13 @@ const preflightAge = 7200
 // exposed are the headers of answers that pages may read beside the simple ones.
 const exposed = "Roomspa-Ref, Retry-After, WWW-Authenticate"
 
-// CORS lets pages of the allowed origins call next, by the Fetch standard's CORS
+// cors lets pages of the allowed origins call next, by the Fetch standard's CORS
 // protocol. The origin is always named, never "*", and credentials that a browser
 // adds by itself are never allowed: tokens are sent by the page.
 //
 // A page of another origin gets no answer to read. Its preflight is refused with
 // a document that says so in the browser's network view.
-func CORS(origins []string, who Who, log *slog.Logger, next http.Handler) http.Handler {
+func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Add("Vary", "Origin") // also without one: a cache must not give that answer to a page

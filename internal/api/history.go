@@ -21,24 +21,18 @@ type Conversations interface {
 	Before(ctx context.Context, conversation room.ID, beforeSeq int64, limit int) ([]room.Message, bool, error)
 }
 
-// HistoryOptions is what reading over HTTP is made of. All is required.
-type HistoryOptions struct {
-	Bearer Bearer
-	Store  Conversations
-	Log    *slog.Logger
-	Who    Who
+// A history answers GET /api/conversations/ and the paths below it. Users read their
+// own conversations. Support reads any, and each of its reads is logged.
+type history struct {
+	base
+
+	store Conversations
+	authenticator
 }
 
-// A History answers GET /api/conversations/ and what is below it. A user reads
-// their own conversations; support reads any, and each of its reads is logged.
-type History struct{ o HistoryOptions }
-
-// NewHistory makes the handler of /api/conversations/.
-func NewHistory(o HistoryOptions) *History { return &History{o} }
-
-func (h *History) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ref, remote := h.o.Who(r)
-	e := &exchange{w: w, r: r, log: &logging.Conn{Log: h.o.Log, Ref: ref, Remote: remote}, component: "History"}
+func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ref, remote := h.who(r)
+	e := &exchange{w: w, r: r, log: &logging.Conn{Log: h.log, Ref: ref, Remote: remote}, component: h.component}
 	answer, no := h.read(e)
 	if no != nil {
 		e.refused(no)
@@ -57,7 +51,7 @@ func (h *History) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // read finds out what is asked for, and by whom. The path is judged before the
 // method, the method before the token, the token before the parameters.
-func (h *History) read(e *exchange) (any, *refusal) {
+func (h *history) read(e *exchange) (any, *refusal) {
 	segments, ok := below(e.r.URL.EscapedPath(), "/api/conversations")
 	if !ok || len(segments) > 2 || len(segments) == 1 || len(segments) == 2 && segments[1] != "messages" {
 		return nil, noSuchPath()
@@ -65,7 +59,7 @@ func (h *History) read(e *exchange) (any, *refusal) {
 	if no := onlyGet(e.w, e.r); no != nil {
 		return nil, no
 	}
-	user, no := h.o.Bearer.identify(e)
+	user, _, no := h.authenticate(e)
 	if no != nil {
 		return nil, no
 	}

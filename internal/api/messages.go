@@ -19,7 +19,7 @@ type messagesPage struct {
 }
 
 // messages answers GET /api/conversations/{conversation_id}/messages/.
-func (h *History) messages(e *exchange, user *room.User, id string, query url.Values) (any, *refusal) {
+func (h *history) messages(e *exchange, user *room.User, id string, query url.Values) (any, *refusal) {
 	conversation, err := room.ParseID(id)
 	if err != nil {
 		return nil, badField("conversation_id", "must be a uuid")
@@ -36,7 +36,7 @@ func (h *History) messages(e *exchange, user *room.User, id string, query url.Va
 	if no != nil {
 		return nil, no
 	}
-	found, more, err := h.o.Store.Before(e.r.Context(), conversation, before, limit)
+	found, more, err := h.store.Before(e.r.Context(), conversation, before, limit)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -55,9 +55,9 @@ func (h *History) messages(e *exchange, user *room.User, id string, query url.Va
 
 // enter finds the conversation's room and lets in who belongs there, and support.
 // To anybody else it does not exist: a refusal must not tell which ones do.
-func (h *History) enter(e *exchange, user *room.User, conversation room.ID) (room.Room, *refusal) {
+func (h *history) enter(e *exchange, user *room.User, conversation room.ID) (room.Room, *refusal) {
 	none := refuse(http.StatusNotFound, "no_such_conversation", "There is no such conversation among those that this user may read.")
-	r, err := h.o.Store.RoomOf(e.r.Context(), conversation)
+	r, err := h.store.RoomOf(e.r.Context(), conversation)
 	switch {
 	case errors.Is(err, room.ErrNotFound):
 		return r, none

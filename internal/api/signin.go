@@ -41,35 +41,17 @@ type Revocations interface {
 	SignedOut(user room.UserID, validAfter time.Time)
 }
 
-// SignInOptions is what a sign-in's life after the log-in is made of. All but the
-// lifetimes and Metrics is required.
-type SignInOptions struct {
-	Keys        *auth.Keys
-	Users       Users
-	Store       SignIns
-	Revocations Revocations
-	Log         *slog.Logger
-	Who         Who
-	Metrics     prometheus.Registerer
-
-	AccessTTL  time.Duration // how long an access token lives; 0 means 5 minutes
-	RefreshTTL time.Duration // how long a refresh token lives; 0 means 7 days
+// A signIn answers POST /token/refresh/ and POST /logout/.
+type signIn struct {
+	o               Options
+	refreshes, outs *prometheus.CounterVec
+	refresh, logout base
 }
 
-// A SignIn answers POST /token/refresh/ and POST /logout/.
-type SignIn struct {
-	o                SignInOptions
-	refreshes, outs  *prometheus.CounterVec
-	refresh, signOut base
-}
-
-// NewSignIn makes the handlers.
-func NewSignIn(o SignInOptions) *SignIn {
-	o.AccessTTL = cmp.Or(o.AccessTTL, 5*time.Minute)
-	o.RefreshTTL = cmp.Or(o.RefreshTTL, 7*24*time.Hour)
-	f := promauto.With(o.Metrics)
-	return &SignIn{
-		o: o, refresh: base{"Tokens", o.Log, o.Who}, signOut: base{"Logout", o.Log, o.Who},
+func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
+	f := promauto.With(reg)
+	return &signIn{
+		o: o, refresh: base{"Tokens", log, o.Who}, logout: base{"Logout", log, o.Who},
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_token_refreshes_total",
 			Help: "Uses of refresh tokens by outcome: rotated, repeated (the answer was lost), reused (an old one came, and its sign-in was ended), or the code of the refusal.",
@@ -123,7 +105,7 @@ func issueAt(now, validAfter time.Time) time.Time {
 }
 
 // Refresh answers POST /token/refresh/.
-func (s *SignIn) Refresh(w http.ResponseWriter, r *http.Request) {
+func (s *signIn) Refresh(w http.ResponseWriter, r *http.Request) {
 	s.refresh.serve(w, r, func(e *exchange) (any, string, *refusal) {
 		answer, outcome, no := s.rotate(e)
 		if no != nil {
@@ -137,7 +119,7 @@ func (s *SignIn) Refresh(w http.ResponseWriter, r *http.Request) {
 
 // rotate trades a refresh token for new tokens, step by step; the first that fails
 // ends it.
-func (s *SignIn) rotate(e *exchange) (_ *tokens, outcome string, _ *refusal) {
+func (s *signIn) rotate(e *exchange) (_ *tokens, outcome string, _ *refusal) {
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 	}
@@ -148,7 +130,7 @@ func (s *SignIn) rotate(e *exchange) (_ *tokens, outcome string, _ *refusal) {
 	if no != nil {
 		return nil, "", no
 	}
-	user, no := speaksFor(e, s.o.Users, used.User, used.IssuedAt)
+	user, no := speaksFor(e, s.o.Store, used.User, used.IssuedAt)
 	if no != nil {
 		return nil, "", no
 	}
@@ -172,7 +154,7 @@ func (s *SignIn) rotate(e *exchange) (_ *tokens, outcome string, _ *refusal) {
 	return answer, outcome, no
 }
 
-func (s *SignIn) verify(e *exchange, token string) (room.Refresh, *refusal) {
+func (s *signIn) verify(e *exchange, token string) (room.Refresh, *refusal) {
 	if token == "" {
 		return room.Refresh{}, badField("refresh_token", "is missing")
 	}
@@ -185,8 +167,8 @@ func (s *SignIn) verify(e *exchange, token string) (room.Refresh, *refusal) {
 }
 
 // Logout answers POST /logout/.
-func (s *SignIn) Logout(w http.ResponseWriter, r *http.Request) {
-	s.signOut.serve(w, r, func(e *exchange) (any, string, *refusal) {
+func (s *signIn) Logout(w http.ResponseWriter, r *http.Request) {
+	s.logout.serve(w, r, func(e *exchange) (any, string, *refusal) {
 		scope, outcome, no := s.leave(e)
 		if no != nil {
 			s.outs.WithLabelValues(scope, no.Code).Inc()
@@ -199,7 +181,7 @@ func (s *SignIn) Logout(w http.ResponseWriter, r *http.Request) {
 
 // leave ends one sign-in or all of the user's. What has ended already is no error:
 // the client wants to be signed out, and is.
-func (s *SignIn) leave(e *exchange) (scope, outcome string, _ *refusal) {
+func (s *signIn) leave(e *exchange) (scope, outcome string, _ *refusal) {
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 		Everywhere   bool   `json:"everywhere"`
@@ -226,7 +208,7 @@ func (s *SignIn) leave(e *exchange) (scope, outcome string, _ *refusal) {
 		return scope, done(good), nil
 	}
 	// A token that was replaced will do: whoever holds one may at worst be careful.
-	user, no := speaksFor(e, s.o.Users, t.User, t.IssuedAt)
+	user, no := speaksFor(e, s.o.Store, t.User, t.IssuedAt)
 	if no != nil && no.Status == http.StatusUnauthorized {
 		return scope, "already", nil
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,39 +21,28 @@ type Tickets interface {
 	Issue(ctx context.Context, user room.UserID, issued, expires time.Time, life time.Duration) (string, error)
 }
 
-// TicketOptions is what handing out tickets is made of. All is required.
-type TicketOptions struct {
-	Bearer   Bearer
-	Tickets  Tickets
-	Throttle Throttle
-	Log      *slog.Logger
-	Who      Who
-}
-
-// A Ticket answers POST /api/ticket/: it gives a signed-in user a ticket, which
-// stands for the token in the query of one handshake. A token there would stay
-// good for minutes in whatever log the query gets into.
-type Ticket struct {
+// A ticketIssuer answers POST /api/ticket/: it gives a signed-in user a ticket, which
+// replaces the token in the query of one handshake. A token in a query would stay
+// valid for minutes in every log that has the query.
+type ticketIssuer struct {
 	base
 
-	o TicketOptions
+	o Options
+	authenticator
 }
-
-// NewTicket makes the handler of POST /api/ticket/.
-func NewTicket(o TicketOptions) *Ticket { return &Ticket{base{"Tickets", o.Log, o.Who}, o} }
 
 type ticket struct {
 	Ticket    string `json:"ticket"`
 	ExpiresIn int64  `json:"expires_in"` // seconds
 }
 
-func (t *Ticket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (t *ticketIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.serve(w, r, func(e *exchange) (any, string, *refusal) {
 		if e.r.Method != http.MethodPost {
 			e.w.Header().Set("Allow", http.MethodPost)
 			return nil, "", refuse(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
 		}
-		user, claims, no := t.o.Bearer.authenticate(e)
+		user, claims, no := t.authenticate(e)
 		if no != nil {
 			return nil, "", no
 		}

@@ -1,6 +1,6 @@
-// Package app is one replica: it wires the parts together, starts them, and stops
-// them in the right order. It reads neither flags nor the environment, so two
-// replicas can live in one process.
+// Package app is one replica: it wires the parts together, runs them, and stops them
+// in order. It reads neither flags nor the environment and has no global state, so
+// several replicas can run in one process.
 package app
 
 import (
@@ -8,13 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -27,6 +24,7 @@ import (
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
+	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
@@ -38,228 +36,220 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// What the seams promise, the stores keep.
+// The stores implement what their consumers ask for.
 var (
-	_ chat.Store         = (*postgres.DB)(nil)
+	_ api.Revocations    = (*revocation.Watch)(nil)
+	_ api.Store          = (*postgres.DB)(nil)
+	_ api.Throttle       = (*redis.Throttle)(nil)
+	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
+	_ chat.Store         = (*postgres.DB)(nil)
+	_ fleet.Store        = (*postgres.DB)(nil)
+	_ handshake.Stories  = (*story.Keeper)(nil)
+	_ handshake.Tickets  = (*redis.Tickets)(nil)
+	_ handshake.Tokens   = (*auth.Keys)(nil)
+	_ handshake.Users    = (*postgres.DB)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
-	_ handshake.Users    = (*postgres.DB)(nil)
-	_ handshake.Tokens   = (*auth.Keys)(nil)
-	_ handshake.Tickets  = (*redis.Tickets)(nil)
-	_ api.Accounts       = (*postgres.DB)(nil)
-	_ api.SignIns        = (*postgres.DB)(nil)
-	_ api.Revocations    = (*revocation.Watch)(nil)
-	_ api.Tickets        = (*redis.Tickets)(nil)
-	_ api.Throttle       = (*redis.Throttle)(nil)
-	_ revocation.Layer   = (*channel.Layer)(nil)
-	_ revocation.Store   = (*postgres.DB)(nil)
-	_ revocation.Sockets = (*session.Registry)(nil)
 	_ rebalance.Layer    = (*channel.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
-	_ fleet.Store        = (*postgres.DB)(nil)
-	_ api.Conversations  = (*postgres.DB)(nil)
-	_ handshake.Stories  = (*story.Keeper)(nil)
+	_ revocation.Layer   = (*channel.Layer)(nil)
+	_ revocation.Sockets = (*session.Registry)(nil)
+	_ revocation.Store   = (*postgres.DB)(nil)
 )
 
-// An App is one replica. Make one with [New], then Start it once and Stop it once.
+// An App is one replica. Make it with [New] and run it with [App.Run].
 type App struct {
-	options   Options
-	log       *slog.Logger
+	options Options
+	version string
+	log     *slog.Logger
+	reg     *prometheus.Registry
+
+	memory    *memory.Meter
+	keys      *auth.Keys
+	passwords *auth.Passwords
 	db        *postgres.DB
 	redis     *redis.Client
 	layer     *channel.Layer
 	sockets   *session.Registry
-	chat      *chat.Chat
-	balance   *rebalance.Balance
-	fleet     *fleet.Watch
 	stories   *story.Keeper
-	closes    *idlecuts.Watch
-	passwords *auth.Passwords
-	memory    *memory.Meter
-	servers   []*server
-	handlers  context.CancelFunc // ends what sockets' handlers work under
-	running   [4]stage           // in the order in which they stop
+	idleCuts  *idlecuts.Watch
+	fleet     *fleet.Watch
+	balance   *rebalance.Balance
+	monitor   *ops.Monitor
+
+	public, ops *listen.Server
+	tasks       [][]task // groups, in the order in which they start
+	stack       stack    // what there is to stop
+
+	ran     atomic.Bool
+	started chan struct{}
+	hurry   context.Context // ends with Hurry
+	cut     context.CancelFunc
 }
 
-// A server is a listener and what answers on it.
-type server struct {
-	http    *http.Server
-	address string
-	name    string
-	ln      net.Listener
-}
-
-// A stage is a group of goroutines that end together.
-type stage struct {
-	name   string
-	run    []func(context.Context)
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-}
-
-// New wires a replica. It connects to nothing: Postgres and Redis need not be up.
-// An error names the option that is wrong, and holds no secret.
+// New wires a replica. It connects to nothing: Postgres and Redis need not be up. An
+// error names the option that is wrong and contains no secret.
 func New(o Options, version string, log *slog.Logger) (*App, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	o.Replica = o.Name()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	meter, unmeasured := memory.New(int64(o.MemoryLimit), reg)
-	if o.LoginConcurrency == 0 {
-		o.LoginConcurrency = auth.Concurrency(meter.Limit())
+	a := &App{options: o, version: version, log: log, reg: prometheus.NewRegistry(), started: make(chan struct{})}
+	a.hurry, a.cut = context.WithCancel(context.Background())
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.measureMemory()
+	reloads, err := a.loadKeys()
+	if err == nil {
+		err = a.openStores()
 	}
-	a := &App{options: o, log: log, memory: meter, passwords: auth.QueuePasswords(o.LoginConcurrency, o.LoginQueue)}
-	if unmeasured != nil {
-		a.say(slog.LevelWarn, "Memory is not watched, and the kernel may end this replica without a refusal before: "+unmeasured.Error())
-	}
-	a.passwords.Within(meter.Has)
-	secrets, keys, err := o.secrets(log, reg)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.stop())
 	}
-	set, err := o.jwks(log, reg)
-	if err != nil {
-		return nil, fmt.Errorf("--jwks: %w", err)
-	}
-	keys = keys.With(set)
-	if a.db, err = postgres.Open(context.Background(), o.postgres(), log, reg); err != nil {
-		return nil, fmt.Errorf("--database-url: %w", err)
-	}
-	if a.redis, err = redis.Open(o.redis(), reg); err != nil {
-		a.db.Close()
-		return nil, fmt.Errorf("--redis-url: %w", err)
-	}
-	a.layer = channel.New(a.redis, log, reg)
-	ctx, cancel := context.WithCancel(context.Background())
-	a.handlers = cancel
-	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, log, reg)
-	a.closes = idlecuts.New(log, reg)
-	limits := o.session()
-	limits.TokenLeeway, limits.Renew, limits.Ended, limits.Memory = auth.Leeway, renew(keys), a.ended, meter.Share
-	a.sockets = session.NewRegistry(ctx, limits, reg)
-	a.chat = chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
-	sockets := handshake.New(ctx, handshake.Options{
-		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
-	}, a.sockets, keys, a.db, []endpoint.Endpoint{
-		echo.Endpoint(o.Replica),
-		a.chat.Endpoint(),
-		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
-	}, log, reg)
-	who := func(r *http.Request) (ref, remote string) {
-		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
-	}
-	watch := revocation.New(a.layer, a.db, a.sockets, 0, log, reg)
-	a.fleet = fleet.New(o.Replica, keys.Fingerprints, a.db, log, reg)
-	probe := a.probe(reg)
-	a.balance = a.newBalance(probe, reg)
-	a.servers = []*server{
-		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, sockets.Paths(), reg))), log)},
-		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
-			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
-			Closes: func() any { return a.closes.Report(time.Now()) },
-		}), log)},
-	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run}}
-	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
-	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
-	a.running[3] = stage{name: "redis", run: []func(context.Context){a.layer.Run}}
+	a.wire(reloads)
 	return a, nil
 }
 
-func httpServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       20 * time.Second, // of plain requests; a socket's deadlines are its own
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.With("component", "HTTP").Handler(), slog.LevelDebug),
+// measureMemory sets up the memory limit, and the queue of passwords, which depends on it.
+func (a *App) measureMemory() {
+	var err error
+	if a.memory, err = memory.New(int64(a.options.MemoryLimit), a.reg); err != nil {
+		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
-}
-
-func (o *Options) postgres() postgres.Options {
-	return postgres.Options{
-		URL: o.DatabaseURL, MaxConnections: o.DatabaseMaxConnections, AcquireTimeout: o.DatabaseAcquireTimeout,
-		StatementTimeout: o.DatabaseStatementTimeout, LockTimeout: o.DatabaseLockTimeout, PgBouncer: o.DatabasePooler == "pgbouncer",
+	if a.options.LoginConcurrency == 0 {
+		a.options.LoginConcurrency = auth.Concurrency(a.memory.Limit())
 	}
+	a.passwords = auth.QueuePasswords(a.options.LoginConcurrency, a.options.LoginQueue)
+	a.passwords.Within(a.memory.Fits)
+	a.stack.push("passwords", func(context.Context) error { a.passwords.Close(); return nil })
 }
 
-func (o *Options) redis() redis.Options {
-	return redis.Options{
-		URL: o.RedisURL, Mode: o.RedisMode, MasterName: o.RedisMasterName, Prefix: o.RedisPrefix,
-		Replica: o.Replica, PositionTTL: o.PositionTTL,
-	}
-}
-
-func (o *Options) session() session.Options {
-	return session.Options{
-		MaxMessageBytes: o.MaxMessageBytes, MessageRate: o.MessageRate, MessageBurst: o.MessageBurst,
-		PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, WriteTimeout: o.WriteTimeout,
-		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit,
-	}
-}
-
-// probe is what /readyz looks at.
-func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
-	const limit = 3 * time.Second
-	return ops.NewProbe(a.log, reg,
-		ops.Check{Name: "postgres", Run: func(ctx context.Context) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, limit)
-			defer cancel()
-			s, err := a.db.Probe(ctx)
-			if s.Server == "" {
-				return "", err
-			}
-			return fmt.Sprintf("PostgreSQL %s, schema version %d", s.Server, s.Schema), err
-		}},
-		ops.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}, Doubt: a.redis.CheckWrite},
-		ops.Check{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
-			if _, err := a.layer.Health(); err != nil {
-				return "", err
-			}
-			return "an own message came back over the subscription", a.layer.Check(ctx)
-		}},
-		ops.Check{Name: "replicas", Run: func(context.Context) (string, error) {
-			return a.fleet.Others(), nil // a replica that the others do not hear serves its own sockets
-		}, Doubt: func(context.Context) error { return a.fleet.Doubt() }},
-	)
-}
-
-// HashWith lets processes of a command work on passwords, so that sign-ins take
-// neither memory nor processors from the sockets. The command calls
-// [auth.ServePasswords] on its standard input and output. Call it before Start.
-func (a *App) HashWith(command ...string) { a.passwords.Delegate(command, a.log) }
-
-// listen opens a server's listener. The public one may speak the PROXY protocol.
-func (a *App) listen(s *server) error {
-	ln, err := net.Listen("tcp", s.address)
+// loadKeys loads the keys that verify tokens. It returns the tasks that keep them fresh.
+func (a *App) loadKeys() ([]task, error) {
+	file, keys, err := a.options.Secrets(a.log, a.reg)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", s.address, portHint(err))
+		return nil, err
 	}
-	if s.name == "public" && a.options.ProxyProtocol {
-		trusted := make([]string, len(a.options.TrustedProxies))
-		for i, p := range a.options.TrustedProxies {
-			trusted[i] = p.String()
-		}
-		policy, err := proxyproto.PolicyFromRanges(trusted, proxyproto.USE, proxyproto.IGNORE)
-		if err != nil {
-			return errors.Join(fmt.Errorf("--trusted-proxies: %w", err), ln.Close())
-		}
-		ln = &proxyproto.Listener{Listener: ln, ConnPolicy: policy, ReadHeaderTimeout: 5 * time.Second}
+	set, err := a.options.KeySet(a.log, a.reg)
+	if err != nil {
+		return nil, err
 	}
-	s.ln = ln
+	a.keys = keys.With(set)
+	return []task{{"secret file", file.Run}, {"key set", set.Run}}, nil
+}
+
+func (a *App) openStores() (err error) {
+	if a.db, err = postgres.Open(context.Background(), a.options.Postgres(), a.log, a.reg); err != nil {
+		return fmt.Errorf("--database-url: %w", err)
+	}
+	a.stack.push("postgres pool", func(context.Context) error { a.db.Close(); return nil })
+	if a.redis, err = redis.Open(a.options.Redis(), a.reg); err != nil {
+		return fmt.Errorf("--redis-url: %w", err)
+	}
+	a.stack.push("redis connections", func(context.Context) error { return a.redis.Close() })
+	a.layer = channel.New(a.redis, a.log, a.reg)
 	return nil
 }
 
-func portHint(err error) error {
-	if strings.Contains(err.Error(), "address already in use") {
-		return fmt.Errorf("%w: another program has the port; stop it, or choose another one with --listen and --ops-listen", err)
+// wire builds everything that needs the stores.
+func (a *App) wire(reloads []task) {
+	o, reg := &a.options, a.reg
+	handlers, cancel := context.WithCancel(context.Background()) // what the handlers of sockets work under
+	a.stack.push("socket handlers", func(context.Context) error { cancel(); return nil })
+
+	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, a.log, reg)
+	a.idleCuts = idlecuts.New(a.log, reg)
+	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
+	shakes := handshake.New(handlers, handshake.Options{
+		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
+	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
+		echo.Endpoint(o.Replica),
+		chats.Endpoint(),
+		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
+	}, a.log, reg)
+
+	revocations := revocation.New(a.layer, a.db, a.sockets, 0, a.log, reg)
+	a.fleet = fleet.New(o.Replica, a.keys.Fingerprints, a.db, a.log, reg)
+	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
+	a.balance = rebalance.New(rebalance.Options{
+		Replica: o.Replica, ID: a.fleet.ID(), Heard: a.fleet.Hear,
+		Rate: o.RebalanceRate, Threshold: float64(o.RebalanceThreshold) / 100,
+		Well: a.monitor.Healthy,
+		Ready: func(ctx context.Context) bool {
+			_, ok := a.monitor.Check(ctx)
+			return ok
+		},
+	}, a.layer, a.sockets, a.log, reg)
+
+	a.public = listen.New(listen.Options{
+		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
+		Handler: shakes.Route(a.api(revocations, shakes.Paths())),
+	}, a.log)
+	a.ops = listen.New(listen.Options{Name: "ops", Address: o.OpsListen, Handler: a.opsHandler()}, a.log)
+	a.tasks = [][]task{
+		{{"channel layer", a.layer.Run}},
+		{{"stories", a.stories.Run}},
+		{{"postgres", a.db.Run}},
+		append(reloads,
+			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", revocations.Run},
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.balance.Run}, task{"heartbeats", a.fleet.Run}),
 	}
-	return err
+}
+
+func (a *App) sessionOptions() session.Options {
+	o := a.options.session()
+	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
+	o.Ended = func(e *session.End) {
+		if e.Cut {
+			a.idleCuts.Add(e.At, e.Idle)
+		}
+		handshake.KeepEnd(a.stories, e)
+	}
+	return o
+}
+
+func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handler {
+	o := &a.options
+	return api.New(api.Options{
+		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: revocations,
+		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
+		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
+		Origins: o.Origins, SocketPaths: socketPaths,
+		Who: func(r *http.Request) (ref, remote string) {
+			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
+		},
+	}, a.log, a.reg)
+}
+
+func (a *App) opsHandler() http.Handler {
+	return ops.New(ops.Options{
+		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
+		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) },
+	})
+}
+
+// checks are the checks of /readyz.
+func (a *App) checks() []ops.Check {
+	return []ops.Check{
+		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			return a.db.CheckSchema(ctx)
+		}},
+		{Name: "redis", Run: func(ctx context.Context) (string, error) {
+			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+		}, Warn: a.redis.CheckWrite},
+		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
+			if _, err := a.layer.Health(); err != nil {
+				return "", err
+			}
+			return "a test message came back over the subscription", a.layer.Check(ctx)
+		}},
+		// A replica that others do not hear still serves its own sockets, so this never fails.
+		{Name: "replicas", Run: func(context.Context) (string, error) {
+			return a.fleet.Others(), nil
+		}, Warn: func(context.Context) error { return a.fleet.Doubt() }},
+	}
 }

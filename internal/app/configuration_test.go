@@ -28,7 +28,7 @@ Options marked **required** have no default. Secrets appear in no log, error or 
 | exit code | means |
 | --- | --- |
 | 0 | the server was asked to stop, and everything was flushed |
-| 1 | it could not start (a port is taken, for instance), or could not flush everything in time |
+| 1 | it could not start (a port is taken, for instance), a listener failed, or not everything could be flushed in time |
 | 2 | wrong usage: an unknown flag, a value that is missing or cannot work; the message names the option |
 
 Postgres and Redis need not be up at the start: until they are, ` + "`/readyz`" + ` is 503 and says why.

@@ -73,7 +73,7 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 	if got := r.metric(t, "roomspa_memory_limit_bytes"); got != limit {
 		t.Errorf("it goes by a limit of %v", got)
 	}
-	if !strings.Contains(r.text.String(), "of 160 MiB are used; the collector keeps to 80") {
+	if !strings.Contains(r.text.String(), "of 160 MiB used; garbage collector limit 80 MiB") {
 		t.Error("the collector does not know of it")
 	}
 	used := func() float64 { return r.metric(t, "roomspa_memory_used_bytes") / limit }

@@ -45,13 +45,13 @@ func TestAReplicaShowsDocumentedMetricsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.abandon)
+	t.Cleanup(func() { _ = a.stop() })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := httptest.NewRecorder()
-	a.servers[1].http.Handler.ServeHTTP(page, r)
+	a.opsHandler().ServeHTTP(page, r)
 	ours := 0
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(page.Body.String(), -1) {
 		if strings.HasPrefix(m[1], "go_") || strings.HasPrefix(m[1], "process_") {

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -257,9 +256,8 @@ func TestAPortThatIsTaken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := second.Start(); err == nil || !strings.Contains(err.Error(), "another program has the port") {
-			t.Errorf("%s: Start says %v", name, err)
-			_ = second.Stop(context.WithoutCancel(t.Context()))
+		if err := second.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "stop the program that uses the port") {
+			t.Errorf("%s: Run says %v", name, err)
 		}
 	}
 }

@@ -23,9 +23,11 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	testworld "github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 const secret = "a secret of the tests with 32 bytes or more"
@@ -142,6 +144,17 @@ func execute(t testing.TB, databaseURL, sql string, args ...any) {
 	}
 }
 
+// redis opens the Redis of the world.
+func (w *world) redis(t testing.TB) *redis.Client {
+	t.Helper()
+	client, err := redis.Open(redis.Options{URL: w.redisURL, Prefix: w.prefix}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
 // token mints an access token that lives longer than any test.
 func (w *world) token(t testing.TB, user room.UserID) string {
 	t.Helper()
@@ -214,15 +227,16 @@ func (w *world) start(t testing.TB, name string, edit ...func(*app.Options)) *re
 		t.Fatal(err)
 	}
 	if w.program != "" {
-		a.HashWith(w.program, "hash-passwords")
+		a.DelegatePasswords(w.program, "hash-passwords")
 	}
-	if err := a.Start(); err != nil {
+	stop, err := testworld.Run(t.Context(), a)
+	if err != nil {
 		t.Fatal(err)
 	}
 	r.serving = a
 	var once sync.Once
 	r.stop = func(ctx context.Context) (err error) {
-		once.Do(func() { err = a.Stop(ctx) })
+		once.Do(func() { err = stop(ctx) })
 		return err
 	}
 	t.Cleanup(func() {
@@ -277,13 +291,13 @@ func (r *replica) becomesUnready(t testing.TB, limit time.Duration, check string
 	return why
 }
 
-func finding(answer ops.Readiness, check string) ops.Finding {
+func finding(answer ops.Readiness, check string) ops.Result {
 	for _, f := range answer.Checks {
 		if f.Name == check {
 			return f
 		}
 	}
-	return ops.Finding{}
+	return ops.Result{}
 }
 
 func (r *replica) readyz(t testing.TB) (int, ops.Readiness) {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/revocation"
 )
 
 type optionsOf = app.Options
@@ -123,7 +125,7 @@ func TestACommandTellsTheReplicasToLook(t *testing.T) {
 	peer := b.chat(t, therapist)
 	execute(t, w.databaseURL, "UPDATE roomspa.users SET is_active = false WHERE id = $1", customer)
 	began := time.Now()
-	if err := app.TellReplicas(t.Context(), app.Options{RedisURL: w.redisURL, RedisPrefix: w.prefix}); err != nil {
+	if err := channel.Announce(t.Context(), w.redis(t), revocation.Group, revocation.Look()); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range sockets {
@@ -133,10 +135,6 @@ func TestACommandTellsTheReplicasToLook(t *testing.T) {
 		t.Errorf("closed after %v", took)
 	}
 	peer.quiet(t)
-	err := app.TellReplicas(t.Context(), app.Options{RedisURL: "redis://:hunter2@127.0.0.1:1"})
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("without Redis: %v", err)
-	}
 }
 
 func TestASocketOutlivesItsFirstToken(t *testing.T) {

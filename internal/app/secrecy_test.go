@@ -16,6 +16,7 @@ import (
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tool/check"
 )
 
 // A secrecy is a world whose secrets are all marked, and what is said in it where
@@ -238,8 +239,8 @@ func (x *secrecy) cannotStart(t *testing.T, edit func(*app.Options)) {
 
 func (x *secrecy) check(t *testing.T, o app.Options) {
 	t.Helper()
-	findings, _ := app.Check(t.Context(), o, app.Selection{})
-	text, err := json.Marshal(findings)
+	results, _ := check.Run(t.Context(), o, check.Selection{})
+	text, err := json.Marshal(results)
 	if err != nil {
 		t.Fatal(err)
 	}

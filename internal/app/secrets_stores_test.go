@@ -13,6 +13,8 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
@@ -146,8 +148,9 @@ func (x *secrecy) wrongStores(t *testing.T) {
 	r := x.replica(t, x.world, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
 	eventually(t, patience, "it is logged", func() (bool, any) { return strings.Contains(r.text.String(), "Keys not renewed"), nil })
 	x.done(t, r)
-	err = app.TellReplicas(t.Context(), app.Options{RedisURL: changed(x.redisURL, password)})
-	if err == nil {
+	other := *x.world
+	other.redisURL = changed(x.redisURL, password)
+	if err = channel.Announce(t.Context(), other.redis(t), revocation.Group, revocation.Look()); err == nil {
 		t.Fatal("a wrong password was taken")
 	}
 	x.say("why the replicas cannot be told", err.Error())

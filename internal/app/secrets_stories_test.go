@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -24,7 +23,7 @@ var loggedRef = regexp.MustCompile(`"ref":"([0-9a-z]{16})".*"step":`)
 // listener has them, as explain prints them, and from Redis.
 func (x *secrecy) tellsStories(t *testing.T, r *replica) {
 	t.Helper()
-	seen := map[string]bool{}
+	seen, client := map[string]bool{}, x.redis(t)
 	for _, m := range loggedRef.FindAllStringSubmatch(r.json.String(), -1) {
 		ref := m[1]
 		if seen[ref] || len(seen) == storiesAsked {
@@ -43,7 +42,7 @@ func (x *secrecy) tellsStories(t *testing.T, r *replica) {
 		} else {
 			x.say("why there is no story", err.Error())
 		}
-		told, err = app.Explain(t.Context(), x.options(t), ref)
+		told, err = story.Tell(t.Context(), client.Stories, ref)
 		if err == nil {
 			x.prints(t, told)
 		} else if !errors.Is(err, story.ErrUnknown) {

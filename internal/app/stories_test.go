@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -59,7 +58,7 @@ func TestEveryRefusalHasItsStoryOnTheOtherReplica(t *testing.T) {
 	if err := b.told(t, ref).Print(&text); err != nil || !strings.Contains(text.String(), "the 2nd token_expired since") {
 		t.Errorf("the second one of a user is told as, %v:\n%s", err, text.String())
 	}
-	viaRedis, err := app.Explain(t.Context(), w.options(t), ref)
+	viaRedis, err := story.Tell(t.Context(), w.redis(t).Stories, ref)
 	if err != nil || viaRedis.Story.Ref != ref {
 		t.Errorf("through Redis: %+v, %v", viaRedis, err)
 	}

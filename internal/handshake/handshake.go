@@ -16,6 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
@@ -136,7 +137,7 @@ type attempt struct {
 // ServeHTTP answers a handshake. It returns when the session runs or is refused, and
 // leaves no goroutine of net/http with the socket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: Remote(r, s.options.TrustedProxies), Mask: s.options.LogMask}
+	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: listen.ClientAddr(r, s.options.TrustedProxies), Mask: s.options.LogMask}
 	st := story.Begin(log.Ref)
 	began := st.Began
 	w.Header().Set(problem.Header, log.Ref)

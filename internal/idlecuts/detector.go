@@ -1,5 +1,6 @@
-// Package closes looks at how sockets end, all of them together: a proxy that cuts idle
-// connections shows only there, as ends without a Close that cluster at one idle age.
+// Package idlecuts detects proxies that cut idle connections. No single connection
+// shows that; many do together, when they end without a close frame at about the same
+// idle time.
 package idlecuts
 
 import (
@@ -7,47 +8,47 @@ import (
 	"time"
 )
 
-// What makes a cluster. Peers that go away for reasons of their own do so at any time
-// between two pings: what they look like together is spread.
+// Thresholds of a cluster. Peers that leave for reasons of their own do so at any time
+// between two pings, so their idle times are spread.
 const (
-	remembered = 256              // cuts
-	window     = 30 * time.Minute // that they are remembered for
-	shortest   = 4 * time.Second  // idle; below it a connection was in use
-	width      = 2 * time.Second  // of a cluster
-	fewest     = 12               // cuts in a cluster
-	share      = 0.4              // of all cuts of idle connections
-	lift       = 4                // times what would be there if they were spread evenly
-	slot       = 5 * time.Second  // of the clock: cuts within one are one event
-	fewestOf   = 4                // events in a cluster
+	maxCuts      = 256              // cuts that are remembered, the latest ones
+	window       = 30 * time.Minute // age up to which they count
+	minIdle      = 4 * time.Second  // below it, a connection was in use
+	clusterWidth = 2 * time.Second
+	minCluster   = 12              // cuts in a cluster
+	minShare     = 0.4             // of all cuts in the window
+	minLift      = 4               // times the number in an even distribution
+	eventSlot    = 5 * time.Second // cuts within one slot of the clock are one event
+	minEvents    = 4               // events in a cluster
 )
 
-// A cut is the end of an idle connection without a Close.
+// A cut is the end of an idle connection without a close frame.
 type cut struct {
 	at   time.Time
 	idle time.Duration
 }
 
-// A detector remembers the latest cuts. It is pure: no clock, no lock.
+// A detector remembers the latest cuts. It uses no clock and no lock.
 type detector struct {
 	cuts []cut
-	next int
+	next int // the oldest one, once there are maxCuts
 }
 
 func (d *detector) add(at time.Time, idle time.Duration) {
-	if idle < shortest {
+	if idle < minIdle {
 		return
 	}
 	c := cut{at, idle}
-	if len(d.cuts) < remembered {
+	if len(d.cuts) < maxCuts {
 		d.cuts = append(d.cuts, c)
 		return
 	}
 	d.cuts[d.next] = c
-	d.next = (d.next + 1) % remembered
+	d.next = (d.next + 1) % maxCuts
 }
 
-// cluster returns the idle age at which the cuts of the last half hour cluster, and how
-// many there are in the cluster; 0 for none.
+// cluster returns the idle time at which recent cuts cluster, and how many cuts are
+// in the cluster. Both are 0 if there is none.
 func (d *detector) cluster(now time.Time) (idle time.Duration, n int) {
 	recent := make([]cut, 0, len(d.cuts))
 	for _, c := range d.cuts {
@@ -58,30 +59,30 @@ func (d *detector) cluster(now time.Time) (idle time.Duration, n int) {
 	slices.SortFunc(recent, func(a, b cut) int { return int(a.idle - b.idle) })
 	var best []cut
 	for i, j := 0, 0; i < len(recent); i++ {
-		for j < len(recent) && recent[j].idle-recent[i].idle <= width {
+		for j < len(recent) && recent[j].idle-recent[i].idle <= clusterWidth {
 			j++
 		}
 		if j-i > len(best) {
 			best = recent[i:j]
 		}
 	}
-	if len(best) < fewest || float64(len(best)) < share*float64(len(recent)) || events(best) < fewestOf {
+	if len(best) < minCluster || float64(len(best)) < minShare*float64(len(recent)) || countEvents(best) < minEvents {
 		return 0, 0
 	}
-	outside := float64(len(recent) - len(best))
-	reach := recent[len(recent)-1].idle - shortest
-	if even := outside * float64(width) / float64(max(reach, width)); float64(len(best)) < lift*even {
+	others := float64(len(recent) - len(best))
+	spread := recent[len(recent)-1].idle - minIdle
+	if even := others * float64(clusterWidth) / float64(max(spread, clusterWidth)); float64(len(best)) < minLift*even {
 		return 0, 0
 	}
 	return best[len(best)/2].idle.Round(100 * time.Millisecond), len(best)
 }
 
-// events counts the moments at which connections were cut: a restart of something on the
-// way cuts many at once, and those that were served together have been idle for as long.
-func events(cuts []cut) int {
-	seen := map[int64]bool{}
+// countEvents returns at how many separate times connections were cut. A restart of a
+// proxy cuts many at once, and those may have been idle for the same time.
+func countEvents(cuts []cut) int {
+	slots := map[int64]bool{}
 	for _, c := range cuts {
-		seen[c.at.UnixNano()/int64(slot)] = true
+		slots[c.at.UnixNano()/int64(eventSlot)] = true
 	}
-	return len(seen)
+	return len(slots)
 }

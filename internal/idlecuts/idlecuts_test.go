@@ -56,7 +56,7 @@ func TestCluster(t *testing.T) {
 		if diff := got - c.want; diff < -time.Second || diff > 2*time.Second || (n == 0) != (c.want == 0) {
 			t.Errorf("%s: %d cuts at %v, want %v", name, n, got, c.want)
 		}
-		if len(d.cuts) > remembered {
+		if len(d.cuts) > maxCuts {
 			t.Errorf("%s: %d cuts are remembered", name, len(d.cuts))
 		}
 	}
@@ -85,7 +85,7 @@ func TestItIsSaidOnceInAWhile(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	w := New(slog.New(slog.NewTextHandler(&log, nil)), reg)
 	for i := range 100 {
-		w.Cut(noon.Add(time.Duration(i)*6*time.Second), time.Minute)
+		w.Add(noon.Add(time.Duration(i)*6*time.Second), time.Minute)
 	}
 	if n := strings.Count(log.String(), "A proxy closes idle connections after about 1m0s"); n != 2 {
 		t.Errorf("said %d times within 10 minutes:\n%s", n, log.String())

@@ -1,5 +1,5 @@
-// Package memory knows how much memory this process may use before the kernel kills
-// it, and how much of that is used.
+// Package memory measures how much of its memory limit the process uses, and keeps
+// the garbage collector below that limit.
 package memory
 
 import (
@@ -15,37 +15,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// every is how old a measurement may be. Handshakes ask at each socket, and what one of
-// them takes is some KiB.
-const every = 50 * time.Millisecond
+const (
+	// measureEvery is the greatest age of a measurement. Every handshake asks, and one
+	// handshake takes only some KiB.
+	measureEvery = 50 * time.Millisecond
+	// minBase is the smallest limit that Share and Fits calculate with. Between two
+	// measurements, handshakes and their sockets in the kernel take megabytes, however
+	// small the limit is.
+	minBase = 120 << 20
+	// collectEvery is the least time between two forced collections while memory is short.
+	collectEvery = 5 * time.Second
+)
 
-// least is what a smaller limit is taken for where its share is asked for: what a crowd of
-// handshakes takes between two looks, and the kernel for their sockets, are megabytes
-// whatever the limit.
-const least = 120 << 20
-
-// collectEvery is how often the collector is asked for, while memory is short.
-const collectEvery = 5 * time.Second
-
-// A Meter knows a limit and measures against it. All sizes are bytes. A nil Meter knows
-// of no limit, and there is memory for everything. It is safe for concurrent use.
+// A Meter measures the use of a memory limit. All sizes are bytes. A nil Meter stands
+// for no limit: nothing is used and everything fits. It is safe for concurrent use.
 type Meter struct {
-	limit int64
-	began time.Time
-	due   atomic.Int64 // when it is to be measured again, since began
-	used  atomic.Int64
-	heap  atomic.Int64  // what the collector keeps to; 0 for nothing
-	full  atomic.Uint64 // the share of that which is not garbage, as of a float64
+	limit     int64
+	began     time.Time
+	next      atomic.Int64 // time of the next measurement, since began
+	used      atomic.Int64
+	gcLimit   atomic.Int64  // the garbage collector's limit; 0 for none
+	heapShare atomic.Uint64 // share of gcLimit in use, as the bits of a float64
 
-	mu        sync.Mutex // measures
-	from      *source
+	mu        sync.Mutex // held while measuring
+	source    *source
 	runtime   []metrics.Sample
-	collected time.Duration // when the collector was last asked for, since began
+	collected time.Duration // time of the last forced collection, since began
 }
 
-// live is what the collector's limit is held against: all that the runtime has, less what
-// is free, less the objects, with those that were alive at the last collection.
-var live = []struct {
+// liveBytes adds up to what the garbage collector cannot free: everything that the
+// runtime holds, less free memory and all objects, plus the objects that were alive
+// after the last collection.
+var liveBytes = []struct {
 	name string
 	sign int64
 }{
@@ -57,59 +58,52 @@ var live = []struct {
 	{"/gc/heap/live:bytes", 1},
 }
 
-// New measures this process.
+// New returns a meter of this process.
 //
-// With a limit of 0 the limit is that of its control group or, where it is smaller, of
-// one around that; what counts is all that the kernel counts in that group (socket
-// buffers and other processes too) less the pages of files, which it drops first. With a
-// limit given by hand, what counts is the resident memory of this process alone.
+// A limit of 0 stands for the limit of the process's control group, or of a group
+// around it if that is smaller. Then the meter counts what the kernel counts in that
+// group (socket buffers and other processes too) without file pages, which the kernel
+// drops first. With any other limit, the meter counts the resident memory of this
+// process alone.
 //
-// It is nil where there is no limit. An error says that there is one, and that it cannot be
-// measured what is used of it.
-func New(limit int64, reg prometheus.Registerer) (*Meter, error) { return at("/", limit, reg) }
+// The meter is nil if there is no limit. An error means that there is a limit whose
+// use cannot be measured.
+func New(limit int64, reg prometheus.Registerer) (*Meter, error) { return newMeter("/", limit, reg) }
 
-// at is New in a file tree.
-func at(root string, limit int64, reg prometheus.Registerer) (*Meter, error) {
-	m := &Meter{limit: limit, began: time.Now(), runtime: make([]metrics.Sample, len(live))}
-	for i, l := range live {
+// newMeter is New for a file tree below root.
+func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, error) {
+	m := &Meter{limit: limit, began: time.Now(), runtime: make([]metrics.Sample, len(liveBytes))}
+	for i, l := range liveBytes {
 		m.runtime[i].Name = l.name
 	}
 	if limit > 0 {
-		m.from = ownMemory(root)
+		m.source = processSource(root)
 	} else {
-		m.from, m.limit = controlGroup(root)
+		m.source, m.limit = groupSource(root)
 	}
 	switch {
 	case m.limit == 0:
 		return nil, nil //nolint:nilnil // no limit is no error
-	case m.from == nil:
-		return nil, fmt.Errorf("there is a memory limit of %d MiB, and this system does not say how much of it is used", m.limit>>20)
+	case m.source == nil:
+		return nil, fmt.Errorf("the limit is %d MiB, but this system does not report how much of it is used", m.limit>>20)
 	}
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_limit_bytes",
-		Help: "Memory that the replica may use before the kernel kills it, or --memory-limit.",
+		Help: "Memory limit of the replica in bytes: --memory-limit, or the limit of its control group.",
 	}, func() float64 { return float64(m.limit) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_bytes",
-		Help: "What of that is used, without the pages of files, which the kernel drops first.",
+		Help: "Memory that counts against the limit, in bytes, without file pages, which the kernel drops first.",
 	}, func() float64 { return float64(m.Used()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_ratio",
-		Help: "Share of the memory that is used, as new sockets are judged by: also of what the collector keeps to, and of megabytes that have to be left.",
+		Help: "Memory use by which new sockets are refused, from 0 to 1: the larger of the shares of the memory limit and of the garbage collector's limit.",
 	}, m.Share)
 	return m, nil
 }
 
-// Collector says what the collector keeps to (debug.SetMemoryLimit). Where too little of
-// that is garbage it would be at work all the time, so that counts as a share too.
-func (m *Meter) Collector(limit int64) {
-	if m != nil {
-		m.heap.Store(limit)
-	}
-}
-
-// Limit returns the limit, and 0 for none.
+// Limit returns the limit, or 0 if there is none.
 func (m *Meter) Limit() int64 {
 	if m == nil {
 		return 0
@@ -117,12 +111,12 @@ func (m *Meter) Limit() int64 {
 	return m.limit
 }
 
-// Used returns how much is used, as of 50 ms ago at most; 0 where that is not known.
+// Used returns how much is used, measured at most 50 ms ago, or 0 if that is unknown.
 func (m *Meter) Used() int64 {
 	if m == nil {
 		return 0
 	}
-	if now := time.Since(m.began); int64(now) >= m.due.Load() && m.mu.TryLock() {
+	if now := time.Since(m.began); int64(now) >= m.next.Load() && m.mu.TryLock() {
 		m.measure(now)
 		m.mu.Unlock()
 	}
@@ -130,28 +124,31 @@ func (m *Meter) Used() int64 {
 }
 
 func (m *Meter) measure(now time.Duration) {
-	used, _ := m.from.measure() // 0 where it cannot be read any more: who knows nothing refuses nobody
+	used, _ := m.source.measure() // 0 if the files cannot be read any more: without a measurement nobody is refused
 	m.used.Store(used)
-	if heap := m.heap.Load(); heap > 0 {
+	if limit := m.gcLimit.Load(); limit > 0 {
 		metrics.Read(m.runtime)
-		var bytes int64
-		for i, l := range live {
-			bytes += l.sign * int64(m.runtime[i].Value.Uint64()) //nolint:gosec // far below 2^63
+		var live int64
+		for i, l := range liveBytes {
+			live += l.sign * int64(m.runtime[i].Value.Uint64()) //nolint:gosec // far below 2^63
 		}
-		// At four fifths, where it is at work four times as often as by itself, 0.9.
-		m.full.Store(math.Float64bits(0.5 + float64(bytes)/float64(heap)/2))
+		// Live memory of four fifths of the limit counts as 0.9: from there on the
+		// collector runs at least four times as often as it would without a limit.
+		m.heapShare.Store(math.Float64bits(0.5 + float64(live)/float64(limit)/2))
 	}
-	m.due.Store(int64(now + every))
+	m.next.Store(int64(now + measureEvery))
 	if m.share() > 0.9 && now-m.collected > collectEvery {
 		m.collected = now
-		go debug.FreeOSMemory() // garbage shall not be why somebody is refused
+		go debug.FreeOSMemory() // nobody is to be refused because of garbage
 	}
 }
 
-// Share returns which share of the limit is used, 1 for all of it. With a limit below 120
-// MiB what is left counts as a share of those: at 0.9 that is 12 MiB. Where the collector
-// is short of its own limit, it is what that comes to: 0.9 with a fifth of it left, 0.95
-// with a tenth.
+// Share returns the share of the limit that is used, 1 for all of it.
+//
+// If the limit is below 120 MiB, the share is calculated from the free memory and 120
+// MiB: it is 0.9 when 12 MiB are free. If the garbage collector is close to its own
+// limit, the share follows that: it is 0.9 when a fifth of it is left, and 0.95 when
+// a tenth is left.
 func (m *Meter) Share() float64 {
 	if m == nil {
 		return 0
@@ -161,11 +158,12 @@ func (m *Meter) Share() float64 {
 }
 
 func (m *Meter) share() float64 {
-	return max(1-float64(m.limit-m.used.Load())/float64(max(m.limit, least)), math.Float64frombits(m.full.Load()))
+	free := float64(m.limit - m.used.Load())
+	return max(1-free/float64(max(m.limit, minBase)), math.Float64frombits(m.heapShare.Load()))
 }
 
-// Has reports whether there is so much more, with a twentieth of the limit left over, and
-// 6 MiB at least.
-func (m *Meter) Has(more int64) bool {
-	return m == nil || m.Used()+more <= m.limit-max(m.limit, least)/20
+// Fits reports whether so many more bytes fit into the limit while a twentieth of it,
+// and at least 6 MiB, stays free.
+func (m *Meter) Fits(bytes int64) bool {
+	return m == nil || m.Used()+bytes <= m.limit-max(m.limit, minBase)/20
 }

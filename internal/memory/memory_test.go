@@ -96,7 +96,7 @@ func TestWhatIsMeasured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			m, err := at(tree(t, c.files), c.byHand, reg)
+			m, err := newMeter(tree(t, c.files), c.byHand, reg)
 			if (err != nil) != c.unmeasured {
 				t.Errorf("error %v", err)
 			}
@@ -116,13 +116,13 @@ func TestWhatIsMeasured(t *testing.T) {
 				t.Errorf("metrics %v, %v, want %v", page, err, want)
 			}
 			if c.limit != 0 {
-				if got := m.Share(); got != 1-float64(c.limit-c.used)/float64(max(c.limit, least)) {
+				if got := m.Share(); got != 1-float64(c.limit-c.used)/float64(max(c.limit, minBase)) {
 					t.Errorf("a share of %v", got)
 				}
-				if free := c.limit - max(c.limit, least)/20 - c.used; !m.Has(free) || m.Has(free+1) {
-					t.Errorf("it has %d: %v, and one more: %v", free, m.Has(free), m.Has(free+1))
+				if free := c.limit - max(c.limit, minBase)/20 - c.used; !m.Fits(free) || m.Fits(free+1) {
+					t.Errorf("it has %d: %v, and one more: %v", free, m.Fits(free), m.Fits(free+1))
 				}
-			} else if m.Share() != 0 || !m.Has(1<<62) {
+			} else if m.Share() != 0 || !m.Fits(1<<62) {
 				t.Error("who knows of no limit keeps one")
 			}
 		})
@@ -139,7 +139,7 @@ func TestItIsMeasuredAgain(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m, err := at(root, 1<<30, prometheus.NewRegistry())
+		m, err := newMeter(root, 1<<30, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestItIsMeasuredAgain(t *testing.T) {
 			t.Fatal("it is not measured at first")
 		}
 		write("2")
-		time.Sleep(every - 1) //nolint:forbidigo // the bubble's time
+		time.Sleep(measureEvery - 1) //nolint:forbidigo // the bubble's time
 		if used() != 1 {
 			t.Error("it is measured at each question")
 		}
@@ -157,7 +157,7 @@ func TestItIsMeasuredAgain(t *testing.T) {
 			t.Error("it is not measured again")
 		}
 		write("gone")
-		time.Sleep(every) //nolint:forbidigo // the bubble's time
+		time.Sleep(measureEvery) //nolint:forbidigo // the bubble's time
 		if used() != 0 {
 			t.Error("what cannot be read counts")
 		}
@@ -174,7 +174,7 @@ func TestManyMayAsk(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				m.due.Store(0)
+				m.next.Store(0)
 				if used := m.Used(); used < 1<<20 && used != 0 || used > 1<<40 {
 					t.Errorf("this process takes %d bytes", used)
 				}
@@ -193,17 +193,17 @@ func FuzzStat(f *testing.F) {
 	f.Add([]byte("inactive_file \ninactive_file -1\ninactive_file 99999999999999999999\n\n"))
 	key := []byte("inactive_file")
 	f.Fuzz(func(t *testing.T, stat []byte) {
-		n := entry(stat, key)
+		n := statEntry(stat, key)
 		if n < 0 {
 			t.Fatalf("%d bytes", n)
 		}
 		if line := strconv.AppendInt([]byte("inactive_file "), n, 10); n > 0 && !bytes.Contains(stat, key) {
 			t.Fatalf("%s is not in there", line)
 		}
-		if got := entry(append([]byte("inactive_file 7\n"), stat...), key); got != 7 {
+		if got := statEntry(append([]byte("inactive_file 7\n"), stat...), key); got != 7 {
 			t.Fatalf("the first line says 7, and it is %d", got)
 		}
-		if got := entry(append(bytes.Clone(stat), "\ninactive_file 7\n"...), key); got != 7 && got != n && n != 0 {
+		if got := statEntry(append(bytes.Clone(stat), "\ninactive_file 7\n"...), key); got != 7 && got != n && n != 0 {
 			t.Fatalf("%d, and with one more line %d", n, got)
 		}
 	})
@@ -214,19 +214,19 @@ func BenchmarkUsed(b *testing.B) {
 		"sys/fs/cgroup/cgroup.controllers": "memory", "sys/fs/cgroup/memory.max": "1000000000\n", "sys/fs/cgroup/memory.current": "7000000\n",
 		"sys/fs/cgroup/memory.stat": string(bytes.Repeat([]byte("workingset_refault_anon 1234567\n"), 60)) + "inactive_file 5\n",
 	}
-	group, noGroup := at(tree(b, two), 0, prometheus.NewRegistry())
+	group, noGroup := newMeter(tree(b, two), 0, prometheus.NewRegistry())
 	process, noProcess := New(1<<40, prometheus.NewRegistry())
 	if err := errors.Join(noGroup, noProcess); err != nil {
 		b.Fatal(err)
 	}
-	group.Collector(1 << 30)
+	group.gcLimit.Store(1 << 30)
 	for name, m := range map[string]*Meter{"group": group, "process": process} {
 		for how, again := range map[string]bool{"measured": true, "remembered": false} {
 			b.Run(name+" "+how, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if again {
-						m.due.Store(0)
+						m.next.Store(0)
 					}
 					m.Used()
 				}
@@ -246,13 +246,13 @@ func TestTheCollectorsLimitCounts(t *testing.T) {
 	if got := m.Share(); got > 0.1 {
 		t.Fatalf("a share of %v", got)
 	}
-	m.Collector(1 << 40)
-	m.due.Store(0)
+	m.gcLimit.Store(1 << 40)
+	m.next.Store(0)
 	if got := m.Share(); got < 0.5 || got > 0.51 {
 		t.Errorf("with a collector that keeps to much, a share of %v, want half and little more", got)
 	}
-	m.Collector(1 << 20) // this process has more
-	m.due.Store(0)
+	m.gcLimit.Store(1 << 20) // this process has more
+	m.next.Store(0)
 	if got := m.Share(); got <= 0.95 {
 		t.Errorf("with a collector that is short, a share of %v", got)
 	}

@@ -1,5 +1,5 @@
-// Package ops is the ops listener: whether the process turns, whether it can be
-// used and why not, its metrics and its profiles. It is never behind the ingress.
+// Package ops serves the ops listener: liveness, readiness, metrics, stories and
+// profiles. It must never be reachable through the ingress.
 package ops
 
 import (
@@ -17,43 +17,42 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// Options is what the ops listener tells about.
+// Options are the sources of what the ops listener shows.
 type Options struct {
 	Replica  string
 	Version  string
-	Probe    *Probe
+	Monitor  *Monitor
 	Draining func() bool
 	Gatherer prometheus.Gatherer
-	Stories  *story.Keeper // nil where there are none
-	Closes   func() any    // what the ends of sockets have in common
+	Stories  *story.Keeper
+	IdleCuts func() any // report of /debug/closes, encoded as JSON
 }
 
 // A Readiness is the answer of /readyz.
 type Readiness struct {
-	Ready    bool      `json:"ready"`
-	Replica  string    `json:"replica"`
-	Version  string    `json:"version"`
-	Draining bool      `json:"draining,omitempty"`
-	Checks   []Finding `json:"checks"`
+	Ready    bool     `json:"ready"`
+	Replica  string   `json:"replica"`
+	Version  string   `json:"version"`
+	Draining bool     `json:"draining,omitempty"`
+	Checks   []Result `json:"checks"`
 }
 
-// New returns the handler of the ops listener. Its paths are taken raw, with or
-// without a slash at the end, and nothing is redirected: a probe may count a redirect
-// as an answer.
+// New returns the handler of the ops listener. It matches raw paths, with or without a
+// trailing slash, and never redirects: a Kubernetes probe counts a redirect as success.
 func New(o Options) http.Handler {
-	answers := map[string]http.Handler{
+	handlers := map[string]http.Handler{
 		"/livez": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			// No dependency is looked at: an outage of theirs must not restart replicas.
+			// It checks no dependency: their outage must not restart replicas.
 			write(w, http.StatusOK, map[string]any{"live": true, "replica": o.Replica, "version": o.Version})
 		}),
 		"/readyz":  http.HandlerFunc(o.readyz),
 		"/metrics": promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
 		"/debug/closes": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			write(w, http.StatusOK, o.Closes())
+			write(w, http.StatusOK, o.IdleCuts())
 		}),
 		"/debug/pprof": http.HandlerFunc(profiles),
 		"/debug/pprof/cmdline": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			write(w, http.StatusOK, "not shown, since options may hold secrets")
+			write(w, http.StatusOK, "The command line is not shown: it may contain secrets.")
 		}),
 		"/debug/pprof/profile": http.HandlerFunc(pprof.Profile),
 		"/debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
@@ -61,40 +60,41 @@ func New(o Options) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
-		answer := answers[path]
-		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below && o.Stories != nil {
-			answer = o.story(ref)
+		handler := handlers[path]
+		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below {
+			handler = o.story(ref)
 		}
-		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && answer == nil && runtimepprof.Lookup(name) != nil {
-			answer = pprof.Handler(name)
+		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && handler == nil && runtimepprof.Lookup(name) != nil {
+			handler = pprof.Handler(name)
 		}
 		switch {
-		case answer == nil:
+		case handler == nil:
 			problem.Problem{
-				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener has the paths listed here.",
+				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener serves the paths in the member paths.",
 				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/stories/{ref}", "/debug/closes", "/debug/pprof/"}},
 			}.Write(w)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Send a GET."}.Write(w)
 		default:
-			answer.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 		}
 	})
 }
 
-// profiles lists them. The links of the page are relative to the path with the slash.
+// profiles lists the profiles. The links on the page are relative to the path with a
+// trailing slash.
 func profiles(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasSuffix(r.URL.Path, "/") {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, `<base href="pprof/">`+"\n") // else the reader is gone
+		_, _ = io.WriteString(w, `<base href="pprof/">`+"\n") // fails only if the reader has gone
 	}
 	pprof.Index(w, r)
 }
 
 func (o *Options) readyz(w http.ResponseWriter, r *http.Request) {
-	findings, ok := o.Probe.Run(r.Context())
-	answer := Readiness{Ready: ok, Replica: o.Replica, Version: o.Version, Checks: findings}
+	results, ok := o.Monitor.Check(r.Context())
+	answer := Readiness{Ready: ok, Replica: o.Replica, Version: o.Version, Checks: results}
 	if o.Draining() {
 		answer.Ready, answer.Draining = false, true
 	}
@@ -111,5 +111,5 @@ func write(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	_ = e.Encode(body) // the prober is gone
+	_ = e.Encode(body) // fails only if the reader has gone
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// story tells what is known under a reference.
+// story answers with the story of a reference.
 func (o *Options) story(ref string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !story.IsRef(ref) {
-			problem.Problem{Status: http.StatusBadRequest, Code: "bad_ref", Detail: "A reference has 16 digits and small letters."}.Write(w)
+			problem.Problem{Status: http.StatusBadRequest, Code: "bad_ref", Detail: "A reference has 16 digits and lower-case letters."}.Write(w)
 			return
 		}
 		told, err := o.Stories.Tell(r.Context(), ref)
@@ -27,30 +27,30 @@ func (o *Options) story(ref string) http.Handler {
 		case errors.Is(err, story.ErrUnknown):
 			problem.Problem{Status: http.StatusNotFound, Code: "unknown_ref", Title: "No such story", Detail: story.Unknown}.Write(w)
 		case err != nil:
-			problem.Problem{Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", Detail: "This replica's memory has no such story, and Redis cannot be asked: " + err.Error()}.Write(w)
+			problem.Problem{Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", Detail: "The story is not in this replica's memory, and Redis is unavailable: " + err.Error()}.Write(w)
 		default:
 			write(w, http.StatusOK, told)
 		}
 	})
 }
 
-// askLimit bounds a question to another process's ops listener, and its answer.
+// The limits of a request to the ops listener of another process.
 const (
-	askLimit  = 5 * time.Second
-	askAnswer = 4 << 20
+	askTimeout = 5 * time.Second
+	maxAnswer  = 4 << 20 // bytes
 )
 
-// Ask asks the ops listener at a URL what it knows under a reference. It is
-// [story.ErrUnknown] where that is nothing.
+// Ask fetches the story of a reference from the ops listener at a URL. The error is
+// [story.ErrUnknown] if that replica knows no story.
 func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 	if !strings.Contains(listener, "://") {
 		listener = "http://" + listener
 	}
 	u, err := url.Parse(listener)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("--ops must be an address as in http://replica:9090")
+		return nil, errors.New("--ops must be a URL, as in http://replica:9090")
 	}
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("debug/stories", ref).String(), nil)
 	if err != nil {
@@ -61,7 +61,7 @@ func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 		return nil, fmt.Errorf("ask the ops listener: %w", err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, askAnswer))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("ask the ops listener: %w", err)
 	}
@@ -71,7 +71,7 @@ func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 		Code, Detail string
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("%s answers %d, and not as an ops listener does: is it the ops address?", u.Host, res.StatusCode)
+		return nil, fmt.Errorf("%s answered %d without JSON: is it the address of an ops listener?", u.Host, res.StatusCode)
 	}
 	switch {
 	case res.StatusCode == http.StatusOK && answer.Story != nil:
@@ -79,5 +79,5 @@ func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 	case answer.Code == "unknown_ref":
 		return nil, story.ErrUnknown
 	}
-	return nil, fmt.Errorf("%s answers %d %s: %s", u.Host, res.StatusCode, answer.Code, answer.Detail)
+	return nil, fmt.Errorf("%s answered %d %s: %s", u.Host, res.StatusCode, answer.Code, answer.Detail)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
@@ -229,16 +230,17 @@ func child(role string) error {
 			return err
 		}
 		if self, err := os.Executable(); err == nil {
-			a.HashWith(self, passwordsRole)
+			a.DelegatePasswords(self, passwordsRole)
 		}
-		if err := a.Start(); err != nil {
+		stop, err := world.Run(context.Background(), a)
+		if err != nil {
 			return err
 		}
 		say.Addr, say.Ops = a.Addr(), a.OpsAddr()
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			_ = a.Stop(ctx)
+			_ = stop(ctx)
 		}()
 	default:
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

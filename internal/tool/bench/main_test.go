@@ -15,6 +15,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
@@ -93,13 +94,14 @@ func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*app.App {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := a.Start(); err != nil {
+		stop, err := world.Run(tb.Context(), a)
+		if err != nil {
 			tb.Fatal(err)
 		}
 		tb.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
 			defer cancel()
-			if err := a.Stop(ctx); err != nil {
+			if err := stop(ctx); err != nil {
 				tb.Errorf("stop a replica: %v", err)
 			}
 		})

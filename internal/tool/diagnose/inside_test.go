@@ -115,12 +115,13 @@ func handshakes() []broken {
 			return chat(t, full(t, func(o *app.Options) { o.SoftLimit, o.HardLimit = 1, 1 }).Addr())
 		}},
 		{"the replica drains", "draining", "503", func(t *testing.T, _ *app.App) diagnose.Options {
-			a := newWorld(t).ready(t, "a", func(o *app.Options) { o.ShutdownWait = time.Minute })
+			w := newWorld(t)
+			a := w.ready(t, "a", func(o *app.Options) { o.ShutdownWait = time.Minute })
 			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 			stopped := make(chan struct{})
 			go func() {
 				defer close(stopped)
-				_ = a.Stop(ctx)
+				_ = w.stops[a](ctx)
 			}()
 			t.Cleanup(func() {
 				cancel()

@@ -18,6 +18,7 @@ import (
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	testworld "github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
@@ -37,13 +38,16 @@ const (
 )
 
 // A world is what replicas share: the stores and the secret.
-type world struct{ databaseURL, redisURL, prefix, secret string }
+type world struct {
+	databaseURL, redisURL, prefix, secret string
+	stops                                 map[*app.App]func(context.Context) error // of the replicas it has started
+}
 
 // newWorld has a database and a prefix of its own on the shared servers.
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	redisURL, prefix := sandboxtest.Redis(t)
-	return &world{sandboxtest.Database(t, populate), redisURL, prefix, secret}
+	return &world{databaseURL: sandboxtest.Database(t, populate), redisURL: redisURL, prefix: prefix, secret: secret}
 }
 
 func populate(ctx context.Context, databaseURL string) error {
@@ -114,14 +118,19 @@ func (w *world) start(t testing.TB, name string, edit ...func(*app.Options)) *ap
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(); err != nil {
+	stop, err := testworld.Run(t.Context(), a)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
-		_ = a.Stop(ctx) // with a store that was broken it cannot flush
+		_ = stop(ctx) // with a store that was broken it cannot flush
 	})
+	if w.stops == nil {
+		w.stops = map[*app.App]func(context.Context) error{}
+	}
+	w.stops[a] = stop
 	return a
 }
 

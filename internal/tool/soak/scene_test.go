@@ -21,6 +21,7 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
@@ -63,10 +64,7 @@ func serve() int {
 	if err == nil {
 		var a *app.App
 		if a, err = app.New(o, "test", log); err == nil {
-			if err = a.Start(); err == nil {
-				<-ctx.Done()
-				err = a.Stop(context.WithoutCancel(ctx))
-			}
+			err = a.Run(ctx)
 		}
 	}
 	if err != nil {
@@ -197,14 +195,15 @@ func (s *stage) inProcess(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(); err != nil {
+	stop, err := world.Run(t.Context(), a)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
 		defer cancel()
 		r.each((*netfault.Proxy).Heal)
-		if err := a.Stop(ctx); err != nil {
+		if err := stop(ctx); err != nil {
 			t.Error(err)
 		}
 		_ = file.Close()

@@ -22,36 +22,30 @@ type Users interface {
 	Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error)
 }
 
-// A Bearer knows who a request is from by its token, as a handshake does: the same
-// places, the same rules, and the same words where it is refused.
-type Bearer struct {
-	Tokens Tokens
-	Users  Users
+// An authenticator finds the user of a request by its access token. It applies the same
+// rules as a handshake, and refuses with the same words.
+type authenticator struct {
+	tokens Tokens
+	users  Users
 }
 
-// identify finds the user whose token came with a request.
-func (b Bearer) identify(e *exchange) (*room.User, *refusal) {
-	user, _, no := b.authenticate(e)
-	return user, no
-}
-
-// authenticate is identify for whoever needs to know what the token says.
-func (b Bearer) authenticate(e *exchange) (*room.User, auth.Claims, *refusal) {
+// authenticate returns the user of a request and the claims of its token.
+func (a authenticator) authenticate(e *exchange) (*room.User, auth.Claims, *refusal) {
 	token, err := auth.FromRequest(e.r)
 	if err != nil {
 		return nil, auth.Claims{}, refusedToken(err)
 	}
-	claims, err := b.Tokens.Verify(token, time.Now())
+	claims, err := a.tokens.Verify(token, time.Now())
 	if err != nil {
 		return nil, auth.Claims{}, refusedToken(err)
 	}
 	e.user = fmt.Sprintf("user %d", claims.UserID)
-	user, no := speaksFor(e, b.Users, claims.UserID, claims.IssuedAt)
+	user, no := speaksFor(e, a.users, claims.UserID, claims.IssuedAt)
 	return user, claims, no
 }
 
-// speaksFor finds the user of a token that was issued at a time, if it still speaks
-// for them.
+// speaksFor returns the user of a token that was issued at a time. It refuses if the
+// user's tokens of that time are not valid any more.
 func speaksFor(e *exchange, users Users, id room.UserID, issued time.Time) (*room.User, *refusal) {
 	found, err := users.Users(e.r.Context(), []room.UserID{id})
 	if err != nil {

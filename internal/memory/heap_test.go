@@ -1,4 +1,4 @@
-package app
+package memory
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-func TestMemoryIsGivenBackAfterAWave(t *testing.T) {
+func TestMemoryIsReturnedAfterABurst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var allocated, freed atomic.Uint64
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go afterWaves(ctx, allocated.Load, func() { freed.Add(1) })
+		go afterBursts(ctx, allocated.Load, func() { freed.Add(1) })
 		work := func(seconds int, each uint64) {
 			for range seconds {
 				allocated.Add(each)
@@ -37,7 +37,7 @@ func TestMemoryIsGivenBackAfterAWave(t *testing.T) {
 		work(2, 20<<20)
 		work(1, 0)
 		if freed.Load() != 2 {
-			t.Fatalf("freed %d times after another wave", freed.Load())
+			t.Fatalf("freed %d times after another burst", freed.Load())
 		}
 	})
 }
@@ -45,18 +45,14 @@ func TestMemoryIsGivenBackAfterAWave(t *testing.T) {
 func TestTheHeapLeavesRoomForTheRest(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
-	for _, c := range []struct {
-		limit     int64
-		passwords int
-		want      int64
-	}{
-		{1000 * mib, 1, 736 * mib},
-		{1000 * mib, 4, 544 * mib},
-		{1000 * mib, 16, 500 * mib},
-		{100 * mib, 1, 50 * mib},
+	for _, c := range []struct{ limit, reserved, want int64 }{
+		{1000, 64, 736},
+		{1000, 4 * 64, 544},
+		{1000, 16 * 64, 500},
+		{100, 64, 50},
 	} {
-		if got := heapLimit(c.limit, c.passwords); got != c.want {
-			t.Errorf("%d MiB of %d with %d passwords, want %d", got/mib, c.limit/mib, c.passwords, c.want/mib)
+		if got := heapLimit(c.limit*mib, c.reserved*mib); got != c.want*mib {
+			t.Errorf("%d MiB of %d with %d reserved, want %d", got/mib, c.limit, c.reserved, c.want)
 		}
 	}
 }

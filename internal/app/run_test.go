@@ -1,0 +1,106 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/app"
+)
+
+// newStoreless returns a replica whose stores are not there: it runs, and is not ready.
+func newStoreless(t *testing.T, log io.Writer, edit func(*app.Options)) *app.App {
+	t.Helper()
+	o := app.Options{
+		Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
+		DatabaseURL: "postgres://localhost:1/none", DatabaseMaxConnections: 16, RedisURL: "redis://localhost:1",
+		JWTSecrets: []string{strings.Repeat("s", 32)}, SoftLimit: 1, HardLimit: 1, MaxHandshakes: 1,
+		MaxMessageBytes: 1024, MaxMessageLength: 1, MessageRate: 1, MessageBurst: 1, PingInterval: time.Second, PongTimeout: time.Second,
+		WriteTimeout: time.Second, PositionTTL: time.Second, LoginConcurrency: 1, LoginPerAccountAddress: 1, LoginPerAddress: 1, LoginPerAccount: 1,
+		AccessTokenTTL: time.Minute, RefreshTokenTTL: time.Hour, FlushTimeout: time.Minute,
+	}
+	if edit != nil {
+		edit(&o)
+	}
+	a, err := app.New(o, "test", slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// run runs a replica, and returns when it accepts connections.
+func run(t *testing.T, ctx context.Context, a *app.App) (ended <-chan error) { //nolint:revive // as thelper wants it
+	t.Helper()
+	end := make(chan error, 1)
+	go func() { end <- a.Run(ctx) }()
+	select {
+	case <-a.Started():
+	case err := <-end:
+		t.Fatalf("not started: %v", err)
+	}
+	return end
+}
+
+func TestAReplicaRunsOnce(t *testing.T) {
+	t.Parallel()
+	a := newStoreless(t, t.Output(), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := run(t, ctx, a)
+	if err := a.Run(ctx); err == nil {
+		t.Error("it can be run a second time")
+	}
+	res, err := http.Get("http://" + a.OpsAddr() + "/livez") //nolint:noctx // its own context would change nothing
+	if err != nil {
+		t.Fatalf("the second Run has stopped the first: %v", err)
+	}
+	_ = res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := a.Run(t.Context()); err == nil {
+		t.Error("it can be run again after its end")
+	}
+}
+
+func TestARunThatCannotListenGivesEverythingBack(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	a := newStoreless(t, t.Output(), func(o *app.Options) { o.OpsListen = taken.Addr().String() })
+	if err := a.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "open the ops listener: ") {
+		t.Errorf("Run returns %v", err)
+	}
+	select {
+	case <-a.Started():
+		t.Error("it says that it has started")
+	default:
+	}
+	if ln, err := net.Listen("tcp", a.Addr()); err != nil {
+		t.Errorf("the public port is not given back: %v", err)
+	} else {
+		_ = ln.Close()
+	}
+}
+
+func TestHurrySkipsTheWait(t *testing.T) {
+	t.Parallel()
+	a := newStoreless(t, t.Output(), func(o *app.Options) { o.ShutdownWait, o.DrainTimeout = time.Hour, time.Hour })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := run(t, ctx, a)
+	cancel()
+	a.Hurry()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

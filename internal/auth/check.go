@@ -1,0 +1,28 @@
+package auth
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// Check signs a token that lives for ttl and verifies it. It returns the ids of the
+// secrets as text.
+func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
+	token, _, err := k.Mint(Access, room.MaxID, time.Now(), ttl)
+	if err != nil {
+		return "", err
+	}
+	if _, err := k.Verify(token, time.Now()); err != nil {
+		return "", err
+	}
+	ids := k.IDs()
+	for i, id := range ids {
+		if id == "" {
+			ids[i] = "without a kid"
+		}
+	}
+	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
+}

@@ -1,0 +1,38 @@
+package handshake
+
+import (
+	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// KeepEnd keeps the story of how an accepted socket ended, unless the end was an
+// ordinary one, which only the log tells.
+func KeepEnd(stories Stories, e *session.End) {
+	if isOrdinary(e) {
+		return
+	}
+	s := &story.Story{
+		Version: story.Version, Ref: e.Ref, Began: e.Opened, Endpoint: e.Endpoint, Remote: e.Remote, User: e.User,
+		Cause: cause.Of(e.Cause),
+		End: &story.End{
+			At: e.At, By: e.By, Code: e.Code, Reason: e.Reason, Age: e.Age(), Idle: e.Idle, Pong: e.Pong,
+			Received: e.Received, Sent: e.Sent, ReceivedBytes: e.ReceivedBytes, SentBytes: e.SentBytes, Behind: e.Behind,
+		},
+	}
+	if e.Cause != nil {
+		s.End.Detail = story.Clip(e.Cause.Error())
+	}
+	stories.Failed(s)
+}
+
+// isOrdinary reports whether one side wanted the end, or the story of the handshake
+// tells it already.
+func isOrdinary(e *session.End) bool {
+	switch e.Code {
+	case frame.CodeNormal, frame.CodeGoingAway, frame.CodeRestart:
+		return true
+	}
+	return e.Refused || e.By == "client" || e.Reason == "closed_as_asked"
+}
