@@ -46,14 +46,13 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ api.Accounts       = (*postgres.DB)(nil)
 	_ api.SignIns        = (*postgres.DB)(nil)
-	_ api.Revocations    = (*revocation.Watch)(nil)
+	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
-	_ revocation.Layer   = (*redis.Layer)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
-	_ rebalance.Layer    = (*redis.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
+	_ fleet.Layer        = (*redis.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
 	_ api.Conversations  = (*postgres.DB)(nil)
 	_ handshake.Stories  = (*story.Keeper)(nil)
@@ -67,8 +66,8 @@ type App struct {
 	redis     *redis.Client
 	sockets   *session.Registry
 	chat      *chat.Chat
-	balance   *rebalance.Balance
-	fleet     *fleet.Watch
+	rebalance *rebalance.Rebalancer
+	fleet     *fleet.Fleet
 	stories   *story.Keeper
 	closes    *idlecuts.Watch
 	passwords *auth.Passwords
@@ -151,18 +150,18 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	who := func(r *http.Request) (ref, remote string) {
 		return story.NewRef(), handshake.Remote(r, o.TrustedProxies)
 	}
-	watch := revocation.New(a.redis.Layer, a.db, a.sockets, 0, log, reg)
-	a.fleet = fleet.New(o.Replica, keys.Fingerprints, a.db, log, reg)
+	a.fleet = fleet.New(o.Replica, keys.Fingerprints, a.redis.Layer, a.db, log, reg)
+	revoker := revocation.New(a.fleet, a.db, a.sockets, 0, log, reg)
 	probe := a.probe(reg)
-	a.balance = a.newBalance(probe, reg)
+	a.rebalance = a.newRebalancer(probe, reg)
 	a.servers = []*server{
-		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, watch, who, reg))), log)},
+		{name: "public", address: o.Listen, http: httpServer(route(sockets, api.CORS(o.Origins, who, log, a.plain(keys, revoker, who, reg))), log)},
 		{name: "ops", address: o.OpsListen, http: httpServer(ops.New(ops.Options{
 			Replica: o.Replica, Version: version, Gatherer: reg, Draining: a.sockets.Draining, Probe: probe, Stories: a.stories,
 			Closes: func() any { return a.closes.Report(time.Now()) },
 		}), log)},
 	}
-	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, watch.Run, secrets.Run, set.Run, probe.Watch, a.balance.Run, a.fleet.Run}}
+	a.running[0] = stage{name: "sweepers", run: []func(context.Context){a.sockets.Run, a.chat.Run, revoker.Run, secrets.Run, set.Run, probe.Watch, a.rebalance.Run, a.fleet.Run}}
 	a.running[1] = stage{name: "postgres", run: []func(context.Context){a.db.Run}}
 	a.running[2] = stage{name: "stories", run: []func(context.Context){a.stories.Run}}
 	a.running[3] = stage{name: "redis", run: []func(context.Context){a.redis.Layer.Run}}
@@ -225,8 +224,8 @@ func (a *App) probe(reg prometheus.Registerer) *ops.Probe {
 			return "an own message came back over the subscription", a.redis.Layer.Check(ctx)
 		}},
 		ops.Check{Name: "replicas", Run: func(context.Context) (string, error) {
-			return a.fleet.Others(), nil // a replica that the others do not hear serves its own sockets
-		}, Doubt: func(context.Context) error { return a.fleet.Doubt() }},
+			return a.fleet.Summary(), nil // a replica that the others do not hear serves its own sockets
+		}, Doubt: func(context.Context) error { return a.fleet.Finding() }},
 	)
 }
 

@@ -65,7 +65,7 @@ func (a *App) OpsAddr() string { return a.servers[1].ln.Addr().String() }
 func (a *App) Stop(ctx context.Context) error {
 	began := time.Now()
 	a.sockets.StopAccepting()
-	a.balance.Leave()
+	a.rebalance.Leave()
 	a.say(slog.LevelInfo, fmt.Sprintf("Shutting down: unready now, sockets leave in %s", a.options.ShutdownWait))
 	select {
 	case <-time.After(a.options.ShutdownWait):

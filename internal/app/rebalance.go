@@ -9,14 +9,14 @@ import (
 	"github.com/roomspa/roomspa/internal/rebalance"
 )
 
-// newBalance is this replica's part in evening out the sockets.
-func (a *App) newBalance(probe *ops.Probe, reg prometheus.Registerer) *rebalance.Balance {
+// newRebalancer returns the rebalancer, which asks the probe whether this replica is ready.
+func (a *App) newRebalancer(probe *ops.Probe, reg prometheus.Registerer) *rebalance.Rebalancer {
 	return rebalance.New(rebalance.Options{
-		Replica: a.options.Replica, ID: a.fleet.ID(), Heard: a.fleet.Hear, Rate: a.options.RebalanceRate, Threshold: float64(a.options.RebalanceThreshold) / 100,
-		Well: probe.Well,
-		Ready: func(ctx context.Context) bool {
+		Rate: a.options.RebalanceRate, Threshold: float64(a.options.RebalanceThreshold) / 100,
+		Ready: probe.Well,
+		CheckReady: func(ctx context.Context) bool {
 			_, ok := probe.Run(ctx)
 			return ok
 		},
-	}, a.redis.Layer, a.sockets, a.log, reg)
+	}, a.fleet, a.sockets, a.log, reg)
 }

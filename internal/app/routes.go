@@ -33,14 +33,14 @@ func route(sockets, plain http.Handler) http.Handler {
 }
 
 // plain sends everything else to whom it is for, by its raw text too.
-func (a *App) plain(keys *auth.Keys, watch *revocation.Watch, who api.Who, reg prometheus.Registerer) http.Handler {
+func (a *App) plain(keys *auth.Keys, revoker *revocation.Revoker, who api.Who, reg prometheus.Registerer) http.Handler {
 	o, bearer := &a.options, api.Bearer{Tokens: keys, Users: a.db}
 	login := api.NewLogin(api.LoginOptions{
 		Accounts: a.db, Passwords: a.passwords, Keys: keys, Log: a.log, Who: who,
 		Throttle: a.redis.Throttle, Limits: o.login(), Metrics: reg, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 	})
 	signIn := api.NewSignIn(api.SignInOptions{
-		Keys: keys, Users: a.db, Store: a.db, Revocations: watch, Log: a.log, Who: who, Metrics: reg,
+		Keys: keys, Users: a.db, Store: a.db, Revocations: revoker, Log: a.log, Who: who, Metrics: reg,
 		AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 	})
 	ticket := api.NewTicket(api.TicketOptions{Bearer: bearer, Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, Log: a.log, Who: who})

@@ -20,7 +20,8 @@ func TellReplicas(ctx context.Context, o Options) error {
 		return fmt.Errorf("--redis-url: %w", err)
 	}
 	defer func() { _ = client.Close() }() // nothing is lost with it
-	if err := client.Announce(ctx, revocation.Group, revocation.Look()); err != nil {
+	announce := func(group string, payload []byte) error { return client.Announce(ctx, group, payload) }
+	if err := revocation.RequestCheck(announce); err != nil {
 		return fmt.Errorf("tell the replicas: %w", err)
 	}
 	return nil

@@ -8,50 +8,52 @@ import (
 )
 
 const (
-	// every is how often a replica leaves a sign of life, and looks at those of the
-	// others.
-	every = 10 * time.Second
-	// within is how old a sign of life may be, two that did not come: its replica is
-	// gone after that.
-	within = 2*every + every/2
-	// patience is how long two replicas that hear themselves may not hear each other,
-	// for it to be no accident: half a dozen notices that did not come.
-	patience = 30 * time.Second
-	// gap is how long a replica may hear nothing of itself and still be one that hears:
-	// three notices.
-	gap = patience / 2
+	// heartbeatInterval is the time between two heartbeats in the control group.
+	heartbeatInterval = 5 * time.Second
+	// storeInterval is the time between two heartbeats in the store. The heartbeats of
+	// all replicas are compared as often.
+	storeInterval = 10 * time.Second
+	// maxAge is the age at which a stored heartbeat expires: two were not renewed, so
+	// its replica is gone.
+	maxAge = 2*storeInterval + storeInterval/2
+	// splitAfter is how long two replicas that hear themselves may not hear each other
+	// before it counts as a split: six heartbeats.
+	splitAfter = 6 * heartbeatInterval
+	// maxGap is how long a replica that hears itself may miss its own messages: three
+	// heartbeats.
+	maxGap = 3 * heartbeatInterval
 )
 
-// A hearing is what is known of another replica.
+// A hearing says whether this replica hears another one.
 type hearing int
 
 const (
-	unsure  hearing = iota // one of the two does not hear itself, or has not for long
+	unsure  hearing = iota // one of the two does not hear itself, or has not for long enough
 	audible                // it is heard
-	silent                 // it is not, and should be
+	silent                 // it is not heard and should be
 )
 
-// hears says whether a replica that has heard itself since some time (zero where it
-// does not) hears another one, of whose notices the last came at last (zero for none).
+// hears compares the stored heartbeat of another replica with the time of its last
+// message in the control group, zero for none. heardSelf is the time since when this
+// replica hears itself, zero if it does not.
 //
-// It looks at the time up to the other's last sign of life, and no further: a replica
-// that has died since is silent for a good reason. And it says nothing of a replica
-// that is not heard by itself: that is an outage, which says so by itself, or a start.
-// Until it is sure it blames nobody.
-func hears(now, since, last time.Time, o room.Beat) hearing {
-	beat := now.Add(-o.Age)
+// Only the time up to the other's stored heartbeat counts: a replica that has died
+// since is silent for a good reason. A replica that does not hear itself has an outage
+// or has just started. Both are reported elsewhere, so they prove no split.
+func hears(now, heardSelf, lastHeard time.Time, o room.Heartbeat) hearing {
+	stored := now.Add(-o.Age)
 	switch {
-	case !last.IsZero() && beat.Sub(last) < patience:
+	case !lastHeard.IsZero() && stored.Sub(lastHeard) < splitAfter:
 		return audible
-	case since.IsZero() || beat.Sub(since) < patience || o.Hears < patience:
+	case heardSelf.IsZero() || stored.Sub(heardSelf) < splitAfter || o.HeardSelf < splitAfter:
 		return unsure
 	}
 	return silent
 }
 
-// differ reports whether one of two replicas refuses the tokens that the other signs.
-// Two sets of secrets that are not the same may well do: while one is rotated in
-// the right order each has the other's key.
-func differ(a, b room.Beat) bool {
-	return !slices.Contains(a.Accepts, b.Signs) || !slices.Contains(b.Accepts, a.Signs)
+// refuse reports whether one of two replicas refuses the tokens that the other signs.
+// Their sets of keys may differ without that: during a rotation in the right order
+// each accepts the other's signing key.
+func refuse(a, b room.Heartbeat) bool {
+	return !slices.Contains(a.AcceptedKeys, b.SigningKey) || !slices.Contains(b.AcceptedKeys, a.SigningKey)
 }

@@ -1,98 +1,95 @@
 package revocation
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
 const (
-	// lookMost is how many users one query asks for. 20,000 take Postgres a tenth of
-	// a second at most.
-	lookMost = 20_000
-	// soon is the time within which a doubt is cleared up, the query and the closes
-	// included.
-	soon = time.Second
-	// spread is the time over which the replicas, which often have a doubt at once, ask.
-	spread = soon / 2
-	// lookRetry is the longest wait after a look that failed.
-	lookRetry = 10 * time.Second
+	// maxUsers is the number of users in one query. 20,000 take Postgres a tenth of a
+	// second at most.
+	maxUsers = 20_000
+	// recheckWithin is the time in which a requested check has closed its sockets.
+	recheckWithin = time.Second
+	// recheckSpread spreads the queries of replicas, which often get the same request.
+	recheckSpread = recheckWithin / 2
+	// maxBackoff is the longest wait after a failed check.
+	maxBackoff = 10 * time.Second
 )
 
-// look asks the store for the users of the open sockets: every so often, and soon
-// after something may have been missed. What could not be told to the others is
-// told as soon as Redis takes it.
-func (w *Watch) look(ctx context.Context) {
-	next := time.Now().Add(w.jittered())
+// checkPeriodically checks the store at each interval, and soon after a notice may
+// have been lost. It also sends the request to check that Redis could not take
+// before.
+func (r *Revoker) checkPeriodically(ctx context.Context) {
+	next := time.Now().Add(r.jittered())
 	failures := 0
 	for {
 		wait := time.Until(next)
-		if w.owed.Load() {
-			wait = min(wait, soon)
+		if r.unsent.Load() {
+			wait = min(wait, recheckWithin)
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-w.doubts:
+		case <-r.recheck:
 			timer.Stop()
-			if at := time.Now().Add(spread/5 + rand.N(spread*4/5)); at.Before(next) {
+			if at := time.Now().Add(recheckSpread/5 + rand.N(recheckSpread*4/5)); at.Before(next) {
 				next = at
 			}
 			continue
 		case <-timer.C:
 		}
-		if w.owed.Swap(false) { // if it fails again, it is owed again
-			w.tell(notice{Version: version, Type: lookYourself})
+		if r.unsent.Swap(false) { // publish sets it again if it fails again
+			r.publish(notice{Type: checkStore})
 		}
 		if time.Now().Before(next) {
 			continue
 		}
-		if err := w.check(ctx); err != nil {
-			next = time.Now().Add(min(soon<<min(failures, 10), lookRetry))
+		if err := r.check(ctx); err != nil {
+			next = time.Now().Add(min(recheckWithin<<min(failures, 10), maxBackoff))
 			failures++
 			continue
 		}
-		next, failures = time.Now().Add(w.jittered()), 0
+		next, failures = time.Now().Add(r.jittered()), 0
 	}
 }
 
-func (w *Watch) jittered() time.Duration { return w.every*3/4 + rand.N(w.every/2) }
+func (r *Revoker) jittered() time.Duration { return r.interval*3/4 + rand.N(r.interval/2) }
 
-// check ends the sockets of users for whom the store says that their tokens do not
-// speak any more.
-func (w *Watch) check(ctx context.Context) error {
+// check closes the sockets whose tokens the store refuses.
+func (r *Revoker) check(ctx context.Context) error {
 	var errs []error
-	ask := map[room.UserID]time.Time{}
+	batch := map[room.UserID]time.Time{}
 	flush := func() {
-		if len(ask) == 0 {
+		if len(batch) == 0 {
 			return
 		}
-		refused, err := w.store.RefusedTokens(ctx, ask)
+		refused, err := r.store.RefusedTokens(ctx, batch)
 		errs = append(errs, err)
-		clear(ask)
+		clear(batch)
 		if len(refused) == 0 {
 			return
 		}
-		w.ended(w.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
-			u, concerned := refused[room.UserID(user)]
-			if !concerned {
+		r.logClosed(r.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
+			u, found := refused[room.UserID(user)]
+			if !found {
 				return nil
 			}
 			return closeFor(u, issued)
-		}), "look")
+		}), "check")
 	}
-	for user, issued := range w.sockets.Tokens() {
-		if ask[room.UserID(user)] = issued; len(ask) == lookMost {
+	for user, issued := range r.sockets.Tokens() {
+		if batch[room.UserID(user)] = issued; len(batch) == maxUsers {
 			flush()
 		}
 	}
@@ -100,10 +97,10 @@ func (w *Watch) check(ctx context.Context) error {
 	err := errors.Join(errs...)
 	switch {
 	case err == nil:
-		w.metrics.looks.WithLabelValues("done").Inc()
+		r.metrics.checks.WithLabelValues("done").Inc()
 	case ctx.Err() == nil:
-		w.metrics.looks.WithLabelValues("failed").Inc()
-		logging.Component(w.log, slog.LevelWarn, component, "Cannot look for users who signed out: "+err.Error(),
+		r.metrics.checks.WithLabelValues("failed").Inc()
+		logging.Component(r.log, slog.LevelWarn, component, "Revocation check failed, retrying: "+err.Error(),
 			slog.String("cause", cause.Of(err)))
 	}
 	return err
