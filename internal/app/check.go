@@ -81,7 +81,7 @@ func databaseChecks(ctx context.Context, o Options, server, schema bool) (checks
 	}
 	if server {
 		add("database", func(ctx context.Context) (string, error) {
-			seen, err := db.Server(ctx)
+			seen, err := db.ProbeServer(ctx)
 			if seen.Server == "" {
 				return "", err
 			}

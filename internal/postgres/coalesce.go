@@ -9,34 +9,34 @@ import (
 )
 
 const (
-	// mostReads is how many coalesced reads become one query.
-	mostReads = 500
-	// mostWaiting is how many calls of one kind may wait. A queue that long takes
-	// a healthy database a fraction of a second; one behind it is away.
-	mostWaiting = 8192
+	// maxReadBatch is the number of coalesced reads in one query.
+	maxReadBatch = 500
+	// maxQueue is the number of calls of one kind that may wait. A healthy database
+	// serves as many in a fraction of a second, so a longer queue means an outage.
+	maxQueue = 8192
 )
 
-// A request is what one caller asks of a gatherer.
-type request[Q, A any] struct {
-	ask    Q
-	answer A
+// A request is a call that waits to be served.
+type request[A, R any] struct {
+	arg    A
+	result R
 	err    error
 	done   chan struct{}
-	taken  atomic.Bool // by a batch; or by the caller, who gave up before that
+	taken  atomic.Bool // by a batch, or by the caller, who gave up before
 }
 
-// A gatherer makes one trip to the database out of calls that come at once.
-type gatherer[Q, A any] struct {
-	queue  *batch.Queue[*request[Q, A]]
-	bound  time.Duration
-	failed func(*failure)
+// A coalescer serves concurrent calls in batches.
+type coalescer[A, R any] struct {
+	queue   *batch.Queue[*request[A, R]]
+	timeout time.Duration
+	metrics *metrics
 }
 
-// newGatherer returns a gatherer whose serve answers at most most requests at a
-// time, by setting answer or err of each.
-func newGatherer[Q, A any](db *DB, most int, serve func(context.Context, []*request[Q, A])) *gatherer[Q, A] {
-	g := &gatherer[Q, A]{bound: db.opts.bound(), failed: db.metrics.failed}
-	g.queue = batch.New(most, mostWaiting, func(ctx context.Context, all []*request[Q, A]) {
+// newCoalescer returns a coalescer. serve gets at most size requests and sets result
+// or err of each.
+func newCoalescer[A, R any](db *DB, size int, serve func(context.Context, []*request[A, R])) *coalescer[A, R] {
+	c := &coalescer[A, R]{timeout: db.opts.roundtripTimeout(), metrics: db.metrics}
+	c.queue = batch.New(size, maxQueue, func(ctx context.Context, all []*request[A, R]) {
 		rs := all[:0]
 		for _, r := range all {
 			if r.taken.CompareAndSwap(false, true) {
@@ -46,62 +46,52 @@ func newGatherer[Q, A any](db *DB, most int, serve func(context.Context, []*requ
 		if len(rs) == 0 {
 			return
 		}
-		// Whoever asked is gone after that, however many trips serve still has to make.
-		ctx, cancel := context.WithTimeout(ctx, g.bound)
+		// After the timeout no caller waits any more, however many roundtrips are left.
+		ctx, cancel := context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 		serve(ctx, rs)
 		for _, r := range rs {
 			close(r.done)
 		}
 	})
-	return g
+	return c
 }
 
-func (g *gatherer[Q, A]) run(ctx context.Context) { g.queue.Run(ctx) }
-
-// ask hands q in and waits for the answer. left says that the caller was not
-// served in time, but that the database may still see q.
-func (g *gatherer[Q, A]) ask(ctx context.Context, q Q) (answer A, left bool, err error) {
-	r := &request[Q, A]{ask: q, done: make(chan struct{})}
-	if !g.queue.Add(r) {
-		return answer, false, g.fail(g.refusal())
+// call waits until arg is served. pending is true if the call has failed but arg may
+// still be served.
+func (c *coalescer[A, R]) call(ctx context.Context, arg A) (result R, pending bool, err error) {
+	r := &request[A, R]{arg: arg, done: make(chan struct{})}
+	if !c.queue.Add(r) {
+		cause := causeStopped
+		if c.queue.Len() >= maxQueue {
+			cause = causeQueueFull
+		}
+		return result, false, c.fail(newFailure(cause, ""))
 	}
-	limit := time.NewTimer(g.bound)
+	limit := time.NewTimer(c.timeout)
 	defer limit.Stop()
 	select {
 	case <-r.done:
-		return r.answer, false, r.err
+		return r.result, false, r.err
 	case <-ctx.Done():
-		// It stays in the queue: somebody who sends and hangs up has sent.
-		return answer, true, g.fail(ended(ctx))
+		// The request stays in the queue: what a client has sent is stored even if it hangs up.
+		if ctx.Err() == context.DeadlineExceeded {
+			return result, true, c.fail(newFailure(causeStalled, "", ctx.Err()))
+		}
+		return result, true, c.fail(newFailure(causeCallerGone, "", ctx.Err()))
 	case <-limit.C:
 		withdrawn := r.taken.CompareAndSwap(false, true)
-		return answer, !withdrawn, g.fail(unavailable(causeStalled, "", context.DeadlineExceeded))
+		return result, !withdrawn, c.fail(newFailure(causeStalled, "", context.DeadlineExceeded))
 	}
 }
 
-func (g *gatherer[Q, A]) refusal() *failure {
-	if g.queue.Len() >= mostWaiting {
-		return unavailable(causeQueueFull, "")
-	}
-	return unavailable(causeStopped, "")
-}
-
-func (g *gatherer[Q, A]) fail(f *failure) error {
-	g.failed(f)
+func (c *coalescer[A, R]) fail(f *failure) error {
+	c.metrics.countFailure(f)
 	return f
 }
 
-// ended says why a caller's context did.
-func ended(ctx context.Context) *failure {
-	if ctx.Err() == context.DeadlineExceeded {
-		return unavailable(causeStalled, "", ctx.Err())
-	}
-	return unavailable(causeCallerGone, "", ctx.Err())
-}
-
-// failAll gives all of them the same error.
-func failAll[Q, A any](rs []*request[Q, A], err error) {
+// failAll fails all requests with the same error.
+func failAll[A, R any](rs []*request[A, R], err error) {
 	for _, r := range rs {
 		r.err = err
 	}

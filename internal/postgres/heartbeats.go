@@ -32,10 +32,10 @@ DELETE FROM roomspa.replicas WHERE id = ANY (ARRAY(
 // are younger than maxAge. It also deletes heartbeats that are minutes old.
 func (db *DB) Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (others []room.Heartbeat, err error) {
 	failed := func(err error) error { return fmt.Errorf("store heartbeat: %w", err) }
-	if f := db.mismatch.Load(); f != nil {
+	if f := db.schemaProblem.Load(); f != nil {
 		return nil, failed(f) // the table may not exist; the probe has counted the failure
 	}
-	b := db.writing()
+	b := db.newWrite()
 	b.Queue(upsertHeartbeat, own.ID, own.Replica, own.HeardSelf.Seconds(), own.SigningKey, own.AcceptedKeys)
 	b.Queue(deleteOldHeartbeats)
 	b.Queue(otherHeartbeats, own.ID, maxAge.Seconds()).Query(func(rows pgx.Rows) error {
@@ -47,7 +47,7 @@ func (db *DB) Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Dur
 		})
 		return err
 	})
-	if err := db.sendTrip(ctx, b); err != nil {
+	if err := db.send(ctx, b); err != nil {
 		return nil, failed(err)
 	}
 	return others, nil
@@ -59,9 +59,9 @@ const deleteHeartbeat = `DELETE FROM roomspa.replicas WHERE id = $1`
 
 // DeleteHeartbeat deletes a replica's heartbeat.
 func (db *DB) DeleteHeartbeat(ctx context.Context, id string) error {
-	b := db.writing()
+	b := db.newWrite()
 	b.Queue(deleteHeartbeat, id)
-	if err := db.sendTrip(ctx, b); err != nil {
+	if err := db.send(ctx, b); err != nil {
 		return fmt.Errorf("delete heartbeat: %w", err)
 	}
 	return nil

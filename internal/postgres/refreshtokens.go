@@ -12,13 +12,13 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// rotateFamily judges a refresh token ($3) and replaces it by the next one ($4),
-// in one statement, since two may come at once. A family that is not known is one
-// whose first token is used for the first time; any other token of it cannot be
-// judged. A token that was replaced less than $7 ago by one that was not used yet
-// is answered with that one again. Whatever else comes is a token that was used
-// before: it ends the family.
-const rotateFamily = `
+// rotateRefresh replaces the current refresh token ($3) of a family by the next one
+// ($4). It is one statement, since two calls may come at once.
+//
+// A family without a row is new, and only its first token may be used. A token that was
+// replaced less than $7 ago is answered with its successor again, if that is still the
+// current one. Any other token was used before, which revokes the family.
+const rotateRefresh = `
 INSERT INTO roomspa.refresh_families AS f (family, user_id, current, previous, issued_at, expires_at, revoked_at)
 VALUES ($1, $2, $4, $3, $5, $6, CASE WHEN $1 <> $3 THEN now() END)
 ON CONFLICT (family) DO UPDATE SET
@@ -30,76 +30,76 @@ ON CONFLICT (family) DO UPDATE SET
 	                  ELSE coalesce(f.revoked_at, now()) END
 RETURNING current, issued_at, expires_at, revoked_at IS NOT NULL, revoked_at IS NOT DISTINCT FROM now()`
 
-// RotateRefresh makes next the only refresh token of a family that may be used, in
-// place of used, and returns it; within grace after that it returns the same again
-// for used, if the client has lost the answer. A used token that comes later ends
-// the family: Revoked and, in the answer to that very call, Reused.
+// RotateRefresh replaces a used refresh token by next, the only token of the family that
+// may be used from then on, and returns next. Within grace it returns the same token for
+// used again, in case the client has lost the answer. Using a token later revokes the
+// family: the rotation is Revoked and, in the answer to that very call, Reused.
 func (db *DB) RotateRefresh(ctx context.Context, used, next room.Refresh, grace time.Duration) (room.Rotation, error) {
 	rot := room.Rotation{Refresh: room.Refresh{Family: used.Family, User: used.User}}
-	b := db.writing()
-	b.Queue(rotateFamily, used.Family, int64(used.User), used.ID, next.ID, next.IssuedAt, next.ExpiresAt, grace.Seconds()).
+	b := db.newWrite()
+	b.Queue(rotateRefresh, used.Family, int64(used.User), used.ID, next.ID, next.IssuedAt, next.ExpiresAt, grace.Seconds()).
 		QueryRow(func(row pgx.Row) error {
 			return row.Scan(&rot.ID, &rot.IssuedAt, &rot.ExpiresAt, &rot.Revoked, &rot.Reused)
 		})
-	if err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return send(ctx, conn, b) }); err != nil {
-		return room.Rotation{}, fmt.Errorf("rotate a refresh token of user %d: %w", used.User, err)
+	if err := db.send(ctx, b); err != nil {
+		return room.Rotation{}, fmt.Errorf("rotate refresh token of user %d: %w", used.User, err)
 	}
 	rot.IssuedAt, rot.ExpiresAt = rot.IssuedAt.UTC(), rot.ExpiresAt.UTC()
 	rot.Repeated = !rot.Revoked && rot.ID != next.ID
 	return rot, nil
 }
 
-// revokeFamily leaves a row also where there was none: a token that was never used
-// could be otherwise.
-const revokeFamily = `
+// revokeRefresh inserts a row if there is none, or a token that was never used would
+// stay valid.
+const revokeRefresh = `
 INSERT INTO roomspa.refresh_families AS f (family, user_id, current, issued_at, expires_at, revoked_at)
 VALUES ($1, $2, $3, $4, $5, now())
 ON CONFLICT (family) DO UPDATE SET revoked_at = coalesce(f.revoked_at, now())
 RETURNING revoked_at IS NOT DISTINCT FROM now() AND current = $3`
 
-// RevokeRefresh ends the family of a refresh token. It reports whether the token
-// was good until then, which one that was replaced or revoked is not.
-func (db *DB) RevokeRefresh(ctx context.Context, t room.Refresh) (good bool, err error) {
-	b := db.writing()
-	b.Queue(revokeFamily, t.Family, int64(t.User), t.ID, t.IssuedAt, t.ExpiresAt).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&good) })
-	if err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return send(ctx, conn, b) }); err != nil {
-		return false, fmt.Errorf("revoke the refresh tokens of a sign-in of user %d: %w", t.User, err)
+// RevokeRefresh revokes the family of a refresh token. It reports whether the token was
+// valid until then: the current token of a family that was not revoked.
+func (db *DB) RevokeRefresh(ctx context.Context, t room.Refresh) (valid bool, err error) {
+	b := db.newWrite()
+	b.Queue(revokeRefresh, t.Family, int64(t.User), t.ID, t.IssuedAt, t.ExpiresAt).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&valid) })
+	if err := db.send(ctx, b); err != nil {
+		return false, fmt.Errorf("revoke refresh token of user %d: %w", t.User, err)
 	}
-	return good, nil
+	return valid, nil
 }
 
-// forgetFamilies skips what another replica is just deleting.
-const forgetFamilies = `
+// deleteExpiredRefreshes skips rows that another replica is deleting. It waits a minute
+// longer because clocks differ: the memory of a token's use must outlive the token.
+const deleteExpiredRefreshes = `
 DELETE FROM roomspa.refresh_families WHERE family = ANY (ARRAY(
 	SELECT family FROM roomspa.refresh_families WHERE expires_at < now() - interval '1 minute'
 	ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ))`
 
-// ForgetRefreshes deletes up to most families whose last token has expired, and
-// returns how many it has. The minute is for clocks that differ: a token must not
-// outlive the memory of its use.
-func (db *DB) ForgetRefreshes(ctx context.Context, most int) (n int64, err error) {
-	b := db.writing()
-	b.Queue(forgetFamilies, most).Exec(func(tag pgconn.CommandTag) error {
+// DeleteExpiredRefreshes deletes up to limit families whose last token has expired, and
+// returns their number.
+func (db *DB) DeleteExpiredRefreshes(ctx context.Context, limit int) (n int64, err error) {
+	b := db.newWrite()
+	b.Queue(deleteExpiredRefreshes, limit).Exec(func(tag pgconn.CommandTag) error {
 		n = tag.RowsAffected()
 		return nil
 	})
-	if err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return send(ctx, conn, b) }); err != nil {
-		return 0, fmt.Errorf("forget expired refresh tokens: %w", err)
+	if err := db.send(ctx, b); err != nil {
+		return 0, fmt.Errorf("delete expired refresh tokens: %w", err)
 	}
 	return n, nil
 }
 
 const (
-	tidyEvery = 10 * time.Minute
-	tidyMost  = 1000 // rows at once: a statement of milliseconds
+	expireInterval = 10 * time.Minute
+	expireBatch    = 1000 // rows in one statement, which takes milliseconds
 )
 
-// tidy deletes what has expired until ctx ends, in small batches, so that nobody
-// waits for it. Replicas share the work as it comes.
-func (db *DB) tidy(ctx context.Context) {
-	wait := tidyEvery/2 + rand.N(tidyEvery)
+// expireRefreshes deletes expired refresh tokens until ctx ends, in batches so small
+// that no other statement waits for them. Replicas share the work.
+func (db *DB) expireRefreshes(ctx context.Context) {
+	wait := expireInterval/2 + rand.N(expireInterval)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -108,9 +108,9 @@ func (db *DB) tidy(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		wait = tidyEvery/2 + rand.N(tidyEvery)
-		if n, err := db.ForgetRefreshes(ctx, tidyMost); err == nil && n == tidyMost {
-			wait = time.Second // there is more
+		wait = expireInterval/2 + rand.N(expireInterval)
+		if n, err := db.DeleteExpiredRefreshes(ctx, expireBatch); err == nil && n == expireBatch {
+			wait = time.Second // more rows are left
 		}
 	}
 }

@@ -152,7 +152,7 @@ func TestExpiredFamiliesAreForgottenInBatches(t *testing.T) {
 		}
 	}
 	for _, want := range []int64{3, 2, 0} {
-		if n, err := db.ForgetRefreshes(t.Context(), 3); err != nil || n != want {
+		if n, err := db.DeleteExpiredRefreshes(t.Context(), 3); err != nil || n != want {
 			t.Errorf("%d, %v; want %d", n, err, want)
 		}
 	}
