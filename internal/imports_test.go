@@ -86,7 +86,7 @@ var packages = map[string][]string{
 	"testkit/world":               {"app", "auth", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "channel", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }

@@ -93,7 +93,9 @@ func (f *redisFlags) notifyReplicas(ctx context.Context, std streams) error {
 	client, err := f.open()
 	if err == nil {
 		defer client.Close()
-		err = channel.Announce(ctx, client, revocation.Group, revocation.Look())
+		err = revocation.RequestCheck(func(group string, payload []byte) error {
+			return channel.Announce(ctx, client, group, payload)
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("the users are changed, but open sockets close only within a minute: notify replicas: %w", err)

@@ -38,12 +38,13 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
-	_ api.Revocations    = (*revocation.Watch)(nil)
+	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
+	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
 	_ handshake.Stories  = (*story.Keeper)(nil)
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
@@ -51,9 +52,7 @@ var (
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
-	_ rebalance.Layer    = (*channel.Layer)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
-	_ revocation.Layer   = (*channel.Layer)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
 )
@@ -74,8 +73,8 @@ type App struct {
 	sockets   *session.Registry
 	stories   *story.Keeper
 	idleCuts  *idlecuts.Watch
-	fleet     *fleet.Watch
-	balance   *rebalance.Balance
+	fleet     *fleet.Fleet
+	rebalance *rebalance.Rebalancer
 	monitor   *ops.Monitor
 
 	public, ops *listen.Server
@@ -170,18 +169,17 @@ func (a *App) wire(reloads []task) {
 		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
 	}, a.log, reg)
 
-	revocations := revocation.New(a.layer, a.db, a.sockets, 0, a.log, reg)
-	a.fleet = fleet.New(o.Replica, a.keys.Fingerprints, a.db, a.log, reg)
+	a.fleet = fleet.New(o.Replica, a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	revocations := revocation.New(a.fleet, a.db, a.sockets, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
-	a.balance = rebalance.New(rebalance.Options{
-		Replica: o.Replica, ID: a.fleet.ID(), Heard: a.fleet.Hear,
+	a.rebalance = rebalance.New(rebalance.Options{
 		Rate: o.RebalanceRate, Threshold: float64(o.RebalanceThreshold) / 100,
-		Well: a.monitor.Healthy,
-		Ready: func(ctx context.Context) bool {
+		Ready: a.monitor.Healthy,
+		CheckReady: func(ctx context.Context) bool {
 			_, ok := a.monitor.Check(ctx)
 			return ok
 		},
-	}, a.layer, a.sockets, a.log, reg)
+	}, a.fleet, a.sockets, a.log, reg)
 
 	a.public = listen.New(listen.Options{
 		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
@@ -194,7 +192,7 @@ func (a *App) wire(reloads []task) {
 		{{"postgres", a.db.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", revocations.Run},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.balance.Run}, task{"heartbeats", a.fleet.Run}),
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
@@ -249,7 +247,7 @@ func (a *App) checks() []ops.Check {
 		}},
 		// A replica that others do not hear still serves its own sockets, so this never fails.
 		{Name: "replicas", Run: func(context.Context) (string, error) {
-			return a.fleet.Others(), nil
-		}, Warn: func(context.Context) error { return a.fleet.Doubt() }},
+			return a.fleet.Summary(), nil
+		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
 	}
 }

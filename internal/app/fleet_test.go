@@ -46,7 +46,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 	if n, m := a.metric(t, "roomspa_replicas_unheard"), c.metric(t, "roomspa_replicas_unheard"); n != 1 || m != 2 {
 		t.Errorf("the metrics are %v and %v", n, m)
 	}
-	const line = `level=ERROR msg="[Replicas] Not heard over the channel layer, though they share Postgres: `
+	const line = `level=ERROR msg="[Replicas] Channel layer split: replicas share Postgres but are not heard over Redis: `
 	for r, names := range map[*replica]string{a: "c", b: "c", c: "a, b"} {
 		if !strings.Contains(r.text.String(), line+names+`"`) || !strings.Contains(r.text.String(), "cause=split_channel_layer") {
 			t.Errorf("there is no line that names %s:\n%s", names, r.text.String())
@@ -54,7 +54,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 	}
 	x.isSilent(t)
 	y.isSilent(t)
-	if _, answer := x.readyz(t); finding(answer, "replicas").Detail != "others that share Postgres: 1" {
+	if _, answer := x.readyz(t); finding(answer, "replicas").Detail != "other live replicas: 1" {
 		t.Errorf("the healthy pair does not see each other: %+v", answer)
 	}
 	if err := c.stop(t.Context()); err != nil {
@@ -63,7 +63,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 	eventually(t, patience, "the others are content when it has gone", func() (bool, any) {
 		_, answer := a.readyz(t)
 		return finding(answer, "replicas").Cause == "" && a.metric(t, "roomspa_replicas_unheard") == 0 &&
-			strings.Contains(a.text.String(), `level=INFO msg="[Replicas] All replicas that share Postgres are heard over the channel layer again"`), answer
+			strings.Contains(a.text.String(), `level=INFO msg="[Replicas] Channel layer no longer split: all replicas that share Postgres are heard over Redis"`), answer
 	})
 }
 
@@ -82,7 +82,7 @@ func TestReplicasWithOtherSecretsSaySo(t *testing.T) {
 	if n := old.metric(t, "roomspa_replicas_with_other_secrets"); n != 1 {
 		t.Errorf("the metric is %v", n)
 	}
-	if log := old.text.String(); !strings.Contains(log, `level=WARNING msg="[Replicas] Tokens are refused that other replicas sign, or theirs by them: last"`) ||
+	if log := old.text.String(); !strings.Contains(log, `level=WARNING msg="[Replicas] JWT secrets differ: replicas refuse each other's tokens: last"`) ||
 		strings.Contains(log, next) || strings.Contains(log, secret) {
 		t.Errorf("the log is\n%s", log)
 	}

@@ -79,7 +79,7 @@ func TestASignOutThatRedisHasMissedIsKnownFromPostgres(t *testing.T) {
 	peer.quiet(t)
 }
 
-// A notice as another replica publishes it, behind the byte of the envelope.
+// notice publishes a payload of the control group, behind the channel layer's byte.
 func notice(t testing.TB, w *world, text string) {
 	t.Helper()
 	if err := redisClient(t, w.redisURL).Publish(t.Context(), w.prefix+"control", "\x01"+text).Err(); err != nil {
@@ -95,7 +95,7 @@ func TestADeactivatedUserLosesTheirSockets(t *testing.T) {
 	peer := a.chat(t, therapist)
 	execute(t, w.databaseURL, "UPDATE roomspa.users SET is_active = false WHERE id = $1", customer)
 	began := time.Now()
-	notice(t, w, `{"v":1,"type":"deactivated","user":1}`)
+	notice(t, w, `{"v":1,"kind":"revocation","sender":"other","body":{"type":"deactivated","user":1}}`)
 	for _, s := range sockets {
 		s.refusal(t, 4001, "user_inactive")
 	}
@@ -112,7 +112,7 @@ func TestANoticeThatIsNotUnderstoodMakesAReplicaLook(t *testing.T) {
 	r := w.ready(t, "a")
 	s, peer := r.chat(t, customer), r.chat(t, therapist)
 	execute(t, w.databaseURL, "DELETE FROM roomspa.users WHERE id = $1", customer)
-	notice(t, w, `{"v":2,"type":"gone","users":[1]}`)
+	notice(t, w, `{"v":2,"kind":"revocation","body":{"type":"gone","users":[1]}}`)
 	s.refusal(t, 4001, "user_unknown")
 	peer.quiet(t)
 }
@@ -125,7 +125,9 @@ func TestACommandTellsTheReplicasToLook(t *testing.T) {
 	peer := b.chat(t, therapist)
 	execute(t, w.databaseURL, "UPDATE roomspa.users SET is_active = false WHERE id = $1", customer)
 	began := time.Now()
-	if err := channel.Announce(t.Context(), w.redis(t), revocation.Group, revocation.Look()); err != nil {
+	if err := revocation.RequestCheck(func(group string, payload []byte) error {
+		return channel.Announce(t.Context(), w.redis(t), group, payload)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range sockets {

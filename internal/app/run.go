@@ -111,7 +111,7 @@ func (a *App) start(ctx context.Context) (failed <-chan error, err error) {
 // cannot see when it has left the endpoints.
 func (a *App) drain() {
 	a.sockets.StopAccepting()
-	a.balance.Leave()
+	a.rebalance.Leave()
 	a.logf(slog.LevelInfo, "Shutting down: unready now, draining sockets in %s", a.options.ShutdownWait)
 	select {
 	case <-time.After(a.options.ShutdownWait):

@@ -150,7 +150,9 @@ func (x *secrecy) wrongStores(t *testing.T) {
 	x.done(t, r)
 	other := *x.world
 	other.redisURL = changed(x.redisURL, password)
-	if err = channel.Announce(t.Context(), other.redis(t), revocation.Group, revocation.Look()); err == nil {
+	if err = revocation.RequestCheck(func(group string, payload []byte) error {
+		return channel.Announce(t.Context(), other.redis(t), group, payload)
+	}); err == nil {
 		t.Fatal("a wrong password was taken")
 	}
 	x.say("why the replicas cannot be told", err.Error())

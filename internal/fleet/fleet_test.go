@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"bytes"
 	"context"
 	"errors"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -26,27 +25,28 @@ type world struct {
 	ctx     context.Context //nolint:containedctx // of one test
 
 	mu       sync.Mutex
-	away     bool // Postgres
-	beats    map[string]row
+	away     bool           // Postgres
+	beats    map[string]row // the table of heartbeats
 	replicas []*replica
 }
 
 type row struct {
-	room.Beat
+	room.Heartbeat
 	at time.Time
 }
 
-// A replica is one watch, and who speaks for it.
+// A replica is a fleet as one replica sees it, and its channel layer.
 type replica struct {
-	*Watch
-	layer string // what it hears and speaks on; "" for nothing
-	dead  bool
-	reg   *prometheus.Registry
-	log   bytes.Buffer
-	end   context.CancelFunc
+	*Fleet
+	world   *world
+	layer   string // the name of the channel layer that it uses; "" while Redis is down
+	deliver func([]byte)
+	reg     *prometheus.Registry
+	log     bytes.Buffer
+	end     context.CancelFunc
 }
 
-func (w *world) Beat(_ context.Context, own room.Beat, within time.Duration) (others []room.Beat, err error) {
+func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Duration) (others []room.Heartbeat, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away {
@@ -56,13 +56,13 @@ func (w *world) Beat(_ context.Context, own room.Beat, within time.Duration) (ot
 	w.beats[own.ID] = row{own, now}
 	for id, r := range w.beats {
 		if r.Age = now.Sub(r.at); id != own.ID && r.Age < within {
-			others = append(others, r.Beat)
+			others = append(others, r.Heartbeat)
 		}
 	}
 	return others, nil
 }
 
-func (w *world) EndBeat(_ context.Context, id string) error {
+func (w *world) DeleteHeartbeat(_ context.Context, id string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.beats, id)
@@ -76,39 +76,38 @@ func inWorld(t *testing.T, test func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := &world{t: t, ctx: ctx, beats: map[string]row{}}
-		w.running.Go(func() { w.speak(ctx) })
 		test(w)
 		cancel()
 		w.running.Wait()
 	})
 }
 
-// speak lets everybody's notices come every 5 s.
-func (w *world) speak(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		w.set(func() {
-			for _, from := range w.replicas {
-				for _, to := range w.replicas {
-					if from.layer != "" && from.layer == to.layer && !from.dead {
-						to.Hear(from.ID())
-					}
-				}
+func (r *replica) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+	r.world.set(func() { r.deliver = deliver })
+	return func() { r.world.set(func() { r.deliver = nil }) }, nil
+}
+
+func (r *replica) Publish(_ string, payload []byte, done func(error)) {
+	var all []func([]byte)
+	r.world.set(func() {
+		for _, to := range r.world.replicas {
+			if to.deliver != nil && r.layer != "" && to.layer == r.layer {
+				all = append(all, to.deliver)
 			}
-		})
+		}
+	})
+	for _, deliver := range all {
+		deliver(payload)
+	}
+	if done != nil {
+		done(nil)
 	}
 }
 
 func (w *world) joins(name, layer string, keys ...string) *replica {
 	w.t.Helper()
-	r := &replica{layer: layer, reg: prometheus.NewRegistry()}
-	r.Watch = New(name, func() []string { return keys }, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
+	r := &replica{world: w, layer: layer, reg: prometheus.NewRegistry()}
+	r.Fleet = New(name, func() []string { return keys }, r, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.end = cancel
 	w.set(func() { w.replicas = append(w.replicas, r) })
@@ -129,7 +128,6 @@ func (w *world) change(layer string, all ...*replica) {
 
 // ends lets a replica shut down.
 func (w *world) ends(r *replica) {
-	w.set(func() { r.dead = true })
 	r.end()
 	synctest.Wait()
 }
@@ -140,7 +138,7 @@ func (w *world) set(f func()) {
 	f()
 }
 
-// kill ends a replica so that it cannot take its sign of life away.
+// kill ends a replica so that it cannot take its heartbeat away.
 func (w *world) kill(r *replica) {
 	var left row
 	w.set(func() { left = w.beats[r.ID()] })
@@ -153,8 +151,8 @@ func (w *world) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// cause is the word for what a replica doubts.
-func (r *replica) cause() string { return cause.Of(r.Doubt()) }
+// cause is the word for what a replica finds.
+func (r *replica) cause() string { return cause.Of(r.Finding()) }
 
 func (r *replica) metric(name string) float64 {
 	families, err := r.reg.Gather()
@@ -174,12 +172,12 @@ func TestASplitIsFoundByBothAndHeals(t *testing.T) {
 		a, b := w.joins("a", "one", "k"), w.joins("b", "two", "k")
 		w.pass(25 * time.Second)
 		if a.cause() != "" || b.cause() != "" {
-			t.Errorf("after 25 s already: %v, %v", a.Doubt(), b.Doubt())
+			t.Errorf("after 25 s already: %v, %v", a.Finding(), b.Finding())
 		}
 		w.pass(30 * time.Second)
 		for r, other := range map[*replica]string{a: "b", b: "a"} {
-			if r.cause() != split || !strings.HasSuffix(r.Doubt().Error(), ": "+other) {
-				t.Errorf("%v", r.Doubt())
+			if r.cause() != splitLayer.cause || !strings.HasSuffix(r.Finding().Error(), ": "+other) {
+				t.Errorf("%v", r.Finding())
 			}
 			if n := r.metric("roomspa_replicas_unheard"); n != 1 {
 				t.Errorf("the metric is %v", n)
@@ -190,10 +188,10 @@ func TestASplitIsFoundByBothAndHeals(t *testing.T) {
 		w.pass(20 * time.Second)
 		for _, r := range []*replica{a, b} {
 			if r.cause() != "" || r.metric("roomspa_replicas_unheard") != 0 {
-				t.Errorf("after it has healed: %v", r.Doubt())
+				t.Errorf("after it has healed: %v", r.Finding())
 			}
 			log := r.log.String()
-			if strings.Count(log, "level=ERROR") != 1 || strings.Count(log, "cause=split_channel_layer") != 2 || strings.Count(log, "are heard over the channel layer again") != 1 {
+			if strings.Count(log, "level=ERROR") != 1 || strings.Count(log, "cause=split_channel_layer") != 2 || strings.Count(log, "Channel layer no longer split") != 1 {
 				t.Errorf("the log is\n%s", log)
 			}
 		}
@@ -223,7 +221,6 @@ func TestWhatIsNoSplit(t *testing.T) {
 		"one dies": func(w *world, _, b *replica) { w.kill(b) },
 		"all change": func(w *world, a, b *replica) {
 			w.joins("c", "one", "k")
-			a.dead = true
 			a.end()
 			w.joins("d", "one", "k")
 			w.kill(b)
@@ -242,8 +239,8 @@ func TestWhatIsNoSplit(t *testing.T) {
 				for range 300 {
 					w.pass(time.Second)
 					for _, r := range w.replicas {
-						if r.log.Len() > 0 || r.Doubt() != nil {
-							t.Fatalf("%s doubts %v, its log is\n%s", r.own.Replica, r.Doubt(), r.log.String())
+						if r.log.Len() > 0 || r.Finding() != nil {
+							t.Fatalf("%s finds %v, its log is\n%s", r.own.Replica, r.Finding(), r.log.String())
 						}
 					}
 				}
@@ -258,20 +255,20 @@ func TestASplitIsKnownWhileNobodyCanSay(t *testing.T) {
 		w.pass(time.Minute)
 		w.change("", b)
 		w.pass(time.Minute)
-		if a.cause() != split {
-			t.Errorf("while the other one is deaf: %v", a.Doubt())
+		if a.cause() != splitLayer.cause {
+			t.Errorf("while the other one is deaf: %v", a.Finding())
 		}
 		w.joins("c", "two", "k")
 		w.pass(time.Minute)
-		if want := "b, c"; !strings.HasSuffix(a.Doubt().Error(), want) || strings.Count(a.log.String(), "level=ERROR") != 2 {
-			t.Errorf("%v, the log is\n%s", a.Doubt(), a.log.String())
+		if want := "b, c"; !strings.HasSuffix(a.Finding().Error(), want) || strings.Count(a.log.String(), "level=ERROR") != 2 {
+			t.Errorf("%v, the log is\n%s", a.Finding(), a.log.String())
 		}
 		for _, r := range w.replicas[1:] {
 			w.kill(r)
 		}
 		w.pass(time.Minute)
-		if a.Doubt() != nil || a.Others() != "others that share Postgres: 0" {
-			t.Errorf("when the others are gone: %v, %s", a.Doubt(), a.Others())
+		if a.Finding() != nil || a.Summary() != "other live replicas: 0" {
+			t.Errorf("when the others are gone: %v, %s", a.Finding(), a.Summary())
 		}
 	})
 }
@@ -283,25 +280,25 @@ func TestOtherSecretsAreFound(t *testing.T) {
 		w.kill(gone)
 		a := w.joins("a", "one", "k", "l")
 		w.pass(time.Minute)
-		if a.Doubt() != nil || a.log.Len() > 0 {
-			t.Errorf("one that has died before it came: %v\n%s", a.Doubt(), a.log.String())
+		if a.Finding() != nil || a.log.Len() > 0 {
+			t.Errorf("one that has died before it came: %v\n%s", a.Finding(), a.log.String())
 		}
 		b, c := w.joins("b", "one", "other"), w.joins("c", "one", "l", "k")
 		w.pass(20 * time.Second)
-		if a.cause() != secrets || !strings.HasSuffix(a.Doubt().Error(), ": b") || a.metric("roomspa_replicas_with_other_secrets") != 1 {
-			t.Errorf("%v", a.Doubt())
+		if a.cause() != differentSecrets.cause || !strings.HasSuffix(a.Finding().Error(), ": b") || a.metric("roomspa_replicas_with_other_secrets") != 1 {
+			t.Errorf("%v", a.Finding())
 		}
-		if !strings.HasSuffix(b.Doubt().Error(), ": a, c") || c.cause() != secrets {
-			t.Errorf("%v, %v", b.Doubt(), c.Doubt())
+		if !strings.HasSuffix(b.Finding().Error(), ": a, c") || c.cause() != differentSecrets.cause {
+			t.Errorf("%v, %v", b.Finding(), c.Finding())
 		}
 		w.ends(b)
 		w.pass(3 * time.Minute)
-		if len(a.heard) != 2 {
-			t.Errorf("%d are remembered", len(a.heard))
+		if len(a.lastHeard) != 2 {
+			t.Errorf("%d are remembered", len(a.lastHeard))
 		}
 		log := a.log.String()
-		if a.Doubt() != nil || strings.Count(log, "level=WARN") != 1 || strings.Count(log, "take each other's tokens again") != 1 {
-			t.Errorf("%v\n%s", a.Doubt(), log)
+		if a.Finding() != nil || strings.Count(log, "level=WARN") != 1 || strings.Count(log, "JWT secrets no longer differ") != 1 {
+			t.Errorf("%v\n%s", a.Finding(), log)
 		}
 	})
 }

@@ -5,18 +5,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-type metrics struct{ unheard, strangers prometheus.Gauge }
+type metrics struct {
+	unheard, strangers prometheus.Gauge
+	unreadable         prometheus.Counter
+}
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
 		unheard: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_unheard",
-			Help: "Other replicas that share Postgres with this one and are not heard over the channel layer, though both hear themselves.",
+			Help: "Number of other replicas that share Postgres with this replica but are not heard over the channel layer.",
 		}),
 		strangers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_with_other_secrets",
-			Help: "Other replicas that share Postgres with this one and refuse the tokens that it signs, or sign some that it refuses.",
+			Help: "Number of other replicas that refuse tokens of this replica, or whose tokens this replica refuses.",
+		}),
+		unreadable: f.NewCounter(prometheus.CounterOpts{
+			Name: "roomspa_fleet_unreadable_messages_total",
+			Help: "Total messages between replicas that could not be read, such as those of a newer release.",
 		}),
 	}
 }

@@ -1,14 +1,14 @@
 package postgres_test
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -40,7 +40,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 				t.Cleanup(func() { _, _ = beside.Exec(context.WithoutCancel(t.Context()), "DROP ROLE few_may_connect") })
 				address = asUser(t, address, "few_may_connect")
 			}
-			db := open(t, postgres.Options{URL: address, AcquireTimeout: 10 * time.Second, LockTimeout: 200 * time.Millisecond})
+			db := open(t, postgres.Options{URL: address, LockTimeout: 200 * time.Millisecond})
 			_, err := db.Probe(t.Context())
 			if err == nil {
 				_, err = db.Users(t.Context(), []room.UserID{1})
@@ -61,16 +61,14 @@ func TestTheFirstHandshakesMeetNoSchemaThatNobodyHasLookedAt(t *testing.T) {
 	t.Parallel()
 	address := database(t)
 	execute(t, direct(t, address), "DELETE FROM roomspa.goose_db_version WHERE version_id > 1")
-	db := open(t, postgres.Options{URL: address, AcquireTimeout: 10 * time.Second})
-	for end := time.Now().Add(10 * time.Second); ; {
+	db := open(t, postgres.Options{URL: address})
+	eventually(t, "load users with a schema that is too old", func() error {
 		_, err := db.Users(t.Context(), []room.UserID{1})
 		if cause.Of(err) == "schema_too_old" {
-			return
+			return nil
 		}
-		if time.Now().After(end) {
-			t.Fatalf("users are loaded, with a schema that is too old: %v", err)
-		}
-	}
+		return fmt.Errorf("it does not fail for that: %w", err)
+	})
 }
 
 func asUser(t *testing.T, address, name string) string {

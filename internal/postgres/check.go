@@ -8,7 +8,7 @@ import (
 // CheckServer reports whether the server answers and accepts writes. It returns the
 // server's version as text.
 func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
-	s, err := db.Server(ctx)
+	s, err := db.ProbeServer(ctx)
 	if s.Server == "" {
 		return "", err
 	}

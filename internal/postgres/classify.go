@@ -17,9 +17,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// translate makes an error of this package out of one of pgx's, and counts it. It
-// is the only place that knows foreign errors. caller is the context of whoever
-// asked, without our own time limit.
+// translate turns an error of pgx into one of this package, and counts it. caller is
+// the context of the call, without the roundtrip timeout.
 func (db *DB) translate(caller context.Context, err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return room.ErrNotFound
@@ -27,29 +26,30 @@ func (db *DB) translate(caller context.Context, err error) error {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		f = classify(caller, err)
-		f.detail = withoutPassword(f.detail, db.password)
+		f.detail = redact(f.detail, db.password)
 	}
 	switch {
 	case db.closed.Load():
-		f = unavailable(causeStopped, "")
+		f = newFailure(causeStopped, "")
 	case f.cause == causeReadOnly:
-		db.connectAnew()
+		db.resetPool()
 	}
-	db.metrics.failed(f)
+	db.metrics.countFailure(f)
 	return f
 }
 
-// connectAnew drops the pool's connections where the server no longer accepts
-// writes: the primary may be another host by now. Not more often than a connection
-// may take to make, since a protected primary goes on refusing.
-func (db *DB) connectAnew() {
-	now, last := time.Now().UnixNano(), db.renewed.Load()
-	if now-last > int64(db.opts.AcquireTimeout) && db.renewed.CompareAndSwap(last, now) {
+// resetPool drops all connections after the server has become read-only, since another
+// host may be the primary now. It does so once per acquire timeout at most: a primary
+// that is protected stays read-only.
+func (db *DB) resetPool() {
+	now, last := time.Now().UnixNano(), db.poolReset.Load()
+	if now-last > int64(db.opts.AcquireTimeout) && db.poolReset.CompareAndSwap(last, now) {
 		db.pool.Reset()
 	}
 }
 
-func withoutPassword(s, password string) string {
+// redact removes the password from a text.
+func redact(s, password string) string {
 	if password == "" {
 		return s
 	}
@@ -61,62 +61,62 @@ func classify(caller context.Context, err error) *failure {
 		return classifyServer(pg)
 	}
 	if errors.Is(caller.Err(), context.Canceled) {
-		return unavailable(causeCallerGone, "", caller.Err())
+		return newFailure(causeCallerGone, "", caller.Err())
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return unavailable(classifyConnect(err), address(err))
+		return newFailure(classifyConnect(err), address(err))
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
-		return unavailable(causeStalled, "", context.DeadlineExceeded)
+		return newFailure(causeStalled, "", context.DeadlineExceeded)
 	case isNetwork(err):
-		return unavailable(causeLost, "")
+		return newFailure(causeLost, "")
 	default:
-		return unavailable(causeOther, err.Error())
+		return newFailure(causeOther, err.Error())
 	}
 }
 
-// classifyServer goes by SQLSTATE (PostgreSQL, appendix A): the texts are
-// translated into the server's language.
+// classifyServer uses the SQLSTATE (PostgreSQL, appendix A), since the server may
+// translate its messages.
 func classifyServer(pg *pgconn.PgError) *failure {
-	said := pg.Message + ", SQLSTATE " + pg.Code
+	detail := pg.Message + ", SQLSTATE " + pg.Code
 	switch pg.Code {
 	case "28P01", "28000":
-		return unavailable(causePassword, said)
+		return newFailure(causePassword, detail)
 	case "3D000":
-		return unavailable(causeNoDatabase, said)
+		return newFailure(causeNoDatabase, detail)
 	case "42501":
-		return unavailable(causePermission, said)
+		return newFailure(causePermission, detail)
 	case "53300":
-		return unavailable(causeTooMany, said)
+		return newFailure(causeTooMany, detail)
 	case "53100":
-		return unavailable(causeDiskFull, said)
+		return newFailure(causeDiskFull, detail)
 	case "53200":
-		return unavailable(causeMemory, said)
+		return newFailure(causeMemory, detail)
 	case "57P03":
-		return unavailable(causeStarting, said)
+		return newFailure(causeStarting, detail)
 	case "57P01", "57P02":
-		return unavailable(causeShutdown, said)
+		return newFailure(causeShutdown, detail)
 	case "57014":
-		return unavailable(causeStatement, said)
+		return newFailure(causeStatement, detail)
 	case "55P03":
-		return unavailable(causeLock, said)
+		return newFailure(causeLock, detail)
 	case "25006":
-		return unavailable(causeReadOnly, said)
+		return newFailure(causeReadOnly, detail)
 	case "40P01", "40001":
-		return unavailable(causeDeadlock, said)
+		return newFailure(causeDeadlock, detail)
 	case "3F000", "42P01", "42703":
-		return unavailable(causeSchemaMissing, said)
-	case "08P01": // PgBouncer's own, for a pool that has nothing for us
-		return unavailable(causePool, said)
+		return newFailure(causeSchemaMissing, detail)
+	case "08P01": // of PgBouncer, whose pool has no free connection
+		return newFailure(causePool, detail)
 	}
 	switch pg.Code[:min(2, len(pg.Code))] {
 	case "22", "23", "54": // data exception, constraint violated, limit exceeded
-		return &failure{cause: causeRejected, detail: said}
+		return &failure{cause: causeRejected, detail: detail}
 	case "08":
-		return unavailable(causeLost, said)
+		return newFailure(causeLost, detail)
 	}
-	return unavailable(causeOther, said)
+	return newFailure(causeOther, detail)
 }
 
 func classifyConnect(err error) string {
@@ -144,7 +144,7 @@ func classifyConnect(err error) string {
 	return causeUnreachable
 }
 
-// address is where the connection was tried, if the error knows it.
+// address returns the address of a failed connection attempt, if the error has it.
 func address(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
 		return op.Addr.String()

@@ -6,39 +6,62 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// mostCommit is how many messages become one transaction. One is under way at a time, or
-// two where one of them is small: the next one takes all that came meanwhile, which costs
-// half of what four beside each other cost, here and in the database.
-const mostCommit = 500
+// maxCommit is the number of messages in one transaction. One transaction is under way
+// at a time, or two if one of them is small. The next one takes what has arrived
+// meanwhile. Four concurrent ones would cost twice as much, here and in Postgres.
+const maxCommit = 500
 
-type appending struct {
+type appendArg struct {
 	conversation room.ID
 	draft        room.Draft
 }
 
-type appended struct {
+type appendResult struct {
 	message   room.Message
 	duplicate bool
 }
 
-type draft = request[appending, appended]
+type draft = request[appendArg, appendResult]
 
-// commit stores the committer's batch.
+// Append stores a message under the next number of the conversation, and returns it
+// once it is committed. If the conversation already has a message of the sender with
+// the same ClientMessageID, Append returns that message as a duplicate, whatever its
+// text.
+//
+// Messages that one goroutine appends one after the other keep their order. After a
+// [room.ErrOutcomeUnknown], which is also returned when ctx ends, the message may be
+// stored now or later: send it again with the same ClientMessageID. Append returns
+// [room.ErrNotFound] if there is no such conversation.
+func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error) {
+	r, pending, err := db.commits.call(ctx, appendArg{conversation, d})
+	if err == nil {
+		return r.message, r.duplicate, nil
+	}
+	// A served request says itself whether its outcome is unknown.
+	if f, ok := errors.AsType[*failure](err); ok && pending {
+		err = f.withUnknownOutcome()
+	}
+	return room.Message{}, false, fmt.Errorf("append message to %s: %w", conversation, err)
+}
+
+// commit stores one batch of drafts.
 func (db *DB) commit(ctx context.Context, ds []*draft) {
 	start := time.Now()
-	firsts, repeats := collapse(ds)
-	db.store(ctx, firsts, len(firsts) <= few)
+	first, repeats := deduplicate(ds)
+	db.store(ctx, first, len(first) <= maxSingleInserts)
 	var again []*draft
 	for _, r := range repeats {
 		if Cause(r.first.err) == causeRejected {
-			again = append(again, r.draft) // nothing stands yet under that id
+			again = append(again, r.draft) // the first one was not stored, so this one may be
 			continue
 		}
-		r.draft.answer, r.draft.err = r.first.answer, r.first.err
-		r.draft.answer.duplicate = true
+		r.draft.result, r.draft.err = r.first.result, r.first.err
+		r.draft.result.duplicate = true
 	}
 	if len(again) > 0 {
 		db.commit(ctx, again)
@@ -49,9 +72,9 @@ func (db *DB) commit(ctx context.Context, ds []*draft) {
 
 type repeat struct{ draft, first *draft }
 
-// collapse sets aside what has an id that stands earlier in the batch: one
-// statement cannot see its own rows.
-func collapse(ds []*draft) (firsts []*draft, repeats []repeat) {
+// deduplicate separates the drafts whose id occurs earlier in the batch: a statement
+// does not see the rows that it inserts.
+func deduplicate(ds []*draft) (first []*draft, repeats []repeat) {
 	if len(ds) == 1 {
 		return ds, nil
 	}
@@ -61,32 +84,33 @@ func collapse(ds []*draft) (firsts []*draft, repeats []repeat) {
 		id           string
 	}
 	seen := make(map[key]*draft, len(ds))
-	firsts = make([]*draft, 0, len(ds))
+	first = make([]*draft, 0, len(ds))
 	for _, d := range ds {
-		k := key{d.ask.conversation, d.ask.draft.Sender, d.ask.draft.ClientMessageID}
-		if first := seen[k]; first != nil && k.id != "" {
-			repeats = append(repeats, repeat{d, first})
+		k := key{d.arg.conversation, d.arg.draft.Sender, d.arg.draft.ClientMessageID}
+		if earlier := seen[k]; earlier != nil && k.id != "" {
+			repeats = append(repeats, repeat{d, earlier})
 			continue
 		}
 		seen[k] = d
-		firsts = append(firsts, d)
+		first = append(first, d)
 	}
-	return firsts, repeats
+	return first, repeats
 }
 
-// store commits the drafts together. Where that fails because of some of them, the
-// others are committed without these; where the database is away, all have failed.
-func (db *DB) store(ctx context.Context, ds []*draft, fresh bool) {
-	known, err := db.insert(ctx, ds, fresh)
+// store commits drafts together. If some of them make that fail, it commits the others
+// without them. If the database is down, all fail. With single, the drafts are inserted
+// one by one and expected to be new.
+func (db *DB) store(ctx context.Context, ds []*draft, single bool) {
+	known, err := db.insert(ctx, ds, single)
 	switch {
 	case err == nil && len(known) > 0:
 		db.store(ctx, known, false)
 	case err == nil:
 	case len(ds) > 1 && Cause(err) == causeRejected:
-		// Halves find one bad row among 500 in 18 trips, and keep the order.
-		db.log.WarnContext(ctx, "a batch of messages is split", "messages", len(ds), "cause", err)
-		db.store(ctx, ds[:len(ds)/2], fresh)
-		db.store(ctx, ds[len(ds)/2:], fresh)
+		// Halving finds one bad row among 500 in 18 roundtrips, and keeps the order.
+		db.log.WarnContext(ctx, "Postgres rejected a batch of messages; retrying in halves", "messages", len(ds), "cause", err)
+		db.store(ctx, ds[:len(ds)/2], single)
+		db.store(ctx, ds[len(ds)/2:], single)
 	case Cause(err) == causeLock && !errors.Is(err, room.ErrOutcomeUnknown):
 		db.storeUnlocked(ctx, ds, err)
 	default:
@@ -94,33 +118,59 @@ func (db *DB) store(ctx context.Context, ds []*draft, fresh bool) {
 	}
 }
 
-// storeUnlocked commits, in one more attempt, the drafts for conversations that no
-// other transaction holds; the others fail with err.
+// storeUnlocked retries the drafts of conversations that are not locked. The others
+// fail with err.
 func (db *DB) storeUnlocked(ctx context.Context, ds []*draft, err error) {
-	held, heldErr := db.held(ctx, ds)
-	if heldErr != nil {
-		failAll(ds, heldErr)
+	locked, lookupErr := db.lockedConversations(ctx, ds)
+	if lookupErr != nil {
+		failAll(ds, lookupErr)
 		return
 	}
-	free := make([]*draft, 0, len(ds))
+	unlocked := make([]*draft, 0, len(ds))
 	for _, d := range ds {
-		if held[d.ask.conversation] {
+		if locked[d.arg.conversation] {
 			d.err = err
 			continue
 		}
-		free = append(free, d)
+		unlocked = append(unlocked, d)
 	}
-	if len(free) == 0 {
+	if len(unlocked) == 0 {
 		return
 	}
-	db.log.WarnContext(ctx, "a batch of messages goes on without locked conversations",
-		"messages", len(ds), "left_out", len(ds)-len(free))
-	if _, err := db.insert(ctx, free, false); err != nil {
-		failAll(free, err)
+	db.log.WarnContext(ctx, "A batch of messages waited too long for a lock; retrying without the locked conversations",
+		"messages", len(ds), "left_out", len(ds)-len(unlocked))
+	if _, err := db.insert(ctx, unlocked, false); err != nil {
+		failAll(unlocked, err)
 	}
 }
 
-// notFound is the error of a message whose conversation does not exist.
-func notFound(conversation room.ID) error {
+const selectLocked = `
+WITH unlocked AS MATERIALIZED (
+	SELECT id FROM roomspa.conversations WHERE id = ANY($1) FOR UPDATE SKIP LOCKED
+)
+SELECT id FROM roomspa.conversations WHERE id = ANY($1) AND id NOT IN (SELECT id FROM unlocked)`
+
+// lockedConversations returns the conversations of ds that are row-locked by another
+// transaction.
+func (db *DB) lockedConversations(ctx context.Context, ds []*draft) (map[room.ID]bool, error) {
+	ids := make([]room.ID, len(ds))
+	for i, d := range ds {
+		ids[i] = d.arg.conversation
+	}
+	locked := map[room.ID]bool{}
+	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, selectLocked, ids)
+		var id room.ID
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			locked[id] = true
+			return nil
+		})
+		return err
+	})
+	return locked, err
+}
+
+// noConversation returns the error of a message whose conversation does not exist.
+func noConversation(conversation room.ID) error {
 	return fmt.Errorf("conversation %s: %w", conversation, room.ErrNotFound)
 }

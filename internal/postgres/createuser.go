@@ -19,34 +19,29 @@ const insertUserWithID = `
 INSERT INTO roomspa.users (email, phone, role, is_active, password, id)
 VALUES ($1, nullif($2, ''), $3, $4, $5, $6) RETURNING id`
 
-// lockUsers keeps ids from being drawn between the two halves of skipUserID.
+// lockUsers keeps ids from being drawn between the nextval and the setval of
+// skipUserIDs.
 const lockUsers = `LOCK TABLE roomspa.users IN SHARE ROW EXCLUSIVE MODE`
 
-const skipUserID = `
+const skipUserIDs = `
 SELECT setval(pg_get_serial_sequence('roomspa.users', 'id'), greatest($1::bigint, nextval(pg_get_serial_sequence('roomspa.users', 'id'))))`
 
-// CreateUser stores a user with the hash of a password, and returns it with its
-// id. An id that is given is taken, and never drawn again; 0 draws one. An email,
-// phone or id that exists already, or a role that does not exist, is a
-// [*room.Invalid].
+// CreateUser stores a user with the hash of a password, and returns it with its id. A
+// u.ID of 0 draws an id; any other is used and never drawn later. An email, phone or id
+// that exists already, or an unknown role, is a [*room.Invalid].
 func (db *DB) CreateUser(ctx context.Context, u room.User, hash string) (room.User, error) {
 	query, args := insertUser, []any{u.Email, u.Phone, string(u.Role), u.Active, hash}
 	if u.ID != 0 {
 		query, args = insertUserWithID, append(args, u.ID)
 	}
 	var invalid *room.Invalid
-	err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			if err := db.limit(ctx, tx); err != nil {
-				return err
-			}
-			if u.ID != 0 {
-				if err := takeUserID(ctx, tx, u.ID); err != nil {
-					return err
-				}
-			}
-			return tx.QueryRow(ctx, query, args...).Scan(&u.ID)
-		})
+	err := db.transaction(ctx, func(tx pgx.Tx) (err error) {
+		if u.ID != 0 {
+			err = reserveUserIDs(ctx, tx, u.ID)
+		}
+		if err == nil {
+			err = tx.QueryRow(ctx, query, args...).Scan(&u.ID)
+		}
 		invalid = invalidUser(err)
 		return err
 	})
@@ -59,24 +54,25 @@ func (db *DB) CreateUser(ctx context.Context, u room.User, hash string) (room.Us
 	return u, nil
 }
 
-func takeUserID(ctx context.Context, tx pgx.Tx, id room.UserID) error {
+// ReserveUserIDs makes sure that no id up to upTo is drawn for a new user.
+func (db *DB) ReserveUserIDs(ctx context.Context, upTo room.UserID) error {
+	err := db.transaction(ctx, func(tx pgx.Tx) error { return reserveUserIDs(ctx, tx, upTo) })
+	if err != nil {
+		return fmt.Errorf("reserve user ids up to %d: %w", upTo, err)
+	}
+	return nil
+}
+
+func reserveUserIDs(ctx context.Context, tx pgx.Tx, upTo room.UserID) error {
 	if _, err := tx.Exec(ctx, lockUsers); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, skipUserID, int64(id))
+	_, err := tx.Exec(ctx, skipUserIDs, int64(upTo))
 	return err
 }
 
-// limit sets the transaction's time-outs where the session has none.
-func (db *DB) limit(ctx context.Context, tx pgx.Tx) error {
-	if !db.opts.PgBouncer {
-		return nil
-	}
-	_, err := tx.Exec(ctx, limitTransaction, milliseconds(db.opts.StatementTimeout), milliseconds(db.opts.LockTimeout))
-	return err
-}
-
-// invalidUser says which field breaks a constraint, if that is what err is about.
+// invalidUser returns the field that violates a constraint, or nil if err is another
+// error.
 func invalidUser(err error) *room.Invalid {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -84,11 +80,11 @@ func invalidUser(err error) *room.Invalid {
 	}
 	switch pg.ConstraintName {
 	case "users_pkey":
-		return &room.Invalid{Code: "already_exists", Field: "id", Detail: "there is a user with this id already"}
+		return &room.Invalid{Code: "already_exists", Field: "id", Detail: "a user with this id already exists"}
 	case "users_email":
-		return &room.Invalid{Code: "already_exists", Field: "email", Detail: "there is a user with this email already"}
+		return &room.Invalid{Code: "already_exists", Field: "email", Detail: "a user with this email already exists"}
 	case "users_phone":
-		return &room.Invalid{Code: "already_exists", Field: "phone", Detail: "there is a user with this phone number already"}
+		return &room.Invalid{Code: "already_exists", Field: "phone", Detail: "a user with this phone number already exists"}
 	case "users_role":
 		return &room.Invalid{Code: "bad_role", Field: "role", Detail: "the role must be customer, therapist or support"}
 	case "users_id_range":

@@ -13,8 +13,8 @@ import (
 const beginErasure = `
 INSERT INTO roomspa.erasures (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET finished_at = NULL`
 
-// eraseUser leaves the row: the other side may go on reading what it said itself,
-// and a room needs both. The address is of a domain that cannot exist (RFC 2606 §2).
+// eraseUser keeps the row: the other side may still read its own messages, and a room
+// needs both users. The domain of the address cannot exist (RFC 2606 §2).
 const eraseUser = `
 UPDATE roomspa.users
 SET email = 'erased-' || id || '@erased.invalid', phone = NULL, password = '!', is_active = false,
@@ -37,32 +37,26 @@ WHERE conversation_id = $1 AND seq BETWEEN $2 AND $3 AND sender_id = $4 AND eras
 
 const finishErasure = `UPDATE roomspa.erasures SET finished_at = now() WHERE user_id = $1`
 
-// eraseAtOnce is how many numbers of a conversation one transaction goes through.
-const eraseAtOnce = 2000
+// eraseBatch is the number of messages in one transaction.
+const eraseBatch = 2000
 
-// EraseUser removes what makes a user a person: the email address, the phone number,
-// the password, and the text of each message that they sent. Rows and numbers stay,
-// so nobody's history gets a hole. It returns how many messages it has emptied.
+// EraseUser erases a user's personal data: the email address, the phone number, the
+// password, and the text of each message that the user has sent. Rows and numbers stay,
+// so that no history gets a hole. It returns the number of erased messages.
 //
-// It works in many short transactions. One that is interrupted is taken up by
-// calling it again, which is also what to do if the user still had a socket open:
-// from the first transaction on, no new one is accepted. A user who does not exist
-// is [room.ErrNotFound].
+// It uses many short transactions. After an error call it again. Call it again also if
+// the user had a socket open: new ones are refused from the first transaction on.
+// EraseUser returns [room.ErrNotFound] if there is no such user.
 func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, err error) {
 	fail := func(err error) (int64, error) { return messages, fmt.Errorf("erase user %d: %w", id, err) }
-	first := db.writing()
-	first.Queue(eraseUser, int64(id)).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() == 0 {
-			return pgx.ErrNoRows
-		}
-		return nil
-	})
+	first := db.newWrite()
+	first.Queue(eraseUser, int64(id)).Exec(requireRow)
 	first.Queue(beginErasure, int64(id))
-	if err := db.sendTrip(ctx, first); err != nil {
+	if err := db.send(ctx, first); err != nil {
 		return fail(err)
 	}
 	last := map[room.ID]int64{}
-	err = db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, conversationsToErase, int64(id))
 		var c room.ID
 		var seq int64
@@ -73,26 +67,21 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, er
 		return fail(err)
 	}
 	for c, seq := range last {
-		for from := int64(1); from <= seq; from += eraseAtOnce {
-			b := db.writing()
-			b.Queue(eraseMessages, c, from, from+eraseAtOnce-1, int64(id)).Exec(func(tag pgconn.CommandTag) error {
+		for from := int64(1); from <= seq; from += eraseBatch {
+			b := db.newWrite()
+			b.Queue(eraseMessages, c, from, from+eraseBatch-1, int64(id)).Exec(func(tag pgconn.CommandTag) error {
 				messages += tag.RowsAffected()
 				return nil
 			})
-			if err := db.sendTrip(ctx, b); err != nil {
+			if err := db.send(ctx, b); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	end := db.writing()
+	end := db.newWrite()
 	end.Queue(finishErasure, int64(id))
-	if err := db.sendTrip(ctx, end); err != nil {
+	if err := db.send(ctx, end); err != nil {
 		return fail(err)
 	}
 	return messages, nil
-}
-
-// sendTrip runs a pipeline as one trip.
-func (db *DB) sendTrip(ctx context.Context, b *pgx.Batch) error {
-	return db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return send(ctx, conn, b) })
 }

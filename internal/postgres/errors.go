@@ -6,7 +6,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// The causes, as [Cause] and the metric name them.
+// The causes, as [Cause] returns them and the metric names them.
 const (
 	causeRefused       = "refused"
 	causeUnreachable   = "unreachable"
@@ -37,41 +37,41 @@ const (
 	causeOther         = "other"
 )
 
-// causes is each of them as a sentence.
+// causes has a sentence for each cause.
 var causes = map[string]string{
-	causeRefused:       "nothing accepts connections there",
-	causeUnreachable:   "the server cannot be reached",
-	causeDNS:           "the host's name cannot be resolved",
-	causeTLS:           "TLS could not be agreed on",
-	causePassword:      "the server does not accept the user or the password",
-	causeNoDatabase:    "there is no database of that name",
-	causePermission:    "the user lacks a permission",
-	causeTooMany:       "the server has no connection left for us",
+	causeRefused:       "connection refused",
+	causeUnreachable:   "the server is unreachable",
+	causeDNS:           "the host name cannot be resolved",
+	causeTLS:           "the TLS handshake failed",
+	causePassword:      "the server rejects the user or the password",
+	causeNoDatabase:    "the database does not exist",
+	causePermission:    "permission denied",
+	causeTooMany:       "the server has no free connection",
 	causeStarting:      "the server is starting up or recovering",
 	causeShutdown:      "the server is shutting down",
-	causePool:          "no connection became free or was made in time",
-	causeStatement:     "the statement took too long",
-	causeLock:          "another transaction holds a lock that this one needs",
-	causeStalled:       "the server does not answer",
+	causePool:          "timed out waiting for a connection",
+	causeStatement:     "the statement timed out",
+	causeLock:          "timed out waiting for a lock that another transaction holds",
+	causeStalled:       "the server does not respond",
 	causeLost:          "the connection was lost",
-	causeDeadlock:      "the transaction was in another's way and was ended",
-	causeReadOnly:      "the server accepts no writes: a standby, or a full or protected primary",
+	causeDeadlock:      "the server ended the transaction because of a deadlock",
+	causeReadOnly:      "the server is read-only: a standby, or a full or protected primary",
 	causeDiskFull:      "the server's disk is full",
 	causeMemory:        "the server is out of memory",
 	causeSchemaMissing: "there is no roomspa schema: run roomspa migrate up",
-	causeQueueFull:     "too many calls wait for the database already",
+	causeQueueFull:     "too many calls are waiting for the database",
 	causeStopped:       "this replica is stopping",
 	causeCallerGone:    "the caller did not wait for the answer",
-	causeRejected:      "the server does not accept the value",
+	causeRejected:      "the server rejects the value",
 	causeOther:         "the server reports an error",
 }
 
-// A failure is what any foreign error becomes. It keeps no foreign error, so no
-// secret of one can come to light.
+// A failure is the error that all foreign errors are translated to. It does not wrap
+// them, so it cannot reveal a secret of theirs.
 type failure struct {
 	cause  string
-	detail string  // beside the cause's sentence, or instead of it
-	is     []error // sentinels of package room, and how a context ended
+	detail string  // in addition to the sentence of the cause, or instead of it
+	wraps  []error // sentinels of package room and context errors
 }
 
 func (f *failure) Error() string {
@@ -91,22 +91,21 @@ func (f *failure) Error() string {
 	return "database unavailable: " + text
 }
 
-func (f *failure) Unwrap() []error { return f.is }
+func (f *failure) Unwrap() []error { return f.wraps }
 
-// unavailable makes a failure that is [room.ErrUnavailable].
-func unavailable(cause, detail string, also ...error) *failure {
+// newFailure returns a failure that wraps [room.ErrUnavailable].
+func newFailure(cause, detail string, also ...error) *failure {
 	return &failure{cause, detail, append(also, room.ErrUnavailable)}
 }
 
-// unknown returns the failure as one that may have come after the commit.
-func (f *failure) unknown() *failure {
+// withUnknownOutcome returns a copy that also wraps [room.ErrOutcomeUnknown].
+func (f *failure) withUnknownOutcome() *failure {
 	g := *f
-	g.is = append([]error{room.ErrOutcomeUnknown}, f.is...)
+	g.wraps = append([]error{room.ErrOutcomeUnknown}, f.wraps...)
 	return &g
 }
 
-// Cause returns the word as [room.Cause] gives it on: one among those of all stores. It is
-// "" where it was not Postgres that failed.
+// Cause returns the word of package cause, or "" if Postgres itself did not fail.
 func (f *failure) Cause() string {
 	switch f.cause {
 	case causeStopped, causeCallerGone, causeRejected:
@@ -119,8 +118,8 @@ func (f *failure) Cause() string {
 	return "postgres_" + f.cause
 }
 
-// Cause returns the stable word for why Postgres failed, such as refused,
-// pool_timeout, lock_timeout or read_only, or "" for an error of another making.
+// Cause returns why Postgres failed, as a stable word such as refused, pool_timeout,
+// lock_timeout or read_only. It returns "" for other errors.
 func Cause(err error) string {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.cause

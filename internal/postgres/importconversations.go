@@ -10,22 +10,22 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// An ImportedConversation is a conversation of another system.
+// An ImportedConversation is a conversation from another system.
 type ImportedConversation struct {
 	ID        room.ID
 	Room      room.Room
 	CreatedAt time.Time
 }
 
-// ImportedConversations is what became of some of them.
+// ImportedConversations is the result of an import of conversations.
 type ImportedConversations struct {
 	Added int64
-	Known int64       // the room has a conversation already; it keeps the id that it has
-	Taken []room.Room // whose id is that of another room's conversation
+	Known int64       // the room already has a conversation, which keeps its id
+	Taken []room.Room // the conversation of another room has the same id
 }
 
-// importConversations is ordered like createConversations, so that it and a replica
-// cannot wait for each other.
+// importConversations is ordered like createConversations, so that it cannot deadlock
+// with a replica.
 const importConversations = `
 INSERT INTO roomspa.conversations (id, customer_id, therapist_id, created_at)
 SELECT i.id, i.customer_id, i.therapist_id, i.created_at
@@ -33,8 +33,8 @@ FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS i (id,
 ORDER BY i.customer_id, i.therapist_id
 ON CONFLICT DO NOTHING`
 
-// ImportConversations adds the conversations of rooms that have none yet, in one
-// transaction; or says only what it would do, unless write. No room may be in it twice.
+// ImportConversations adds the conversations of rooms that have none, in one transaction.
+// If write is false, it only returns what it would do. Rooms must be unique.
 func (db *DB) ImportConversations(ctx context.Context, cs []ImportedConversation, write bool) (ImportedConversations, error) {
 	var done ImportedConversations
 	ids, created := make([]room.ID, len(cs)), make([]time.Time, len(cs))
@@ -44,7 +44,7 @@ func (db *DB) ImportConversations(ctx context.Context, cs []ImportedConversation
 		customers[i], therapists[i] = int64(c.Room.Customer), int64(c.Room.Therapist)
 	}
 	err := db.transaction(ctx, func(tx pgx.Tx) error {
-		there := func() (map[room.Room]bool, error) {
+		existing := func() (map[room.Room]bool, error) {
 			rows, _ := tx.Query(ctx, roomsOfImport, customers, therapists)
 			found := map[room.Room]bool{}
 			var r room.Room
@@ -52,7 +52,7 @@ func (db *DB) ImportConversations(ctx context.Context, cs []ImportedConversation
 			_, err := pgx.ForEachRow(rows, []any{&r.Customer, &r.Therapist, &id}, func() error { found[r] = true; return nil })
 			return found, err
 		}
-		before, err := there()
+		before, err := existing()
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (db *DB) ImportConversations(ctx context.Context, cs []ImportedConversation
 		if _, err := tx.Exec(ctx, importConversations, ids, customers, therapists, created); err != nil {
 			return err
 		}
-		after, err := there()
+		after, err := existing()
 		for _, c := range cs {
 			if err == nil && !after[c.Room] {
 				done.Taken = append(done.Taken, c.Room)

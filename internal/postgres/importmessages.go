@@ -10,8 +10,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// An ImportedMessage is a message of another system. Its ID must be the same each
-// time it is imported: by it, it is known again.
+// An ImportedMessage is a message from another system. Its ID must be the same in every
+// import, since it identifies the message.
 type ImportedMessage struct {
 	ID         room.ID
 	Room       room.Room
@@ -21,13 +21,13 @@ type ImportedMessage struct {
 	At         time.Time
 }
 
-// ImportedMessages is what became of some of them.
+// ImportedMessages is the result of an import of messages.
 type ImportedMessages struct {
 	Added   int64
-	Known   int64     // were there already, and are left as they are
-	Changed []room.ID // of those: have another text there
-	Late    int64     // of the added: are older than one that has a lower number
-	Erased  int64     // of the added: their sender was erased here, so they have no text
+	Known   int64     // existed already and were not changed
+	Changed []room.ID // of the known, those with another text
+	Late    int64     // of the added, those older than a message with a lower number
+	Erased  int64     // of the added, those without text because their sender was erased
 }
 
 const roomsOfImport = `
@@ -52,10 +52,10 @@ SELECT i.conversation_id, i.seq, i.id, i.sender_id, i.sender_role, i.body, i.cre
 FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[])
 	AS i (conversation_id, seq, id, sender_id, sender_role, body, created_at, erased)`
 
-// ImportMessages adds those of the messages that are not there yet, numbered on in
-// their order, in one transaction; or says only what it would do, unless write. The
-// conversations must have been imported. They are locked like for any message, so
-// replicas may run meanwhile; but no socket is told.
+// ImportMessages adds the messages that do not exist yet, in their order, under the next
+// numbers of their conversations, in one transaction. If write is false, it only returns
+// what it would do. The conversations must exist. Replicas may run meanwhile, but do not
+// deliver the messages to open sockets.
 func (db *DB) ImportMessages(ctx context.Context, msgs []ImportedMessage, write bool) (ImportedMessages, error) {
 	var done ImportedMessages
 	err := db.transaction(ctx, func(tx pgx.Tx) (err error) {
@@ -82,7 +82,7 @@ func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write b
 	for _, id := range conversations {
 		ids = append(ids, id)
 	}
-	if write { // a statement of its own: what follows must see all that was committed before
+	if write { // a statement of its own, so that the next ones see what was committed before
 		if _, err := tx.Exec(ctx, lockConversations, ids); err != nil {
 			return done, err
 		}
@@ -115,7 +115,7 @@ func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write b
 		}
 		c, ok := conversations[m.Room]
 		if !ok && write {
-			return done, fmt.Errorf("the conversation of %+v is not there", m.Room)
+			return done, fmt.Errorf("room %+v has no conversation", m.Room)
 		}
 		last := tails[c]
 		if m.At.Before(last.at) {
@@ -124,7 +124,7 @@ func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write b
 			last.at = m.At
 		}
 		last.seq++
-		if ok { // else it is a rehearsal, and nothing is there yet that could be newer
+		if ok { // otherwise nothing is written, and the conversation has no messages
 			tails[c] = last
 		}
 		if erased[m.Sender] {
@@ -140,7 +140,7 @@ func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write b
 	return done, err
 }
 
-// importRows are importMessages' arguments, column by column.
+// importRows are the arguments of importMessages.
 type importRows struct {
 	conversations, ids []room.ID
 	seqs, senders      []int64

@@ -11,8 +11,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// An ImportedUser is a user of another system, with the id and the hash that it has
-// there.
+// An ImportedUser is a user from another system, with its id and password hash there.
 type ImportedUser struct {
 	room.User
 
@@ -20,13 +19,13 @@ type ImportedUser struct {
 	CreatedAt time.Time
 }
 
-// ImportedUsers is what became of some of them.
+// ImportedUsers is the result of an import of users.
 type ImportedUsers struct {
 	Added   int64
-	Known   int64         // were there already, and are left as they are
-	Changed []room.UserID // of those: differ by email, phone, role or whether they are active
-	Erased  []room.UserID // were erased here, and stay so
-	Taken   []room.UserID // whose email or phone another user has
+	Known   int64         // existed already and were not changed
+	Changed []room.UserID // of the known, those with another email, phone, role or state
+	Erased  []room.UserID // were erased here and stay erased
+	Taken   []room.UserID // another user has the same email or phone
 }
 
 const erasedUsers = `SELECT user_id FROM roomspa.erasures WHERE user_id = ANY($1)`
@@ -44,13 +43,13 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6:
 ON CONFLICT DO NOTHING
 RETURNING id`
 
-// ImportUsers adds those of the users that are not there yet, in one transaction; or
-// says only what it would do, unless write. No user that is there is changed. Call
-// [DB.KeepUserIDs] when all are added.
+// ImportUsers adds the users that do not exist yet, in one transaction. If write is
+// false, it only returns what it would do. It changes no existing user. Call
+// [DB.ReserveUserIDs] when all users are added.
 func (db *DB) ImportUsers(ctx context.Context, users []ImportedUser, write bool) (ImportedUsers, error) {
 	var done ImportedUsers
 	err := db.transaction(ctx, func(tx pgx.Tx) (err error) {
-		done, err = db.importUsers(ctx, tx, users, write)
+		done, err = importUserBatch(ctx, tx, users, write)
 		return err
 	})
 	if err != nil {
@@ -59,7 +58,7 @@ func (db *DB) ImportUsers(ctx context.Context, users []ImportedUser, write bool)
 	return done, nil
 }
 
-func (db *DB) importUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser, write bool) (ImportedUsers, error) {
+func importUserBatch(ctx context.Context, tx pgx.Tx, users []ImportedUser, write bool) (ImportedUsers, error) {
 	var done ImportedUsers
 	ids := make([]int64, len(users))
 	emails, phones := make([]string, len(users)), make([]string, len(users))
@@ -67,12 +66,12 @@ func (db *DB) importUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser, 
 		ids[i], emails[i], phones[i] = int64(u.ID), u.Email, u.Phone
 	}
 	rows, _ := tx.Query(ctx, selectUsers, ids)
-	there, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (room.User, error) { return scanUser(row) })
+	existing, err := collectUsers(rows)
 	if err != nil {
 		return done, err
 	}
 	known := map[room.UserID]room.User{}
-	for _, u := range there {
+	for _, u := range existing {
 		known[u.ID] = u
 	}
 	erased, err := userIDs(ctx, tx, erasedUsers, ids)
@@ -85,11 +84,11 @@ func (db *DB) importUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser, 
 	}
 	var fresh []ImportedUser
 	for _, u := range users {
-		old, there := known[u.ID]
+		old, exists := known[u.ID]
 		switch {
 		case erased[u.ID]:
 			done.Erased = append(done.Erased, u.ID)
-		case there:
+		case exists:
 			done.Known++
 			if differ(old, u.User) {
 				done.Changed = append(done.Changed, u.ID)
@@ -106,7 +105,7 @@ func (db *DB) importUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser, 
 	}
 	added, err := insertUsers(ctx, tx, fresh)
 	for _, u := range fresh {
-		if err == nil && !added[u.ID] { // two of one import
+		if err == nil && !added[u.ID] { // conflicts with another user of this import
 			done.Taken = append(done.Taken, u.ID)
 		}
 	}
@@ -129,32 +128,11 @@ func insertUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser) (map[room
 	return userIDs(ctx, tx, importUsers, ids, emails, phones, roles, active, hashes, created)
 }
 
-// userIDs runs a statement whose rows are ids of users.
+// userIDs runs a statement that returns ids of users.
 func userIDs(ctx context.Context, tx pgx.Tx, sql string, args ...any) (map[room.UserID]bool, error) {
 	rows, _ := tx.Query(ctx, sql, args...)
 	ids := map[room.UserID]bool{}
 	var id room.UserID
 	_, err := pgx.ForEachRow(rows, []any{&id}, func() error { ids[id] = true; return nil })
 	return ids, err
-}
-
-// KeepUserIDs sees to it that no id up to one is ever drawn for a new user.
-func (db *DB) KeepUserIDs(ctx context.Context, upTo room.UserID) error {
-	err := db.transaction(ctx, func(tx pgx.Tx) error { return takeUserID(ctx, tx, upTo) })
-	if err != nil {
-		return fmt.Errorf("keep the ids of users: %w", err)
-	}
-	return nil
-}
-
-// transaction runs f in one transaction.
-func (db *DB) transaction(ctx context.Context, f func(pgx.Tx) error) error {
-	return db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			if err := db.limit(ctx, tx); err != nil {
-				return err
-			}
-			return f(tx)
-		})
-	})
 }

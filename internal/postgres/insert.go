@@ -13,19 +13,19 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// lockConversations comes first, as a statement of its own: the snapshot of the
-// insert must be younger than the locks, or it would not see what was committed
-// while it waited. In the order of the ids, two replicas cannot deadlock.
+// lockConversations is a statement of its own. The insert needs a snapshot that is
+// younger than the locks, or it would not see what was committed while it waited for
+// them. All replicas lock in the order of the ids, so they cannot deadlock.
 const lockConversations = `
 SELECT FROM roomspa.conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
-// insertMessages stores the drafts that are not stored yet, numbered on from each
-// conversation's last, in the order of the arrays; and returns all that it stored
-// or found. A draft without a conversation is in neither.
+// insertMessages stores the drafts that are not stored yet, in the order of the arrays,
+// under the next numbers of their conversations. It returns a row for each draft that
+// it has stored or found, and none for a draft whose conversation does not exist.
 //
-// The number comes from the primary key's index. Keeping it in the conversation's
-// row takes the server 10 % more time for batches of 256 and 40 % more for those of
-// 16 (measured on Postgres 15): each batch then writes a new version of every row.
+// The last number is read from the index of the primary key. Keeping it in the row of
+// the conversation costs the server 10 % more time for batches of 256 and 40 % more for
+// batches of 16 (measured on Postgres 15): each batch writes a new version of every row.
 const insertMessages = `
 WITH draft AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
@@ -66,68 +66,90 @@ FROM stored s JOIN fresh f ON f.conversation_id = s.conversation_id AND f.seq = 
 UNION ALL
 SELECT k.n, k.seq, k.id, k.created_at, k.sender_role, k.body, true FROM known k`
 
-// insert commits the drafts in one round trip and answers them. An error is that
-// of all of them; it is room.ErrOutcomeUnknown if they may be committed. With fresh they
-// are taken for messages that are not stored yet, and those that are come back.
-func (db *DB) insert(ctx context.Context, ds []*draft, fresh bool) (known []*draft, err error) {
+// maxSingleInserts is the number of messages up to which they are inserted one by one.
+// So many runs of a small plan cost the server less than one run of the large plan.
+const maxSingleInserts = 3
+
+// insertMessage stores one draft. It returns no row if the draft is already stored or
+// its conversation does not exist. A statement before it has locked the conversation.
+const insertMessage = `
+INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at)
+SELECT c.id, coalesce((
+		SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
+	), 0) + 1,
+	(lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || $2)::uuid, $3, $4, nullif($5, ''), $6, t.at
+FROM roomspa.conversations c, (SELECT date_trunc('milliseconds', clock_timestamp()) AS at OFFSET 0) t
+WHERE c.id = $1
+ON CONFLICT (conversation_id, sender_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING
+RETURNING seq, id, created_at`
+
+// insert commits drafts in one roundtrip and sets their results. An error concerns all
+// of them; it is [room.ErrOutcomeUnknown] if they may be committed. With single, drafts
+// that insertMessage did not store are returned as known.
+func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*draft, err error) {
 	conversations := make([]room.ID, len(ds))
 	for i, d := range ds {
-		conversations[i] = d.ask.conversation
-		d.err = notFound(d.ask.conversation) // unless it is answered
+		conversations[i] = d.arg.conversation
+		d.err = noConversation(d.arg.conversation) // until a row says otherwise
 	}
 	uncertain := false
-	b := db.writing()
+	b := db.newWrite()
 	b.Queue(lockConversations, conversations)
-	if fresh {
-		queueFew(b, ds, func(d *draft) { known = append(known, d) })
+	if single {
+		queueSingleInserts(b, ds, func(d *draft) { known = append(known, d) })
 	} else {
-		b.Queue(insertMessages, arrays(conversations, ds)...).Query(func(rows pgx.Rows) error { return answer(rows, ds) })
+		b.Queue(insertMessages, columns(conversations, ds)...).Query(func(rows pgx.Rows) error { return scanInserted(rows, ds) })
 	}
-	err = db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		err := send(ctx, conn, b)
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		err := sendOn(ctx, conn, b)
 		uncertain = err != nil && !rolledBack(err)
 		return err
 	})
 	if f, ok := errors.AsType[*failure](err); ok && uncertain {
-		return nil, f.unknown()
+		return nil, f.withUnknownOutcome()
 	}
 	return known, err
 }
 
-// rolledBack reports whether a pipeline that ended in err has changed nothing: the
-// server said so while it went on serving us, or has never got it whole. A server
-// that ends the connection may do that after the commit.
-func rolledBack(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.SeverityUnlocalized == "ERROR"
+// queueSingleInserts queues one statement for each draft. notStored is called for each
+// one that returned no row.
+func queueSingleInserts(b *pgx.Batch, ds []*draft, notStored func(*draft)) {
+	for _, d := range ds {
+		in := d.arg.draft
+		b.Queue(insertMessage, d.arg.conversation, uuid7Random(), int64(in.Sender), string(in.SenderRole), in.ClientMessageID, in.Text).
+			QueryRow(func(row pgx.Row) error {
+				var (
+					seq int64
+					id  room.ID
+					at  time.Time
+				)
+				switch err := row.Scan(&seq, &id, &at); {
+				case errors.Is(err, pgx.ErrNoRows):
+					notStored(d)
+				case err != nil:
+					return err
+				default:
+					d.result, d.err = appendResult{message: newMessage(d, seq, id, at)}, nil
+				}
+				return nil
+			})
 	}
-	return pgconn.SafeToRetry(err)
 }
 
-// arrays turns the drafts into insertMessages' arguments, column by column.
-func arrays(conversations []room.ID, ds []*draft) (args []any) {
+// columns returns the arguments of insertMessages.
+func columns(conversations []room.ID, ds []*draft) (args []any) {
 	n := len(ds)
 	senders, roles := make([]int64, n), make([]string, n)
 	ids, bodies, randoms := make([]string, n), make([]string, n), make([]string, n)
 	for i, d := range ds {
-		senders[i], roles[i] = int64(d.ask.draft.Sender), string(d.ask.draft.SenderRole)
-		ids[i], bodies[i], randoms[i] = d.ask.draft.ClientMessageID, d.ask.draft.Text, uuid7Random()
+		senders[i], roles[i] = int64(d.arg.draft.Sender), string(d.arg.draft.SenderRole)
+		ids[i], bodies[i], randoms[i] = d.arg.draft.ClientMessageID, d.arg.draft.Text, uuid7Random()
 	}
 	return []any{conversations, senders, roles, ids, bodies, randoms}
 }
 
-// uuid7Random is what stands behind the time in a UUIDv7 (RFC 9562 §5.7). The time
-// is put before it by the database's clock: whatever the clocks of the replicas
-// say, a range of the ids is a range of time.
-func uuid7Random() string {
-	var b [10]byte
-	_, _ = rand.Read(b[:]) // never fails: it crashes the program instead
-	b[0] = b[0]&0x0f | 0x70
-	b[2] = b[2]&0x3f | 0x80
-	return hex.EncodeToString(b[:])
-}
-
-func answer(rows pgx.Rows, ds []*draft) error {
+// scanInserted sets the results of the drafts that insertMessages returned.
+func scanInserted(rows pgx.Rows, ds []*draft) error {
 	for rows.Next() {
 		var (
 			n, seq           int64
@@ -140,11 +162,40 @@ func answer(rows pgx.Rows, ds []*draft) error {
 			return err
 		}
 		d := ds[n-1]
-		m := stored(d, seq, id, at)
+		m := newMessage(d, seq, id, at)
 		if duplicate {
 			m.SenderRole, m.Text = room.Role(senderRole), body
 		}
-		d.answer, d.err = appended{m, duplicate}, nil
+		d.result, d.err = appendResult{m, duplicate}, nil
 	}
 	return rows.Err()
+}
+
+// newMessage returns the message that a draft is stored as.
+func newMessage(d *draft, seq int64, id room.ID, at time.Time) room.Message {
+	return room.Message{
+		ID: id, Conversation: d.arg.conversation, Seq: seq, Sender: d.arg.draft.Sender, SenderRole: d.arg.draft.SenderRole,
+		Text: d.arg.draft.Text, ClientMessageID: d.arg.draft.ClientMessageID, At: at.UTC(),
+	}
+}
+
+// rolledBack reports whether a pipeline that failed with err has changed nothing: the
+// server has reported the error and kept the connection, or never received the whole
+// pipeline. A server that ends the connection may have committed before.
+func rolledBack(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.SeverityUnlocalized == "ERROR"
+	}
+	return pgconn.SafeToRetry(err)
+}
+
+// uuid7Random returns the part of a UUIDv7 (RFC 9562 §5.7) after the time, in hex. The
+// statement puts the database's time before it, so a range of ids is a range of time
+// whatever the clocks of the replicas say.
+func uuid7Random() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails: it crashes the program instead
+	b[0] = b[0]&0x0f | 0x70
+	b[2] = b[2]&0x3f | 0x80
+	return hex.EncodeToString(b[:])
 }

@@ -10,27 +10,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/cause"
-
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
+// TestALockedConversationFailsAlone lets 40 messages wait while two transactions are under
+// way, so that they become one batch.
 func TestALockedConversationFailsAlone(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{URL: url, LockTimeout: 200 * time.Millisecond})
-	locked := conversation(t, db, 1)
-	free := conversation(t, db, 3)
-	for n := 5; free[15]%4 != locked[15]%4; n += 2 { // of the same committer
-		free = conversation(t, db, n)
+	setup, reg := open(t, postgres.Options{URL: url}), prometheus.NewRegistry()
+	db := openWith(t, postgres.Options{URL: url, LockTimeout: 10 * time.Second}, reg)
+	locked, free, gate := conversation(t, setup, 1), conversation(t, setup, 3), conversation(t, setup, 5)
+	conn, gatekeeper := direct(t, url), direct(t, url)
+	lock := func(conn *pgx.Conn, c room.ID) {
+		execute(t, conn, "BEGIN")
+		execute(t, conn, "SELECT FROM roomspa.conversations WHERE id = $1 FOR UPDATE", c)
 	}
-	conn := direct(t, url)
-	execute(t, conn, "BEGIN")
-	execute(t, conn, "SELECT FROM roomspa.conversations WHERE id = $1 FOR UPDATE", locked)
+	lock(conn, locked)
+	lock(gatekeeper, gate)
 	var wg sync.WaitGroup
+	for n := range 2 { // one by one: together they could be one batch
+		wg.Go(func() { _, _, _ = db.Append(t.Context(), gate, says("x", fmt.Sprint(n))) })
+		waitForLocks(t, url, n+1)
+	}
 	for i := range 20 {
 		wg.Go(func() {
 			_, _, err := db.Append(t.Context(), locked, says("x", fmt.Sprint(i)))
@@ -44,6 +51,13 @@ func TestALockedConversationFailsAlone(t *testing.T) {
 			}
 		})
 	}
+	eventually(t, "all wait", func() error {
+		if n := gauge(t, reg, "roomspa_commit_waiting_messages"); n != 40 {
+			return fmt.Errorf("%v messages wait", n)
+		}
+		return nil
+	})
+	execute(t, gatekeeper, "ROLLBACK")
 	wg.Wait()
 	execute(t, conn, "ROLLBACK")
 	if m, _ := send(t, db, locked, says("x", "")); m.Seq != 1 {
@@ -51,32 +65,59 @@ func TestALockedConversationFailsAlone(t *testing.T) {
 	}
 }
 
-func TestTimeoutsAreToldApart(t *testing.T) {
+// gauge returns the value of a gauge.
+func gauge(t testing.TB, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+func TestAStatementTimeoutAndAPoolTimeoutDiffer(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{
-		URL: url, MaxConnections: 1, AcquireTimeout: 300 * time.Millisecond,
-		StatementTimeout: 2 * time.Second, LockTimeout: 10 * time.Second,
-	})
-	c := conversation(t, db, 1)
+	c := conversation(t, open(t, postgres.Options{URL: url}), 1)
+	one := open(t, postgres.Options{URL: url, MaxConnections: 1, AcquireTimeout: time.Second})
+	short := open(t, postgres.Options{URL: url, StatementTimeout: time.Second})
+	for _, db := range []*postgres.DB{one, short} { // before the lock, which would keep a new connection from warming up
+		eventually(t, "connect", func() error { _, err := db.Probe(t.Context()); return err })
+	}
 	conn := direct(t, url)
 	execute(t, conn, "BEGIN")
 	execute(t, conn, "LOCK TABLE roomspa.messages")
 	result := make(chan error)
 	go func() {
-		_, _, err := db.Before(t.Context(), c, 0, 10)
-		result <- err
+		for {
+			_, _, err := one.Before(t.Context(), c, 0, 10)
+			if postgres.Cause(err) == "pool_timeout" || postgres.Cause(err) == "stalled" {
+				continue // the connection that has just been used is not idle yet
+			}
+			result <- err
+			return
+		}
 	}()
 	waitForLock(t, url)
-	if _, err := db.Tails(t.Context(), time.Minute); postgres.Cause(err) != "pool_timeout" {
+	if _, err := one.Tails(t.Context(), time.Minute); postgres.Cause(err) != "pool_timeout" {
 		t.Errorf("with the only connection in use: %v", err)
 	}
-	if err := <-result; postgres.Cause(err) != "statement_timeout" || !errors.Is(err, room.ErrUnavailable) {
+	if _, _, err := short.Before(t.Context(), c, 0, 10); postgres.Cause(err) != "statement_timeout" || !errors.Is(err, room.ErrUnavailable) {
 		t.Errorf("behind a lock for long: %v", err)
 	}
-	_, _, err := db.Append(t.Context(), c, says("x", ""))
+	_, _, err := short.Append(t.Context(), c, says("x", ""))
 	if postgres.Cause(err) != "statement_timeout" || errors.Is(err, room.ErrOutcomeUnknown) {
 		t.Errorf("a statement that was ended has changed nothing: %v", err)
+	}
+	execute(t, conn, "ROLLBACK")
+	if err := <-result; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -124,8 +165,8 @@ END $$`)
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{URL: url, AcquireTimeout: time.Second})
-	c := conversation(t, db, 1)
+	c := conversation(t, open(t, postgres.Options{URL: url}), 1)
+	db := open(t, postgres.Options{URL: url, AcquireTimeout: time.Second}) // the pool is reset that often
 	conn := direct(t, url)
 	set := func(to string) {
 		execute(t, conn, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = `+to+`', current_database()); END $$`)
@@ -135,32 +176,25 @@ func TestReadOnly(t *testing.T) {
 	}
 	set("on")
 	end()
-	for { // until the pool has noticed
-		if _, err := db.Users(t.Context(), nil); err == nil {
-			break
+	eventually(t, "the pool notices", func() error { _, err := db.Users(t.Context(), nil); return err })
+	isReadOnly := func(err error) error {
+		if postgres.Cause(err) == "read_only" && errors.Is(err, room.ErrUnavailable) && !errors.Is(err, room.ErrOutcomeUnknown) {
+			return nil
 		}
+		return fmt.Errorf("want the cause read_only: %w", err)
 	}
-	_, _, err := db.Append(t.Context(), c, says("x", ""))
-	if postgres.Cause(err) != "read_only" || !errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrOutcomeUnknown) {
-		t.Errorf("Append: %v", err)
-	}
-	if s, err := db.Probe(t.Context()); postgres.Cause(err) != "read_only" || !s.ReadOnly {
-		t.Errorf("Probe: %v", err)
-	}
-	if _, _, err := db.Before(t.Context(), c, 0, 1); err != nil {
-		t.Errorf("reading: %v", err)
-	}
+	eventually(t, "Append", func() error { _, _, err := db.Append(t.Context(), c, says("x", "")); return isReadOnly(err) })
+	eventually(t, "Probe", func() error {
+		s, err := db.Probe(t.Context())
+		if !s.ReadOnly {
+			return fmt.Errorf("it is not read-only: %w", err)
+		}
+		return isReadOnly(err)
+	})
+	eventually(t, "reading", func() error { _, _, err := db.Before(t.Context(), c, 0, 1); return err })
 	execute(t, conn, "SET default_transaction_read_only = off")
 	set("off") // and no connection is ended: the pool makes new ones by itself
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		_, _, err := db.Append(t.Context(), c, says("x", ""))
-		if err == nil {
-			break
-		}
-		if postgres.Cause(err) != "read_only" || time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+	eventually(t, "Append", func() error { _, _, err := db.Append(t.Context(), c, says("x", "")); return err })
 }
 
 func TestAFullQueueRefusesAtOnce(t *testing.T) {
@@ -191,7 +225,7 @@ func TestWhatWaitsIsCommittedAtTheEnd(t *testing.T) {
 	url := database(t)
 	setup := open(t, postgres.Options{URL: url})
 	c := conversation(t, setup, 1)
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: url}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	db, err := postgres.Open(t.Context(), patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,44 +18,43 @@ func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
 	gauge := func(name, help string, value func() float64) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	gauge("roomspa_database_connections_max", "Size of the connection pool.",
+	gauge("roomspa_database_connections_max", "Maximum number of connections in the database pool.",
 		func() float64 { return float64(db.pool.Stat().MaxConns()) })
-	gauge("roomspa_database_connections_in_use", "Connections that a call is using.",
+	gauge("roomspa_database_connections_in_use", "Number of database connections in use.",
 		func() float64 { return float64(db.pool.Stat().AcquiredConns()) })
-	gauge("roomspa_database_connections_idle", "Connections that are open and unused.",
+	gauge("roomspa_database_connections_idle", "Number of open database connections that are idle.",
 		func() float64 { return float64(db.pool.Stat().IdleConns()) })
-	gauge("roomspa_commit_waiting_messages", "Messages that wait for the committer.", db.waitingMessages)
+	gauge("roomspa_commit_waiting_messages", "Number of messages waiting to be committed.",
+		func() float64 { return float64(db.commits.queue.Len()) })
 	return &metrics{
 		commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_commit_seconds",
-			Help:    "Time that a batch of messages took to commit, failed ones included.",
+			Help:    "Time to commit a batch of messages, including failed batches.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_commit_batch_messages",
-			Help:    "Messages in a batch that was committed together.",
+			Help:    "Number of messages per committed batch.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		acquire: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_database_acquire_seconds",
-			Help:    "Time that a call waited for a connection of the pool.",
+			Help:    "Time that a call waited for a database connection.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_database_acquires_waiting",
-			Help: "Calls that wait for a connection of the pool.",
+			Help: "Number of calls waiting for a database connection.",
 		}),
 		errors: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_database_errors_total",
-			Help: "Failed trips to the database by cause; a batch counts once, and so does a call that gave up waiting for one.",
+			Help: "Total failed database operations, by cause. A batch counts as one operation.",
 		}, []string{"cause"}),
 	}
 }
 
-func (db *DB) waitingMessages() float64 { return float64(db.committer.queue.Len()) }
-
-// failed counts a failure. A caller who hangs up is none of the database's.
-func (m *metrics) failed(f *failure) {
+// countFailure counts a failure, unless the caller itself has given up.
+func (m *metrics) countFailure(f *failure) {
 	if f.cause != causeCallerGone {
 		m.errors.WithLabelValues(f.cause).Inc()
 	}

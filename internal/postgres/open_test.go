@@ -94,7 +94,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 			}
 			withoutSecret(t, err)
 		}
-		_, err := postgres.MigrationStatus(t.Context(), postgres.Options{URL: target})
+		_, err := postgres.MigrationStatus(t.Context(), patient(postgres.Options{URL: target}))
 		if postgres.Cause(err) != want {
 			t.Errorf("%s, migrating: %v", want, err)
 		}

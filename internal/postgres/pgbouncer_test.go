@@ -103,7 +103,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd, dir string, files ...string) {
 func TestBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	target := sandboxtest.Database(t, nil)
-	o := postgres.Options{URL: pgbouncer(t, target), PgBouncer: true, LockTimeout: 300 * time.Millisecond}
+	o := patient(postgres.Options{URL: pgbouncer(t, target), PgBouncer: true})
 	heals := func(db *postgres.DB) { // it is starting
 		for postgres.Cause(probing(t, db)) == "refused" {
 		}
@@ -144,7 +144,8 @@ func TestBehindPgBouncer(t *testing.T) {
 	conn := direct(t, target)
 	execute(t, conn, "BEGIN")
 	execute(t, conn, "SELECT FROM roomspa.conversations WHERE id = $1 FOR UPDATE", a)
-	if _, _, err := db.Append(t.Context(), a, says("x", "")); postgres.Cause(err) != "lock_timeout" {
+	o.LockTimeout = 300 * time.Millisecond
+	if _, _, err := open(t, o).Append(t.Context(), a, says("x", "")); postgres.Cause(err) != "lock_timeout" {
 		t.Error(err)
 	}
 	execute(t, conn, "ROLLBACK")

@@ -1,7 +1,7 @@
-// Package postgres is everything Postgres: the pool, the group commit of
-// messages, the reads that conversations and handshakes need, the schema and its
-// migrations. It hides pgx and goose, and translates their errors: what leaves it
-// is [room.ErrNotFound], [room.ErrUnavailable] with a [Cause], or an input's fault.
+// Package postgres owns everything in Postgres: the connection pool, the group commit
+// of messages, all reads and writes, the schema and its migrations. It hides pgx and
+// goose and translates their errors. A caller gets [room.ErrNotFound], a
+// [room.ErrUnavailable] with a [Cause], or an error about its own input.
 package postgres
 
 import (
@@ -19,23 +19,23 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Options says where Postgres is, and how long anything may take there.
+// Options configure a [DB].
 type Options struct {
-	// URL is a connection URL, as in postgres://user:password@host:5432/name. Of
-	// several hosts, comma-separated, the one that accepts writes is used.
+	// URL is a connection URL such as postgres://user:password@host:5432/name. Several
+	// hosts are separated by commas; the one that accepts writes is used.
 	URL string
-	// MaxConnections is the size of the pool, 16 by default. The committer and
-	// the coalesced reads keep 5 busy.
+	// MaxConnections is the size of the pool. Default: 16. The group commit and the
+	// coalesced reads use 5.
 	MaxConnections int
-	// AcquireTimeout is how long a call waits for a connection, 2 s by default;
-	// making one is part of that.
+	// AcquireTimeout limits the wait for a connection, including the time to make one.
+	// Default: 2 s.
 	AcquireTimeout time.Duration
-	// StatementTimeout is how long a statement may run, 5 s by default.
+	// StatementTimeout limits a statement. Default: 5 s.
 	StatementTimeout time.Duration
-	// LockTimeout is how long a statement may wait for a lock, 1 s by default.
+	// LockTimeout limits the wait of a statement for a lock. Default: 1 s.
 	LockTimeout time.Duration
-	// PgBouncer says that a PgBouncer in transaction mode stands in front: nothing
-	// may be left behind in a session, neither prepared statements nor settings.
+	// PgBouncer is set if a PgBouncer in transaction mode is in front of Postgres. Then
+	// sessions have neither prepared statements nor settings.
 	PgBouncer bool
 }
 
@@ -47,32 +47,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// bound is how long one trip to the database may take altogether. Postgres keeps
-// the statement time-out by itself; the extra second is for a server that is too
-// far gone to do that.
-func (o Options) bound() time.Duration { return o.AcquireTimeout + o.StatementTimeout + time.Second }
-
-// A DB is one replica's Postgres. Its methods may be called by many goroutines,
-// and each of them returns within the acquire time-out, the statement time-out and
-// a little more, even if the server has stopped in mid-air.
-type DB struct {
-	pool     *pgxpool.Pool
-	opts     Options
-	password string // is kept out of every error
-	closed   atomic.Bool
-	mismatch atomic.Pointer[failure] // what the last probe found wrong with the schema
-	renewed  atomic.Int64            // when the pool's connections were last dropped, in ns
-	log      *slog.Logger
-	metrics  *metrics
-
-	committer     *gatherer[appending, appended]
-	users         *gatherer[[]room.UserID, map[room.UserID]*room.User]
-	conversations *gatherer[room.Room, room.Conversation]
-	after         *gatherer[page, []room.Message]
+// roundtripTimeout limits a roundtrip to the database. Postgres itself enforces the
+// statement timeout; the extra second is for a server that does not respond at all.
+func (o Options) roundtripTimeout() time.Duration {
+	return o.AcquireTimeout + o.StatementTimeout + time.Second
 }
 
-// Open returns a DB without connecting: the server need not be up. An error never
-// holds the password. Append, Users, Conversation and After work while Run does.
+// A DB is the Postgres of one replica. Its methods may be called concurrently. Each
+// returns within little more than the acquire and statement timeouts, even if the
+// server stops responding.
+type DB struct {
+	pool          *pgxpool.Pool
+	opts          Options
+	password      string // removed from every error
+	closed        atomic.Bool
+	schemaProblem atomic.Pointer[failure] // what the last probe found
+	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
+	log           *slog.Logger
+	metrics       *metrics
+
+	commits       *coalescer[appendArg, appendResult]
+	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
+	conversations *coalescer[room.Room, room.Conversation]
+	pages         *coalescer[page, []room.Message]
+}
+
+// Open returns a DB without connecting, so the server need not be up. Its errors never
+// contain the password. Append, Users, Conversation and After work while Run runs.
 func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Registerer) (*DB, error) {
 	o = o.withDefaults()
 	cfg, err := poolConfig(o)
@@ -85,29 +86,29 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	}
 	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log}
 	db.metrics = newMetrics(reg, db)
-	db.committer = newGatherer(db, mostCommit, db.commit)
-	db.committer.queue.Beside(few)
-	db.users = newGatherer(db, mostReads, db.readUsers)
-	db.conversations = newGatherer(db, mostReads, db.getOrCreate)
-	db.after = newGatherer(db, mostReads, db.readAfter)
+	db.commits = newCoalescer(db, maxCommit, db.commit)
+	db.commits.queue.Beside(maxSingleInserts)
+	db.users = newCoalescer(db, maxReadBatch, db.serveUsers)
+	db.conversations = newCoalescer(db, maxReadBatch, db.serveConversations)
+	db.pages = newCoalescer(db, maxReadBatch, db.servePages)
 	return db, nil
 }
 
-// Run commits messages, serves the coalesced reads and deletes what has expired
-// until ctx ends, then does what was asked for until then, and returns.
+// Run commits messages, serves coalesced reads and deletes expired rows until ctx ends.
+// It then serves the calls that are waiting, and returns.
 func (db *DB) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = db.Probe(ctx) }) // who connects first must not meet a schema that nobody has looked at
-	wg.Go(func() { db.committer.run(ctx) })
-	wg.Go(func() { db.users.run(ctx) })
-	wg.Go(func() { db.conversations.run(ctx) })
-	wg.Go(func() { db.after.run(ctx) })
-	wg.Go(func() { db.tidy(ctx) })
+	wg.Go(func() { _, _ = db.Probe(ctx) }) // so that the first handshakes know the state of the schema
+	wg.Go(func() { db.commits.queue.Run(ctx) })
+	wg.Go(func() { db.users.queue.Run(ctx) })
+	wg.Go(func() { db.conversations.queue.Run(ctx) })
+	wg.Go(func() { db.pages.queue.Run(ctx) })
+	wg.Go(func() { db.expireRefreshes(ctx) })
 	wg.Wait()
 }
 
-// Close closes the pool. Call it after Run has returned; it waits for calls that
-// are still under way.
+// Close closes the pool, after the calls that are under way. Call it when Run has
+// returned.
 func (db *DB) Close() {
 	db.closed.Store(true)
 	db.pool.Close()

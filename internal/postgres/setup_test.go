@@ -1,12 +1,14 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,8 +21,36 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(sandboxtest.Tests{M: m}) }
 
+// patience is the outer limit of everything that a busy machine may slow down.
+const patience = time.Minute
+
+// patient replaces the timeouts that a test has not set by ones that a busy machine does
+// not reach.
+func patient(o postgres.Options) postgres.Options {
+	o.AcquireTimeout = cmp.Or(o.AcquireTimeout, patience)
+	o.StatementTimeout = cmp.Or(o.StatementTimeout, patience)
+	o.LockTimeout = cmp.Or(o.LockTimeout, patience)
+	return o
+}
+
+// eventually repeats try until it succeeds.
+func eventually(t testing.TB, what string, try func() error) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
 func migrate(ctx context.Context, url string) error {
-	_, err := postgres.Migrate(ctx, postgres.Options{URL: url}, slog.New(slog.DiscardHandler))
+	_, err := postgres.Migrate(ctx, patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler))
 	return err
 }
 
@@ -30,10 +60,15 @@ func database(t testing.TB) string {
 	return sandboxtest.Database(t, migrate)
 }
 
-// open returns a running replica's DB.
+// open returns a running DB. Timeouts that are not set are patient.
 func open(t testing.TB, o postgres.Options) *postgres.DB {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), o, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	return openWith(t, o, prometheus.NewRegistry())
+}
+
+func openWith(t testing.TB, o postgres.Options, reg *prometheus.Registry) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), patient(o), slog.New(slog.NewTextHandler(t.Output(), nil)), reg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,32 +12,47 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// userColumns are what scanUser reads. A view over another application's table may
-// hold nulls where ours does not.
+// userColumns are the columns that scanUser reads. A view over another application's
+// table may have nulls where ours has none.
 const userColumns = `id, coalesce(email, '') AS email, coalesce(phone, '') AS phone, role, is_active, tokens_valid_after`
+
+// scanUser reads userColumns, and further columns into more.
+func scanUser(row pgx.CollectableRow, more ...any) (room.User, error) {
+	var u room.User
+	var after *time.Time
+	err := row.Scan(append([]any{&u.ID, &u.Email, &u.Phone, &u.Role, &u.Active, &after}, more...)...)
+	if after != nil {
+		u.TokensValidAfter = after.UTC()
+	}
+	return u, err
+}
+
+func collectUsers(rows pgx.Rows) ([]room.User, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (room.User, error) { return scanUser(row) })
+}
 
 const selectUsers = `SELECT ` + userColumns + ` FROM roomspa.users WHERE id = ANY($1)`
 
-// Users returns the users that exist among ids. Calls that come at once are one
-// query.
+// Users returns the users that exist among ids. Concurrent calls are one query.
 func (db *DB) Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
-	// Every handshake comes by here: one with a schema that this binary cannot serve
-	// must not get as far as writing to it.
-	if f := db.mismatch.Load(); f != nil && f.cause != causeReadOnly {
+	// Every handshake loads users. With a schema that this binary cannot serve, it must
+	// fail here, before it writes anything.
+	if f := db.schemaProblem.Load(); f != nil && f.cause != causeReadOnly {
 		return nil, fmt.Errorf("load users: %w", f)
 	}
-	// A copy: the query may outlast the caller.
-	users, _, err := db.users.ask(ctx, slices.Clone(ids))
+	// A copy, since the query may outlast the call.
+	users, _, err := db.users.call(ctx, slices.Clone(ids))
 	if err != nil {
 		return nil, fmt.Errorf("load users: %w", err)
 	}
 	return users, nil
 }
 
-func (db *DB) readUsers(ctx context.Context, rs []*request[[]room.UserID, map[room.UserID]*room.User]) {
+// serveUsers serves calls of Users.
+func (db *DB) serveUsers(ctx context.Context, rs []*request[[]room.UserID, map[room.UserID]*room.User]) {
 	found := map[room.UserID]room.User{}
 	for _, r := range rs {
-		for _, id := range r.ask {
+		for _, id := range r.arg {
 			found[id] = room.User{}
 		}
 	}
@@ -44,7 +60,7 @@ func (db *DB) readUsers(ctx context.Context, rs []*request[[]room.UserID, map[ro
 	for id := range found {
 		ids = append(ids, int64(id))
 	}
-	err := db.trip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, selectUsers, ids)
 		defer rows.Close()
 		for rows.Next() {
@@ -61,22 +77,88 @@ func (db *DB) readUsers(ctx context.Context, rs []*request[[]room.UserID, map[ro
 		return
 	}
 	for _, r := range rs {
-		r.answer = make(map[room.UserID]*room.User, len(r.ask))
-		for _, id := range r.ask {
+		r.result = make(map[room.UserID]*room.User, len(r.arg))
+		for _, id := range r.arg {
 			if u := found[id]; u.ID != 0 {
-				r.answer[id] = &u
+				r.result[id] = &u
 			}
 		}
 	}
 }
 
-// scanUser reads userColumns, and more columns into more.
-func scanUser(row pgx.CollectableRow, more ...any) (room.User, error) {
-	var u room.User
-	var after *time.Time
-	err := row.Scan(append([]any{&u.ID, &u.Email, &u.Phone, &u.Role, &u.Active, &after}, more...)...)
-	if after != nil {
-		u.TokensValidAfter = after.UTC()
+// FindUser returns a user by id, email address or phone number, or [room.ErrNotFound].
+// A string that [room.ParseUserID] accepts is an id.
+func (db *DB) FindUser(ctx context.Context, identifier string) (u room.User, err error) {
+	id, ok := room.ParseUserID(identifier)
+	if !ok {
+		u, _, err = db.Credentials(ctx, identifier)
+		return u, err
 	}
-	return u, err
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, selectUsers, []int64{int64(id)})
+		u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) { return scanUser(row) })
+		return err
+	})
+	if err != nil {
+		return room.User{}, fmt.Errorf("load user %d: %w", id, err)
+	}
+	return u, nil
+}
+
+const listUsers = `
+SELECT ` + userColumns + ` FROM roomspa.users
+WHERE id > $1 AND ($2 = '' OR role = $2) AND ($3::boolean IS NULL OR is_active = $3)
+ORDER BY id LIMIT $4`
+
+// ListUsers returns the users with an id above behind, ordered by id, at most limit. An
+// empty role and a nil active match all users.
+func (db *DB) ListUsers(ctx context.Context, behind room.UserID, role room.Role, active *bool, limit int) (users []room.User, err error) {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, listUsers, int64(behind), string(role), active, limit)
+		users, err = collectUsers(rows)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return users, nil
+}
+
+const credentialsByEmail = `
+SELECT ` + userColumns + `, password FROM roomspa.users WHERE lower(email) = lower($1) ORDER BY id LIMIT 1`
+
+const credentialsByPhone = `
+SELECT ` + userColumns + `, password FROM roomspa.users WHERE phone = $1 ORDER BY id LIMIT 1`
+
+// Credentials returns the user with an email address, in any case, or a phone number,
+// and the hash of the password. It returns [room.ErrNotFound] if there is none.
+func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, hash string, err error) {
+	query := credentialsByPhone
+	if strings.Contains(identifier, "@") {
+		query = credentialsByEmail
+	}
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, query, identifier)
+		u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) {
+			return scanUser(row, &hash)
+		})
+		return err
+	})
+	if err != nil {
+		return room.User{}, "", fmt.Errorf("load credentials: %w", err)
+	}
+	return u, hash, nil
+}
+
+const replaceHash = `UPDATE roomspa.users SET password = $3 WHERE id = $1 AND password = $2`
+
+// ReplaceHash replaces the hash of a user's password. It returns [room.ErrNotFound] if
+// the hash is no longer old, because the password has been changed meanwhile.
+func (db *DB) ReplaceHash(ctx context.Context, id room.UserID, old, new string) error {
+	b := db.newWrite()
+	b.Queue(replaceHash, id, old, new).Exec(requireRow)
+	if err := db.send(ctx, b); err != nil {
+		return fmt.Errorf("replace the password hash of user %d: %w", id, err)
+	}
+	return nil
 }

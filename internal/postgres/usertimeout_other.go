@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// userTimeout does nothing where the kernel has no such time-out.
+// userTimeout returns nil: the timeout exists on Linux only.
 func userTimeout(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }

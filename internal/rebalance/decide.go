@@ -6,79 +6,77 @@ import (
 )
 
 const (
-	// every is how often replicas tell each other how many sockets they hold, and
-	// decide.
-	every = 5 * time.Second
-	// stale is how old a count may be: three that did not come.
-	stale = 3*every + every/2
-	// settle is how long the replicas have to be the same ones, with no drain and no
-	// outage among them, before any of them sheds: clients are still on their way
-	// then, and a start or an end seldom comes alone.
-	settle = 30 * time.Second
-	// calm is how often in a row a replica has to find itself far above the mean: the
-	// counts of the others are a few seconds old, and those of a storm mean nothing.
-	calm = 3
-	// least is the excess that is never worth a reconnect.
-	least = 20
+	// roundInterval is the time between two rounds. In each the replica publishes its
+	// load and decides.
+	roundInterval = 5 * time.Second
+	// maxAge is the age at which a load expires: three were not renewed.
+	maxAge = 3*roundInterval + roundInterval/2
+	// settleTime is how long the set of replicas must be unchanged, with no drain and
+	// no outage, before any of them sheds. Until then clients are still moving, and one
+	// start or end is often followed by another.
+	settleTime = 30 * time.Second
+	// minRounds is the number of rounds in a row that a replica must be far above the
+	// mean. Loads are a few seconds old, and those of a storm mean nothing.
+	minRounds = 3
+	// minExcess is the smallest number of sockets above the mean that is worth a move.
+	minExcess = 20
 )
 
-// An outcome is what a round comes to.
+// An outcome is the result of a round.
 type outcome string
 
 const (
 	shed     outcome = "shed"
 	even     outcome = "even"     // not far above the mean
-	alone    outcome = "alone"    // nobody else takes sockets
-	settling outcome = "settling" // the replicas have just changed, or we do not hear ourselves
-	draining outcome = "drain"    // somebody leaves
-	outage   outcome = "outage"   // somebody who has sockets cannot use a dependency
+	alone    outcome = "alone"    // no other replica is ready
+	settling outcome = "settling" // the replicas have changed, or this one does not hear itself
+	draining outcome = "drain"    // a replica is draining
+	outage   outcome = "outage"   // a replica with sockets is not ready
 )
 
-// A count is what a replica says of itself.
-type count struct {
+// A load is what a replica tells the others.
+type load struct {
 	Sockets  int  `json:"sockets"`
 	Ready    bool `json:"ready"`
 	Draining bool `json:"draining,omitempty"`
 }
 
-// A view is all that a replica knows when it decides: its own count, which is that
-// of now, and those of the others, as far as they are not stale. heard says that it
-// hears itself, so that whoever it does not hear is really gone.
+// A view is all that a replica knows when it decides: its current load and the
+// unexpired loads of the others. hearsSelf says that it receives its own messages;
+// only then are replicas that it does not hear really gone.
 type view struct {
-	own    count
-	others map[string]count
-	heard  bool
+	own       load
+	others    map[string]load
+	hearsSelf bool
 }
 
-// A decision says how many sockets may be shed until the next round, and why.
+// A decision says how many sockets may be closed until the next round.
 type decision struct {
 	outcome  outcome
 	shed     int
-	replicas int // that take sockets, this one included
+	replicas int // ready replicas, this one included
 	mean     float64
 }
 
-// A decider decides, round by round, whether its replica holds far more sockets
-// than the others, and how many it sheds. It knows no clock, no socket and no
-// other replica but what it is told.
+// A decider decides in each round whether its replica holds far more sockets than the
+// mean, and how many to shed. It has no clock and performs no I/O.
 //
-// Each replica sheds its own excess above the mean and no more, so all may shed at
-// once: the sum does not change. It starts far above the mean and stops near it, and
-// between the two nothing happens: that is what keeps clients, who come back
-// anywhere, from being moved to and fro.
+// Each replica sheds at most its own excess above the mean, so all may shed at once.
+// Shedding starts far above the mean and stops near it. Between the two nothing
+// starts, so clients are not moved back and forth.
 type decider struct {
-	threshold float64 // the fraction above the mean that is far
-	rate      float64 // sockets a second
+	threshold float64 // fraction above the mean at which shedding starts
+	rate      float64 // sockets per second
 
-	changed  time.Time // since when nothing stands against it
-	known    map[string]bool
-	far      int // rounds in a row
-	shedding bool
+	blockedAt  time.Time       // when the replicas last changed, or an obstacle was last seen
+	known      map[string]bool // ready replicas of the last round
+	roundsHigh int             // rounds in a row far above the mean
+	shedding   bool
 }
 
-// decide is one round.
+// decide runs one round.
 func (d *decider) decide(now time.Time, v view) decision {
-	r := decision{outcome: d.obstacle(now, v), replicas: 1, mean: float64(v.own.Sockets)}
+	r := decision{outcome: d.obstacle(now, v), replicas: 1}
 	sum := v.own.Sockets
 	for _, o := range v.others {
 		if o.Ready && !o.Draining {
@@ -91,63 +89,63 @@ func (d *decider) decide(now time.Time, v view) decision {
 		r.outcome = alone
 	}
 	if r.outcome != "" {
-		d.far, d.shedding = 0, false
+		d.roundsHigh, d.shedding = 0, false
 		return r
 	}
 	excess := float64(v.own.Sockets) - r.mean
-	far, near := d.bounds(r.mean)
-	if d.far++; excess < far {
-		d.far = 0
+	start, stop := d.bounds(r.mean)
+	if d.roundsHigh++; excess < start {
+		d.roundsHigh = 0
 	}
-	d.shedding = d.far >= calm || d.shedding && excess > near
+	d.shedding = d.roundsHigh >= minRounds || d.shedding && excess > stop
 	if !d.shedding {
 		r.outcome = even
 		return r
 	}
-	// A third of what is left in each round: the counts are a few seconds old, and who
-	// was shed last is still on the way.
+	// A third of the rest in each round: loads are a few seconds old, and the clients
+	// that were closed last are still reconnecting.
 	r.outcome = shed
-	r.shed = min(int(math.Ceil((excess-near)/3)), max(1, int(d.rate*every.Seconds())))
+	r.shed = min(int(math.Ceil((excess-stop)/3)), max(1, int(d.rate*roundInterval.Seconds())))
 	return r
 }
 
-// bounds says what excess above the mean is far, where shedding starts, and what is
-// near, where it stops. Clients who land anywhere by chance differ by the square
-// root of the mean; four times that is no chance.
-func (d *decider) bounds(mean float64) (far, near float64) {
-	far = max(d.threshold*mean, 4*math.Sqrt(mean), least)
-	return far, far / 4
+// bounds returns the excess above the mean at which shedding starts and the one at
+// which it stops. Clients that land on random replicas differ by the square root of
+// the mean; four times that is no coincidence.
+func (d *decider) bounds(mean float64) (start, stop float64) {
+	start = max(d.threshold*mean, 4*math.Sqrt(mean), minExcess)
+	return start, start / 4
 }
 
-// obstacle returns what forbids to shed now, or nothing.
+// obstacle returns the outcome that forbids shedding now, or "".
 func (d *decider) obstacle(now time.Time, v view) outcome {
-	var against outcome
-	same := d.known != nil && v.heard
+	var found outcome
+	same := d.known != nil && v.hearsSelf
 	known := map[string]bool{}
 	for id, o := range v.others {
 		switch {
 		case o.Draining:
-			against = draining
+			found = draining
 		case o.Ready:
 			known[id] = true
 			same = same && d.known[id]
-		case o.Sockets > 0 && against == "": // one that just starts has none
-			against = outage
+		case o.Sockets > 0 && found == "": // a replica that is starting has none
+			found = outage
 		}
 	}
 	same = same && len(known) == len(d.known)
 	d.known = known
 	switch {
 	case v.own.Draining:
-		against = draining
+		found = draining
 	case !v.own.Ready:
-		against = outage
+		found = outage
 	}
-	if against != "" || !same {
-		d.changed = now
+	if found != "" || !same {
+		d.blockedAt = now
 	}
-	if against == "" && now.Sub(d.changed) < settle {
-		against = settling
+	if found == "" && now.Sub(d.blockedAt) < settleTime {
+		found = settling
 	}
-	return against
+	return found
 }

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// full is a replica that takes sockets and holds so many.
-func full(sockets int) count { return count{Sockets: sockets, Ready: true} }
+// ready returns the load of a ready replica.
+func ready(sockets int) load { return load{Sockets: sockets, Ready: true} }
 
 // others are replicas with such counts.
-func others(counts ...count) map[string]count {
-	m := map[string]count{}
+func others(counts ...load) map[string]load {
+	m := map[string]load{}
 	for i, c := range counts {
 		m[string(rune('a'+i))] = c
 	}
@@ -22,7 +22,7 @@ func others(counts ...count) map[string]count {
 func after(d *decider, began time.Time, rounds int, v view) (last decision, now time.Time) {
 	now = began
 	for range rounds {
-		now = now.Add(every)
+		now = now.Add(roundInterval)
 		last = d.decide(now, v)
 	}
 	return last, now
@@ -35,24 +35,24 @@ func TestDecide(t *testing.T) {
 		want outcome
 		shed int
 	}{
-		"nobody else":                                  {view{own: full(1000), heard: true}, alone, 0},
-		"all hold the same":                            {view{own: full(1000), others: others(full(1000), full(1000)), heard: true}, even, 0},
-		"an empty one has come":                        {view{own: full(1000), others: others(full(0)), heard: true}, shed, 50},
-		"three empty ones have come":                   {view{own: full(1000), others: others(full(1000), full(1000), full(0), full(0), full(0)), heard: true}, shed, 50},
-		"the empty one itself":                         {view{own: full(0), others: others(full(1000)), heard: true}, even, 0},
-		"one in ten is empty: each holds a tenth more": {view{own: full(1000), others: others(full(1000), full(1000), full(1000), full(1000), full(1000), full(1000), full(1000), full(1000), full(0)), heard: true}, even, 0},
-		"a little above the mean":                      {view{own: full(1100), others: others(full(1000), full(900)), heard: true}, even, 0},
-		"too few to bother":                            {view{own: full(19), others: others(full(0)), heard: true}, even, 0},
-		"few, but far above":                           {view{own: full(100), others: others(full(0)), heard: true}, shed, 15},
-		"a chance that is none":                        {view{own: full(60), others: others(full(40)), heard: true}, even, 0},
-		"no more than its own excess":                  {view{own: full(1300), others: others(full(700), full(1000)), heard: true}, shed, 50},
-		"this one leaves":                              {view{own: count{Sockets: 1000, Ready: true, Draining: true}, others: others(full(0)), heard: true}, draining, 0},
-		"another one leaves":                           {view{own: full(1000), others: others(full(0), count{Sockets: 500, Ready: true, Draining: true}), heard: true}, draining, 0},
-		"this one has an outage":                       {view{own: count{Sockets: 1000}, others: others(full(0)), heard: true}, outage, 0},
-		"another one has an outage":                    {view{own: full(1000), others: others(full(0), count{Sockets: 500}), heard: true}, outage, 0},
-		"one just starts":                              {view{own: full(1000), others: others(full(0), count{}), heard: true}, shed, 50},
-		"the only other one just starts":               {view{own: full(1000), others: others(count{}), heard: true}, alone, 0},
-		"it does not hear itself":                      {view{own: full(1000), others: others(full(0)), heard: false}, settling, 0},
+		"nobody else":                                  {view{own: ready(1000), hearsSelf: true}, alone, 0},
+		"all hold the same":                            {view{own: ready(1000), others: others(ready(1000), ready(1000)), hearsSelf: true}, even, 0},
+		"an empty one has come":                        {view{own: ready(1000), others: others(ready(0)), hearsSelf: true}, shed, 50},
+		"three empty ones have come":                   {view{own: ready(1000), others: others(ready(1000), ready(1000), ready(0), ready(0), ready(0)), hearsSelf: true}, shed, 50},
+		"the empty one itself":                         {view{own: ready(0), others: others(ready(1000)), hearsSelf: true}, even, 0},
+		"one in ten is empty: each holds a tenth more": {view{own: ready(1000), others: others(ready(1000), ready(1000), ready(1000), ready(1000), ready(1000), ready(1000), ready(1000), ready(1000), ready(0)), hearsSelf: true}, even, 0},
+		"a little above the mean":                      {view{own: ready(1100), others: others(ready(1000), ready(900)), hearsSelf: true}, even, 0},
+		"too few to bother":                            {view{own: ready(19), others: others(ready(0)), hearsSelf: true}, even, 0},
+		"few, but far above":                           {view{own: ready(100), others: others(ready(0)), hearsSelf: true}, shed, 15},
+		"a chance that is none":                        {view{own: ready(60), others: others(ready(40)), hearsSelf: true}, even, 0},
+		"no more than its own excess":                  {view{own: ready(1300), others: others(ready(700), ready(1000)), hearsSelf: true}, shed, 50},
+		"this one leaves":                              {view{own: load{Sockets: 1000, Ready: true, Draining: true}, others: others(ready(0)), hearsSelf: true}, draining, 0},
+		"another one leaves":                           {view{own: ready(1000), others: others(ready(0), load{Sockets: 500, Ready: true, Draining: true}), hearsSelf: true}, draining, 0},
+		"this one has an outage":                       {view{own: load{Sockets: 1000}, others: others(ready(0)), hearsSelf: true}, outage, 0},
+		"another one has an outage":                    {view{own: ready(1000), others: others(ready(0), load{Sockets: 500}), hearsSelf: true}, outage, 0},
+		"one just starts":                              {view{own: ready(1000), others: others(ready(0), load{}), hearsSelf: true}, shed, 50},
+		"the only other one just starts":               {view{own: ready(1000), others: others(load{}), hearsSelf: true}, alone, 0},
+		"it does not hear itself":                      {view{own: ready(1000), others: others(ready(0)), hearsSelf: false}, settling, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,17 +68,17 @@ func TestDecide(t *testing.T) {
 func TestNothingIsShedBeforeTheReplicasHaveBeenTheSameForAWhile(t *testing.T) {
 	t.Parallel()
 	d := &decider{threshold: 0.2, rate: 10}
-	before := view{own: full(1000), others: others(full(1000)), heard: true}
+	before := view{own: ready(1000), others: others(ready(1000)), hearsSelf: true}
 	got, now := after(d, time.Unix(0, 0), 20, before)
 	if got.outcome != even {
 		t.Fatalf("%+v", got)
 	}
-	joined := view{own: full(1000), others: others(full(1000), full(0)), heard: true}
+	joined := view{own: ready(1000), others: others(ready(1000), ready(0)), hearsSelf: true}
 	for round := 1; ; round++ {
-		now = now.Add(every)
+		now = now.Add(roundInterval)
 		got := d.decide(now, joined)
 		if got.outcome == shed {
-			if waited := time.Duration(round-1) * every; waited < settle || waited > settle+calm*every {
+			if waited := time.Duration(round-1) * roundInterval; waited < settleTime || waited > settleTime+minRounds*roundInterval {
 				t.Errorf("shed %v after one has joined", waited)
 			}
 			break
@@ -88,19 +88,19 @@ func TestNothingIsShedBeforeTheReplicasHaveBeenTheSameForAWhile(t *testing.T) {
 		}
 	}
 	for name, trouble := range map[string]view{
-		"a drain":          {own: full(1000), others: others(full(1000), count{Sockets: 1, Ready: true, Draining: true}), heard: true},
-		"an outage":        {own: count{Sockets: 1000}, others: joined.others, heard: true},
-		"one that is gone": {own: full(1000), others: others(full(1000)), heard: true},
+		"a drain":          {own: ready(1000), others: others(ready(1000), load{Sockets: 1, Ready: true, Draining: true}), hearsSelf: true},
+		"an outage":        {own: load{Sockets: 1000}, others: joined.others, hearsSelf: true},
+		"one that is gone": {own: ready(1000), others: others(ready(1000)), hearsSelf: true},
 	} {
-		now = now.Add(every)
+		now = now.Add(roundInterval)
 		if got := d.decide(now, trouble); got.shed != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
-		got, later := after(d, now, int(settle/every), joined)
+		got, later := after(d, now, int(settleTime/roundInterval), joined)
 		if got.shed != 0 {
 			t.Errorf("%v after %s: %+v", later.Sub(now), name, got)
 		}
-		if got, now = after(d, later, calm, joined); got.shed == 0 {
+		if got, now = after(d, later, minRounds, joined); got.shed == 0 {
 			t.Errorf("%v after %s: %+v", now.Sub(later), name, got)
 		}
 	}
@@ -109,7 +109,7 @@ func TestNothingIsShedBeforeTheReplicasHaveBeenTheSameForAWhile(t *testing.T) {
 func TestSheddingStopsNearTheMeanAndStartsFarAboveIt(t *testing.T) {
 	t.Parallel()
 	d := &decider{threshold: 0.2, rate: 1000}
-	_, now := after(d, time.Unix(0, 0), 20, view{own: full(1000), others: others(full(1000)), heard: true})
+	_, now := after(d, time.Unix(0, 0), 20, view{own: ready(1000), others: others(ready(1000)), hearsSelf: true})
 	for _, step := range []struct {
 		own, other int
 		want       outcome
@@ -117,7 +117,7 @@ func TestSheddingStopsNearTheMeanAndStartsFarAboveIt(t *testing.T) {
 		{1190, 810, even},
 		{1210, 790, even},
 		{1210, 790, even},
-		{1190, 810, even}, // twice in a row is not yet calm
+		{1190, 810, even}, // twice in a row is not enough
 		{1210, 790, even},
 		{1210, 790, even},
 		{1210, 790, shed},
@@ -128,8 +128,8 @@ func TestSheddingStopsNearTheMeanAndStartsFarAboveIt(t *testing.T) {
 		{1100, 900, even},
 		{1190, 810, even},
 	} {
-		now = now.Add(every)
-		got := d.decide(now, view{own: full(step.own), others: others(full(step.other)), heard: true})
+		now = now.Add(roundInterval)
+		got := d.decide(now, view{own: ready(step.own), others: others(ready(step.other)), hearsSelf: true})
 		if got.outcome != step.want {
 			t.Errorf("%d and %d: %+v, want %s", step.own, step.other, got, step.want)
 		}

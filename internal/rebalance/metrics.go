@@ -16,18 +16,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
 		replicas: f.NewGauge(prometheus.GaugeOpts{
-			Name: "roomspa_replicas", Help: "Replicas that take sockets, this one included, as this one hears of them.",
+			Name: "roomspa_replicas", Help: "Number of ready replicas known to this replica, including itself.",
 		}),
 		mean: f.NewGauge(prometheus.GaugeOpts{
-			Name: "roomspa_replica_mean_connections", Help: "Sockets that those replicas hold on average.",
+			Name: "roomspa_replica_mean_connections", Help: "Mean number of WebSocket connections per ready replica.",
 		}),
 		shed: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_rebalanced_connections_total",
-			Help: "Sockets that were asked to go to another replica since this one holds far more than the mean.",
+			Help: "Total connections closed to move their clients to other replicas.",
 		}),
 		rounds: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_rebalance_rounds_total",
-			Help: "Looks, one every 5 s, whether to shed sockets, by outcome: shed, even (not far above the mean), alone, or why it may not be: settling, drain, outage.",
+			Help: "Total rebalancing rounds, one every 5 s, by outcome (shed, even, alone, settling, drain, outage).",
 		}, []string{"outcome"}),
 	}
 }

@@ -8,7 +8,7 @@ import (
 type metrics struct {
 	notices *prometheus.CounterVec
 	sockets *prometheus.CounterVec
-	looks   *prometheus.CounterVec
+	checks  *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -16,15 +16,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		notices: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_notices_total",
-			Help: "Notices between replicas that a user signed out or was deactivated, by type (signed_out, deactivated, unknown) and outcome (published, failed, heard).",
+			Help: "Total revocation notices between replicas, by type (signed_out, deactivated, check, unknown) and outcome (published, failed, heard).",
 		}, []string{"type", "outcome"}),
 		sockets: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revoked_sockets_total",
-			Help: "Sockets ended since their token does not speak for its user any more, by how that was found: notice or look.",
+			Help: "Total connections closed because their token was revoked, by how that was found (notice, check).",
 		}, []string{"found_by"}),
-		looks: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "roomspa_revocation_looks_total",
-			Help: "Looks into Postgres for users of open sockets who signed out or were deactivated, by outcome: done or failed.",
+		checks: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_revocation_checks_total",
+			Help: "Total revocation checks against Postgres, by outcome (done, failed).",
 		}, []string{"outcome"}),
 	}
 }

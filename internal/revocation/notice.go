@@ -1,47 +1,36 @@
 package revocation
 
 import (
-	"encoding/json"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// version is what a notice's v says. A replica that does not know a version, or a
-// type, asks the store instead.
-const version = 1
+// kind is the kind of message that notices are sent as.
+const kind = "revocation"
 
 // The types of notices.
 const (
-	signedOut    = "signed_out"
-	deactivated  = "deactivated"
-	lookYourself = "look" // somebody could not be told of
+	signedOut   = "signed_out"
+	deactivated = "deactivated"
+	checkStore  = "check"
 )
 
-// A notice is what replicas tell each other, as JSON.
+// A notice tells the replicas what has changed.
 type notice struct {
-	Version    int         `json:"v"`
 	Type       string      `json:"type"`
 	User       room.UserID `json:"user,omitzero"`
 	ValidAfter time.Time   `json:"valid_after,omitzero"` // of signed_out
 }
 
-func (n notice) encode() []byte {
-	b, err := json.Marshal(n)
-	if err != nil {
-		panic("encode a notice of our own: " + err.Error()) // JSON holds all that it has
-	}
-	return b
+func (n notice) valid() bool {
+	user := n.User >= 1 && n.User <= room.MaxID
+	return n.Type == checkStore || n.Type == deactivated && user || n.Type == signedOut && user && !n.ValidAfter.IsZero()
 }
 
-// Look returns a notice that makes every replica look into the store, for whoever
-// has changed users there and is no replica.
-func Look() []byte { return notice{Version: version, Type: lookYourself}.encode() }
-
-func decode(payload []byte) (n notice, ok bool) {
-	if json.Unmarshal(payload, &n) != nil || n.Version != version {
-		return notice{}, false
-	}
-	user := n.User >= 1 && n.User <= room.MaxID
-	return n, n.Type == lookYourself || n.Type == deactivated && user || n.Type == signedOut && user && !n.ValidAfter.IsZero()
+// RequestCheck makes every replica check the store, on behalf of a command that has
+// changed users there. publish gets the group and the payload.
+func RequestCheck(publish func(group string, payload []byte) error) error {
+	return fleet.Announce(kind, notice{Type: checkStore}, publish)
 }

@@ -1,7 +1,7 @@
-// Package revocation ends the sockets of users for whom their tokens do not speak
-// any more: who signed out everywhere, who was deactivated, who is gone. Replicas
-// tell each other over the channel layer, at once; what that has lost, Postgres
-// knows. It decides nothing: who is signed out says the store.
+// Package revocation closes the sockets of users whose tokens are no longer valid:
+// users who signed out everywhere, were deactivated or deleted. Replicas notify each
+// other through package fleet, so sockets close at once. Periodic checks against
+// Postgres find what a lost notice was about. Only the store decides who is signed out.
 package revocation
 
 import (
@@ -13,133 +13,123 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Group is the one that every replica joins.
-const Group = "control"
-
 const component = "Tokens"
 
-// Layer is what the replicas hear each other by.
-type Layer interface {
-	// Join calls deliver for each payload of the group, and missed when something
-	// may have been lost, until leave is called. It returns when the subscription is
-	// confirmed.
-	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
-	// Publish never blocks. It calls done once, with nil when Redis has the payload.
-	Publish(group string, payload []byte, done func(error))
-}
-
-// Store knows whom no token speaks for.
+// Store knows which tokens are no longer valid.
 type Store interface {
-	// RefusedTokens returns those of the users for whom a token that was issued at
-	// the time beside the id does not speak any more; nil stands for one who is gone.
+	// RefusedTokens returns the users whose token, issued at the time beside their id,
+	// is no longer valid. A user who does not exist is nil.
 	RefusedTokens(ctx context.Context, issued map[room.UserID]time.Time) (map[room.UserID]*room.User, error)
 }
 
-// Sockets is what is open on this replica.
+// Sockets are the open sockets of this replica.
 type Sockets interface {
-	// Tokens returns whose tokens the sockets live by, and when the oldest of each
-	// was issued.
+	// Tokens returns the users whose tokens the sockets use, and when the oldest token
+	// of each was issued.
 	Tokens() map[int64]time.Time
-	// EndTokens ends each socket for which why returns a close.
+	// EndTokens ends each socket for which why returns a close, and returns their number.
 	EndTokens(why func(user int64, issued time.Time) *frame.Close) int
 }
 
-// A Watch ends sockets on this replica, and tells the others. Make one with [New]
-// and let it [Watch.Run].
-type Watch struct {
-	layer   Layer
-	store   Store
-	sockets Sockets
-	every   time.Duration
-	log     *slog.Logger
-	metrics *metrics
-	news    chan struct{} // there are verdicts
-	doubts  chan struct{} // something may have been missed, or could not be told
-	owed    atomic.Bool   // something could not be told
+// A Revoker closes sockets on this replica and notifies the other replicas. Make one
+// with [New] and call [Revoker.Run].
+type Revoker struct {
+	fleet    *fleet.Fleet
+	store    Store
+	sockets  Sockets
+	interval time.Duration
+	log      *slog.Logger
+	metrics  *metrics
+	wake     chan struct{} // there are revocations
+	recheck  chan struct{} // a notice may have been lost
+	unsent   atomic.Bool   // a notice could not be published
 
-	mu       sync.Mutex
-	verdicts map[room.UserID]room.User // heard of, not yet carried out
+	mu          sync.Mutex
+	revocations map[room.UserID]room.User // not yet applied to the sockets
 }
 
-// New returns the watch over the sockets of a replica. It looks into the store
-// every so often, 0 for 30 s, whatever it hears.
-func New(layer Layer, store Store, sockets Sockets, every time.Duration, log *slog.Logger, reg prometheus.Registerer) *Watch {
-	if every == 0 {
-		every = 30 * time.Second
+// New returns the revoker of a replica. It checks the store at each interval, 30 s if
+// that is 0, even if no notice was lost.
+func New(f *fleet.Fleet, store Store, sockets Sockets, interval time.Duration, log *slog.Logger, reg prometheus.Registerer) *Revoker {
+	if interval == 0 {
+		interval = 30 * time.Second
 	}
-	return &Watch{
-		layer: layer, store: store, sockets: sockets, every: every, log: log, metrics: newMetrics(reg),
-		news: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
-		verdicts: map[room.UserID]room.User{},
+	r := &Revoker{
+		fleet: f, store: store, sockets: sockets, interval: interval, log: log, metrics: newMetrics(reg),
+		wake: make(chan struct{}, 1), recheck: make(chan struct{}, 1),
+		revocations: map[room.UserID]room.User{},
 	}
+	fleet.Handle(f, kind, func(_ string, n notice) { r.receive(n) }, func() { signal(r.recheck) })
+	return r
 }
 
-// SignedOut ends the sockets of a user, on every replica, that live by a token of
-// before a time. It returns at once.
-func (w *Watch) SignedOut(user room.UserID, validAfter time.Time) {
-	w.announce(notice{Version: version, Type: signedOut, User: user, ValidAfter: validAfter.UTC()})
+// SignedOut closes the sockets of a user, on every replica, whose token was issued
+// before validAfter. It returns at once.
+func (r *Revoker) SignedOut(user room.UserID, validAfter time.Time) {
+	r.revoke(notice{Type: signedOut, User: user, ValidAfter: validAfter.UTC()})
 }
 
-// Deactivated ends all sockets of a user, on every replica. It returns at once.
-func (w *Watch) Deactivated(user room.UserID) {
-	w.announce(notice{Version: version, Type: deactivated, User: user})
+// Deactivated closes all sockets of a user on every replica. It returns at once.
+func (r *Revoker) Deactivated(user room.UserID) {
+	r.revoke(notice{Type: deactivated, User: user})
 }
 
-func (w *Watch) announce(n notice) {
-	w.take(n)
-	w.tell(n)
+// revoke does not wait for the notice to come back over the channel layer.
+func (r *Revoker) revoke(n notice) {
+	r.add(n)
+	r.publish(n)
 }
 
-// tell publishes a notice. One that Redis does not take is not kept: when Redis is
-// back, the others are told to look for themselves.
-func (w *Watch) tell(n notice) {
-	w.layer.Publish(Group, n.encode(), func(err error) {
+// publish sends a notice. One that Redis does not take is not kept: when Redis is
+// back, the replicas are asked to check the store.
+func (r *Revoker) publish(n notice) {
+	r.fleet.Publish(kind, n, func(err error) {
 		if err == nil {
-			w.metrics.notices.WithLabelValues(n.Type, "published").Inc()
+			r.metrics.notices.WithLabelValues(n.Type, "published").Inc()
 			return
 		}
-		w.metrics.notices.WithLabelValues(n.Type, "failed").Inc()
-		if !w.owed.Swap(true) && n.Type != lookYourself {
-			signal(w.doubts)
+		r.metrics.notices.WithLabelValues(n.Type, "failed").Inc()
+		if !r.unsent.Swap(true) && n.Type != checkStore {
+			signal(r.recheck)
 		}
 	})
 }
 
-// hear takes a payload of the group. It does not block.
-func (w *Watch) hear(payload []byte) {
-	n, ok := decode(payload)
-	if !ok { // a newer replica's, perhaps: the store knows what it meant
-		w.metrics.notices.WithLabelValues("unknown", "heard").Inc()
-		signal(w.doubts)
+// receive handles a notice. It does not block.
+func (r *Revoker) receive(n notice) {
+	if !n.valid() {
+		r.metrics.notices.WithLabelValues("unknown", "heard").Inc()
+		signal(r.recheck) // a newer release may have sent it; the store knows what it is about
 		return
 	}
-	w.metrics.notices.WithLabelValues(n.Type, "heard").Inc()
-	if n.Type == lookYourself {
-		signal(w.doubts)
+	r.metrics.notices.WithLabelValues(n.Type, "heard").Inc()
+	if n.Type == checkStore {
+		signal(r.recheck)
 		return
 	}
-	w.take(n)
+	r.add(n)
 }
 
-// take notes what a notice says, for the next look at all sockets.
-func (w *Watch) take(n notice) {
-	w.mu.Lock()
-	v, known := w.verdicts[n.User]
+// add merges a notice into the revocations that are not yet applied.
+func (r *Revoker) add(n notice) {
+	r.mu.Lock()
+	u, known := r.revocations[n.User]
 	if !known {
-		v = room.User{ID: n.User, Active: true}
+		u = room.User{ID: n.User, Active: true}
 	}
-	v.Active = v.Active && n.Type != deactivated
-	if n.ValidAfter.After(v.TokensValidAfter) {
-		v.TokensValidAfter = n.ValidAfter
+	u.Active = u.Active && n.Type != deactivated
+	if n.ValidAfter.After(u.TokensValidAfter) {
+		u.TokensValidAfter = n.ValidAfter
 	}
-	w.verdicts[n.User] = v
-	w.mu.Unlock()
-	signal(w.news)
+	r.revocations[n.User] = u
+	r.mu.Unlock()
+	signal(r.wake)
 }
 
 func signal(c chan struct{}) {
@@ -149,60 +139,48 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Run hears, looks and ends sockets until ctx ends.
-func (w *Watch) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	defer running.Wait()
-	running.Go(func() { w.listen(ctx) })
-	running.Go(func() { w.look(ctx) })
+// Run applies revocations and checks the store until ctx ends.
+func (r *Revoker) Run(ctx context.Context) {
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	checks.Go(func() { r.checkPeriodically(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.news:
-			w.carryOut()
+		case <-r.wake:
+			r.apply()
 		}
 	}
 }
 
-// listen is a member of the group until ctx ends. Join waits for Redis as long as
-// it is away.
-func (w *Watch) listen(ctx context.Context) {
-	leave, err := w.layer.Join(ctx, Group, w.hear, func() { signal(w.doubts) })
-	if err != nil {
-		return // ctx has ended, or the layer
-	}
-	defer leave()
-	<-ctx.Done()
-}
-
-// carryOut ends the sockets that the verdicts are about: one look at all sockets
-// for however many verdicts there are.
-func (w *Watch) carryOut() {
-	w.mu.Lock()
-	verdicts := w.verdicts
-	w.verdicts = map[room.UserID]room.User{}
-	w.mu.Unlock()
-	n := w.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
-		v, concerned := verdicts[room.UserID(user)]
-		if !concerned {
+// apply closes the sockets that the revocations are about, in one pass over all
+// sockets.
+func (r *Revoker) apply() {
+	r.mu.Lock()
+	revocations := r.revocations
+	r.revocations = map[room.UserID]room.User{}
+	r.mu.Unlock()
+	n := r.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
+		u, revoked := revocations[room.UserID(user)]
+		if !revoked {
 			return nil
 		}
-		return closeFor(&v, issued)
+		return closeFor(&u, issued)
 	})
-	w.ended(n, "notice")
+	r.logClosed(n, "notice")
 }
 
-func (w *Watch) ended(n int, found string) {
+func (r *Revoker) logClosed(n int, foundBy string) {
 	if n > 0 {
-		w.metrics.sockets.WithLabelValues(found).Add(float64(n))
-		logging.Component(w.log, slog.LevelInfo, component, "Sockets ended of users who signed out or were deactivated",
-			slog.Int("sockets", n), slog.String("found_by", found))
+		r.metrics.sockets.WithLabelValues(foundBy).Add(float64(n))
+		logging.Component(r.log, slog.LevelInfo, component, "Closed sockets of users who signed out or were deactivated",
+			slog.Int("sockets", n), slog.String("found_by", foundBy))
 	}
 }
 
-// closeFor returns the close of a socket whose token does not speak for the user
-// any more, or nil.
+// closeFor returns the close of a socket whose token is not valid for the user, or
+// nil if it is.
 func closeFor(user *room.User, issued time.Time) *frame.Close {
 	reason := user.Refuses(issued)
 	if reason == "" {

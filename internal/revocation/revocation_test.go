@@ -14,12 +14,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A desk is the world of one watch: a layer that fails when told to, a store of
-// users, and sockets by user.
+// A desk is the world of one revoker: a channel layer that can fail, a store of users,
+// and sockets by user.
 type desk struct {
 	mu        sync.Mutex
 	down      error // of the layer
@@ -29,24 +30,33 @@ type desk struct {
 	users     map[room.UserID]*room.User
 	open      map[int64]time.Time
 	ended     map[int64]string
+	deliver   func([]byte)
 	missed    func()
 }
 
-func (d *desk) Join(ctx context.Context, _ string, _ func([]byte), missed func()) (func(), error) {
+func (d *desk) Join(ctx context.Context, _ string, deliver func([]byte), missed func()) (func(), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.missed = missed
+	d.deliver, d.missed = deliver, missed
 	return func() {}, ctx.Err()
 }
+
+func (d *desk) Heartbeat(context.Context, room.Heartbeat, time.Duration) ([]room.Heartbeat, error) {
+	return nil, nil
+}
+
+func (d *desk) DeleteHeartbeat(context.Context, string) error { return nil }
 
 func (d *desk) Publish(_ string, payload []byte, done func(error)) {
 	d.mu.Lock()
 	err := d.down
-	if err == nil {
+	if err == nil && strings.Contains(string(payload), `"kind":"revocation"`) {
 		d.published = append(d.published, payload)
 	}
 	d.mu.Unlock()
-	done(err)
+	if done != nil {
+		done(err)
+	}
 }
 
 func (d *desk) RefusedTokens(_ context.Context, issued map[room.UserID]time.Time) (map[room.UserID]*room.User, error) {
@@ -97,9 +107,16 @@ func (d *desk) wants(t *testing.T, want map[int64]string) {
 	}
 }
 
-// inBubble runs a test over a watch and users 1 to 3, who have a socket each that
+// revoker returns one, and the fleet that it publishes through.
+func (d *desk) revoker(log *slog.Logger) (*Revoker, *fleet.Fleet) {
+	reg := prometheus.NewRegistry()
+	f := fleet.New("a", func() []string { return []string{"key"} }, d, d, log, reg)
+	return New(f, d, d, 0, log, reg), f
+}
+
+// inBubble runs a test over a revoker and users 1 to 3, who have a socket each that
 // lives by a token of a minute ago.
-func inBubble(t *testing.T, test func(t *testing.T, d *desk, w *Watch)) {
+func inBubble(t *testing.T, test func(t *testing.T, d *desk, r *Revoker)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,12 +125,13 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk, w *Watch)) {
 			d.users[room.UserID(id+1)] = &room.User{ID: room.UserID(id + 1), Active: true}
 			d.open[id+1] = time.Now().Add(-time.Minute)
 		}
-		w := New(d, d, d, 0, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+		r, replicas := d.revoker(slog.New(slog.NewTextHandler(t.Output(), nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
-		run.Go(func() { w.Run(ctx) })
+		run.Go(func() { replicas.Run(ctx) })
+		run.Go(func() { r.Run(ctx) })
 		synctest.Wait()
-		test(t, d, w)
+		test(t, d, r)
 		cancel()
 		run.Wait()
 	})
@@ -140,29 +158,35 @@ func (d *desk) told() [][]byte {
 }
 
 func TestANoticeEndsTheSocketsItIsAbout(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, w *Watch) {
-		w.SignedOut(1, time.Now())
-		w.SignedOut(2, time.Now().Add(-time.Hour)) // its socket is younger
+	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
+		r.SignedOut(1, time.Now())
+		r.SignedOut(2, time.Now().Add(-time.Hour)) // its socket is younger
 		synctest.Wait()
 		d.wants(t, map[int64]string{1: "token_revoked"})
-		w.Deactivated(3)
+		r.Deactivated(3)
 		synctest.Wait()
 		d.wants(t, map[int64]string{1: "token_revoked", 3: "user_inactive"})
 		if len(d.told()) != 3 || d.looks() != 0 {
 			t.Errorf("published %q, asked %d times", d.told(), d.looks())
 		}
 		other := &desk{open: map[int64]time.Time{1: time.Now().Add(-time.Minute), 3: time.Now()}, ended: map[int64]string{}}
-		there := New(other, other, other, 0, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		there, replicas := other.revoker(slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { replicas.Run(ctx) })
+		synctest.Wait()
 		for _, p := range d.told() {
-			there.hear(p)
+			other.deliver(p)
 		}
-		there.carryOut()
+		there.apply()
+		cancel()
+		run.Wait()
 		other.wants(t, map[int64]string{1: "token_revoked", 3: "user_inactive"})
 	})
 }
 
 func TestWhatWasMissedTheStoreKnows(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, _ *Watch) {
+	inBubble(t, func(t *testing.T, d *desk, _ *Revoker) {
 		d.set(func() {
 			d.users[1].TokensValidAfter = time.Now()
 			d.users[2].Active = false
@@ -170,15 +194,15 @@ func TestWhatWasMissedTheStoreKnows(t *testing.T) {
 			d.away = errors.New("shutting down")
 		})
 		d.missed()
-		sleep(soon)
+		sleep(recheckWithin)
 		d.set(func() { d.away = nil })
-		sleep(2 * soon)
+		sleep(2 * recheckWithin)
 		d.wants(t, map[int64]string{1: "token_revoked", 2: "user_inactive", 3: "user_unknown"})
 	})
 }
 
 func TestItLooksFromTimeToTimeWhateverItHears(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, _ *Watch) {
+	inBubble(t, func(t *testing.T, d *desk, _ *Revoker) {
 		d.set(func() { d.users[1].Active = false })
 		sleep(40 * time.Second)
 		d.wants(t, map[int64]string{1: "user_inactive"})
@@ -190,9 +214,9 @@ func TestItLooksFromTimeToTimeWhateverItHears(t *testing.T) {
 }
 
 func TestWhatCouldNotBeToldMakesTheOthersLook(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, w *Watch) {
+	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
 		d.set(func() { d.down = errors.New("connection refused") })
-		w.SignedOut(1, time.Now())
+		r.SignedOut(1, time.Now())
 		synctest.Wait()
 		d.wants(t, map[int64]string{1: "token_revoked"})
 		sleep(30 * time.Second)
@@ -201,7 +225,7 @@ func TestWhatCouldNotBeToldMakesTheOthersLook(t *testing.T) {
 		}
 		d.set(func() { d.down = nil })
 		sleep(2 * time.Second)
-		if len(d.told()) != 1 || string(d.told()[0]) != `{"v":1,"type":"look"}` {
+		if len(d.told()) != 1 || !strings.Contains(string(d.told()[0]), `"type":"check"`) {
 			t.Errorf("published %q", d.told())
 		}
 		before := d.looks()
@@ -212,9 +236,9 @@ func TestWhatCouldNotBeToldMakesTheOthersLook(t *testing.T) {
 		if d.looks()-before > 4 {
 			t.Errorf("asked %d times in a minute of peace", d.looks()-before)
 		}
-		w.hear(d.told()[0])
+		d.deliver(d.told()[0])
 		before = d.looks()
-		sleep(soon)
+		sleep(recheckWithin)
 		if d.looks() != before+1 {
 			t.Errorf("told to look, it asked %d times", d.looks()-before)
 		}
@@ -232,42 +256,27 @@ func TestALookThatFailsSaysWhy(t *testing.T) {
 	d := &desk{
 		away: locked{errors.New("another holds the lock")}, open: map[int64]time.Time{1: time.Now()}, ended: map[int64]string{},
 	}
-	w := New(d, d, d, 0, slog.New(slog.NewTextHandler(&lines, nil)), prometheus.NewRegistry())
-	if err := w.check(t.Context()); err == nil || !strings.Contains(lines.String(), " cause=postgres_locked ") {
+	r, _ := d.revoker(slog.New(slog.NewTextHandler(&lines, nil)))
+	if err := r.check(t.Context()); err == nil || !strings.Contains(lines.String(), " cause=postgres_locked ") {
 		t.Errorf("%v: %s", err, &lines)
 	}
 }
 
 func TestNoticesOfANewerReplicaMakeItLook(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, w *Watch) {
+	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
 		d.set(func() { d.users[2].Active = false })
 		for _, p := range []string{
-			`{"v":2,"type":"signed_out","user":1,"valid_after":"2099-01-01T00:00:00Z"}`, `{"v":1,"type":"erased","user":1}`,
-			`{"v":1,"type":"deactivated","user":0}`, `{"v":1,"type":"signed_out","user":1}`, `{"v":1,"type":"deactivated","user":9007199254740992}`,
-			"nonsense", "", "[]",
+			`{"v":2,"kind":"revocation","body":{"type":"signed_out","user":1,"valid_after":"2099-01-01T00:00:00Z"}}`,
+			`{"v":1,"kind":"revocation","body":{"type":"erased","user":1}}`, `{"v":1,"kind":"revocation","body":{"type":"deactivated","user":0}}`,
+			`{"v":1,"kind":"revocation","body":{"type":"signed_out","user":1}}`, `{"v":1,"kind":"revocation","body":{"type":"deactivated","user":9007199254740992}}`,
+			`{"v":1,"kind":"revocation","body":[]}`, `{"v":1,"kind":"of a newer release","body":{}}`, "nonsense", "", "[]",
 		} {
-			w.hear([]byte(p))
+			d.deliver([]byte(p))
 		}
-		sleep(soon)
+		sleep(recheckWithin)
 		d.wants(t, map[int64]string{2: "user_inactive"})
 		if d.looks() != 1 {
 			t.Errorf("asked %d times", d.looks())
-		}
-	})
-}
-
-func FuzzNotice(f *testing.F) {
-	f.Add([]byte(`{"v":1,"type":"signed_out","user":7,"valid_after":"2026-01-02T03:04:05Z"}`))
-	f.Add([]byte(`{"v":1,"type":"deactivated","user":7}`))
-	f.Add([]byte(`{"v":1,"type":"look","user":-1}`))
-	f.Fuzz(func(t *testing.T, p []byte) {
-		n, ok := decode(p)
-		if !ok {
-			return
-		}
-		again, ok := decode(n.encode())
-		if !ok || !again.ValidAfter.Equal(n.ValidAfter) || again.User != n.User || again.Type != n.Type {
-			t.Errorf("%+v became %+v", n, again)
 		}
 	})
 }

@@ -185,16 +185,16 @@ func (s *Consumer) fetch(ctx context.Context) {
 		guarantee: "3",
 		effect:    "A message that is sent again is stored again.",
 
-		file: "internal/postgres/append.go",
+		file: "internal/postgres/commit.go",
 		edits: []edit{{
 			old: `
-	a, left, err := db.committer.ask(ctx, appending{conversation, d})
+	r, pending, err := db.commits.call(ctx, appendArg{conversation, d})
 `,
 			new: `
 	id := d.ClientMessageID
 	d.ClientMessageID = ""
-	a, left, err := db.committer.ask(ctx, appending{conversation, d})
-	a.message.ClientMessageID = id
+	r, pending, err := db.commits.call(ctx, appendArg{conversation, d})
+	r.message.ClientMessageID = id
 `,
 		}},
 

@@ -8,11 +8,11 @@ CREATE TABLE roomspa.conversations (
 	CONSTRAINT conversations_room UNIQUE (customer_id, therapist_id)
 );
 
--- seq has no hole: it is taken under the lock of the conversation's row, which is
--- held to the commit. The insert joins that row, so a foreign key would only look
--- at it once more.
+-- seq has no gaps: it is assigned under the lock of the conversation's row, which is
+-- held until the commit. The insert joins that row, so a foreign key would only read
+-- it again.
 --
--- id is a UUIDv7 (RFC 9562) by this server's clock: a range of it is a range of time.
+-- id is a UUIDv7 (RFC 9562) by this server's clock, so a range of ids is a range of time.
 CREATE TABLE roomspa.messages (
 	conversation_id   uuid NOT NULL,
 	seq               bigint NOT NULL CONSTRAINT messages_seq CHECK (seq >= 1),

@@ -2,8 +2,8 @@
 
 -- +goose Up
 
--- Built beside the writes of running replicas. An attempt that was interrupted
--- leaves an index that is not valid, so it begins by dropping that.
+-- CONCURRENTLY does not block the writes of running replicas. An interrupted attempt
+-- leaves an invalid index, which is dropped first.
 DROP INDEX CONCURRENTLY IF EXISTS roomspa.conversations_therapist;
 CREATE INDEX CONCURRENTLY conversations_therapist ON roomspa.conversations (therapist_id);
 

@@ -64,7 +64,7 @@ func (im *importer) users(ctx context.Context) error {
 		err = flush()
 	}
 	if err == nil && im.report.Users.Added > 0 && !im.o.Rehearse {
-		err = im.target.KeepUserIDs(ctx, highest)
+		err = im.target.ReserveUserIDs(ctx, highest)
 	}
 	return err
 }

@@ -187,7 +187,7 @@ func inPostgres() []broken {
 				$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
 				CREATE TRIGGER full_disk BEFORE INSERT ON roomspa.conversations FOR EACH ROW EXECUTE FUNCTION full_disk()`)
 		})},
-		{"no replica is ready since Postgres is not there", "no_ready_replica", "nothing accepts connections there", func(t *testing.T, _ *app.App) diagnose.Options {
+		{"no replica is ready since Postgres is not there", "no_ready_replica", "connection refused", func(t *testing.T, _ *app.App) diagnose.Options {
 			w := newWorld(t)
 			w.databaseURL = withURL(t, w.databaseURL, func(u *url.URL) { u.Host = closedPort(t) })
 			a := w.start(t, "a")

@@ -10,21 +10,21 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-func TestReplicasSeeEachOthersSignsOfLife(t *testing.T) {
+func TestReplicasSeeEachOthersHeartbeats(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	a := room.Beat{ID: "1", Replica: "a", Signs: "k", Accepts: []string{"k", "l"}}
-	b := room.Beat{ID: "2", Replica: "b", Hears: 90 * time.Second, Signs: "l", Accepts: []string{"l"}}
+	a := room.Heartbeat{ID: "1", Replica: "a", SigningKey: "k", AcceptedKeys: []string{"k", "l"}}
+	b := room.Heartbeat{ID: "2", Replica: "b", HeardSelf: 90 * time.Second, SigningKey: "l", AcceptedKeys: []string{"l"}}
 	for name, pooled := range map[string]bool{"direct": false, "as behind PgBouncer": true} {
 		db := open(t, postgres.Options{URL: url, PgBouncer: pooled})
-		beats := func(own room.Beat) []room.Beat {
+		beats := func(own room.Heartbeat) []room.Heartbeat {
 			t.Helper()
-			others, err := db.Beat(t.Context(), own, 25*time.Second)
+			others, err := db.Heartbeat(t.Context(), own, patience)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			for i := range others {
-				if others[i].Age < 0 || others[i].Age > 25*time.Second {
+				if others[i].Age < 0 || others[i].Age > patience {
 					t.Errorf("%s: %+v", name, others[i])
 				}
 				others[i].Age = 0
@@ -34,16 +34,16 @@ func TestReplicasSeeEachOthersSignsOfLife(t *testing.T) {
 		if got := beats(b); len(got) != 0 {
 			t.Errorf("%s: the first one sees %+v", name, got)
 		}
-		if diff := cmp.Diff([]room.Beat{b}, beats(a)); diff != "" {
+		if diff := cmp.Diff([]room.Heartbeat{b}, beats(a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		a.Hears = 10 * time.Second
+		a.HeardSelf = 10 * time.Second
 		beats(a)
-		if diff := cmp.Diff([]room.Beat{a}, beats(b)); diff != "" {
+		if diff := cmp.Diff([]room.Heartbeat{a}, beats(b)); diff != "" {
 			t.Errorf("%s, the second time (-want +got):\n%s", name, diff)
 		}
 		for _, id := range []string{a.ID, b.ID} {
-			if err := db.EndBeat(t.Context(), id); err != nil {
+			if err := db.DeleteHeartbeat(t.Context(), id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,13 +55,13 @@ func TestReplicasThatAreGoneAreForgotten(t *testing.T) {
 	url := database(t)
 	db, conn := open(t, postgres.Options{URL: url}), direct(t, url)
 	execute(t, conn, `INSERT INTO roomspa.replicas
-SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY[20, 40, 110, 130, 1000]) AS n`)
-	others, err := db.Beat(t.Context(), room.Beat{ID: "1", Replica: "a", Accepts: []string{}}, 25*time.Second)
-	if err != nil || len(others) != 1 || others[0].ID != "gone 20" || others[0].Age < 20*time.Second {
+SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY[10, 90, 130, 1000]) AS n`)
+	others, err := db.Heartbeat(t.Context(), room.Heartbeat{ID: "1", Replica: "a", AcceptedKeys: []string{}}, patience)
+	if err != nil || len(others) != 1 || others[0].ID != "gone 10" || others[0].Age < 10*time.Second {
 		t.Errorf("%+v, %v", others, err)
 	}
 	var left int
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM roomspa.replicas WHERE name = 'gone'").Scan(&left); err != nil || left != 3 {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM roomspa.replicas WHERE name = 'gone'").Scan(&left); err != nil || left != 2 {
 		t.Errorf("%d rows are left, %v", left, err)
 	}
 }
@@ -76,7 +76,7 @@ func TestNobodyAsksForTheTableOfANewerSchema(t *testing.T) {
 	if _, err := db.Probe(t.Context()); postgres.Cause(err) != "schema_too_old" {
 		t.Fatal(err)
 	}
-	if _, err := db.Beat(t.Context(), room.Beat{ID: "1"}, time.Second); postgres.Cause(err) != "schema_too_old" {
+	if _, err := db.Heartbeat(t.Context(), room.Heartbeat{ID: "1"}, time.Second); postgres.Cause(err) != "schema_too_old" {
 		t.Error(err)
 	}
 }

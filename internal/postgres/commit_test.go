@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -140,23 +139,28 @@ func together(t *testing.T, url string, c room.ID, drafts map[string]func() (roo
 	return errs
 }
 
-// waitForLock returns when some backend waits for a lock.
-func waitForLock(t testing.TB, url string) {
+// waitForLock returns when a backend waits for a lock.
+func waitForLock(t testing.TB, url string) { t.Helper(); waitForLocks(t, url, 1) }
+
+// waitForLocks returns when so many backends wait for a lock.
+func waitForLocks(t testing.TB, url string, want int) {
 	t.Helper()
 	conn := direct(t, url)
-	for n := 0; n == 0; {
+	eventually(t, "wait for a lock", func() error {
+		var n int
 		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
 			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
-		if err != nil {
-			t.Fatal(err)
+		if err == nil && n < want {
+			err = fmt.Errorf("%d of %d wait", n, want)
 		}
-	}
+		return err
+	})
 }
 
 func TestABadMessageFailsAlone(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{URL: url, LockTimeout: time.Minute, StatementTimeout: time.Minute})
+	db := open(t, postgres.Options{URL: url})
 	c := conversation(t, db, 1)
 	absent := c
 	absent[0] ^= 0xff // the same committer
@@ -198,7 +202,7 @@ func TestABadMessageFailsAlone(t *testing.T) {
 func TestACallerWhoLeavesDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{URL: url, LockTimeout: time.Minute, StatementTimeout: time.Minute})
+	db := open(t, postgres.Options{URL: url})
 	c := conversation(t, db, 1)
 	conn := direct(t, url)
 	execute(t, conn, "BEGIN")
@@ -216,11 +220,12 @@ func TestACallerWhoLeavesDoesNotKnow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	execute(t, conn, "COMMIT")
-	for len(all(t, db, c)) == 0 { // a newcomer may take the row before who waited for it
-		if t.Context().Err() != nil {
-			t.Fatal("what was sent before the caller left is not stored")
+	eventually(t, "what was sent before the caller left", func() error { // a newcomer may lock the row first
+		if len(all(t, db, c)) == 0 {
+			return errors.New("it is not stored")
 		}
-	}
+		return nil
+	})
 	if m, duplicate := send(t, db, c, says("again", "left")); !duplicate || m.Text != "left" {
 		t.Errorf("what was sent before the caller left is not what is stored: %+v", m)
 	}

@@ -25,23 +25,23 @@ func TestHears(t *testing.T) {
 		"this one hears nothing, itself neither, and never has":   {never, never, 600, 3, unsure},
 		"this one has just begun to hear itself":                  {ago(29), never, 600, 0, unsure},
 		"this one has heard itself for long enough":               {ago(30), never, 600, 0, silent},
-		"for long enough now, but not by its last sign of life":   {ago(40), never, 600, 11, unsure},
+		"for long enough now, but not by its last heartbeat":      {ago(40), never, 600, 11, unsure},
 		"the other one does not hear itself":                      {ago(600), ago(40), 0, 3, unsure},
 		"the other one has just started":                          {ago(600), never, 29, 3, unsure},
 		"the other one has started a while ago":                   {ago(600), never, 30, 3, silent},
-		"it has died right after its sign of life":                {ago(600), ago(27), 600, 24, audible},
+		"it has died right after its heartbeat":                   {ago(600), ago(27), 600, 24, audible},
 		"it has died, and was not heard for long before":          {ago(600), ago(60), 600, 24, silent},
 		"it is heard though it says that it does not hear itself": {ago(600), ago(1), 0, 3, audible},
-		"it was heard after its last sign of life":                {ago(600), ago(1), 600, 20, audible},
+		"it was heard after its last heartbeat":                   {ago(600), ago(1), 600, 20, audible},
 	} {
-		o := room.Beat{Hears: time.Duration(c.hears) * time.Second, Age: time.Duration(c.age) * time.Second}
+		o := room.Heartbeat{HeardSelf: time.Duration(c.hears) * time.Second, Age: time.Duration(c.age) * time.Second}
 		if got := hears(now, c.since, c.last, o); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }
 
-func TestDiffer(t *testing.T) {
+func TestRefuse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		here, there []string // the first one signs
@@ -59,12 +59,12 @@ func TestDiffer(t *testing.T) {
 		"both take what both sign, and one more":   {[]string{"a", "b"}, []string{"b", "a", "c"}, false},
 		"the secret of an issuer is missing there": {[]string{"a", "issuer"}, []string{"a"}, false},
 	} {
-		here := room.Beat{Signs: c.here[0], Accepts: c.here}
-		there := room.Beat{Signs: c.there[0], Accepts: c.there}
-		if got := differ(here, there); got != c.want {
+		here := room.Heartbeat{SigningKey: c.here[0], AcceptedKeys: c.here}
+		there := room.Heartbeat{SigningKey: c.there[0], AcceptedKeys: c.there}
+		if got := refuse(here, there); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
-		if got := differ(there, here); got != c.want {
+		if got := refuse(there, here); got != c.want {
 			t.Errorf("%s, from the other side: %v", name, got)
 		}
 	}

@@ -15,15 +15,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A fleet is replicas that hear each other, and clients who come back where the
-// balancer in front sends them. All of it lives in a bubble: ten minutes pass at once.
-type fleet struct {
+// A world is replicas that hear each other, and clients that reconnect where the load
+// balancer sends them. It lives in a synctest bubble, where ten minutes pass at once.
+type world struct {
 	t       *testing.T
 	chance  *rand.Rand
-	land    func(*fleet) *member
+	land    func(*world) *member
 	coming  sync.WaitGroup
 	running sync.WaitGroup
 	ctx     context.Context //nolint:containedctx // of one test
@@ -33,10 +35,11 @@ type fleet struct {
 	deaf    bool // Redis carries nothing
 }
 
-// A member is a replica of a fleet: what a Balance needs, counted and not opened.
+// A member is a replica. It is its rebalancer's registry of sockets, and its fleet's
+// channel layer and store.
 type member struct {
-	fleet    *fleet
-	balance  *Balance
+	world    *world
+	balancer *Rebalancer
 	log      bytes.Buffer
 	stop     context.CancelFunc
 	hear     func([]byte)
@@ -54,23 +57,31 @@ func (m *member) Join(_ context.Context, _ string, deliver func([]byte), _ func(
 }
 
 func (m *member) Publish(_ string, payload []byte, done func(error)) {
-	m.fleet.mu.Lock()
+	m.world.mu.Lock()
 	var heard []func([]byte)
-	for _, o := range m.fleet.members {
-		if o.hear != nil && !m.fleet.deaf {
+	for _, o := range m.world.members {
+		if o.hear != nil && !m.world.deaf {
 			heard = append(heard, o.hear)
 		}
 	}
-	m.fleet.mu.Unlock()
+	m.world.mu.Unlock()
 	for _, hear := range heard {
 		hear(payload)
 	}
-	done(nil)
+	if done != nil {
+		done(nil)
+	}
 }
+
+func (m *member) Heartbeat(context.Context, room.Heartbeat, time.Duration) ([]room.Heartbeat, error) {
+	return nil, nil
+}
+
+func (m *member) DeleteHeartbeat(context.Context, string) error { return nil }
 
 func (m *member) Len() (n int)         { m.set(func() { n = m.sockets }); return n }
 func (m *member) Draining() (yes bool) { m.set(func() { yes = m.draining }); return yes }
-func (m *member) well() (yes bool)     { m.set(func() { yes = m.ready }); return yes }
+func (m *member) isReady() (yes bool)  { m.set(func() { yes = m.ready }); return yes }
 
 // Shed sends a client away, who comes back somewhere.
 func (m *member) Shed(c *frame.Close) (done bool) {
@@ -81,19 +92,19 @@ func (m *member) Shed(c *frame.Close) (done bool) {
 		}
 	})
 	if done {
-		m.fleet.arrives(c.After + 50*time.Millisecond)
+		m.world.arrives(c.After + 50*time.Millisecond)
 	}
 	return done
 }
 
 func (m *member) set(f func()) {
-	m.fleet.mu.Lock()
-	defer m.fleet.mu.Unlock()
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
 	f()
 }
 
 // arrives lets a client come in a while.
-func (f *fleet) arrives(in time.Duration) {
+func (f *world) arrives(in time.Duration) {
 	f.coming.Go(func() {
 		<-time.After(in)
 		f.mu.Lock()
@@ -107,7 +118,7 @@ func (f *fleet) arrives(in time.Duration) {
 func takes(m *member) bool { return m.ready && !m.draining }
 
 // anywhere is a balancer that takes one by chance.
-func anywhere(f *fleet) *member {
+func anywhere(f *world) *member {
 	for {
 		if m := f.members[f.chance.IntN(len(f.members))]; takes(m) {
 			return m
@@ -116,7 +127,7 @@ func anywhere(f *fleet) *member {
 }
 
 // emptiest is one that counts connections.
-func emptiest(f *fleet) (best *member) {
+func emptiest(f *world) (best *member) {
 	for _, m := range f.members {
 		if takes(m) && (best == nil || m.sockets < best.sockets) {
 			best = m
@@ -126,35 +137,35 @@ func emptiest(f *fleet) (best *member) {
 }
 
 // joins adds replicas with so many sockets each.
-func (f *fleet) joins(rate float64, sockets ...int) (added []*member) {
+func (f *world) joins(rate float64, sockets ...int) (added []*member) {
 	for _, n := range sockets {
-		m := &member{fleet: f, sockets: n, ready: true, peak: n}
-		o := Options{
-			Replica: fmt.Sprint("replica-", len(f.members)), Rate: rate, Threshold: 0.2,
-			Ready: func(context.Context) bool { return m.well() }, Well: m.well,
-		}
-		m.balance = New(o, m, m, slog.New(slog.NewTextHandler(&m.log, nil)), prometheus.NewRegistry())
+		m := &member{world: f, sockets: n, ready: true, peak: n}
+		log, reg := slog.New(slog.NewTextHandler(&m.log, nil)), prometheus.NewRegistry()
+		replicas := fleet.New(fmt.Sprint("replica-", len(f.members)), func() []string { return []string{"key"} }, m, m, log, reg)
+		o := Options{Rate: rate, Threshold: 0.2, CheckReady: func(context.Context) bool { return m.isReady() }, Ready: m.isReady}
+		m.balancer = New(o, replicas, m, log, reg)
 		ctx, cancel := context.WithCancel(f.ctx)
 		m.stop = cancel
 		f.mu.Lock()
 		f.members = append(f.members, m)
 		f.mu.Unlock()
-		f.running.Go(func() { m.balance.Run(ctx) })
+		f.running.Go(func() { replicas.Run(ctx) })
+		f.running.Go(func() { m.balancer.Run(ctx) })
 		added = append(added, m)
 		var in time.Duration
-		m.set(func() { in = time.Duration(f.chance.Int64N(int64(every))) })
+		m.set(func() { in = time.Duration(f.chance.Int64N(int64(roundInterval))) })
 		<-time.After(in) // their rounds are not in step
 	}
 	return added
 }
 
-// inFleet runs a test over a fleet.
-func inFleet(t *testing.T, land func(*fleet) *member, test func(*fleet)) {
+// inWorld runs a test over replicas in a synctest bubble.
+func inWorld(t *testing.T, land func(*world) *member, test func(*world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		f := &fleet{t: t, chance: rand.New(rand.NewPCG(1, 2)), land: land, ctx: ctx} //nolint:gosec // the same every time
+		f := &world{t: t, chance: rand.New(rand.NewPCG(1, 2)), land: land, ctx: ctx} //nolint:gosec // the same every time
 		test(f)
 		cancel()
 		f.running.Wait()
@@ -163,7 +174,7 @@ func inFleet(t *testing.T, land func(*fleet) *member, test func(*fleet)) {
 }
 
 // ratio is the fullest replica against the emptiest one.
-func (f *fleet) ratio() float64 {
+func (f *world) ratio() float64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	lowest, highest := f.members[0].sockets, 0
@@ -173,7 +184,7 @@ func (f *fleet) ratio() float64 {
 	return float64(highest) / float64(max(1, lowest))
 }
 
-func (f *fleet) counts() (all []int, sheds int) {
+func (f *world) counts() (all []int, sheds int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, m := range f.members {
@@ -184,7 +195,7 @@ func (f *fleet) counts() (all []int, sheds int) {
 }
 
 // capped fails the test if some replica has shed more in a second than it may.
-func (f *fleet) capped(rate float64) {
+func (f *world) capped(rate float64) {
 	f.t.Helper()
 	for i, m := range f.members {
 		for j := range m.sheds {
@@ -201,7 +212,7 @@ func (f *fleet) capped(rate float64) {
 
 func TestThreeEmptyReplicasAreFilled(t *testing.T) {
 	for name, c := range map[string]struct {
-		land   func(*fleet) *member
+		land   func(*world) *member
 		rate   float64
 		within time.Duration
 	}{
@@ -213,7 +224,7 @@ func TestThreeEmptyReplicasAreFilled(t *testing.T) {
 		"slowly, to wherever there is room": {emptiest, 2, 8 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inFleet(t, c.land, func(f *fleet) {
+			inWorld(t, c.land, func(f *world) {
 				f.joins(c.rate, 1000, 1000, 1000)
 				<-time.After(2 * time.Minute)
 				if _, sheds := f.counts(); sheds != 0 {
@@ -247,7 +258,7 @@ func TestThreeEmptyReplicasAreFilled(t *testing.T) {
 						t.Errorf("new replica %d has shed %d, and held up to %d", i, len(m.sheds), m.peak)
 					}
 				}
-				if log := f.members[0].log.String(); strings.Count(log, "Far above the mean") != 1 || strings.Count(log, "Shedding ends: even") != 1 {
+				if log := f.members[0].log.String(); strings.Count(log, "Rebalancing started") != 1 || strings.Count(log, "Rebalancing stopped: even") != 1 {
 					t.Errorf("the log of the first:\n%s", log)
 				}
 			})
@@ -257,7 +268,7 @@ func TestThreeEmptyReplicasAreFilled(t *testing.T) {
 
 // Clients come and go: what the balance has reached is not shaken by that.
 func TestChurnMovesNobody(t *testing.T) {
-	inFleet(t, anywhere, func(f *fleet) {
+	inWorld(t, anywhere, func(f *world) {
 		f.joins(10, 500, 500, 500, 500, 500, 500)
 		for range 1800 { // half an hour, in which each client is replaced twice or so
 			<-time.After(time.Second)
@@ -276,16 +287,16 @@ func TestChurnMovesNobody(t *testing.T) {
 }
 
 func TestNothingIsShedDuringADrainAndItsWake(t *testing.T) {
-	inFleet(t, anywhere, func(f *fleet) {
+	inWorld(t, anywhere, func(f *world) {
 		f.joins(10, 1000, 1000, 0)
-		<-time.After(settle + calm*every + 20*time.Second)
+		<-time.After(settleTime + minRounds*roundInterval + 20*time.Second)
 		_, before := f.counts()
 		if before == 0 {
 			t.Fatal("nothing was shed at all")
 		}
 		leaving := f.members[0]
 		leaving.set(func() { leaving.draining = true })
-		leaving.balance.Leave() // all know at once
+		leaving.balancer.Leave() // all know at once
 		synctest.Wait()
 		_, before = f.counts()
 		for range 20 { // the drain
@@ -296,7 +307,7 @@ func TestNothingIsShedDuringADrainAndItsWake(t *testing.T) {
 			<-time.After(time.Second)
 		}
 		leaving.stop()
-		<-time.After(stale) // until it is not heard of any more
+		<-time.After(maxAge) // until it is not heard of any more
 		_, during := f.counts()
 		if during != before {
 			t.Errorf("%d were shed during the drain", during-before)
@@ -312,24 +323,24 @@ func TestNothingIsShedDuringADrainAndItsWake(t *testing.T) {
 }
 
 func TestNothingIsShedDuringAnOutage(t *testing.T) {
-	for name, trouble := range map[string]func(*fleet, bool){
-		"of one replica's dependency": func(f *fleet, on bool) { f.members[1].set(func() { f.members[1].ready = !on }) },
-		"of its own":                  func(f *fleet, on bool) { f.members[0].set(func() { f.members[0].ready = !on }) },
-		"in which nobody is heard":    func(f *fleet, on bool) { f.members[0].set(func() { f.deaf = on }) },
+	for name, trouble := range map[string]func(*world, bool){
+		"of one replica's dependency": func(f *world, on bool) { f.members[1].set(func() { f.members[1].ready = !on }) },
+		"of its own":                  func(f *world, on bool) { f.members[0].set(func() { f.members[0].ready = !on }) },
+		"in which nobody is heard":    func(f *world, on bool) { f.members[0].set(func() { f.deaf = on }) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inFleet(t, anywhere, func(f *fleet) {
+			inWorld(t, anywhere, func(f *world) {
 				f.joins(1, 600, 600, 0)
-				<-time.After(settle + calm*every + 20*time.Second)
+				<-time.After(settleTime + minRounds*roundInterval + 20*time.Second)
 				trouble(f, true)
-				<-time.After(stale + every) // the last to know
+				<-time.After(maxAge + roundInterval) // the last to know
 				_, before := f.counts()
 				<-time.After(10 * time.Minute)
 				if _, after := f.counts(); after != before || before == 0 {
 					t.Errorf("%d were shed before, %d during the outage", before, after-before)
 				}
 				trouble(f, false)
-				<-time.After(settle)
+				<-time.After(settleTime)
 				_, still := f.counts()
 				<-time.After(15 * time.Minute)
 				if _, after := f.counts(); still != before || after == before {
@@ -341,7 +352,7 @@ func TestNothingIsShedDuringAnOutage(t *testing.T) {
 }
 
 func TestWhoHasSomethingInHandStays(t *testing.T) {
-	inFleet(t, anywhere, func(f *fleet) {
+	inWorld(t, anywhere, func(f *world) {
 		m := f.joins(10, 1000, 0)[0]
 		m.set(func() { m.inHand = true })
 		<-time.After(5 * time.Minute)
@@ -352,25 +363,25 @@ func TestWhoHasSomethingInHandStays(t *testing.T) {
 }
 
 func TestWithARateOf0CountsAreSharedAndNothingIsShed(t *testing.T) {
-	inFleet(t, anywhere, func(f *fleet) {
+	inWorld(t, anywhere, func(f *world) {
 		m := f.joins(0, 1000, 0)[0]
 		<-time.After(5 * time.Minute)
 		if _, sheds := f.counts(); sheds != 0 {
 			t.Errorf("%d were shed", sheds)
 		}
-		if len(m.balance.peers) != 2 || strings.Contains(m.log.String(), "Far above") {
-			t.Errorf("%d replicas are known; the log says:\n%s", len(m.balance.peers), m.log.String())
+		if len(m.balancer.loads) != 2 || strings.Contains(m.log.String(), "Rebalancing started") {
+			t.Errorf("%d replicas are known; the log says:\n%s", len(m.balancer.loads), m.log.String())
 		}
 	})
 }
 
-func TestWhatNobodyUnderstandsIsNotCounted(t *testing.T) {
+func TestALoadThatMakesNoSenseIsIgnored(t *testing.T) {
 	t.Parallel()
-	b := New(Options{}, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	for _, payload := range []string{"", "x", `{"v":2,"id":"a","sockets":1}`, `{"v":1,"sockets":1}`, `{"v":1,"id":"a","sockets":-1}`} {
-		b.hear([]byte(payload))
-	}
-	if len(b.peers) != 0 {
-		t.Errorf("counted: %v", b.peers)
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	r := New(Options{}, fleet.New("a", nil, nil, nil, log, reg), nil, log, reg)
+	r.receive("", load{Sockets: 1})
+	r.receive("b", load{Sockets: -1})
+	if len(r.loads) != 0 {
+		t.Errorf("counted: %v", r.loads)
 	}
 }

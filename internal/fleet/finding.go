@@ -1,0 +1,79 @@
+package fleet
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/roomspa/roomspa/internal/logging"
+)
+
+// A finding describes a misconfiguration that involves more than one replica.
+type finding struct{ cause, detail string }
+
+func (f *finding) Error() string { return f.detail }
+
+// Cause returns the word of package cause for the finding.
+func (f *finding) Cause() string { return f.cause }
+
+// A problem is a kind of finding, and how the log names its beginning and its end.
+type problem struct {
+	cause        string
+	level        slog.Level
+	begins, ends string
+}
+
+var (
+	splitLayer = problem{
+		"split_channel_layer", slog.LevelError,
+		"Channel layer split: replicas share Postgres but are not heard over Redis",
+		"Channel layer no longer split: all replicas that share Postgres are heard over Redis",
+	}
+	differentSecrets = problem{
+		"different_secrets", slog.LevelWarn,
+		"JWT secrets differ: replicas refuse each other's tokens",
+		"JWT secrets no longer differ: all replicas accept each other's tokens",
+	}
+)
+
+func (p problem) text(replicas map[string]string) string { return p.begins + ": " + names(replicas) }
+
+// Finding returns what is wrong between the replicas, or nil. It performs no I/O.
+func (f *Fleet) Finding() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case len(f.unheard) > 0:
+		return &finding{splitLayer.cause, splitLayer.text(f.unheard)}
+	case len(f.strangers) > 0:
+		return &finding{differentSecrets.cause, differentSecrets.text(f.strangers)}
+	}
+	return nil
+}
+
+// logChange logs a problem when it concerns a replica that it did not concern before,
+// and when it has ended.
+func (f *Fleet) logChange(p problem, before, now map[string]string) {
+	isNew := func(id string) bool {
+		_, known := before[id]
+		return !known
+	}
+	switch {
+	case slices.ContainsFunc(slices.Collect(maps.Keys(now)), isNew):
+		logging.Component(f.log, p.level, component, p.text(now), slog.String("cause", p.cause), slog.Int("replicas", len(now)))
+	case len(now) == 0 && len(before) > 0:
+		logging.Component(f.log, slog.LevelInfo, component, p.ends, slog.String("cause", p.cause))
+	}
+}
+
+// names returns the names of replicas, sorted, at most maxNames of them.
+func names(replicas map[string]string) string {
+	const maxNames = 10
+	all := slices.Sorted(maps.Values(replicas))
+	if more := len(all) - maxNames; more > 0 {
+		all = append(all[:maxNames], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,220 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// A Migration is one version of the schema.
+type Migration struct {
+	Version   int64     `json:"version"`
+	Name      string    `json:"name"`                // of the file
+	AppliedAt time.Time `json:"applied_at,omitzero"` // zero if it is not applied
+}
+
+// Migrate migrates the schema up to this binary's version, and returns the migrations
+// that it has applied. If another process is migrating, it waits up to five minutes.
+func Migrate(ctx context.Context, o Options, log *slog.Logger) ([]Migration, error) {
+	var applied []Migration
+	err := withProvider(ctx, o, log, func(p *goose.Provider) error {
+		results, err := p.Up(ctx)
+		applied = toMigrations(results)
+		return err
+	})
+	return applied, err
+}
+
+// MigrateDown rolls back the newest migration and returns it, or nothing if there is
+// none. Data in dropped tables and columns is lost.
+func MigrateDown(ctx context.Context, o Options, log *slog.Logger) ([]Migration, error) {
+	var undone []Migration
+	err := withProvider(ctx, o, log, func(p *goose.Provider) error {
+		result, err := p.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		}
+		if result != nil {
+			undone = toMigrations([]*goose.MigrationResult{result})
+			for i := range undone {
+				undone[i].AppliedAt = time.Time{}
+			}
+		}
+		return err
+	})
+	return undone, err
+}
+
+func toMigrations(results []*goose.MigrationResult) []Migration {
+	done := make([]Migration, 0, len(results))
+	for _, r := range results {
+		if r.Error == nil {
+			done = append(done, Migration{r.Source.Version, r.Source.Path, time.Now()})
+		}
+	}
+	return done
+}
+
+// withProvider runs f with a goose provider. It creates the schema, which holds goose's
+// table, if it does not exist.
+func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goose.Provider) error) error {
+	o = o.withDefaults()
+	pool, err := poolConfig(o)
+	if err != nil {
+		return err
+	}
+	err = func() error {
+		cfg := pool.ConnConfig
+		if o.PgBouncer {
+			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+		} else {
+			// A migration may run for long. But one that waits for a lock blocks all
+			// statements behind it, so it fails soon instead, and can be repeated.
+			delete(cfg.RuntimeParams, "statement_timeout")
+			cfg.RuntimeParams["lock_timeout"] = "5s"
+		}
+		db := stdlib.OpenDB(*cfg)
+		defer db.Close()
+		if err := createSchema(ctx, db); err != nil {
+			return err
+		}
+		p, err := newProvider(db, o, log)
+		if err != nil {
+			return err
+		}
+		return f(p)
+	}()
+	if err != nil {
+		return migrationError(ctx, err, pool.ConnConfig.Password)
+	}
+	return nil
+}
+
+func migrationError(ctx context.Context, err error, password string) error {
+	c := classify(ctx, err)
+	if c.cause == causeOther || c.cause == causeRejected || c.cause == causeSchemaMissing {
+		// A migration itself has failed, and goose's error says which.
+		return fmt.Errorf("migrate: %s", redact(err.Error(), password))
+	}
+	c.detail = redact(c.detail, password)
+	return fmt.Errorf("migrate: %w", c)
+}
+
+func newProvider(db *sql.DB, o Options, log *slog.Logger) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{
+		goose.WithTableName("roomspa.goose_db_version"), goose.WithSlog(log), goose.WithDisableGlobalRegistry(true),
+	}
+	if o.PgBouncer {
+		// The next client of the server connection would own a lock of the session.
+		locker, err := lock.NewPostgresTableLocker(lock.WithTableName("roomspa.goose_lock"),
+			lock.WithTableLockTimeout(time.Second, 300), lock.WithTableLogger(log))
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithLocker(locker))
+	} else {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, files, options...)
+}
+
+// createSchema first checks whether the schema exists: CREATE SCHEMA IF NOT EXISTS needs
+// the permission to create one even if it does.
+func createSchema(ctx context.Context, db *sql.DB) error {
+	var exists bool
+	err := db.QueryRowContext(ctx, `SELECT to_regnamespace('roomspa') IS NOT NULL`).Scan(&exists)
+	if err != nil || exists {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS roomspa`)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
+		return nil // another process was faster, which IF NOT EXISTS does not cover
+	}
+	return err
+}
+
+const hasVersions = `SELECT to_regclass('roomspa.goose_db_version') IS NOT NULL`
+
+const appliedVersions = `
+SELECT version_id, tstamp::timestamptz FROM roomspa.goose_db_version WHERE is_applied AND version_id > 0 ORDER BY version_id`
+
+// MigrationStatus returns the migrations of this binary and of the database, oldest
+// first. Unlike goose's own status it changes nothing and waits for no lock.
+func MigrationStatus(ctx context.Context, o Options) ([]Migration, error) {
+	o = o.withDefaults()
+	pool, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.roundtripTimeout())
+	defer cancel()
+	applied, err := readVersions(ctx, pool.ConnConfig)
+	if err != nil {
+		return nil, migrationError(ctx, err, pool.ConnConfig.Password)
+	}
+	files, err := fs.ReadDir(migrations, "migrations") // sorted by name
+	if err != nil {
+		return nil, err
+	}
+	var all []Migration
+	for _, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Migration{version, f.Name(), applied[version]})
+		delete(applied, version)
+	}
+	for _, version := range slices.Sorted(maps.Keys(applied)) {
+		all = append(all, Migration{version, "(of a newer roomspa)", applied[version]})
+	}
+	return all, nil
+}
+
+func readVersions(ctx context.Context, cfg *pgx.ConnConfig) (map[int64]time.Time, error) {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	applied := map[int64]time.Time{}
+	var exists bool
+	if err := conn.QueryRow(ctx, hasVersions).Scan(&exists); err != nil || !exists {
+		return applied, err
+	}
+	rows, _ := conn.Query(ctx, appliedVersions)
+	var version int64
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&version, &at}, func() error {
+		applied[version] = at.UTC()
+		return nil
+	})
+	return applied, err
+}
