@@ -27,28 +27,6 @@ func TestProtocolListsEveryClose(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesEveryClose holds the short table: a row for each code, with the
-// words of its reasons, in their order.
-func TestReadmeNamesEveryClose(t *testing.T) {
-	t.Parallel()
-	var want []string
-	for i, r := range frame.Reasons {
-		if i == 0 || frame.Reasons[i-1].Code != r.Code {
-			want = append(want, fmt.Sprint(r.Code))
-		}
-		want[len(want)-1] += " " + r.Word
-	}
-	var got []string
-	for _, row := range rows(t, "../../README.md", `^\| \d{4} \| `) {
-		cells := strings.Split(row, "|")
-		words := regexp.MustCompile("`[a-z_0-9]+`").FindAllString(cells[3], -1)
-		got = append(got, strings.TrimSpace(cells[1])+" "+strings.ReplaceAll(strings.Join(words, " "), "`", ""))
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the close codes of README.md are not those of frame.Reasons (-Reasons +document):\n%s", diff)
-	}
-}
-
 // rows returns the lines of a document that a pattern fits.
 func rows(t *testing.T, path, pattern string) []string {
 	t.Helper()
