@@ -1,13 +1,12 @@
 package api
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )

@@ -55,13 +55,13 @@ func (s *shard) awaitSubscription(ctx context.Context, g *group, start time.Time
 			return errStopped
 		case <-ctx.Done():
 			forget()
-			return s.notSubscribed(ctx, time.Since(start))
+			return s.joinError(ctx, time.Since(start))
 		}
 	}
 }
 
-// notSubscribed returns the reason why Redis has not confirmed a subscription.
-func (s *shard) notSubscribed(ctx context.Context, waited time.Duration) error {
+// joinError returns the reason why Redis has not confirmed a subscription.
+func (s *shard) joinError(ctx context.Context, waited time.Duration) error {
 	text := fmt.Sprintf("no confirmed SUBSCRIBE within %v", waited.Round(time.Millisecond))
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		text = fmt.Sprintf("given up after %v without a confirmed SUBSCRIBE", waited.Round(time.Millisecond))
