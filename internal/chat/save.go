@@ -79,5 +79,5 @@ func storeInvalid(err error) *room.Invalid {
 	if errors.Is(err, room.ErrUnavailable) {
 		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
 	}
-	return &room.Invalid{Code: "internal", Detail: "internal error; the server's log explains it under the ref"}
+	return &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
 }
