@@ -187,8 +187,8 @@ func TestWrongAddressesAreToldWithoutTheirSecrets(t *testing.T) {
 		"Postgres: wrong password": {func(t *testing.T, w *world) { w.databaseURL = changed(t, w.databaseURL, wrong) }, "postgres", []string{"password"}},
 		"Postgres: no such database": {func(t *testing.T, w *world) {
 			w.databaseURL = changed(t, w.databaseURL, func(u *url.URL) { u.Path = "/nowhere" })
-		}, "postgres", []string{"no database"}},
-		"Postgres: nothing there": {func(_ *testing.T, w *world) { w.databaseURL = "postgres://u:" + password + "@127.0.0.1:1/x" }, "postgres", []string{"nothing accepts"}},
+		}, "postgres", []string{"does not exist"}},
+		"Postgres: nothing there": {func(_ *testing.T, w *world) { w.databaseURL = "postgres://u:" + password + "@127.0.0.1:1/x" }, "postgres", []string{"refused"}},
 		"Postgres: no such host":  {func(_ *testing.T, w *world) { w.databaseURL = "postgres://u:" + password + "@nowhere.invalid/x" }, "postgres", []string{"name cannot be resolved"}},
 	} {
 		t.Run(name, func(t *testing.T) {
