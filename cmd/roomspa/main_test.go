@@ -15,7 +15,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // secret signs the tokens of the transcripts.
@@ -25,7 +25,7 @@ const secret = "a-secret-of-the-transcripts-and-of-nothing-else"
 const fixture = "../../internal/tool/adopt/testdata/predecessor.sql"
 
 func TestMain(m *testing.M) {
-	testscript.Main(sandboxtest.Tests{M: m}, map[string]func(){"roomspa": main})
+	testscript.Main(world.Tests{M: m}, map[string]func(){"roomspa": main})
 }
 
 // TestTranscripts runs what testdata holds: sessions at a terminal, with a real
@@ -37,8 +37,8 @@ func TestTranscripts(t *testing.T) {
 		Dir: "testdata", RequireExplicitExec: true, UpdateScripts: os.Getenv("ROOMSPA_UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			tb := env.T().(testing.TB)
-			databaseURL := sandboxtest.Database(tb, nil)
-			redisURL, prefix := sandboxtest.Redis(tb)
+			databaseURL := world.Database(tb, nil)
+			redisURL, prefix := world.Redis(tb)
 			env.Setenv("ROOMSPA_DATABASE_URL", databaseURL)
 			env.Setenv("ROOMSPA_REDIS_URL", redisURL)
 			env.Setenv("ROOMSPA_REDIS_PREFIX", prefix)

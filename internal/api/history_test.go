@@ -1,10 +1,9 @@
-package app_test
+package api_test
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -21,10 +20,11 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// A spoken is a message as the answers over HTTP and the frames show it.
-type spoken struct {
+// A message is a message as the answers over HTTP and the frames show it.
+type message struct {
 	Type           string `json:"type"`
 	ConversationID string `json:"conversation_id"`
 	Seq            int64  `json:"seq"`
@@ -32,66 +32,39 @@ type spoken struct {
 	Message        string `json:"message"`
 }
 
-// A reading is any answer of /api/conversations/, good or bad.
-type reading struct {
+// A page is any answer of /api/conversations/, good or bad.
+type page struct {
 	Conversations []struct {
-		ID          string  `json:"id"`
-		CustomerID  int64   `json:"customer_id"`
-		TherapistID int64   `json:"therapist_id"`
-		LastSeq     int64   `json:"last_seq"`
-		LastMessage *spoken `json:"last_message"`
+		ID          string   `json:"id"`
+		CustomerID  int64    `json:"customer_id"`
+		TherapistID int64    `json:"therapist_id"`
+		LastSeq     int64    `json:"last_seq"`
+		LastMessage *message `json:"last_message"`
 	} `json:"conversations"`
-	Messages []spoken `json:"messages"`
-	HasMore  bool     `json:"has_more"`
-	Next     string   `json:"next"`
-	Code     string   `json:"code"`
-	Cause    string   `json:"cause"`
-	Field    string   `json:"field"`
-	Ref      string   `json:"ref"`
-}
-
-// request sends one request; headers come in pairs of name and value.
-func (r *replica) request(t testing.TB, method, path, token, body string, headers ...string) (*http.Response, []byte) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.Addr()+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := plain.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, answer
+	Messages []message `json:"messages"`
+	HasMore  bool      `json:"has_more"`
+	Next     string    `json:"next"`
+	Code     string    `json:"code"`
+	Cause    string    `json:"cause"`
+	Field    string    `json:"field"`
+	Ref      string    `json:"ref"`
 }
 
 // read asks for something below /api/conversations.
-func (r *replica) read(t testing.TB, token, path string) (*http.Response, reading) {
+func read(t testing.TB, r *world.Replica, token, path string) (*http.Response, page) {
 	t.Helper()
-	res, body := r.request(t, http.MethodGet, "/api/conversations"+path, token, "")
-	var got reading
+	res, body := r.Request(t, http.MethodGet, "/api/conversations"+path, token, "")
+	var got page
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatalf("GET %s: %v: %s", path, err, body)
 	}
 	return res, got
 }
 
-// talk stores n messages in a room, the sides taking turns, and returns its conversation.
-func (w *world) talk(t testing.TB, r room.Room, n int) room.ID {
+// storeMessages stores n messages in a room, of both sides in turn, and returns its conversation.
+func storeMessages(t testing.TB, w *world.World, r room.Room, n int) room.ID {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: w.databaseURL}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: w.DatabaseURL, AcquireTimeout: world.Limit}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,17 +90,17 @@ func (w *world) talk(t testing.TB, r room.Room, n int) room.ID {
 
 func TestHistoryIsReadPageByPage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	id := w.talk(t, room.Room{Customer: customer, Therapist: therapist}, 12)
-	r := w.ready(t, "a")
-	for _, who := range []room.UserID{customer, therapist, support} {
+	w := world.New(t)
+	id := storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.Therapist}, 12)
+	r := w.Ready(t, "a")
+	for _, who := range []room.UserID{world.Customer, world.Therapist, world.Support} {
 		path, before := "/"+id.String()+"/messages/?limit=5", int64(0)
 		for _, first := range []int64{8, 3, 1} {
 			at := path
 			if before > 0 {
 				at += "&before_seq=" + strconv.FormatInt(before, 10)
 			}
-			res, got := r.read(t, w.token(t, who), at)
+			res, got := read(t, r, w.Token(t, who), at)
 			if res.StatusCode != http.StatusOK || got.HasMore != (first > 1) {
 				t.Fatalf("user %d, before %d: %d, %+v", who, before, res.StatusCode, got)
 			}
@@ -136,7 +109,7 @@ func TestHistoryIsReadPageByPage(t *testing.T) {
 			}
 			for i, m := range got.Messages {
 				seq := first + int64(i)
-				want := spoken{"chat_message", id.String(), seq, int64(2 - seq%2), fmt.Sprintf("<%d>", seq)}
+				want := message{"chat_message", id.String(), seq, int64(2 - seq%2), fmt.Sprintf("<%d>", seq)}
 				if diff := cmp.Diff(want, m); diff != "" {
 					t.Error(diff)
 				}
@@ -144,25 +117,25 @@ func TestHistoryIsReadPageByPage(t *testing.T) {
 			before = first
 		}
 	}
-	if _, got := r.read(t, w.token(t, customer), "/"+id.String()+"/messages/?before_seq=1"); got.HasMore || got.Messages == nil || len(got.Messages) != 0 {
+	if _, got := read(t, r, w.Token(t, world.Customer), "/"+id.String()+"/messages/?before_seq=1"); got.HasMore || got.Messages == nil || len(got.Messages) != 0 {
 		t.Errorf("before the first: %+v", got)
 	}
-	line := fmt.Sprintf("[History] Support %d read 5 messages of conversation %s of customer %d and therapist %d", support, id, customer, therapist)
-	if n := strings.Count(r.text.String(), line); n != 2 {
+	line := fmt.Sprintf("[History] Support %d read 5 messages of conversation %s of customer %d and therapist %d", world.Support, id, world.Customer, world.Therapist)
+	if n := strings.Count(r.Log.String(), line); n != 2 {
 		t.Errorf("the log has %d lines for what support has read, want 2 of 5 messages", n)
 	}
 }
 
 func TestConversationsAreOnesOwn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	silent := w.talk(t, room.Room{Customer: customer, Therapist: healer}, 0)
-	spokenIn := w.talk(t, room.Room{Customer: customer, Therapist: therapist}, 3)
-	others := w.talk(t, room.Room{Customer: stranger, Therapist: healer}, 1)
-	r := w.ready(t, "a")
+	w := world.New(t)
+	silent := storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.OtherTherapist}, 0)
+	spoken := storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.Therapist}, 3)
+	others := storeMessages(t, w, room.Room{Customer: world.OtherCustomer, Therapist: world.OtherTherapist}, 1)
+	r := w.Ready(t, "a")
 	list := func(token, query string) (ids []string) {
 		t.Helper()
-		res, got := r.read(t, token, query)
+		res, got := read(t, r, token, query)
 		if res.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d, %+v", query, res.StatusCode, got)
 		}
@@ -179,35 +152,35 @@ func TestConversationsAreOnesOwn(t *testing.T) {
 		query string
 		want  []string
 	}{
-		{customer, "", []string{spokenIn.String(), silent.String()}},
-		{customer, "/?user_id=1", []string{spokenIn.String(), silent.String()}},
-		{therapist, "/", []string{spokenIn.String()}},
-		{healer, "/", []string{others.String(), silent.String()}},
-		{support, "/?user_id=3", []string{others.String()}},
-		{support, "/?user_id=99", nil},
+		{world.Customer, "", []string{spoken.String(), silent.String()}},
+		{world.Customer, "/?user_id=1", []string{spoken.String(), silent.String()}},
+		{world.Therapist, "/", []string{spoken.String()}},
+		{world.OtherTherapist, "/", []string{others.String(), silent.String()}},
+		{world.Support, "/?user_id=3", []string{others.String()}},
+		{world.Support, "/?user_id=99", nil},
 	} {
-		if diff := cmp.Diff(tt.want, list(w.token(t, tt.who), tt.query)); diff != "" {
+		if diff := cmp.Diff(tt.want, list(w.Token(t, tt.who), tt.query)); diff != "" {
 			t.Errorf("user %d %s: %s", tt.who, tt.query, diff)
 		}
 	}
-	_, first := r.read(t, w.token(t, customer), "/?limit=1")
+	_, first := read(t, r, w.Token(t, world.Customer), "/?limit=1")
 	if !first.HasMore || first.Next == "" {
 		t.Fatalf("%+v", first)
 	}
-	if diff := cmp.Diff([]string{silent.String()}, list(w.token(t, customer), "/?limit=1&before="+first.Next)); diff != "" {
+	if diff := cmp.Diff([]string{silent.String()}, list(w.Token(t, world.Customer), "/?limit=1&before="+first.Next)); diff != "" {
 		t.Error(diff)
 	}
-	if line := fmt.Sprintf("[History] Support %d listed 1 conversations of user %d", support, stranger); !strings.Contains(r.text.String(), line) {
+	if line := fmt.Sprintf("[History] Support %d listed 1 conversations of user %d", world.Support, world.OtherCustomer); !strings.Contains(r.Log.String(), line) {
 		t.Errorf("the log lacks: %s", line)
 	}
 }
 
 func TestHistoryRefuses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	id := w.talk(t, room.Room{Customer: customer, Therapist: therapist}, 1).String()
-	r := w.ready(t, "a")
-	own := w.token(t, customer)
+	w := world.New(t)
+	id := storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.Therapist}, 1).String()
+	r := w.Ready(t, "a")
+	own := w.Token(t, world.Customer)
 	messages := "/" + id + "/messages/"
 	for _, tt := range []struct {
 		name, token, path string
@@ -216,11 +189,11 @@ func TestHistoryRefuses(t *testing.T) {
 	}{
 		{"no token", "", "/", 401, "token_missing", ""},
 		{"a token of another key", own[:len(own)-4] + "AAAA", "/", 401, "token_invalid", ""},
-		{"a deactivated user", w.token(t, inactive), "/", 401, "user_inactive", ""},
-		{"a signed-out user", w.token(t, revoked), messages, 401, "token_revoked", ""},
-		{"a user who is gone", w.token(t, nobody), messages, 401, "user_unknown", ""},
-		{"another customer", w.token(t, stranger), messages, 404, "no_such_conversation", ""},
-		{"another therapist", w.token(t, healer), messages, 404, "no_such_conversation", ""},
+		{"a deactivated user", w.Token(t, world.Inactive), "/", 401, "user_inactive", ""},
+		{"a signed-out user", w.Token(t, world.Revoked), messages, 401, "token_revoked", ""},
+		{"a user who is gone", w.Token(t, world.Nobody), messages, 401, "user_unknown", ""},
+		{"another customer", w.Token(t, world.OtherCustomer), messages, 404, "no_such_conversation", ""},
+		{"another therapist", w.Token(t, world.OtherTherapist), messages, 404, "no_such_conversation", ""},
 		{"a conversation that is none", own, "/00000000-0000-4000-8000-000000000000/messages/", 404, "no_such_conversation", ""},
 		{"an id that is none", own, "/7/messages/", 400, "bad_field", "conversation_id"},
 		{"before_seq 0", own, messages + "?before_seq=0", 400, "bad_field", "before_seq"},
@@ -232,14 +205,14 @@ func TestHistoryRefuses(t *testing.T) {
 		{"a place far from every time", own, "/?before=f_____________________________AA", 400, "bad_field", "before"},
 		{"a query that is none", own, "/?limit=%zz", 400, "bad_query", ""},
 		{"somebody else's list", own, "/?user_id=3", 403, "wrong_role", ""},
-		{"support without a user", w.token(t, support), "/", 400, "bad_field", "user_id"},
-		{"support with a user that is none", w.token(t, support), "/?user_id=01", 400, "bad_field", "user_id"},
+		{"support without a user", w.Token(t, world.Support), "/", 400, "bad_field", "user_id"},
+		{"support with a user that is none", w.Token(t, world.Support), "/?user_id=01", 400, "bad_field", "user_id"},
 		{"a conversation alone", own, "/" + id + "/", 404, "no_such_path", ""},
 		{"a double slash", own, "//", 404, "no_such_path", ""},
 		{"a double slash within", own, "/" + id + "//messages/", 404, "no_such_path", ""},
 		{"something below", own, messages + "1/", 404, "no_such_path", ""},
 	} {
-		res, got := r.read(t, tt.token, tt.path)
+		res, got := read(t, r, tt.token, tt.path)
 		if res.StatusCode != tt.status || got.Code != tt.code || got.Field != tt.field {
 			t.Errorf("%s: %d, %+v", tt.name, res.StatusCode, got)
 		}
@@ -250,35 +223,35 @@ func TestHistoryRefuses(t *testing.T) {
 			strings.Contains(challenge, "invalid_token") != (tt.status == 401 && tt.code != "token_missing") {
 			t.Errorf("%s: WWW-Authenticate: %s", tt.name, challenge)
 		}
-		if !strings.Contains(r.text.about(got.Ref), "[History] Refused: ") {
-			t.Errorf("%s: the log has %q", tt.name, r.text.about(got.Ref))
+		if !strings.Contains(r.Log.About(got.Ref), "[History] Refused: ") {
+			t.Errorf("%s: the log has %q", tt.name, r.Log.About(got.Ref))
 		}
 	}
-	res, _ := r.request(t, http.MethodPost, "/api/conversations/", own, "")
+	res, _ := r.Request(t, http.MethodPost, "/api/conversations/", own, "")
 	if res.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(res.Header.Get("Allow"), "GET") {
 		t.Errorf("POST: %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
 	}
-	if res, body := r.request(t, http.MethodHead, "/api/conversations"+strings.TrimSuffix(messages, "/"), own, ""); res.StatusCode != http.StatusOK || len(body) != 0 {
+	if res, body := r.Request(t, http.MethodHead, "/api/conversations"+strings.TrimSuffix(messages, "/"), own, ""); res.StatusCode != http.StatusOK || len(body) != 0 {
 		t.Errorf("HEAD: %d, %s", res.StatusCode, body)
 	}
 }
 
 func TestHistorySaysThatPostgresIsAway(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	r := w.start(t, "a", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
+	w := world.New(t)
+	r := w.Start(t, "a", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
 	for _, path := range []string{"/", "/00000000-0000-4000-8000-000000000000/messages/"} {
-		res, got := r.read(t, w.token(t, customer), path)
+		res, got := read(t, r, w.Token(t, world.Customer), path)
 		if res.StatusCode != http.StatusServiceUnavailable || got.Code != "database_unavailable" || res.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d, %+v", path, res.StatusCode, got)
 		}
 	}
-	refresh, _, err := w.keys.Mint(auth.Refresh, customer, time.Now(), time.Hour)
+	refresh, _, err := w.Keys.Mint(auth.Refresh, world.Customer, time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.request(t, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`, "Content-Type", "application/json")
-	log := r.text.String()
+	r.Request(t, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`, "Content-Type", "application/json")
+	log := r.Log.String()
 	for component, lines := range map[string]int{"History": 2, "Tokens": 1} {
 		line := regexp.MustCompile(`level=ERROR msg="\[` + component + `\] Refused: database_unavailable.* cause=postgres_refused\n`)
 		if n := len(line.FindAllString(log, -1)); n != lines {
@@ -289,15 +262,15 @@ func TestHistorySaysThatPostgresIsAway(t *testing.T) {
 
 func TestOriginsMayCallOrNot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	r := w.ready(t, "a", func(o *app.Options) { o.Origins = []string{"https://app.example.com"} })
-	own := w.token(t, customer)
+	w := world.New(t)
+	r := w.Ready(t, "a", func(o *app.Options) { o.Origins = []string{"https://app.example.com"} })
+	own := w.Token(t, world.Customer)
 	for _, path := range []string{"/login/", "/api/conversations", "/token/refresh/"} {
 		for origin, allowed := range map[string]bool{
 			"https://app.example.com": true, "http://" + r.Addr(): true, "https://app.example.com.evil.example": false,
 			"http://app.example.com": false, "null": false,
 		} {
-			res, body := r.request(t, http.MethodOptions, path, "", "", "Origin", origin,
+			res, body := r.Request(t, http.MethodOptions, path, "", "", "Origin", origin,
 				"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
 			h := res.Header
 			if allowed && (res.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != origin ||
@@ -310,13 +283,13 @@ func TestOriginsMayCallOrNot(t *testing.T) {
 			if h.Get("Access-Control-Allow-Credentials") != "" || !strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin") {
 				t.Errorf("%s from %s: %v", path, origin, h)
 			}
-			res, _ = r.request(t, http.MethodGet, "/api/conversations/", own, "", "Origin", origin)
+			res, _ = r.Request(t, http.MethodGet, "/api/conversations/", own, "", "Origin", origin)
 			if (res.Header.Get("Access-Control-Allow-Origin") == origin) != allowed || res.StatusCode != http.StatusOK {
 				t.Errorf("GET from %s: %d, %v", origin, res.StatusCode, res.Header)
 			}
 		}
 	}
-	if res, _ := r.request(t, http.MethodOptions, "/login/", "", ""); res.StatusCode != http.StatusNoContent || res.Header.Get("Allow") == "" {
+	if res, _ := r.Request(t, http.MethodOptions, "/login/", "", ""); res.StatusCode != http.StatusNoContent || res.Header.Get("Allow") == "" {
 		t.Errorf("OPTIONS of no page: %d, %v", res.StatusCode, res.Header)
 	}
 }

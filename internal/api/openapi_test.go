@@ -1,4 +1,4 @@
-package app_test
+package api_test
 
 import (
 	"encoding/json"
@@ -18,6 +18,7 @@ import (
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // An openAPI is docs/openapi.yaml.
@@ -135,29 +136,28 @@ func (d *openAPI) holds(t *testing.T, method, path string, res *http.Response, b
 
 func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	t.Parallel()
-	d, w := readOpenAPI(t), newWorld(t)
+	d, w := readOpenAPI(t), world.New(t)
 	paths := slices.Sorted(maps.Keys(d.root["paths"].(map[string]any)))
 	if diff := cmp.Diff(slices.Sorted(slices.Values(api.Paths)), paths); diff != "" {
 		t.Fatalf("paths (-code +document):\n%s", diff)
 	}
-	w.givePassword(t, customer)
-	conversation := w.talk(t, room.Room{Customer: customer, Therapist: therapist}, 3).String()
-	w.talk(t, room.Room{Customer: customer, Therapist: healer}, 0)
-	r := w.ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 5 })
-	away := w.start(t, "b", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
+	conversation := storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.Therapist}, 3).String()
+	storeMessages(t, w, room.Room{Customer: world.Customer, Therapist: world.OtherTherapist}, 0)
+	r := w.Ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 5 })
+	away := w.Start(t, "b", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
 
 	concrete := strings.NewReplacer("{conversation_id}", conversation)
-	call := func(r *replica, method, path, query, token, body string) []byte {
+	call := func(r *world.Replica, method, path, query, token, body string) []byte {
 		t.Helper()
-		res, answer := r.request(t, method, concrete.Replace(path)+query, token, body, "Content-Type", "application/json")
+		res, answer := r.Request(t, method, concrete.Replace(path)+query, token, body, "Content-Type", "application/json")
 		d.holds(t, method, path, res, answer)
 		return answer
 	}
-	own := w.token(t, customer)
+	own := w.Token(t, world.Customer)
 	const list, messages = "/api/conversations/", "/api/conversations/{conversation_id}/messages/"
 
-	good := fmt.Sprintf(`{"identifier":"user%d@example.com","password":%q}`, customer, password)
-	var tokens answer
+	good := fmt.Sprintf(`{"identifier":"user%d@example.com","password":%q}`, world.Customer, world.Password)
+	var tokens world.Answer
 	if err := json.Unmarshal(call(r, "POST", "/login/", "", "", good), &tokens); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 		call(r, "POST", path, "", "", `{}`)
 		call(r, "POST", path, "", "", `{"identifier":"nobody@example.com","password":"x","refresh_token":"x"}`)
 		call(r, "POST", path, "", "", `"`+strings.Repeat("a", 10_000)+`"`)
-		res, body := r.request(t, "POST", path, "", "x=y", "Content-Type", "text/plain")
+		res, body := r.Request(t, "POST", path, "", "x=y", "Content-Type", "text/plain")
 		d.holds(t, "POST", path, res, body)
 	}
 	call(away, "POST", "/login/", "", "", good)
@@ -192,8 +192,8 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 		call(away, "GET", path, "", own, "")
 	}
 	call(r, "GET", list, "?user_id=2", own, "")
-	call(r, "GET", list, "?user_id=1", w.token(t, support), "")
-	call(r, "GET", messages, "", w.token(t, stranger), "")
+	call(r, "GET", list, "?user_id=1", w.Token(t, world.Support), "")
+	call(r, "GET", messages, "", w.Token(t, world.OtherCustomer), "")
 
 	for answer := range d.unseen {
 		t.Errorf("documented, but nothing is answered like that: %s", answer)
@@ -201,7 +201,7 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	for _, path := range paths {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 			op, _ := d.at("paths", path, strings.ToLower(method))
-			res, body := r.request(t, method, concrete.Replace(path), own, "{}", "Content-Type", "application/json")
+			res, body := r.Request(t, method, concrete.Replace(path), own, "{}", "Content-Type", "application/json")
 			if (res.StatusCode == http.StatusMethodNotAllowed) != (op == nil) {
 				t.Errorf("%s %s is answered %d: %s", method, path, res.StatusCode, body)
 			}

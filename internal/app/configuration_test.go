@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 const configurationHead = `# Configuration
@@ -72,5 +73,5 @@ func TestGoldenConfiguration(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", flag, variables, def, strings.ReplaceAll(help, "|", `\|`))
 	}
-	golden(t, "../../docs/configuration.md", b.String())
+	world.Golden(t, "../../docs/configuration.md", b.String())
 }

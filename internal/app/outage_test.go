@@ -12,21 +12,12 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
-
-// limited fails the test if f takes longer than a handshake may.
-func limited(t *testing.T, what string, f func()) {
-	t.Helper()
-	began := time.Now()
-	f()
-	if took := time.Since(began); took > busy(11*time.Second) {
-		t.Errorf("%s took %v", what, took)
-	}
-}
 
 func TestWhatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	t.Parallel()
+	limit := 11*time.Second + allowance(t, world.New(t).Ready(t, "healthy"), 1)
 	for name, c := range map[string]struct {
 		postgres, redis bool // is away
 		fault           func(*netfault.Proxy)
@@ -39,45 +30,45 @@ func TestWhatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			postgres, redis := netfault.New(t, hostOf(t, w.databaseURL)), netfault.New(t, hostOf(t, w.redisURL))
-			w.databaseURL, w.redisURL = postgres.URL(w.databaseURL), redis.URL(w.redisURL)
+			w := world.New(t).BehindProxies(t)
 			reason := "channel_layer_unavailable"
 			if c.redis {
-				c.fault(redis)
+				c.fault(w.ToRedis)
 			}
 			if c.postgres {
-				c.fault(postgres)
+				c.fault(w.ToPostgres)
 				reason = "database_unavailable"
 			}
-			r := w.start(t, "a", func(o *app.Options) {
+			r := w.Start(t, "a", func(o *app.Options) {
 				if c.postgres {
-					prompt(o)
+					world.DefaultTimeouts(o)
 				}
 			})
-			status, answer := r.readyz(t)
+			status, answer := r.Readyz(t)
 			if status != http.StatusServiceUnavailable || answer.Ready {
 				t.Errorf("/readyz is %d: %+v", status, answer)
 			}
 			for check, away := range map[string]bool{"postgres": c.postgres, "redis": c.redis, "channel_layer": c.redis} {
-				if f := finding(answer, check); away && (f.OK || f.Error == "" || f.Since == nil) {
+				if f := world.Finding(answer, check); away && (f.OK || f.Error == "" || f.Since == nil) {
 					t.Errorf("/readyz says of %s: %+v", check, f)
 				}
 			}
-			if status, _, _ := get(t, "http://"+r.OpsAddr()+"/livez"); status != http.StatusOK {
+			if status, _, _ := world.Get(t, r.Ops("/livez")); status != http.StatusOK {
 				t.Errorf("/livez is %d", status)
 			}
 			for _, path := range []string{"/ws/chat/1/2/", "/ws/location/1/2/"} {
-				limited(t, "a refusal", func() { r.room(t, path, customer, nil).refusal(t, 1011, reason) })
+				expectWithin(t, "a refusal", limit, func() {
+					r.ConnectAs(t, world.Customer, path, nil).ExpectRefusal(t, 1011, reason)
+				})
 			}
-			echo := r.connect(t, dial{path: "/ws/test/"}) // it needs neither
-			echo.send(t, "hello")
-			echo.next(t)
+			echo := r.Connect(t, world.Handshake{Path: "/ws/test/"}) // it needs neither
+			echo.Send(t, "hello")
+			echo.Next(t)
 
-			postgres.Heal()
-			redis.Heal()
-			r.becomesReady(t)
-			r.findsRoom(t)
+			w.ToPostgres.Heal()
+			w.ToRedis.Heal()
+			r.WaitReady(t)
+			r.WaitAdmitted(t)
 		})
 	}
 }
@@ -93,47 +84,46 @@ func TestASchemaThatCannotBeServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			execute(t, w.databaseURL, c.spoil)
-			r := w.start(t, "a")
-			r.becomesUnready(t, patience, "postgres", c.says)
+			w := world.New(t)
+			w.Exec(t, c.spoil)
+			r := w.Start(t, "a")
+			r.WaitUnready(t, "postgres", c.says)
 			if name == "missing" {
-				r.room(t, "/ws/chat/1/2/", customer, nil).refusal(t, 1011, "database_unavailable")
+				r.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil).ExpectRefusal(t, 1011, "database_unavailable")
 			}
-			execute(t, w.databaseURL, c.mend)
-			r.becomesReady(t)
-			r.chat(t, customer)
+			w.Exec(t, c.mend)
+			r.WaitReady(t)
+			r.Chat(t, world.Customer)
 		})
 	}
 	t.Run("an empty database", func(t *testing.T) {
 		t.Parallel()
-		redisURL, prefix := sandboxtest.Redis(t)
-		w := &world{databaseURL: sandboxtest.Database(t, nil), redisURL: redisURL, prefix: prefix, keys: keys(t)}
-		r := w.start(t, "a")
-		r.becomesUnready(t, patience, "postgres", "roomspa migrate up")
-		r.room(t, "/ws/chat/1/2/", customer, nil).refusal(t, 1011, "database_unavailable")
-		if err := populate(t.Context(), w.databaseURL); err != nil {
+		w := world.New(t, world.EmptyDatabase)
+		r := w.Start(t, "a")
+		r.WaitUnready(t, "postgres", "roomspa migrate up")
+		r.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil).ExpectRefusal(t, 1011, "database_unavailable")
+		if err := world.Populate(t.Context(), w.DatabaseURL); err != nil {
 			t.Fatal(err)
 		}
-		r.becomesReady(t)
-		r.chat(t, customer)
+		r.WaitReady(t)
+		r.Chat(t, world.Customer)
 	})
 	t.Run("newer, and still good for this binary", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t)
-		execute(t, w.databaseURL, "INSERT INTO roomspa.goose_db_version (version_id, is_applied) VALUES (1000, true)")
-		w.ready(t, "a").chat(t, customer)
+		w := world.New(t)
+		w.Exec(t, "INSERT INTO roomspa.goose_db_version (version_id, is_applied) VALUES (1000, true)")
+		w.Ready(t, "a").Chat(t, world.Customer)
 	})
 }
 
 func TestADatabaseThatTurnsReadOnly(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	r := w.ready(t, "a", fast)
-	s, other := r.chat(t, customer), r.chat(t, therapist)
-	name := pgx.Identifier{query[string](t, w, "SELECT current_database()")}.Sanitize()
+	w := world.New(t)
+	r := w.Ready(t, "a", world.NoRateLimit)
+	s, other := r.Chat(t, world.Customer), r.Chat(t, world.Therapist)
+	name := pgx.Identifier{world.Query[string](t, w, "SELECT current_database()")}.Sanitize()
 	turn := func(to string) { // sessions that are open keep what they began with
-		conn, err := pgx.Connect(t.Context(), w.databaseURL)
+		conn, err := pgx.Connect(t.Context(), w.DatabaseURL)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,18 +139,18 @@ func TestADatabaseThatTurnsReadOnly(t *testing.T) {
 		}
 	}
 	turn("on")
-	r.becomesUnready(t, patience, "postgres", "read-only", "writes")
-	s.say(t, "x", "m1")
-	if g := s.want(t, "error"); g.Code != "database_unavailable" || g.ClientMessageID != "m1" {
-		t.Errorf("a send is answered with %s", g.raw)
+	r.WaitUnready(t, "postgres", "read-only", "writes")
+	s.Say(t, "x", "m1")
+	if g := s.Expect(t, "error"); g.Code != "database_unavailable" || g.ClientMessageID != "m1" {
+		t.Errorf("a send is answered with %s", g.Raw)
 	}
-	r.room(t, "/ws/chat/1/4/", customer, nil).refusal(t, 1011, "database_unavailable") // a conversation that has to be created
-	other.quiet(t)
+	r.ConnectAs(t, world.Customer, "/ws/chat/1/4/", nil).ExpectRefusal(t, 1011, "database_unavailable") // a conversation that has to be created
+	other.ExpectNothing(t)
 	turn("off")
-	r.becomesReady(t)
-	s.say(t, "x", "m1")
-	s.find(t, "ack")
-	other.hears(t, 0, 1)
+	r.WaitReady(t)
+	s.Say(t, "x", "m1")
+	s.Find(t, "ack")
+	other.ExpectMessages(t, 0, 1)
 }
 
 func TestWrongAddressesAreToldWithoutTheirSecrets(t *testing.T) {
@@ -177,30 +167,36 @@ func TestWrongAddressesAreToldWithoutTheirSecrets(t *testing.T) {
 	}
 	wrong := func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), password) }
 	for name, c := range map[string]struct {
-		change func(t *testing.T, w *world)
+		change func(t *testing.T, w *world.World)
 		check  string
 		says   []string // one of them
 	}{
-		"Redis: wrong password":    {func(t *testing.T, w *world) { w.redisURL = changed(t, w.redisURL, wrong) }, "redis", []string{"WRONGPASS", "password"}},
-		"Redis: nothing there":     {func(_ *testing.T, w *world) { w.redisURL = "redis://:" + password + "@127.0.0.1:1/0" }, "redis", []string{"refused"}},
-		"Redis: no such host":      {func(_ *testing.T, w *world) { w.redisURL = "redis://:" + password + "@nowhere.invalid:6379/0" }, "redis", []string{"nowhere.invalid"}},
-		"Postgres: wrong password": {func(t *testing.T, w *world) { w.databaseURL = changed(t, w.databaseURL, wrong) }, "postgres", []string{"password"}},
-		"Postgres: no such database": {func(t *testing.T, w *world) {
-			w.databaseURL = changed(t, w.databaseURL, func(u *url.URL) { u.Path = "/nowhere" })
+		"Redis: wrong password": {func(t *testing.T, w *world.World) { w.RedisURL = changed(t, w.RedisURL, wrong) }, "redis", []string{"WRONGPASS", "password"}},
+		"Redis: nothing there":  {func(_ *testing.T, w *world.World) { w.RedisURL = "redis://:" + password + "@127.0.0.1:1/0" }, "redis", []string{"refused"}},
+		"Redis: no such host": {func(_ *testing.T, w *world.World) {
+			w.RedisURL = "redis://:" + password + "@nowhere.invalid:6379/0"
+		}, "redis", []string{"nowhere.invalid"}},
+		"Postgres: wrong password": {func(t *testing.T, w *world.World) { w.DatabaseURL = changed(t, w.DatabaseURL, wrong) }, "postgres", []string{"password"}},
+		"Postgres: no such database": {func(t *testing.T, w *world.World) {
+			w.DatabaseURL = changed(t, w.DatabaseURL, func(u *url.URL) { u.Path = "/nowhere" })
 		}, "postgres", []string{"does not exist"}},
-		"Postgres: nothing there": {func(_ *testing.T, w *world) { w.databaseURL = "postgres://u:" + password + "@127.0.0.1:1/x" }, "postgres", []string{"refused"}},
-		"Postgres: no such host":  {func(_ *testing.T, w *world) { w.databaseURL = "postgres://u:" + password + "@nowhere.invalid/x" }, "postgres", []string{"name cannot be resolved"}},
+		"Postgres: nothing there": {func(_ *testing.T, w *world.World) {
+			w.DatabaseURL = "postgres://u:" + password + "@127.0.0.1:1/x"
+		}, "postgres", []string{"refused"}},
+		"Postgres: no such host": {func(_ *testing.T, w *world.World) {
+			w.DatabaseURL = "postgres://u:" + password + "@nowhere.invalid/x"
+		}, "postgres", []string{"name cannot be resolved"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := world.New(t)
 			c.change(t, w)
-			r := w.start(t, "a", prompt)
-			r.becomesUnready(t, patience, c.check, c.says...)
-			r.room(t, "/ws/chat/1/2/", customer, nil).closed(t)
-			_, _, metrics := get(t, "http://"+r.OpsAddr()+"/metrics")
-			_, _, ready := get(t, "http://"+r.OpsAddr()+"/readyz")
-			for what, text := range map[string]string{"the log": r.text.String(), "/metrics": string(metrics), "/readyz": string(ready)} {
+			r := w.Start(t, "a", world.DefaultTimeouts)
+			r.WaitUnready(t, c.check, c.says...)
+			r.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil).WaitClose(t)
+			_, _, metrics := world.Get(t, r.Ops("/metrics"))
+			_, _, ready := world.Get(t, r.Ops("/readyz"))
+			for what, text := range map[string]string{"the log": r.Log.String(), "/metrics": string(metrics), "/readyz": string(ready)} {
 				if strings.Contains(text, password) {
 					t.Errorf("%s tells the password", what)
 				}
@@ -211,7 +207,7 @@ func TestWrongAddressesAreToldWithoutTheirSecrets(t *testing.T) {
 
 func TestOptionsThatCannotWork(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := world.New(t)
 	for name, c := range map[string]struct {
 		edit func(*app.Options)
 		says string
@@ -220,7 +216,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 		"secrets twice":            {func(o *app.Options) { o.JWTSecretFile = "/nowhere" }, "--jwt-secret and --jwt-secret-file are both given"},
 		"a file that is not there": {func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, "/nowhere" }, "--jwt-secret-file: read the secrets: open /nowhere"},
 		"no secret":                {func(o *app.Options) { o.JWTSecrets = nil }, "--jwt-secret"},
-		"the same secret twice":    {func(o *app.Options) { o.JWTSecrets = []string{secret, secret} }, "--jwt-secret"},
+		"the same secret twice":    {func(o *app.Options) { o.JWTSecrets = []string{world.Secret, world.Secret} }, "--jwt-secret"},
 		"no database URL":          {func(o *app.Options) { o.DatabaseURL = "postgres://u:S3cret@:x/%zz" }, "--database-url"},
 		"a Redis URL of Postgres":  {func(o *app.Options) { o.RedisURL = "postgres://u:S3cret@localhost/x" }, "--redis-url"},
 		"a Redis URL of nothing":   {func(o *app.Options) { o.RedisURL = "S3cret" }, "--redis-url"},
@@ -233,7 +229,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := app.New(w.options(t, c.edit), "test", slog.New(slog.DiscardHandler))
+			a, err := app.New(w.Options(t, c.edit), "test", slog.New(slog.DiscardHandler))
 			if err == nil {
 				t.Fatalf("it was accepted: %v", a)
 			}
@@ -246,13 +242,13 @@ func TestOptionsThatCannotWork(t *testing.T) {
 
 func TestAPortThatIsTaken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	first := w.start(t, "a")
+	w := world.New(t)
+	first := w.Start(t, "a")
 	for name, edit := range map[string]func(*app.Options){
 		"public": func(o *app.Options) { o.Listen = first.Addr() },
 		"ops":    func(o *app.Options) { o.OpsListen = first.OpsAddr() },
 	} {
-		second, err := app.New(w.options(t, edit), "test", slog.New(slog.DiscardHandler))
+		second, err := app.New(w.Options(t, edit), "test", slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

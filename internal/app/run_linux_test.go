@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/app"
-	testworld "github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestAListenerThatFailsEndsTheReplica(t *testing.T) {
@@ -16,9 +16,9 @@ func TestAListenerThatFailsEndsTheReplica(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			a := newStoreless(t, &log, nil)
+			a := newStoreless(t, &log)
 			ended := run(t, t.Context(), a)
-			if err := testworld.BreakListener(os.Getpid(), address(a)); err != nil {
+			if err := world.BreakListener(os.Getpid(), address(a)); err != nil {
 				t.Fatal(err)
 			}
 			want := "the " + name + " listener failed: "

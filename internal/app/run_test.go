@@ -11,22 +11,14 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// newStoreless returns a replica whose stores are not there: it runs, and is not ready.
-func newStoreless(t *testing.T, log io.Writer, edit func(*app.Options)) *app.App {
+// newStoreless returns a replica whose stores are away: it runs and is not ready.
+func newStoreless(t *testing.T, log io.Writer, edit ...func(*app.Options)) *app.App {
 	t.Helper()
-	o := app.Options{
-		Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0",
-		DatabaseURL: "postgres://localhost:1/none", DatabaseMaxConnections: 16, RedisURL: "redis://localhost:1",
-		JWTSecrets: []string{strings.Repeat("s", 32)}, SoftLimit: 1, HardLimit: 1, MaxHandshakes: 1,
-		MaxMessageBytes: 1024, MaxMessageLength: 1, MessageRate: 1, MessageBurst: 1, PingInterval: time.Second, PongTimeout: time.Second,
-		WriteTimeout: time.Second, PositionTTL: time.Second, LoginConcurrency: 1, LoginPerAccountAddress: 1, LoginPerAddress: 1, LoginPerAccount: 1,
-		AccessTokenTTL: time.Minute, RefreshTokenTTL: time.Hour, FlushTimeout: time.Minute,
-	}
-	if edit != nil {
-		edit(&o)
-	}
+	w := &world.World{DatabaseURL: "postgres://localhost:1/none", RedisURL: "redis://localhost:1", Secret: world.Secret}
+	o := w.Options(t, edit...)
 	a, err := app.New(o, "test", slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +41,7 @@ func run(t *testing.T, ctx context.Context, a *app.App) (ended <-chan error) { /
 
 func TestAReplicaRunsOnce(t *testing.T) {
 	t.Parallel()
-	a := newStoreless(t, t.Output(), nil)
+	a := newStoreless(t, t.Output())
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := run(t, ctx, a)
 	if err := a.Run(ctx); err == nil {

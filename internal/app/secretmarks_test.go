@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // piece is how much of a secret must not be found: few enough characters that a
@@ -133,7 +135,7 @@ func inJSON(text string, escapeHTML bool) string {
 func TestAMarkIsFoundInEveryFormAndInPart(t *testing.T) {
 	t.Parallel()
 	var k marks
-	secret, token := k.secret("a password"), k.jwt("a token", newWorld(t).token(t, customer))
+	secret, token := k.secret("a password"), k.jwt("a token", world.Sign(t, nil))
 	for form, text := range forms(secret) {
 		if len(k.find("before "+text+" after")) == 0 {
 			t.Errorf("%s: not found in %s", form, text)

@@ -15,54 +15,52 @@ import (
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/revocation"
-	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// storesThatFail breaks the stores in the midst of it.
-func (x *secrecy) storesThatFail(t *testing.T, r *replica) {
+// failStores breaks the stores in the midst of it.
+func (x *secrecy) failStores(t *testing.T, r *world.Replica) {
 	t.Helper()
 	// What Postgres refuses, it quotes.
-	execute(t, x.databaseURL, "ALTER TABLE roomspa.messages ADD CONSTRAINT no_more CHECK (false) NOT VALID")
-	execute(t, x.databaseURL, "ALTER TABLE roomspa.refresh_families ADD CONSTRAINT no_more CHECK (false) NOT VALID")
-	x.setPassword(t, x.password, customer)
-	execute(t, x.databaseURL, "ALTER TABLE roomspa.users ADD CONSTRAINT no_more CHECK (false) NOT VALID")
-	s := x.dial(t, r, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, therapist)}}})
-	s.want(t, "connected")
+	x.Exec(t, "ALTER TABLE roomspa.messages ADD CONSTRAINT no_more CHECK (false) NOT VALID")
+	x.Exec(t, "ALTER TABLE roomspa.refresh_families ADD CONSTRAINT no_more CHECK (false) NOT VALID")
+	x.SetPassword(t, x.password, world.Customer)
+	x.Exec(t, "ALTER TABLE roomspa.users ADD CONSTRAINT no_more CHECK (false) NOT VALID")
+	s := x.dial(t, r, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Therapist)}}})
+	s.Expect(t, "connected")
 	for range 3 {
-		s.say(t, x.secret("a message that Postgres refuses"), "")
-		s.find(t, "error")
+		s.Say(t, x.secret("a message that Postgres refuses"), "")
+		s.Find(t, "error")
 	}
 	_, refresh := x.signIn(t, r, "/login/", m{"identifier": "user1@example.com", "password": x.password})
-	x.ask(t, r, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`)
+	x.request(t, r, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`)
 
-	cut := *x.world
-	toPostgres, toRedis := netfault.New(t, hostOf(t, x.databaseURL)), netfault.New(t, hostOf(t, x.redisURL))
-	cut.databaseURL, cut.redisURL = toPostgres.URL(x.databaseURL), toRedis.URL(x.redisURL)
-	broken := x.replica(t, &cut, "broken", prompt)
-	broken.becomesReady(t)
-	open := x.dial(t, broken, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, therapist)}}})
-	open.want(t, "connected")
-	ticket := x.ticket(t, broken, x.access(t, customer))
-	for _, cut := range []func(){toRedis.Cut, toPostgres.Cut} {
+	far := x.BehindProxies(t)
+	broken := x.start(t, far, "broken", world.DefaultTimeouts)
+	broken.WaitReady(t)
+	open := x.dial(t, broken, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Therapist)}}})
+	open.Expect(t, "connected")
+	ticket := x.issueTicket(t, broken, x.accessToken(t, world.Customer))
+	for _, cut := range []func(){far.ToRedis.Cut, far.ToPostgres.Cut} {
 		cut()
-		broken.becomesUnready(t, patience, map[bool]string{true: "redis", false: "postgres"}[toPostgres.Counts().Open > 0])
-		open.say(t, x.secret("a message that cannot be stored"), "")
-		open.find(t, "error")
-		x.refused(t, broken, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, customer)}}})
-		x.refused(t, broken, dial{path: "/ws/chat/1/2/", query: url.Values{"ticket": {ticket}}})
-		x.ask(t, broken, http.MethodPost, "/login/", "", `{"identifier":"user1@example.com","password":"`+inJSON(x.password, false)+`"}`)
-		x.ask(t, broken, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`)
-		x.ask(t, broken, http.MethodPost, "/logout/", "", `{"refresh_token":"`+refresh+`","everywhere":true}`)
-		x.ask(t, broken, http.MethodPost, "/api/ticket/", x.access(t, customer), "")
-		x.ask(t, broken, http.MethodGet, "/api/conversations/", x.access(t, customer), "", "message")
+		broken.WaitUnready(t, map[bool]string{true: "redis", false: "postgres"}[far.ToPostgres.Counts().Open > 0])
+		open.Say(t, x.secret("a message that cannot be stored"), "")
+		open.Find(t, "error")
+		x.connectAndWait(t, broken, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Customer)}}})
+		x.connectAndWait(t, broken, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"ticket": {ticket}}})
+		x.request(t, broken, http.MethodPost, "/login/", "", `{"identifier":"user1@example.com","password":"`+inJSON(x.password, false)+`"}`)
+		x.request(t, broken, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`)
+		x.request(t, broken, http.MethodPost, "/logout/", "", `{"refresh_token":"`+refresh+`","everywhere":true}`)
+		x.request(t, broken, http.MethodPost, "/api/ticket/", x.accessToken(t, world.Customer), "")
+		x.request(t, broken, http.MethodGet, "/api/conversations/", x.accessToken(t, world.Customer), "", "message")
 	}
-	hangsUp(t, r, s, websocket.StatusNormalClosure, "")
-	hangsUp(t, broken, open, websocket.StatusNormalClosure, "")
-	x.done(t, broken)
+	hangUp(t, r, s, websocket.StatusNormalClosure, "")
+	hangUp(t, broken, open, websocket.StatusNormalClosure, "")
+	x.finish(t, broken)
 }
 
-// wrongStores starts replicas with addresses and secrets that cannot work.
-func (x *secrecy) wrongStores(t *testing.T) {
+// startWithWrongStores starts replicas with addresses and secrets that cannot work.
+func (x *secrecy) startWithWrongStores(t *testing.T) {
 	t.Helper()
 	changed := func(raw string, change func(*url.URL)) string {
 		u, err := url.Parse(raw)
@@ -88,7 +86,7 @@ func (x *secrecy) wrongStores(t *testing.T) {
 			o.DatabaseURL = changed(o.DatabaseURL, func(u *url.URL) { u.Host = "nowhere.invalid" })
 		},
 		"postgres: it is Redis": func(o *app.Options) {
-			o.DatabaseURL = changed(o.DatabaseURL, func(u *url.URL) { u.Host = hostOf(t, o.RedisURL) })
+			o.DatabaseURL = changed(o.DatabaseURL, func(u *url.URL) { u.Host = world.Host(t, o.RedisURL) })
 		},
 		"redis: wrong password": func(o *app.Options) { o.RedisURL = changed(o.RedisURL, password) },
 		"redis: no such user": func(o *app.Options) {
@@ -99,16 +97,16 @@ func (x *secrecy) wrongStores(t *testing.T) {
 			o.RedisURL = changed(o.RedisURL, func(u *url.URL) { u.Host = "nowhere.invalid:1" })
 		},
 		"redis: it is Postgres": func(o *app.Options) {
-			o.RedisURL = changed(o.RedisURL, func(u *url.URL) { u.Host = hostOf(t, o.DatabaseURL) })
+			o.RedisURL = changed(o.RedisURL, func(u *url.URL) { u.Host = world.Host(t, o.DatabaseURL) })
 		},
 	} {
 		all.Go(func() {
 			t.Run(name, func(t *testing.T) {
-				r := x.replica(t, x.world, name, edit, prompt)
-				r.becomesUnready(t, patience, strings.Split(name, ":")[0])
-				x.refused(t, r, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, customer)}}})
-				x.check(t, x.options(t, x.open, edit, prompt))
-				x.done(t, r)
+				r := x.start(t, x.World, name, edit, world.DefaultTimeouts)
+				r.WaitUnready(t, strings.Split(name, ":")[0])
+				x.connectAndWait(t, r, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Customer)}}})
+				x.recordCheck(t, x.Options(t, x.settings, edit, world.DefaultTimeouts))
+				x.finish(t, r)
 			})
 		})
 	}
@@ -128,8 +126,8 @@ func (x *secrecy) wrongStores(t *testing.T) {
 		func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, secrets },
 		func(o *app.Options) { o.JWTSecretFile = secrets },
 		func(o *app.Options) { o.JWTSecrets = []string{word[:20]} },
-		func(o *app.Options) { o.JWTSecrets = []string{x.jwtSecret, x.jwtSecret} },
-		func(o *app.Options) { o.JWTSecrets = []string{"a=" + word, "a=" + x.jwtSecret} },
+		func(o *app.Options) { o.JWTSecrets = []string{x.Secret, x.Secret} },
+		func(o *app.Options) { o.JWTSecrets = []string{"a=" + word, "a=" + x.Secret} },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + wrong + "@127.0.0.1/x" },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + word + "/@127.0.0.1/x" },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + word + "@127.0.0.1/%zz" },
@@ -142,18 +140,18 @@ func (x *secrecy) wrongStores(t *testing.T) {
 		func(o *app.Options) { o.JWKS = "http://127.0.0.1:1/jwks?key=" + word },
 		func(o *app.Options) { o.JWKS = file },
 	} {
-		all.Go(func() { t.Run("cannot start", func(t *testing.T) { x.cannotStart(t, edit) }) })
+		all.Go(func() { t.Run("cannot start", func(t *testing.T) { x.expectStartFails(t, edit) }) })
 	}
 	defer all.Wait()
-	r := x.replica(t, x.world, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
-	eventually(t, patience, "it is logged", func() (bool, any) { return strings.Contains(r.text.String(), "Keys not renewed"), nil })
-	x.done(t, r)
-	other := *x.world
-	other.redisURL = changed(x.redisURL, password)
+	r := x.start(t, x.World, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
+	world.Eventually(t, "it is logged", func() (bool, any) { return strings.Contains(r.Log.String(), "Keys not renewed"), nil })
+	x.finish(t, r)
+	other := *x.World
+	other.RedisURL = changed(x.RedisURL, password)
 	if err = revocation.RequestCheck(func(group string, payload []byte) error {
-		return channel.Announce(t.Context(), other.redis(t), group, payload)
+		return channel.Announce(t.Context(), other.OpenRedis(t), group, payload)
 	}); err == nil {
 		t.Fatal("a wrong password was taken")
 	}
-	x.say("why the replicas cannot be told", err.Error())
+	x.record("why the replicas cannot be told", err.Error())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // TestNoSecretComesToLight plays all that has to do with a secret, the good ways
@@ -22,58 +23,58 @@ import (
 func TestNoSecretComesToLight(t *testing.T) {
 	t.Parallel()
 	x := newSecrecy(t)
-	keySet, sign := edKeySet(t)
+	keySet, sign := world.KeySet(t)
 	jwks := func(o *app.Options) { o.JWKS = keySet }
-	a, b := x.replica(t, x.world, "a", jwks), x.replica(t, x.world, "b", jwks)
-	a.becomesReady(t)
-	b.becomesReady(t)
+	a, b := x.start(t, x.World, "a", jwks), x.start(t, x.World, "b", jwks)
+	a.WaitReady(t)
+	b.WaitReady(t)
 
 	var apart sync.WaitGroup
-	apart.Go(func() { t.Run("wrong stores", x.wrongStores) })
-	x.signsInAndOut(t, a, b)
-	x.asksWronglyForTokens(t, a)
-	x.refusedTokens(t, a, sign)
-	x.tickets(t, a, b)
-	x.wrongPlaces(t, a)
-	x.sendsWhatIsRefused(t, a)
-	x.talks(t, a, b)
-	x.storesThatFail(t, b)
+	apart.Go(func() { t.Run("wrong stores", x.startWithWrongStores) })
+	x.signInAndOut(t, a, b)
+	x.abuseSignIn(t, a)
+	x.sendBadTokens(t, a, sign)
+	x.useTickets(t, a, b)
+	x.sendTokensAstray(t, a)
+	x.sendBadFrames(t, a)
+	x.chat(t, a, b)
+	x.failStores(t, b)
 
-	x.done(t, a)
-	x.done(t, b)
+	x.finish(t, a)
+	x.finish(t, b)
 	apart.Wait()
-	x.keptStories(t)
+	x.recordKeptStories(t)
 	x.judge(t)
 }
 
-func (x *secrecy) signsInAndOut(t *testing.T, a, b *replica) {
+func (x *secrecy) signInAndOut(t *testing.T, a, b *world.Replica) {
 	t.Helper()
 	credentials := m{"identifier": "user1@example.com", "password": x.password}
 	for range 2 { // the first time the hash is made anew
 		access, refresh := x.signIn(t, a, "/login/", credentials)
-		s := x.dial(t, b, dial{path: "/ws/chat/1/2/", subprotocols: []string{"bearer", access}})
-		s.want(t, "connected")
+		s := x.dial(t, b, world.Handshake{Path: "/ws/chat/1/2/", Subprotocols: []string{"bearer", access}})
+		s.Expect(t, "connected")
 		_, next := x.signIn(t, b, "/token/refresh/", m{"refresh_token": refresh})
 		fresh, last := x.signIn(t, a, "/token/refresh/", m{"refresh_token": next})
-		s.send(t, `{"type":"auth","token":"`+fresh+`"}`)
-		s.quiet(t)
-		x.ask(t, a, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`) // long used
-		x.ask(t, b, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+last+`"}`)    // and so this one too
-		x.ask(t, b, http.MethodPost, "/logout/", "", `{"refresh_token":"`+last+`"}`)
+		s.Send(t, `{"type":"auth","token":"`+fresh+`"}`)
+		s.ExpectNothing(t)
+		x.request(t, a, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`) // long used
+		x.request(t, b, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+last+`"}`)    // and so this one too
+		x.request(t, b, http.MethodPost, "/logout/", "", `{"refresh_token":"`+last+`"}`)
 		_, other := x.signIn(t, a, "/login/", credentials)
-		x.ask(t, a, http.MethodPost, "/logout/", "", `{"refresh_token":"`+other+`","everywhere":true}`)
-		s.closed(t)
-		x.refused(t, a, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {fresh}}})
-		x.ask(t, a, http.MethodGet, "/api/conversations/", access, "")
+		x.request(t, a, http.MethodPost, "/logout/", "", `{"refresh_token":"`+other+`","everywhere":true}`)
+		s.WaitClose(t)
+		x.connectAndWait(t, a, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {fresh}}})
+		x.request(t, a, http.MethodGet, "/api/conversations/", access, "")
 	}
 }
 
-// asksWronglyForTokens does all over HTTP that may be done wrong with a password or
+// abuseSignIn does all over HTTP that may be done wrong with a password or
 // a refresh token.
-func (x *secrecy) asksWronglyForTokens(t *testing.T, r *replica) {
+func (x *secrecy) abuseSignIn(t *testing.T, r *world.Replica) {
 	t.Helper()
 	quoted := func(text string) string { return inJSON(text, false) }
-	wrong, access := x.secret("a wrong password"), x.access(t, customer)
+	wrong, access := x.secret("a wrong password"), x.accessToken(t, world.Customer)
 	for _, body := range []string{
 		`{"identifier":"user1@example.com","password":"` + quoted(wrong) + `"}`,
 		`{"identifier":"user5@example.com","password":"` + quoted(x.password) + `"}`, // inactive
@@ -89,66 +90,66 @@ func (x *secrecy) asksWronglyForTokens(t *testing.T, r *replica) {
 		"identifier=user1@example.com&password=" + url.QueryEscape(wrong),
 		wrong,
 	} {
-		x.ask(t, r, http.MethodPost, "/login/?password="+url.QueryEscape(wrong), access, body)
-		x.ask(t, r, http.MethodGet, "/login/?password="+url.QueryEscape(wrong), "", body)
+		x.request(t, r, http.MethodPost, "/login/?password="+url.QueryEscape(wrong), access, body)
+		x.request(t, r, http.MethodGet, "/login/?password="+url.QueryEscape(wrong), "", body)
 	}
 	of := func(changed m) string {
-		c := claims(m{"token_type": "refresh", "jti": "a0"})
+		c := world.Claims(m{"token_type": "refresh", "jti": "a0"})
 		maps.Copy(c, changed)
-		return x.jwt("a refresh token", forge(t, hs256, c, x.jwtSecret))
+		return x.jwt("a refresh token", world.Forge(t, world.HS256, c, x.Secret))
 	}
 	for _, token := range []string{
-		access, wrong, of(nil) + "x", of(m{"exp": time.Now().Unix() - 60}), of(m{"user_id": nobody}), of(m{"user_id": inactive}), of(m{"jti": nil}),
-		of(m{"user_id": revoked}), of(m{"jti": "b1", "family": "b0"}), x.jwt("a refresh token", forge(t, hs256, claims(m{"token_type": "refresh"}), wrong)),
+		access, wrong, of(nil) + "x", of(m{"exp": time.Now().Unix() - 60}), of(m{"user_id": world.Nobody}), of(m{"user_id": world.Inactive}), of(m{"jti": nil}),
+		of(m{"user_id": world.Revoked}), of(m{"jti": "b1", "family": "b0"}), x.jwt("a refresh token", world.Forge(t, world.HS256, world.Claims(m{"token_type": "refresh"}), wrong)),
 	} {
 		for _, path := range []string{"/token/refresh/", "/logout/"} {
-			x.ask(t, r, http.MethodPost, path, token, `{"refresh_token":"`+quoted(token)+`"}`)
-			x.ask(t, r, http.MethodPost, path, "", `{"refresh_token":["`+quoted(token)+`"],"everywhere":"`+quoted(token)+`"}`)
-			x.ask(t, r, http.MethodPost, path, "", `{"refresh_token":"`+quoted(token))
+			x.request(t, r, http.MethodPost, path, token, `{"refresh_token":"`+quoted(token)+`"}`)
+			x.request(t, r, http.MethodPost, path, "", `{"refresh_token":["`+quoted(token)+`"],"everywhere":"`+quoted(token)+`"}`)
+			x.request(t, r, http.MethodPost, path, "", `{"refresh_token":"`+quoted(token))
 		}
 	}
 }
 
-// refusedTokens sends everything that is no good token to everywhere that takes
+// sendBadTokens sends everything that is no good token to everywhere that takes
 // one, in every way.
-func (x *secrecy) refusedTokens(t *testing.T, r *replica, sign func(m) string) {
+func (x *secrecy) sendBadTokens(t *testing.T, r *world.Replica, sign func(m) string) {
 	t.Helper()
-	good, word := x.access(t, customer), x.word("a password in the place of a token")
+	good, word := x.accessToken(t, world.Customer), x.word("a password in the place of a token")
 	forged := func(header, claims any, key string) string {
-		return x.jwt("a token that is refused", forge(t, header, claims, key))
+		return x.jwt("a token that is refused", world.Forge(t, header, claims, key))
 	}
-	of := func(changed m) string { return forged(hs256, claims(changed), x.jwtSecret) }
+	of := func(changed m) string { return forged(world.HS256, world.Claims(changed), x.Secret) }
 	parts := strings.Split(good, ".")
 	tokens := []string{
-		good, x.access(t, therapist), x.jwt("a token of the key set", sign(claims(nil))), x.jwt("a token of the key set", sign(claims(m{"exp": nil}))),
+		good, x.accessToken(t, world.Therapist), x.jwt("a token of the key set", sign(world.Claims(nil))), x.jwt("a token of the key set", sign(world.Claims(m{"exp": nil}))),
 		word, x.secret("a password in the place of a token"), word + "." + word + "." + word, x.ticketLike(),
 		good + "x", good[:len(good)-8], parts[0] + "." + parts[1], parts[1] + "." + parts[2], "." + parts[1] + "." + parts[2], parts[0] + "..", parts[0] + "." + parts[1] + ".",
 		good + "." + parts[2], "Bearer " + good, `"` + good + `"`, good + "\n[ChatConsumer] forged", url.QueryEscape(good + "&"), strings.ToLower(good), good + "," + good,
 		strings.Repeat(parts[1], 100), parts[0] + "." + strings.Repeat(parts[1], 100) + "." + parts[2],
-		forged(hs256, claims(nil), "another secret that has 32 bytes or more"), forged(m{"alg": "none", "typ": "JWT"}, claims(nil), x.jwtSecret),
-		forged(m{"alg": "HS512", "typ": "JWT"}, claims(nil), x.jwtSecret), forged(m{"alg": "HS256", "kid": "a kid that nobody knows"}, claims(nil), "x"),
-		x.add("no token", forge(t, "no header of a JWT at all", claims(nil), x.jwtSecret)), forged(hs256, "no claims of a JWT at all", x.jwtSecret),
-		of(m{"token_type": "refresh"}), of(m{"exp": time.Now().Unix() - 60}), of(m{"exp": nil}), of(m{"exp": "soon"}), of(m{"nbf": ahead()}), of(m{"iat": ahead()}),
-		of(m{"user_id": nil}), of(m{"user_id": word}), of(m{"user_id": nobody}), of(m{"user_id": inactive}), of(m{"user_id": revoked}), of(m{"jti": word, "role": word, "user_id": 1.5}),
+		forged(world.HS256, world.Claims(nil), "another secret that has 32 bytes or more"), forged(m{"alg": "none", "typ": "JWT"}, world.Claims(nil), x.Secret),
+		forged(m{"alg": "HS512", "typ": "JWT"}, world.Claims(nil), x.Secret), forged(m{"alg": "HS256", "kid": "a kid that nobody knows"}, world.Claims(nil), "x"),
+		x.add("no token", world.Forge(t, "no header of a JWT at all", world.Claims(nil), x.Secret)), forged(world.HS256, "no claims of a JWT at all", x.Secret),
+		of(m{"token_type": "refresh"}), of(m{"exp": time.Now().Unix() - 60}), of(m{"exp": nil}), of(m{"exp": "soon"}), of(m{"nbf": world.Ahead()}), of(m{"iat": world.Ahead()}),
+		of(m{"user_id": nil}), of(m{"user_id": word}), of(m{"user_id": world.Nobody}), of(m{"user_id": world.Inactive}), of(m{"user_id": world.Revoked}), of(m{"jti": word, "role": word, "user_id": 1.5}),
 	}
 	for i, token := range tokens {
 		other := tokens[(i+1)%len(tokens)]
-		for j, d := range []dial{
-			{query: url.Values{"token": {token}}},
-			{header: http.Header{"Authorization": {"Bearer " + token}}},
-			{header: http.Header{"Authorization": {"Basic " + token}}},
-			{subprotocols: []string{"bearer", token}},
-			{subprotocols: []string{token}},
-			{query: url.Values{"token": {token, other}}},
-			{query: url.Values{"token": {token}, "last_ref": {token}, "last_code": {token}, "since": {token}}},
-			{header: http.Header{"Authorization": {"Bearer " + token}}, subprotocols: []string{"bearer", other}},
+		for j, d := range []world.Handshake{
+			{Query: url.Values{"token": {token}}},
+			{Header: http.Header{"Authorization": {"Bearer " + token}}},
+			{Header: http.Header{"Authorization": {"Basic " + token}}},
+			{Subprotocols: []string{"bearer", token}},
+			{Subprotocols: []string{token}},
+			{Query: url.Values{"token": {token, other}}},
+			{Query: url.Values{"token": {token}, "last_ref": {token}, "last_code": {token}, "since": {token}}},
+			{Header: http.Header{"Authorization": {"Bearer " + token}}, Subprotocols: []string{"bearer", other}},
 		} {
-			d.path = []string{"/ws/chat/1/2/", "/ws/location/1/2/"}[(i+j)%2]
+			d.Path = []string{"/ws/chat/1/2/", "/ws/location/1/2/"}[(i+j)%2]
 			x.knock(t, r, d)
 		}
 		for _, path := range []string{"/api/conversations/", "/api/conversations/?token=" + url.QueryEscape(token), "/api/conversations/" + url.PathEscape(token) + "/messages/"} {
 			if header := strings.ReplaceAll(token, "\n", " "); !strings.ContainsAny(token, "\x00") {
-				x.ask(t, r, http.MethodGet, path, header, "", "message")
+				x.request(t, r, http.MethodGet, path, header, "", "message")
 			}
 		}
 	}
@@ -158,54 +159,54 @@ func (x *secrecy) refusedTokens(t *testing.T, r *replica, sign func(m) string) {
 func (x *secrecy) ticketLike() string { return x.word("a made-up ticket")[:26] }
 
 // knock connects, and leaves at once where it was let in.
-func (x *secrecy) knock(t *testing.T, r *replica, d dial) {
+func (x *secrecy) knock(t *testing.T, r *world.Replica, d world.Handshake) {
 	t.Helper()
 	s := x.dial(t, r, d)
 	if s == nil {
 		return
 	}
-	if g := s.next(t); g.Type == "connected" {
-		hangsUp(t, r, s, websocket.StatusNormalClosure, "")
+	if g := s.Next(t); g.Type == "connected" {
+		hangUp(t, r, s, websocket.StatusNormalClosure, "")
 		return
 	}
-	s.closed(t)
+	s.WaitClose(t)
 }
 
-// hangsUp closes a socket. Which of the two ends notices first that the other one is
+// hangUp closes a socket. Which of the two ends notices first that the other one is
 // gone is open, so the server's word counts.
-func hangsUp(t *testing.T, r *replica, s *socket, code websocket.StatusCode, reason string) {
+func hangUp(t *testing.T, r *world.Replica, s *world.Socket, code websocket.StatusCode, reason string) {
 	t.Helper()
-	_ = s.conn.Close(code, reason)
-	r.disconnected(t, s)
+	_ = s.Conn.Close(code, reason)
+	r.WaitDisconnected(t, s)
 }
 
-func (x *secrecy) tickets(t *testing.T, a, b *replica) {
+func (x *secrecy) useTickets(t *testing.T, a, b *world.Replica) {
 	t.Helper()
-	token, other := x.access(t, customer), x.access(t, therapist)
+	token, other := x.accessToken(t, world.Customer), x.accessToken(t, world.Therapist)
 	for _, q := range []url.Values{
-		{"ticket": {x.ticket(t, a, token)}},
-		{"ticket": {x.ticket(t, a, other)}}, // another side's room path, let in by the role
+		{"ticket": {x.issueTicket(t, a, token)}},
+		{"ticket": {x.issueTicket(t, a, other)}}, // another side's room path, let in by the role
 		{"ticket": {x.ticketLike()}},
 		{"ticket": {x.secret("a password in the place of a ticket")}},
 		{"ticket": {token}},
-		{"ticket": {x.ticket(t, a, token), x.ticket(t, b, token)}},
-		{"ticket": {x.ticket(t, a, token)}, "token": {other}},
-		{"ticket": {x.ticket(t, a, token)}, "token": {token + "x"}},
-		{"ticket": {x.ticket(t, a, token)}, "token": {token}},
+		{"ticket": {x.issueTicket(t, a, token), x.issueTicket(t, b, token)}},
+		{"ticket": {x.issueTicket(t, a, token)}, "token": {other}},
+		{"ticket": {x.issueTicket(t, a, token)}, "token": {token + "x"}},
+		{"ticket": {x.issueTicket(t, a, token)}, "token": {token}},
 	} {
 		for range 2 { // the second time it is used
-			x.knock(t, b, dial{path: "/ws/chat/1/2/", query: q})
+			x.knock(t, b, world.Handshake{Path: "/ws/chat/1/2/", Query: q})
 		}
 	}
-	x.ask(t, a, http.MethodPost, "/api/ticket/?ticket="+x.ticketLike(), token+"x", "")
-	x.ask(t, a, http.MethodGet, "/api/ticket/?ticket="+x.ticketLike(), token, "")
+	x.request(t, a, http.MethodPost, "/api/ticket/?ticket="+x.ticketLike(), token+"x", "")
+	x.request(t, a, http.MethodGet, "/api/ticket/?ticket="+x.ticketLike(), token, "")
 }
 
-// wrongPlaces sends good tokens to where there is nothing, or nothing for this
+// sendTokensAstray sends good tokens to where there is nothing, or nothing for this
 // client.
-func (x *secrecy) wrongPlaces(t *testing.T, r *replica) {
+func (x *secrecy) sendTokensAstray(t *testing.T, r *world.Replica) {
 	t.Helper()
-	token, ticket, word := x.access(t, customer), x.ticket(t, r, x.access(t, customer)), x.secret("a password in a path")
+	token, ticket, word := x.accessToken(t, world.Customer), x.issueTicket(t, r, x.accessToken(t, world.Customer)), x.secret("a password in a path")
 	query, bearer := "?token="+token+"&ticket="+ticket+"&password="+url.QueryEscape(word), "Authorization: Bearer "+token
 	for _, path := range []string{
 		"/", "/ws/", "/ws/nowhere/", "/ws/chat/", "/ws/chat/1/", "/ws/chat//2/", "/ws/chat/x/2/", "/ws/chat/1/2/3/", "/ws/chat/3/2/", "/ws/chat/2/1/", "/ws/chat/1/99/",
@@ -216,78 +217,78 @@ func (x *secrecy) wrongPlaces(t *testing.T, r *replica) {
 		"/ws/chat/1/2/%3Fticket=" + ticket, "/ws/chat/1/2%253Fticket=" + ticket, "/ws/chat/1/" + ticket, "/ws/chat/1/2/" + url.PathEscape(word), "/ws/chat/1/" + url.PathEscape(word),
 	} {
 		for _, request := range [][]string{
-			shake(path+query, bearer),
-			shake(path, bearer, "Origin: https://evil.example"),
-			shake(path+query, "Origin: https://evil.example"),
-			without(shake(path+query), "Upgrade"),
-			without(shake(path+query), "Sec-WebSocket-Key"),
-			append(without(shake(path+query, bearer), "Sec-WebSocket-Version"), "Sec-WebSocket-Version: 8"),
-			append([]string{"POST " + path + query + " HTTP/1.1"}, shake(path+query, bearer)[1:]...),
+			world.Upgrade(path+query, bearer),
+			world.Upgrade(path, bearer, "Origin: https://evil.example"),
+			world.Upgrade(path+query, "Origin: https://evil.example"),
+			world.Without(world.Upgrade(path+query), "Upgrade"),
+			world.Without(world.Upgrade(path+query), "Sec-WebSocket-Key"),
+			append(world.Without(world.Upgrade(path+query, bearer), "Sec-WebSocket-Version"), "Sec-WebSocket-Version: 8"),
+			append([]string{"POST " + path + query + " HTTP/1.1"}, world.Upgrade(path+query, bearer)[1:]...),
 			{"GET " + path + query + " HTTP/1.1", "Host: example.com", bearer, "Connection: close"},
 			{"OPTIONS " + path + query + " HTTP/1.1", "Host: example.com", bearer, "Origin: https://evil.example", "Connection: close"},
 		} {
 			// A socket that is open says goodbye.
-			res, body := r.rawThen(t, "\x88\x82\x00\x00\x00\x00\x03\xe8", request...)
+			res, body := r.RawThen(t, "\x88\x82\x00\x00\x00\x00\x03\xe8", request...)
 			if res.Request == nil && strings.HasPrefix(path, "/ws/test") && res.StatusCode == http.StatusSwitchingProtocols {
 				continue
 			}
-			x.say("the answer to "+strings.SplitN(path, "?", 2)[0], res.Status+string(body))
+			x.record("the answer to "+strings.SplitN(path, "?", 2)[0], res.Status+string(body))
 			for name, values := range res.Header {
-				x.say("a header of an answer", name+": "+strings.Join(values, ", "))
+				x.record("a header of an answer", name+": "+strings.Join(values, ", "))
 			}
 		}
 	}
 	for _, q := range []string{"?close=" + token, "?greet=" + token, "?close=4001&token=" + token} {
-		res, body := r.rawThen(t, "\x88\x82\x00\x00\x00\x00\x03\xe8", shake("/ws/test/"+q)...)
-		x.say("the answer of the test endpoint", res.Status+string(body))
+		res, body := r.RawThen(t, "\x88\x82\x00\x00\x00\x00\x03\xe8", world.Upgrade("/ws/test/"+q)...)
+		x.record("the answer of the test endpoint", res.Status+string(body))
 	}
 }
 
-// talks chats both ways, follows a position and reads all of it again.
-func (x *secrecy) talks(t *testing.T, a, b *replica) {
+// chat chats both ways, follows a position and reads all of it again.
+func (x *secrecy) chat(t *testing.T, a, b *world.Replica) {
 	t.Helper()
-	here := x.dial(t, a, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {x.access(t, customer)}, "since": {"0"}}})
-	there := x.dial(t, b, dial{path: "/ws/chat/1/2/", header: http.Header{"Authorization": {"Bearer " + x.access(t, therapist)}}})
+	here := x.dial(t, a, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Customer)}, "since": {"0"}}})
+	there := x.dial(t, b, world.Handshake{Path: "/ws/chat/1/2/", Header: http.Header{"Authorization": {"Bearer " + x.accessToken(t, world.Therapist)}}})
 	for i := range 20 {
-		here.say(t, x.secret("a message"), "c"+strconv.Itoa(i))
-		there.say(t, x.secret("a message"), "t"+strconv.Itoa(i))
-		here.find(t, "chat_message")
-		there.find(t, "chat_message")
+		here.Say(t, x.secret("a message"), "c"+strconv.Itoa(i))
+		there.Say(t, x.secret("a message"), "t"+strconv.Itoa(i))
+		here.Find(t, "chat_message")
+		there.Find(t, "chat_message")
 	}
-	there.send(t, `{"type":"history","limit":50}`)
-	there.find(t, "history")
-	place, map1 := x.dial(t, a, dial{path: "/ws/location/1/2/", query: url.Values{"token": {x.access(t, therapist)}}}),
-		x.dial(t, b, dial{path: "/ws/location/1/2/", query: url.Values{"token": {x.access(t, customer)}}})
-	place.want(t, "connected")
-	map1.want(t, "connected")
+	there.Send(t, `{"type":"history","limit":50}`)
+	there.Find(t, "history")
+	place, map1 := x.dial(t, a, world.Handshake{Path: "/ws/location/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Therapist)}}}),
+		x.dial(t, b, world.Handshake{Path: "/ws/location/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Customer)}}})
+	place.Expect(t, "connected")
+	map1.Expect(t, "connected")
 	for range 10 {
-		place.send(t, `{"latitude":`+x.add("a position", "12."+digits(t))+`,"longitude":2}`)
-		map1.find(t, "location_update")
+		place.Send(t, `{"latitude":`+x.add("a position", "12."+digits(t))+`,"longitude":2}`)
+		map1.Find(t, "location_update")
 	}
-	for _, user := range []room.UserID{customer, therapist} {
-		id := query[string](t, x.world, "SELECT id::text FROM roomspa.conversations LIMIT 1")
+	for _, user := range []room.UserID{world.Customer, world.Therapist} {
+		id := world.Query[string](t, x.World, "SELECT id::text FROM roomspa.conversations LIMIT 1")
 		for _, path := range []string{"/api/conversations/", "/api/conversations/" + id + "/messages/", "/api/conversations/" + id + "/messages/?limit=1000"} {
-			x.ask(t, a, http.MethodGet, path, x.access(t, user), "", "message")
+			x.request(t, a, http.MethodGet, path, x.accessToken(t, user), "", "message")
 		}
 	}
 	for _, path := range []string{"/api/conversations/", "/api/conversations/?user_id=1"} {
-		x.ask(t, b, http.MethodGet, path, x.access(t, support), "", "message")
+		x.request(t, b, http.MethodGet, path, x.accessToken(t, world.Support), "", "message")
 	}
-	for s, r := range map[*socket]*replica{here: a, there: b, place: a, map1: b} {
-		hangsUp(t, r, s, 4321, x.word("what a client says at its end"))
+	for s, r := range map[*world.Socket]*world.Replica{here: a, there: b, place: a, map1: b} {
+		hangUp(t, r, s, 4321, x.word("what a client says at its end"))
 	}
 }
 
-// sendsWhatIsRefused sends text in every frame that is none.
-func (x *secrecy) sendsWhatIsRefused(t *testing.T, r *replica) {
+// sendBadFrames sends text in every frame that is none.
+func (x *secrecy) sendBadFrames(t *testing.T, r *world.Replica) {
 	t.Helper()
-	text, bad := x.secret("a message that is refused"), x.jwt("a token in a frame", forge(t, hs256, claims(nil), "x"))
+	text, bad := x.secret("a message that is refused"), x.jwt("a token in a frame", world.Forge(t, world.HS256, world.Claims(nil), "x"))
 	quoted := inJSON(text, false)
 	for _, path := range []string{"/ws/chat/1/2/", "/ws/location/1/2/"} {
-		s := x.dial(t, r, dial{path: path, query: url.Values{"token": {x.access(t, customer)}}})
-		s.want(t, "connected")
-		other := x.dial(t, r, dial{path: path, query: url.Values{"token": {x.access(t, therapist)}}})
-		other.want(t, "connected")
+		s := x.dial(t, r, world.Handshake{Path: path, Query: url.Values{"token": {x.accessToken(t, world.Customer)}}})
+		s.Expect(t, "connected")
+		other := x.dial(t, r, world.Handshake{Path: path, Query: url.Values{"token": {x.accessToken(t, world.Therapist)}}})
+		other.Expect(t, "connected")
 		for _, text := range []string{
 			text, `"` + quoted + `"`, `["` + quoted + `"]`, `{"message":"` + quoted, `{"message":"` + quoted + `"} x`, `{"type":"shout","message":"` + quoted + `"}`,
 			`{"type":1,"message":"` + quoted + `"}`, `{"message":["` + quoted + `"]}`, `{"message":"` + quoted + `\u0000"}`, `{"message":"` + quoted + `\ud83d"}`,
@@ -295,35 +296,35 @@ func (x *secrecy) sendsWhatIsRefused(t *testing.T, r *replica) {
 			`{"latitude":` + x.add("a position out of range", "91."+digits(t)) + `,"longitude":2}`, `{"latitude":1,"longitude":2,"recorded_at":"` + quoted + `"}`,
 			`{"type":"history","before_seq":"` + quoted + `"}`, `{"text":"` + quoted + `"}`,
 			`{"type":"auth","token":"` + bad + `"}`, `{"type":"auth","token":["` + bad + `"]}`, `{"type":"auth","token":"` + bad, `{"type":"auth","token":{"` + bad + `":1}}`,
-			`{"type":"auth","token":"` + quoted + `"}`, `{"type":"auth","token":"` + x.access(t, therapist) + `"}`, `{"type":"auth","token":"` + x.access(t, customer) + `"}`,
+			`{"type":"auth","token":"` + quoted + `"}`, `{"type":"auth","token":"` + x.accessToken(t, world.Therapist) + `"}`, `{"type":"auth","token":"` + x.accessToken(t, world.Customer) + `"}`,
 		} {
-			s.send(t, text)
+			s.Send(t, text)
 		}
-		s.send(t, `{"type":"ping"}`)
-		s.find(t, "pong")
-		other.send(t, `{"type":"ping"}`)
-		other.find(t, "pong")
+		s.Send(t, `{"type":"ping"}`)
+		s.Find(t, "pong")
+		other.Send(t, `{"type":"ping"}`)
+		other.Find(t, "pong")
 		for range 200 { // more than may be
-			if s.conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"`+quoted+`","type":"shout"}`)) != nil {
+			if s.Conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"`+quoted+`","type":"shout"}`)) != nil {
 				break
 			}
 		}
-		s.closed(t)
-		hangsUp(t, r, other, websocket.StatusNormalClosure, "")
+		s.WaitClose(t)
+		hangUp(t, r, other, websocket.StatusNormalClosure, "")
 		for _, end := range []struct {
 			kind websocket.MessageType
 			text string
 		}{
 			{websocket.MessageBinary, text}, {websocket.MessageText, text + "\xff"}, {websocket.MessageText, strings.Repeat(text, 1000)},
 		} {
-			s := x.dial(t, r, dial{path: path, query: url.Values{"token": {x.access(t, customer)}}})
-			s.want(t, "connected")
-			s.write(t, end.kind, []byte(end.text))
-			s.closed(t)
+			s := x.dial(t, r, world.Handshake{Path: path, Query: url.Values{"token": {x.accessToken(t, world.Customer)}}})
+			s.Expect(t, "connected")
+			s.Write(t, end.kind, []byte(end.text))
+			s.WaitClose(t)
 		}
 		for _, wire := range []string{"\x81\x20" + text[:32], "\xf1\xa0\x00\x00\x00\x00" + text[:32], "\x89\xfe\x00\x80\x00\x00\x00\x00" + text[:60], "\x88\xa2\x00\x00\x00\x00\x03\xee" + text[:32]} {
-			_, body := r.rawThen(t, wire, shake(path, "Authorization: Bearer "+x.access(t, customer))...)
-			x.say("what a breach of the protocol is told", string(body))
+			_, body := r.RawThen(t, wire, world.Upgrade(path, "Authorization: Bearer "+x.accessToken(t, world.Customer))...)
+			x.record("what a breach of the protocol is told", string(body))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package app_test
+package auth_test
 
 import (
 	"net/http"
@@ -11,15 +11,14 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// TestChangedSecretsCountWithoutARestart rotates the secret of a replica in the file
-// that it is told of, beside one that never hears of it.
+// A replica reads a secret file again; another one never hears of it.
 func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 	t.Parallel()
 	const next = "the next secret of the tests with 32 bytes"
-	w := newWorld(t)
-	w.givePassword(t, customer)
+	w := world.New(t)
 	path := filepath.Join(t.TempDir(), "secrets")
 	put := func(text string) {
 		t.Helper()
@@ -30,34 +29,34 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(secret)
-	r := w.ready(t, "a", func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, path })
-	other := w.ready(t, "b")
-	open := r.chat(t, customer)
+	put(world.Secret)
+	r := w.Ready(t, "a", func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, path })
+	other := w.Ready(t, "b")
+	open := r.Chat(t, world.Customer)
 
-	token := forge(t, hs256, claims(nil), next)
-	enters := func(r *replica, token string) bool {
-		s := r.connect(t, dial{path: "/ws/chat/1/2/", query: url.Values{"token": {token}}})
-		return s.next(t).Type == "connected"
+	token := world.Forge(t, world.HS256, world.Claims(nil), next)
+	enters := func(r *world.Replica, token string) bool {
+		s := r.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {token}}})
+		return s.Next(t).Type == "connected"
 	}
 	renewed := func(n int) {
 		t.Helper()
-		eventually(t, patience, "the new secrets are read", func() (bool, any) {
-			return strings.Count(r.text.String(), `msg="[Secrets] Renewed: `) == n, r.text.String()
+		world.Eventually(t, "the new secrets are read", func() (bool, any) {
+			return strings.Count(r.Log.String(), `msg="[Secrets] Renewed: `) == n, r.Log.String()
 		})
 	}
 	if enters(r, token) {
 		t.Error("the new secret is known before it is there")
 	}
-	put(next + "\n" + secret)
+	put(next + "\n" + world.Secret)
 	renewed(1)
-	if !enters(r, token) || !enters(r, w.token(t, customer)) {
+	if !enters(r, token) || !enters(r, w.Token(t, world.Customer)) {
 		t.Error("tokens of both secrets are not taken")
 	}
 	if enters(other, token) {
 		t.Error("the other replica takes it too")
 	}
-	signed := r.login(t, customer, password).is(t, http.StatusOK, "").Access
+	signed := r.Login(t, world.Customer, world.Password).Expect(t, http.StatusOK, "").Access
 	keys, err := auth.NewKeys([]string{next})
 	if err != nil {
 		t.Fatal(err)
@@ -65,31 +64,29 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 	if _, err := keys.Verify(signed, time.Now()); err != nil {
 		t.Errorf("the new secret does not sign: %v", err)
 	}
-	other.warns(t, "different_secrets", "a")
-	r.warns(t, "different_secrets", "b")
 
 	put("geheim")
-	eventually(t, patience, "a bad file is told", func() (bool, any) {
-		return r.metric(t, "roomspa_secret_file_stale") == 1, r.text.String()
+	world.Eventually(t, "a bad file is told", func() (bool, any) {
+		return r.Metric(t, "roomspa_secret_file_stale") == 1, r.Log.String()
 	})
 	if !enters(r, token) {
 		t.Error("the secrets did not stay")
 	}
 	put(next)
 	renewed(2)
-	if enters(r, w.token(t, customer)) {
+	if enters(r, w.Token(t, world.Customer)) {
 		t.Error("the old secret is still taken")
 	}
 
-	open.say(t, "still here", "1")
-	open.find(t, "ack")
-	log := r.text.String() + r.json.String() + other.text.String()
-	for _, word := range []string{secret, next, "geheim"} {
+	open.Say(t, "still here", "1")
+	open.Find(t, "ack")
+	log := r.Log.String() + r.JSONLog.String() + other.Log.String()
+	for _, word := range []string{world.Secret, next, "geheim"} {
 		if strings.Contains(log, word) {
 			t.Errorf("the log holds %q", word)
 		}
 	}
-	if strings.Count(r.text.String(), `level=ERROR msg="[Secrets] Not renewed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
-		t.Errorf("the log is\n%s", r.text.String())
+	if strings.Count(r.Log.String(), `level=ERROR msg="[Secrets] Not renewed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
+		t.Errorf("the log is\n%s", r.Log.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // TestMain lets this binary be a worker, too.
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	world.Main(m)
 }
 
 func delegated(t *testing.T, concurrency int, command ...string) (*auth.Passwords, *bytes.Buffer) {

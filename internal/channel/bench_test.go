@@ -10,12 +10,12 @@ import (
 
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func benchLayer(b *testing.B) *channel.Layer {
 	b.Helper()
-	url, prefix := sandboxtest.Redis(b)
+	url, prefix := world.Redis(b)
 	l := openWith(b, redis.Options{URL: url, Prefix: prefix}, slog.New(slog.DiscardHandler), nil).Layer
 	up(b, l)
 	return l

@@ -13,7 +13,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/redistest"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestSentinelFailover(t *testing.T) {
@@ -75,7 +75,7 @@ func TestPublishingToAnotherServerThanHearingIsNoticed(t *testing.T) {
 		t.Run(moved, func(t *testing.T) {
 			t.Parallel()
 			settings := map[string]string{"requirepass": redistest.Password}
-			before, after := sandboxtest.OwnRedis(t, settings), sandboxtest.OwnRedis(t, settings)
+			before, after := world.StartRedis(t, settings), world.StartRedis(t, settings)
 			name := newName(t, before.Addr())
 			l := open(t, redis.Options{URL: "redis://default:" + redistest.Password + "@" + name.addr}).Layer
 			up(t, l)

@@ -13,12 +13,12 @@ import (
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/redistest"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
 	t.Parallel()
-	url, prefix := sandboxtest.Redis(t)
+	url, prefix := world.Redis(t)
 	o := redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit}
 	other := open(t, o).Layer
 	client, err := redis.Open(o, nil)

@@ -9,19 +9,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/redistest"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
-		// go-redis asks a server that is down once a second whether it is back, and looks only then whether it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
+func TestMain(m *testing.M) { world.Main(m) }
 
 // A replica is a client with a layer.
 type replica struct {

@@ -1,4 +1,4 @@
-package app_test
+package memory_test
 
 import (
 	"context"
@@ -7,18 +7,17 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// hoard opens a socket whose echoes wait in the replica, since the client reads none. It
-// returns nil where it is refused.
-func (r *replica) hoard(t *testing.T) *websocket.Conn {
+// fill opens a socket that reads nothing, so that its echoes wait in the replica. It returns nil where it is refused.
+func fill(t *testing.T, r *world.Replica) *websocket.Conn {
 	t.Helper()
-	conn, res, err := websocket.Dial(t.Context(), "ws://"+r.Addr()+"/ws/test/", &websocket.DialOptions{HTTPClient: small})
+	conn, res, err := websocket.Dial(t.Context(), "ws://"+r.Addr()+"/ws/test/", &websocket.DialOptions{HTTPClient: world.SmallBuffer})
 	if err != nil && res != nil && res.StatusCode == http.StatusServiceUnavailable {
 		return nil
 	}
@@ -26,113 +25,134 @@ func (r *replica) hoard(t *testing.T) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.CloseNow() })
-	more(t, conn, 8)
+	if !fillMore(t, conn) {
+		return nil // it was refused after the upgrade
+	}
 	return conn
 }
 
-// more sends messages of 60 kB to the echo.
-func more(t *testing.T, conn *websocket.Conn, n int) {
+// fillMore sends half a megabyte to the echo.
+func fillMore(t *testing.T, conn *websocket.Conn) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
 	defer cancel()
-	for range n {
-		if err := conn.Write(ctx, websocket.MessageText, make([]byte, 60_000)); err != nil {
-			t.Fatalf("a socket that was open ended: %v", err)
+	for range 8 {
+		if conn.Write(ctx, websocket.MessageText, make([]byte, 60_000)) != nil {
+			return false
 		}
 	}
+	return true
 }
 
-// answer is what a new socket gets: "" for an echo, and otherwise why not.
-func (r *replica) answer(t *testing.T) (why string, s *socket) {
+// What a new socket gets.
+const (
+	admitted = "101"
+	busy     = "1013" // a Close after the upgrade
+	refused  = "503"
+)
+
+// knock opens a socket and returns what it gets. Every refusal must name the memory.
+func knock(t *testing.T, r *world.Replica, path string) string {
 	t.Helper()
-	s, res, err := r.try(t, dial{path: "/ws/test/"})
+	s, res, err := r.Dial(t, world.Handshake{Path: path, Subprotocols: []string{"bearer", r.World.Token(t, world.Therapist)}})
 	if err != nil {
-		if res == nil {
-			t.Fatal(err)
+		if res == nil || res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Fatalf("refused with %v: %v", res, err)
 		}
-		return res.Status, nil
+		expectReason(t, r, res.Header.Get("Roomspa-Ref"))
+		return refused
 	}
-	_ = s.conn.Write(t.Context(), websocket.MessageText, []byte("x")) // it may be closed already
-	if g := s.next(t); g.raw != "x" {
-		return g.raw, s
+	defer func() { _ = s.Conn.CloseNow() }()
+	_ = s.Conn.Write(t.Context(), websocket.MessageText, []byte("x")) // it may be closed already
+	f := s.Next(t)
+	if f.Raw == "x" || f.Type == "connected" {
+		return admitted
 	}
-	_ = s.conn.CloseNow()
-	return "", nil
+	c, _ := s.WaitClose(t)
+	if int(c.Code) != 1013 || !strings.HasPrefix(c.Reason, "busy ") || f.Type != "reconnect" || f.Reason != "busy" {
+		t.Fatalf("refused with %s, %v", f.Raw, c)
+	}
+	expectReason(t, r, s.Ref())
+	return busy
 }
 
-// TestAReplicaRefusesBeforeItsMemoryIsUsedUp fills a process with what clients do not
-// read: it tells new sockets to come back, then does not even do that, keeps those that it
-// has, and takes new ones when the memory is free again.
+func expectReason(t *testing.T, r *world.Replica, ref string) {
+	t.Helper()
+	world.Eventually(t, "the log says why "+ref+" was refused", func() (bool, any) {
+		lines := strings.ToLower(r.Log.About(ref))
+		return strings.Contains(lines, "this replica's memory is nearly used up"), lines
+	})
+}
+
+// TestAReplicaRefusesBeforeItsMemoryIsUsedUp fills a process with what clients do not read. It tells new sockets to come
+// back, refuses them before the upgrade when it gets worse, keeps the sockets it has, and takes new ones when memory is
+// free again. At which shares it does so is tested in internal/session.
 func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux says how much memory a process takes")
 	}
 	const limit = 160 << 20
-	r, _ := newWorld(t).serve(t, "a", build(t, "../.."), fmt.Sprint("ROOMSPA_MEMORY_LIMIT=", limit), "ROOMSPA_WRITE_TIMEOUT=2m", "GOMEMLIMIT=")
-	if got := r.metric(t, "roomspa_memory_limit_bytes"); got != limit {
+	r := world.New(t).Serve(t, "a", world.Program(t), fmt.Sprint("ROOMSPA_MEMORY_LIMIT=", limit), "ROOMSPA_WRITE_TIMEOUT=1h", "GOMEMLIMIT=")
+	if got := r.Metric(t, "roomspa_memory_limit_bytes"); got != limit {
 		t.Errorf("it goes by a limit of %v", got)
 	}
-	if !strings.Contains(r.text.String(), "of 160 MiB used; garbage collector limit 80 MiB") {
+	if !strings.Contains(r.Log.String(), "of 160 MiB used; garbage collector limit 80 MiB") {
 		t.Error("the collector does not know of it")
 	}
-	used := func() float64 { return r.metric(t, "roomspa_memory_used_bytes") / limit }
+	used := func() float64 { return r.Metric(t, "roomspa_memory_used_bytes") / limit }
 	if now := used(); now < 0.05 || now > 0.5 {
 		t.Errorf("without sockets it uses a share of %v", now)
 	}
-	first := r.chat(t, customer)
-	var hoards []*websocket.Conn
-	why, refused := r.answer(t)
-	for ; why == ""; why, refused = r.answer(t) {
-		if h := r.hoard(t); h != nil {
-			hoards = append(hoards, h)
+	first := r.Chat(t, world.Customer)
+	var sockets []*websocket.Conn
+	answer := knock(t, r, "/ws/test/")
+	for ; answer == admitted; answer = knock(t, r, "/ws/test/") {
+		if conn := fill(t, r); conn != nil {
+			sockets = append(sockets, conn)
 		}
-		if len(hoards) > 400 {
+		if len(sockets) > 400 {
 			t.Fatalf("nobody is refused at a share of %v", used())
 		}
 	}
-	if refused != nil { // else a collection found so much at once that not even that is said
-		if c, _ := refused.closed(t); int(c.Code) != 1013 || !strings.HasPrefix(c.Reason, "busy ") || !strings.Contains(why, `"reconnect"`) {
-			t.Errorf("refused with %s, %v", why, c)
-		}
-		if lines := r.text.about(refused.header.Get("Roomspa-Ref")); !strings.Contains(lines, "busy: this replica's memory is nearly used up; come back later") {
-			t.Errorf("the log does not say why: %s", lines)
-		}
-		r.room(t, "/ws/chat/1/2/", therapist, nil).refusal(t, 1013, "busy")
+	if answer := knock(t, r, "/ws/chat/1/2/"); answer == admitted {
+		t.Error("the test endpoint refuses, and the chat does not")
 	}
-	// The collector keeps to half of it, and at four fifths of that it would have no rest.
+	// The collector keeps to half of the limit. At four fifths of that it would run all the time.
 	if now := used(); now < 0.4 {
 		t.Errorf("somebody is refused at a share of %v", now)
 	}
-	if cycles := r.metric(t, "go_gc_duration_seconds_count"); cycles > float64(100+len(hoards)) {
-		t.Errorf("%v collections for %d sockets", cycles, len(hoards))
+	if cycles := r.Metric(t, "go_gc_duration_seconds_count"); cycles > float64(100+len(sockets)) {
+		t.Errorf("%v collections for %d sockets", cycles, len(sockets))
 	}
 
-	for _, h := range hoards { // those who are there want more
-		if why, _ = r.answer(t); strings.HasPrefix(why, "503") {
+	for _, conn := range sockets { // the sockets that are open ask for more
+		if knock(t, r, "/ws/test/") == refused {
 			break
 		}
-		more(t, h, 8)
+		if !fillMore(t, conn) {
+			t.Fatal("a socket that was open ended")
+		}
 	}
-	res, body := r.raw(t, shake("/ws/chat/1/2/")...)
-	if d := problemOf(t, res, body, http.StatusServiceUnavailable); !strings.Contains(fmt.Sprint(d), "memory is nearly used up") || res.Header.Get("Retry-After") == "" {
-		t.Errorf("refused with %+v, Retry-After %q", d, res.Header.Get("Retry-After"))
+	res, body := r.Raw(t, world.Upgrade("/ws/chat/1/2/")...)
+	if d := world.ExpectProblem(t, res, body, http.StatusServiceUnavailable); !strings.Contains(d.Detail, "memory is nearly used up") {
+		t.Errorf("refused with %+v", d)
 	}
 
-	first.say(t, "are you there", "memory-1")
-	first.find(t, "ack")
-	for _, h := range hoards {
-		if err := h.Write(t.Context(), websocket.MessageText, []byte("x")); err != nil {
+	first.Say(t, "are you there", "memory-1")
+	first.Find(t, "ack")
+	for _, conn := range sockets {
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte("x")); err != nil {
 			t.Errorf("a socket that was open ended: %v", err)
 		}
-		_ = h.CloseNow()
+		_ = conn.CloseNow()
 	}
-	eventually(t, busy(8*time.Second), "there is memory again", func() (bool, any) {
-		why, _ := r.answer(t)
-		return why == "", why
+	world.Eventually(t, "there is memory again", func() (bool, any) {
+		answer := knock(t, r, "/ws/test/")
+		return answer == admitted, answer
 	})
-	first.say(t, "are you still there", "memory-2")
-	first.find(t, "ack")
+	first.Say(t, "are you still there", "memory-2")
+	first.Find(t, "ack")
 }
 
 // TestWithoutMemoryNobodySignsIn shows that sign-ins go by the same limit.
@@ -141,10 +161,10 @@ func TestWithoutMemoryNobodySignsIn(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux says how much memory a process takes")
 	}
-	r := newWorld(t).ready(t, "a", func(o *app.Options) { o.MemoryLimit = 16 << 20 }) // all these tests are in one process
-	r.world.givePassword(t, customer)
-	a := r.post(t, "/login/", m{"identifier": "user1@example.com", "password": password})
-	if a.status != http.StatusServiceUnavailable || a.Code != "busy" || a.header.Get("Retry-After") == "" {
+	w := world.New(t)
+	r := w.Ready(t, "a", func(o *app.Options) { o.MemoryLimit = 16 << 20 }) // this process takes more
+	a := r.Login(t, world.Customer, world.Password)
+	if a.Status != http.StatusServiceUnavailable || a.Code != "busy" || a.RetryAfter < 1 {
 		t.Errorf("a sign-in is refused with %+v", a)
 	}
 }

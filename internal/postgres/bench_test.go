@@ -8,6 +8,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // benchmarked opens ROOMSPA_BENCH_DATABASE_URL, migrated, or a private database of
@@ -16,7 +17,7 @@ func benchmarked(b *testing.B) *postgres.DB {
 	b.Helper()
 	given := os.Getenv("ROOMSPA_BENCH_DATABASE_URL")
 	if given != "" {
-		if err := migrate(b.Context(), given); err != nil {
+		if err := world.Migrate(b.Context(), given); err != nil {
 			b.Fatal(err)
 		}
 		return open(b, postgres.Options{URL: given})

@@ -11,12 +11,12 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 	t.Parallel()
-	url := sandboxtest.Database(t, nil)
+	url := world.Database(t, nil)
 	o, log := patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler)
 	db := open(t, o)
 	files, err := filepath.Glob("migrations/*.sql")
@@ -88,7 +88,7 @@ func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
 
 func TestTwoMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	migrateAtOnce(t, patient(postgres.Options{URL: sandboxtest.Database(t, nil)}))
+	migrateAtOnce(t, patient(postgres.Options{URL: world.Database(t, nil)}))
 }
 
 func migrateAtOnce(t *testing.T, o postgres.Options) {

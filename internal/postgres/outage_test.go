@@ -12,7 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // hasty returns options under which a roundtrip ends within 3 s. A busy machine may need
@@ -83,9 +83,9 @@ func heals(t *testing.T, db *postgres.DB) {
 
 func TestAPausedPostgresIsGivenUpInTime(t *testing.T) {
 	t.Parallel()
-	server := sandboxtest.OwnPostgres(t)
+	server := world.StartPostgres(t)
 	target := server.URL("postgres")
-	if err := migrate(t.Context(), target); err != nil {
+	if err := world.Migrate(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
 	c := conversation(t, open(t, postgres.Options{URL: target}), 1)
@@ -104,9 +104,9 @@ func TestAPausedPostgresIsGivenUpInTime(t *testing.T) {
 
 func TestAKilledPostgresComesBack(t *testing.T) {
 	t.Parallel()
-	server := sandboxtest.OwnPostgres(t)
+	server := world.StartPostgres(t)
 	target := server.URL("postgres")
-	if err := migrate(t.Context(), target); err != nil {
+	if err := world.Migrate(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
 	db := open(t, postgres.Options{URL: target}) // a dead server refuses at once

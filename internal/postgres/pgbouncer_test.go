@@ -16,7 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // pgbouncer starts one in transaction mode, with few server connections, in front
@@ -102,7 +102,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd, dir string, files ...string) {
 
 func TestBehindPgBouncer(t *testing.T) {
 	t.Parallel()
-	target := sandboxtest.Database(t, nil)
+	target := world.Database(t, nil)
 	o := patient(postgres.Options{URL: pgbouncer(t, target), PgBouncer: true})
 	heals := func(db *postgres.DB) { // it is starting
 		for postgres.Cause(probing(t, db)) == "refused" {

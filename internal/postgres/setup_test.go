@@ -12,14 +12,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(sandboxtest.Tests{M: m}) }
+func TestMain(m *testing.M) { world.Main(m) }
 
 // patience is the outer limit of everything that a busy machine may slow down.
 const patience = time.Minute
@@ -57,7 +56,7 @@ func migrate(ctx context.Context, url string) error {
 // database returns the URL of a private, migrated database.
 func database(t testing.TB) string {
 	t.Helper()
-	return sandboxtest.Database(t, migrate)
+	return world.Database(t, migrate)
 }
 
 // open returns a running DB. Timeouts that are not set are patient.

@@ -10,7 +10,7 @@ import (
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/redistest"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // TestEveryCauseHasItsWord breaks a real Redis in each way, and looks for the word in
@@ -53,7 +53,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 	} {
 		t.Run(word, func(t *testing.T) {
 			t.Parallel()
-			url := sandboxtest.OwnRedis(t, c.settings).URL()
+			url := world.StartRedis(t, c.settings).URL()
 			o, err := goredis.ParseURL(url)
 			if err != nil {
 				t.Fatal(err)
@@ -93,7 +93,7 @@ func acl(rule string) func(*testing.T, *goredis.Client) {
 
 func TestARedisThatIsStalledOrGone(t *testing.T) {
 	t.Parallel()
-	server := sandboxtest.OwnRedis(t)
+	server := world.StartRedis(t)
 	c := open(t, redis.Options{URL: server.URL()})
 	redistest.Eventually(t, func() (bool, any) {
 		err := c.Ping(t.Context())

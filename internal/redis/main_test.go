@@ -6,18 +6,13 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/redistest"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
-		// go-redis asks a server that is down once a second whether it is back, and looks only then whether it was closed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
+func TestMain(m *testing.M) { world.Main(m) }
 
 func open(t testing.TB, o redis.Options) *redis.Client {
 	t.Helper()
@@ -36,7 +31,7 @@ func open(t testing.TB, o redis.Options) *redis.Client {
 // shared returns a client of the shared server.
 func shared(t testing.TB) (client *redis.Client, url, prefix string) {
 	t.Helper()
-	url, prefix = sandboxtest.Redis(t)
+	url, prefix = world.Redis(t)
 	return open(t, redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit}), url, prefix
 }
 

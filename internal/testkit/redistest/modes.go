@@ -14,13 +14,13 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // Standalone starts one server.
 func Standalone(t testing.TB) *Servers {
 	t.Helper()
-	server := sandboxtest.OwnRedis(t, map[string]string{"requirepass": Password})
+	server := world.StartRedis(t, map[string]string{"requirepass": Password})
 	return &Servers{patient(redis.Options{URL: server.URL()}), []*sandbox.Redis{server}}
 }
 
@@ -30,7 +30,7 @@ func Cluster(t testing.TB) *Servers {
 	s := &Servers{}
 	var addrs []string
 	for range 3 {
-		server := sandboxtest.OwnRedis(t, map[string]string{
+		server := world.StartRedis(t, map[string]string{
 			"requirepass": Password, "cluster-enabled": "yes", "cluster-node-timeout": "5000",
 		})
 		s.Nodes, addrs = append(s.Nodes, server), append(addrs, server.Addr())
@@ -70,10 +70,10 @@ func Cluster(t testing.TB) *Servers {
 func Sentinel(t testing.TB) *Servers {
 	t.Helper()
 	settings := map[string]string{"requirepass": Password, "masterauth": Password, "repl-diskless-sync-delay": "0"}
-	master := sandboxtest.OwnRedis(t, settings)
+	master := world.StartRedis(t, settings)
 	host, port, _ := net.SplitHostPort(master.Addr())
 	settings["replicaof"] = host + " " + port
-	replica := sandboxtest.OwnRedis(t, settings)
+	replica := world.StartRedis(t, settings)
 	addr := startSentinel(t, master, []string{
 		"sentinel monitor roomspa " + host + " " + port + " 1",
 		"sentinel auth-pass roomspa " + Password,

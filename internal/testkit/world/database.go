@@ -1,4 +1,4 @@
-package sandboxtest
+package world
 
 import (
 	"context"
@@ -10,17 +10,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
-// templates holds what was prepared in this process, by prepare function.
+// templates holds the templates of this process, by prepare function.
 var templates sync.Map // uintptr → *template
 
-// run tells apart processes that share a server.
+// run tells processes apart that share a server.
 var run = strings.ToLower(rand.Text()[:8])
 
 type template struct {
@@ -29,10 +28,10 @@ type template struct {
 	err  error
 }
 
-// Database returns the URL of a database that this test has for itself; it is dropped at the end of the test, with
-// whoever is still connected to it. It is a copy of a template that prepare (the migrations, for instance) has filled
-// once per test binary; a nil prepare leaves it empty. prepare must close its connections before it returns, and is
-// known by its code: two closures of the same function literal share a template.
+// Database returns the URL of a database for this test alone. At the end of the test it is dropped, and connections to it
+// are cut. It is a copy of a template that prepare (the migrations, for instance) fills once per test binary; a nil
+// prepare leaves it empty. prepare must close its connections before it returns. It is known by its code: two closures of
+// the same function literal share a template.
 func Database(t testing.TB, prepare func(ctx context.Context, url string) error) string {
 	t.Helper()
 	server := shared.database(t)
@@ -41,27 +40,27 @@ func Database(t testing.TB, prepare func(ctx context.Context, url string) error)
 		entry, _ := templates.LoadOrStore(reflect.ValueOf(prepare).Pointer(), &template{})
 		tmpl := entry.(*template) //nolint:forcetypeassert,errcheck // nothing else is stored
 		tmpl.once.Do(func() {
-			ctx, cancel := starting(t)
+			ctx, cancel := limited(t)
 			defer cancel()
 			tmpl.name = "template_" + run + "_" + shared.next()
 			tmpl.err = fill(ctx, server, tmpl.name, prepare)
 		})
 		if tmpl.err != nil {
-			t.Fatalf("sandboxtest: prepare a database: %v", tmpl.err)
+			t.Fatalf("world: prepare a database: %v", tmpl.err)
 		}
 		from = tmpl.name
 	}
 	name := "test_" + run + "_" + shared.next()
-	ctx, cancel := starting(t)
+	ctx, cancel := limited(t)
 	defer cancel()
 	if err := execute(ctx, server, create(name, from)); err != nil {
-		t.Fatalf("sandboxtest: %v", err)
+		t.Fatalf("world: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := limited(t)
 		defer cancel()
 		if err := execute(ctx, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("sandboxtest: %v", err)
+			t.Errorf("world: %v", err)
 		}
 	})
 	return withDatabase(server, name)
@@ -76,13 +75,13 @@ func (b *binary) database(t testing.TB) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.postgres == nil {
-		ctx, cancel := starting(t)
+		ctx, cancel := limited(t)
 		defer cancel()
 		server, err := sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
 			Dir: b.placeLocked(t, "pg"), Settings: sandbox.TestSettings(), QuickInit: true,
 		})
 		if err != nil {
-			t.Fatalf("sandboxtest: %v", err)
+			t.Fatalf("world: %v", err)
 		}
 		b.postgres = server
 	}
@@ -96,19 +95,19 @@ func fill(ctx context.Context, server, name string, prepare func(context.Context
 	return prepare(ctx, withDatabase(server, name))
 }
 
-// create leaves the strategy to Postgres: copying files (STRATEGY FILE_COPY) costs checkpoints and was tried to be slower.
+// create leaves the strategy to Postgres. STRATEGY FILE_COPY was measured to be slower, because of its checkpoints.
 func create(name, from string) string {
 	return "CREATE DATABASE " + name + " TEMPLATE " + from
 }
 
 // execute runs one statement on a connection of its own: a pool would leave goroutines behind.
-func execute(ctx context.Context, server, sql string) error {
+func execute(ctx context.Context, server, sql string, args ...any) error {
 	conn, err := pgx.Connect(ctx, server)
 	if err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, sql); err != nil {
+	if _, err := conn.Exec(ctx, sql, args...); err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
@@ -117,7 +116,7 @@ func execute(ctx context.Context, server, sql string) error {
 func withDatabase(server, name string) string {
 	u, err := url.Parse(server)
 	if err != nil {
-		return server // the connection will say what is wrong with it
+		return server // connecting to it reports the error
 	}
 	u.Path = "/" + name
 	return u.String()

@@ -1,4 +1,4 @@
-package sandboxtest_test
+package world_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 var prepared atomic.Int32
@@ -28,7 +28,7 @@ func TestDatabaseIsPrivateAndPreparedOnce(t *testing.T) {
 	for _, name := range []string{"first", "second", "third"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn := connect(t, sandboxtest.Database(t, prepare))
+			conn := connect(t, world.Database(t, prepare))
 			if _, err := conn.Exec(t.Context(), "INSERT INTO word VALUES ('mine')"); err != nil {
 				t.Fatal(err)
 			}
@@ -52,10 +52,10 @@ func TestDatabaseIsPrivateAndPreparedOnce(t *testing.T) {
 
 func TestDatabaseIsDroppedAtTheEndEvenWhileInUse(t *testing.T) {
 	t.Parallel()
-	outer := connect(t, sandboxtest.Database(t, nil))
+	outer := connect(t, world.Database(t, nil))
 	var name string
 	t.Run("inner", func(t *testing.T) {
-		url := sandboxtest.Database(t, nil)
+		url := world.Database(t, nil)
 		forgotten, err := pgx.Connect(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)
@@ -72,10 +72,10 @@ func TestDatabaseIsDroppedAtTheEndEvenWhileInUse(t *testing.T) {
 }
 
 func BenchmarkDatabase(b *testing.B) {
-	connect(b, sandboxtest.Database(b, prepare)) // the server and the template do not count
+	connect(b, world.Database(b, prepare)) // the server and the template do not count
 	b.ResetTimer()
 	for range b.N {
-		sandboxtest.Database(b, prepare)
+		world.Database(b, prepare)
 	}
 }
 

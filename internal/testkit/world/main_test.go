@@ -1,11 +1,9 @@
-package sandboxtest_test
+package world_test
 
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(sandboxtest.Tests{M: m}) }
+func TestMain(m *testing.M) { world.Main(m) }

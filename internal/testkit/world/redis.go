@@ -1,26 +1,25 @@
-package sandboxtest
+package world
 
 import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
-// Redis returns the shared server's URL and a prefix that no other test uses, in this process or another, for the names
-// of keys and channels. Keys that begin with it are deleted at the end of the test.
+// Redis returns the shared server's URL and a prefix for the names of keys and channels that no other test uses, in this
+// process or another. Keys that begin with it are deleted at the end of the test.
 func Redis(t testing.TB) (url, prefix string) {
 	t.Helper()
 	url, prefix = shared.channel(t), "test-"+run+"-"+shared.next()+":"
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		ctx, cancel := limited(t)
 		defer cancel()
-		if err := forget(ctx, url, prefix); err != nil {
-			t.Errorf("sandboxtest: delete keys %s*: %v", prefix, err)
+		if err := deleteKeys(ctx, url, prefix); err != nil {
+			t.Errorf("world: delete keys %s*: %v", prefix, err)
 		}
 	})
 	return url, prefix
@@ -35,23 +34,23 @@ func (b *binary) channel(t testing.TB) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.redis == nil {
-		ctx, cancel := starting(t)
+		ctx, cancel := limited(t)
 		defer cancel()
 		server, err := sandbox.StartRedis(ctx, sandbox.RedisOptions{
 			Dir: b.placeLocked(t, "redis"), Settings: sandbox.RedisTestSettings(),
 		})
 		if err != nil {
-			t.Fatalf("sandboxtest: %v", err)
+			t.Fatalf("world: %v", err)
 		}
 		b.redis = server
 	}
 	return b.redis.URL()
 }
 
-func forget(ctx context.Context, url, prefix string) error {
+func deleteKeys(ctx context.Context, url, prefix string) error {
 	options, err := goredis.ParseURL(url)
 	if err != nil {
-		return err //nolint:wrapcheck // the caller says what it was for
+		return err //nolint:wrapcheck // the caller names the operation
 	}
 	client := goredis.NewClient(options)
 	defer func() { _ = client.Close() }()

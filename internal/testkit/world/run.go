@@ -1,4 +1,3 @@
-// Package world runs replicas for tests.
 package world
 
 import (

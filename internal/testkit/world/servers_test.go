@@ -1,11 +1,11 @@
-package sandboxtest_test
+package world_test
 
 import (
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func client(t *testing.T, url string) *goredis.Client {
@@ -21,12 +21,12 @@ func client(t *testing.T, url string) *goredis.Client {
 
 func TestRedisIsSharedAndPrefixesAreNot(t *testing.T) {
 	t.Parallel()
-	url, prefix := sandboxtest.Redis(t)
+	url, prefix := world.Redis(t)
 	c := client(t, url)
 	var other string
 	t.Run("inner", func(t *testing.T) {
 		var same string
-		same, other = sandboxtest.Redis(t)
+		same, other = world.Redis(t)
 		if same != url {
 			t.Errorf("URL = %s, want the same server for all", same)
 		}
@@ -46,12 +46,12 @@ func TestRedisIsSharedAndPrefixesAreNot(t *testing.T) {
 
 func TestOwnServersCanBeBrokenWithoutHarmToOthers(t *testing.T) {
 	t.Parallel()
-	sharedURL, _ := sandboxtest.Redis(t)
-	r := sandboxtest.OwnRedis(t, map[string]string{"maxclients": "77"})
+	sharedURL, _ := world.Redis(t)
+	r := world.StartRedis(t, map[string]string{"maxclients": "77"})
 	if got, err := client(t, r.URL()).ConfigGet(t.Context(), "maxclients").Result(); err != nil || got["maxclients"] != "77" {
 		t.Errorf("maxclients = %v, %v", got, err)
 	}
-	p := sandboxtest.OwnPostgres(t)
+	p := world.StartPostgres(t)
 	connect(t, p.URL("postgres"))
 	if err := r.Kill(); err != nil {
 		t.Fatal(err)

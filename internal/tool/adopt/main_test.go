@@ -2,7 +2,6 @@ package adopt_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -13,35 +12,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
-
-var update = flag.Bool("update", false, "dump the fixture anew from a database that the real Django makes")
 
 // fixture is a dump of what make.py has made with Django 3.2, so that the tests need
 // no Django.
 const fixture = "testdata/predecessor.sql"
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	goleak.VerifyTestMain(sandboxtest.Tests{M: m},
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
-
-func migrate(ctx context.Context, databaseURL string) error {
-	_, err := postgres.Migrate(ctx, postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler))
-	return err
-}
+func TestMain(m *testing.M) { world.Main(m) }
 
 // dumped returns the URL of a database of the predecessor.
 func dumped(t testing.TB) string {
 	t.Helper()
-	return sandboxtest.Database(t, func(ctx context.Context, databaseURL string) error {
+	return world.Database(t, func(ctx context.Context, databaseURL string) error {
 		sql, err := os.ReadFile(fixture)
 		if err != nil {
 			return err
@@ -69,7 +56,7 @@ func real(t testing.TB) string {
 	if python == "" {
 		t.Skip("no python3 here has Django and psycopg2 (Debian: apt-get install python3-django python3-psycopg2); the fixture stands for it in the other tests")
 	}
-	databaseURL := sandboxtest.Database(t, nil)
+	databaseURL := world.Database(t, nil)
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +73,7 @@ func real(t testing.TB) string {
 
 func TestFixtureOfTheRealDjango(t *testing.T) {
 	t.Parallel()
-	if !*update {
+	if !*world.Update {
 		t.Skip("with -update it is dumped anew")
 	}
 	out, err := exec.CommandContext(t.Context(), "pg_dump", "--inserts", "--rows-per-insert=100", "--no-owner", "--no-privileges",
@@ -103,7 +90,7 @@ func TestFixtureOfTheRealDjango(t *testing.T) {
 // open returns our database, empty but for its schema.
 func open(t testing.TB) (db *postgres.DB, databaseURL string) {
 	t.Helper()
-	databaseURL = sandboxtest.Database(t, migrate)
+	databaseURL = world.Database(t, world.Migrate)
 	db, err := postgres.Open(t.Context(), postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

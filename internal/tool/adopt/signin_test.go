@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
@@ -27,7 +26,7 @@ func serve(t *testing.T, databaseURL string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redisURL, prefix := sandboxtest.Redis(t)
+	redisURL, prefix := world.Redis(t)
 	if _, err := parser.Parse([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + databaseURL, "--redis-url=" + redisURL,
 		"--redis-prefix=" + prefix, "--jwt-secret=a secret of the tests with 32 bytes or more", "--shutdown-wait=0s", "--drain-timeout=3s",

@@ -11,7 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
@@ -64,7 +64,7 @@ func BenchmarkHandshakeBeside(b *testing.B) {
 func BenchmarkCatchUp(b *testing.B) {
 	for _, rooms := range []int{100, 1000, 4000} {
 		b.Run(strconv.Itoa(rooms), func(b *testing.B) {
-			redis := sandboxtest.OwnRedis(b)
+			redis := world.StartRedis(b)
 			first, second := couple(b, redis.URL())
 			customers, therapists := side(b, first.Addr, rooms, 0), side(b, second.Addr, rooms, 1)
 			defer closeAll(append(customers, therapists...))
@@ -114,11 +114,11 @@ func BenchmarkCatchUp(b *testing.B) {
 // other is named.
 func couple(b *testing.B, redisURL string) (first, second *process) {
 	b.Helper()
-	shared, prefix := sandboxtest.Redis(b)
+	shared, prefix := world.Redis(b)
 	if redisURL == "" {
 		redisURL = shared
 	}
-	databaseURL := sandboxtest.Database(b, populate)
+	databaseURL := world.Database(b, populate)
 	first, second = spawn(b, "replica", databaseURL, redisURL, prefix), spawn(b, "replica", databaseURL, redisURL, prefix)
 	ready(b, "http://"+first.Ops)
 	ready(b, "http://"+second.Ops)

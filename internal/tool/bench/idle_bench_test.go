@@ -23,7 +23,6 @@ import (
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
@@ -48,8 +47,8 @@ func BenchmarkIdleSockets(b *testing.B) {
 			b.Fatalf("%s must be between 1 and %d", idleEnv, users)
 		}
 	}
-	redisURL, prefix := sandboxtest.Redis(b)
-	databaseURL := sandboxtest.Database(b, populate)
+	redisURL, prefix := world.Redis(b)
+	databaseURL := world.Database(b, populate)
 	for b.Loop() {
 		replica := spawn(b, "replica", databaseURL, redisURL, prefix)
 		ready(b, "http://"+replica.Ops)

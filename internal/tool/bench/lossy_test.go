@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
@@ -97,7 +98,7 @@ func bungle(t *testing.T, deliver func(socket, n int) []int) *bench.Report {
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
 		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 3, Rooms: 1, Rate: 100, For: 300 * time.Millisecond, Drain: 4 * time.Second,
-		Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		Size: 10, Dialers: 1, HandshakeTimeout: world.Limit, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func TestAStallCountsForAllThatWasDueInIt(t *testing.T) {
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
 		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 100, For: time.Second, Drain: 4 * time.Second,
-		Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		Size: 10, Dialers: 1, HandshakeTimeout: world.Limit, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +217,7 @@ func TestSocketsThatAServerDropsAreCountedByTheirCode(t *testing.T) {
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
 		URLs: []string{strings.Replace(server.URL, "http", "ws", 1)}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 50, For: 300 * time.Millisecond,
-		Drain: time.Second, Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		Drain: time.Second, Size: 10, Dialers: 1, HandshakeTimeout: world.Limit, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package bench_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -13,13 +12,9 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
-
-const secret = "a secret of the benchmarks with 32 bytes or more"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == passwordsRole {
@@ -35,16 +30,15 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	sandboxtest.Main(m)
+	world.Main(m)
 }
 
-// users is how many users every database of these tests has: customers and
-// therapists in turn.
+// users is the number of users in each database: customers and therapists in turn.
 const users = 20_000
 
 // populate migrates an empty database and creates the users.
 func populate(ctx context.Context, databaseURL string) error {
-	if _, err := postgres.Migrate(ctx, postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler)); err != nil {
+	if err := world.Migrate(ctx, databaseURL); err != nil {
 		return err
 	}
 	conn, err := pgx.Connect(ctx, databaseURL)
@@ -59,8 +53,7 @@ func populate(ctx context.Context, databaseURL string) error {
 	return err
 }
 
-// options are those that `roomspa serve` would have, with limits that a load does
-// not run into, and with more flags.
+// options returns the options of a replica in a process of its own, with limits that a load does not reach.
 func options(databaseURL, redisURL, prefix string, more ...string) (o app.Options, err error) {
 	parser, err := kong.New(&o, kong.Exit(func(int) {}))
 	if err != nil {
@@ -68,70 +61,51 @@ func options(databaseURL, redisURL, prefix string, more ...string) (o app.Option
 	}
 	_, err = parser.Parse(append([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + databaseURL, "--redis-url=" + redisURL,
-		"--redis-prefix=" + prefix, "--jwt-secret=" + secret, "--shutdown-wait=0s", "--drain-timeout=10s",
-		"--message-rate=1000000", "--message-burst=1000000", "--soft-limit=100000", "--hard-limit=100000",
-		"--rebalance-rate=0", // what is measured moves only where a benchmark is about that
+		"--redis-prefix=" + prefix, "--jwt-secret=" + world.Secret, "--shutdown-wait=0s", "--drain-timeout=10s",
 	}, more...))
+	unlimited(&o)
 	return o, err
 }
 
-// replicas starts so many that share their stores.
-func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*app.App {
+// unlimited sets limits that a load does not reach, and turns off what moves sockets by itself.
+func unlimited(o *app.Options) {
+	world.NoRateLimit(o)
+	o.SoftLimit, o.HardLimit = 100_000, 100_000
+	o.RebalanceRate = 0
+}
+
+// replicas starts n replicas in this process that share their stores.
+func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*world.Replica {
 	tb.Helper()
-	redisURL, prefix := sandboxtest.Redis(tb)
-	databaseURL := sandboxtest.Database(tb, populate)
-	all := make([]*app.App, n)
+	w := world.NewWith(tb, populate)
+	quiet := func(o *app.Options) { o.LogLevel, o.DatabaseMaxConnections = "error", 16 }
+	all := make([]*world.Replica, n)
 	for i := range all {
-		o, err := options(databaseURL, redisURL, prefix)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		o.Replica = fmt.Sprint("replica-", i)
-		for _, e := range edit {
-			e(&o)
-		}
-		a, err := app.New(o, "test", slog.New(slog.DiscardHandler))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		stop, err := world.Run(tb.Context(), a)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
-			defer cancel()
-			if err := stop(ctx); err != nil {
-				tb.Errorf("stop a replica: %v", err)
-			}
-		})
-		all[i] = a
+		all[i] = w.Start(tb, fmt.Sprint("replica-", i), append([]func(*app.Options){unlimited, quiet}, edit...)...)
 	}
-	for _, a := range all {
-		ready(tb, "http://"+a.OpsAddr())
+	for _, r := range all {
+		r.WaitReady(tb)
 	}
 	return all
 }
 
 func keys(tb testing.TB) *auth.Keys {
 	tb.Helper()
-	k, err := auth.NewKeys([]string{secret})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return k
+	w := &world.World{}
+	w.SetSecret(tb, world.Secret)
+	return w.Keys
 }
 
-// load is a small one against these replicas.
-func load(tb testing.TB, all []*app.App) bench.Options {
+// load returns a small load on these replicas.
+func load(tb testing.TB, all []*world.Replica) bench.Options {
 	tb.Helper()
 	o := bench.Options{
-		Kind: bench.Chat, Sockets: 20, Rooms: 10, For: time.Second, Drain: 10 * time.Second, Size: 40, Dialers: 8,
-		HandshakeTimeout: 10 * time.Second, Keys: keys(tb), First: 1, Last: users,
+		Kind: bench.Chat, Sockets: 20, Rooms: 10, For: time.Second, Drain: world.Limit, Size: 40, Dialers: 8,
+		HandshakeTimeout: world.Limit, Keys: keys(tb), First: 1, Last: users,
 	}
-	for _, a := range all {
-		o.URLs = append(o.URLs, "http://"+a.Addr())
-		o.Ops = append(o.Ops, "http://"+a.OpsAddr())
+	for _, r := range all {
+		o.URLs = append(o.URLs, "http://"+r.Addr())
+		o.Ops = append(o.Ops, r.Ops(""))
 	}
 	return o
 }

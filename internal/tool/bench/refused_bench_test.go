@@ -16,7 +16,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 const (
@@ -31,8 +31,8 @@ const (
 // they leave behind in the memory of the replica and of Redis. How many really came is
 // reported: the clients share the machine.
 func BenchmarkRefusedHandshakes(b *testing.B) {
-	redisURL, prefix := sandboxtest.Redis(b)
-	replica := spawn(b, "replica", sandboxtest.Database(b, populate), redisURL, prefix)
+	redisURL, prefix := world.Redis(b)
+	replica := spawn(b, "replica", world.Database(b, populate), redisURL, prefix)
 	ready(b, "http://"+replica.Ops)
 	closeAll(openAll(b, replica.Addr, goodSockets)) // their conversations exist
 	for b.Loop() {

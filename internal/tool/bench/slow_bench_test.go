@@ -18,7 +18,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 )
 
@@ -69,8 +69,8 @@ func BenchmarkSlowReaders(b *testing.B) {
 // lone is a replica in a process of its own.
 func lone(b *testing.B, flags ...string) *process {
 	b.Helper()
-	redisURL, prefix := sandboxtest.Redis(b)
-	databaseURL := sandboxtest.Database(b, populate)
+	redisURL, prefix := world.Redis(b)
+	databaseURL := world.Database(b, populate)
 	replica := spawn(b, "replica", append([]string{databaseURL, redisURL, prefix}, flags...)...)
 	replica.database = databaseURL
 	ready(b, "http://"+replica.Ops)

@@ -14,7 +14,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
@@ -27,8 +27,8 @@ const stormSockets = 5000
 // Postgres, and what those notice who chat there. The clients are those of the
 // repository: what they do when a socket ends is a part of it.
 func BenchmarkStorm(b *testing.B) {
-	redisURL, prefix := sandboxtest.Redis(b)
-	databaseURL := sandboxtest.Database(b, populate)
+	redisURL, prefix := world.Redis(b)
+	databaseURL := world.Database(b, populate)
 	for b.Loop() {
 		// Through a line of its own, the remaining replica's connections can be counted.
 		line := netfault.New(b, hostOf(b, databaseURL))

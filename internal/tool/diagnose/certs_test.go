@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
@@ -76,7 +77,7 @@ func (a *authority) trust() *tls.Config {
 // serveTLS ends TLS in front of a replica, and returns the port.
 func serveTLS(t testing.TB, target string, cert tls.Certificate, edit ...func(*tls.Config)) string {
 	t.Helper()
-	s := httptest.NewUnstartedServer(reverseProxy(always(target), nil, patience))
+	s := httptest.NewUnstartedServer(reverseProxy(always(target), nil, world.Limit))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	for _, e := range edit {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/client"
 	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
@@ -24,8 +25,8 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	if err != nil {
 		times = 20
 	}
-	w := newWorld(t)
-	a, b := w.ready(t, "a"), w.ready(t, "b")
+	w := world.New(t)
+	a, b := w.Ready(t, "a"), w.Ready(t, "b")
 	front := reverse(t, roundRobin(a.Addr(), b.Addr()), nil)
 	other, err := client.Dial(t.Context(), client.Options{URL: "ws://" + front + "/ws/chat/1/2/", Token: token(t, 2)})
 	if err != nil {
@@ -56,7 +57,7 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 // TestAllKindsOfURL diagnoses what is well by every URL that somebody may paste.
 func TestAllKindsOfURL(t *testing.T) {
 	t.Parallel()
-	a := newWorld(t).ready(t, "a")
+	a := world.New(t).Ready(t, "a")
 	root := newAuthority(t, "root", nil)
 	port := serveTLS(t, a.Addr(), root.certify(t))
 	for name, c := range map[string]struct {
@@ -66,9 +67,9 @@ func TestAllKindsOfURL(t *testing.T) {
 		"the server":           {diagnose.Options{URL: "http://" + a.Addr()}, "name tcp http upgrade echo clock"},
 		"the server by TLS":    {diagnose.Options{URL: "https://localhost:" + port, TLS: root.trust()}, "name tcp tls http upgrade echo clock"},
 		"the echo":             {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/test/", Idle: time.Millisecond}, "name tcp http upgrade echo clock idle"},
-		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, customer)}, "name tcp http upgrade echo clock token handshake replicas message location"},
-		"the two of a room":    {diagnose.Options{URL: "http://" + a.Addr(), Identifier: "user2@example.com", Password: password, PeerIdentifier: "user1@example.com", PeerPassword: password}, "name tcp http upgrade echo clock sign-in token handshake replicas message location"},
-		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: password}, "name tcp tls http upgrade echo clock sign-in token handshake replicas message"},
+		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, world.Customer)}, "name tcp http upgrade echo clock token handshake replicas message location"},
+		"the two of a room":    {diagnose.Options{URL: "http://" + a.Addr(), Identifier: "user2@example.com", Password: world.Password, PeerIdentifier: "user1@example.com", PeerPassword: world.Password}, "name tcp http upgrade echo clock sign-in token handshake replicas message location"},
+		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: world.Password}, "name tcp tls http upgrade echo clock sign-in token handshake replicas message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,22 +92,23 @@ func TestAllKindsOfURL(t *testing.T) {
 // interval: it does no harm, and is named.
 func TestPingsDoNotHideATimeOut(t *testing.T) {
 	t.Parallel()
-	a := newWorld(t).ready(t, "a", func(o *app.Options) { o.PingInterval = time.Second })
+	a := world.New(t).Ready(t, "a", func(o *app.Options) { o.PingInterval = time.Second })
 	root := newAuthority(t, "root", nil)
-	const harmless = "silent for about 4"
+	const idle = 5 * time.Second // of the proxies; pings come every second
+	const harmless = "silent for about "
 	for name, c := range map[string]struct {
 		idle time.Duration
 		says string
 		set  func(t *testing.T) diagnose.Options
 	}{
-		"a proxy cuts": {7 * time.Second, harmless, func(t *testing.T) diagnose.Options {
-			return chat(t, idleCutter(t, a.Addr(), 4*time.Second))
+		"a proxy cuts": {2 * idle, harmless, func(t *testing.T) diagnose.Options {
+			return chat(t, idleCutter(t, a.Addr(), idle))
 		}},
-		"a proxy cuts behind one that says goodbye": {7 * time.Second, harmless, func(t *testing.T) diagnose.Options {
-			return overTLS(t, serveTLS(t, idleCutter(t, a.Addr(), 4*time.Second), root.certify(t)), root.trust())
+		"a proxy cuts behind one that says goodbye": {2 * idle, harmless, func(t *testing.T) diagnose.Options {
+			return overTLS(t, serveTLS(t, idleCutter(t, a.Addr(), idle), root.certify(t)), root.trust())
 		}},
-		"a server does not know ping=off": {7 * time.Second, "a socket lives 7s and longer, kept alive by the server's pings (", func(t *testing.T) diagnose.Options {
-			return chat(t, reverse(t, always(idleCutter(t, a.Addr(), 4*time.Second)), func(r *httputil.ProxyRequest) {
+		"a server does not know ping=off": {2 * idle, "a socket lives 10s and longer, kept alive by the server's pings (", func(t *testing.T) diagnose.Options {
+			return chat(t, reverse(t, always(idleCutter(t, a.Addr(), idle)), func(r *httputil.ProxyRequest) {
 				r.Out.URL.RawQuery = strings.TrimPrefix(r.Out.URL.RawQuery, "ping=off")
 			}))
 		}},
@@ -144,7 +146,7 @@ func (stopping) Ended(diagnose.Step)  {}
 
 func TestWhatIsKnownSoFarIsTold(t *testing.T) {
 	t.Parallel()
-	a := newWorld(t).ready(t, "a")
+	a := world.New(t).Ready(t, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o := looking(t, a.Addr(), a)
@@ -170,8 +172,8 @@ func TestWrongUsage(t *testing.T) {
 
 func TestTheStoryOfARefusalIsTold(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a, b := w.ready(t, "a"), w.ready(t, "b")
+	w := world.New(t)
+	a, b := w.Ready(t, "a"), w.Ready(t, "b")
 	o := looking(t, a.Addr(), b) // from any replica
 	o.URL = "ws://" + a.Addr() + "/ws/chat/3/2/"
 	r := run(t, o)

@@ -1,15 +1,14 @@
 package diagnose_test
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/diagnose"
 )
 
@@ -19,14 +18,14 @@ type broken struct {
 	name  string
 	cause string
 	says  string // stands in the failed step's detail, where there are sub-causes
-	set   func(t *testing.T, well *app.App) diagnose.Options
+	set   func(t *testing.T, well *world.Replica) diagnose.Options
 }
 
 // TestEachBrokenThingIsToldFromAllOthers breaks one thing at a time, and prints the
 // causes that were given as a table.
 func TestEachBrokenThingIsToldFromAllOthers(t *testing.T) {
 	t.Parallel()
-	well := newWorld(t).ready(t, "well")
+	well := world.New(t).Ready(t, "well")
 	// What takes longest comes first: it waits, beside the others.
 	rows := slices.Concat(replicas(), answers(), onTheWay(), proxies(), handshakes(), inRedis(), inPostgres())
 	given := make([]string, len(rows))
@@ -65,7 +64,7 @@ func run(t testing.TB, o diagnose.Options) diagnose.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := show(r) + r.Cure; o.Token != "" && strings.Contains(text, o.Token) || strings.Contains(text, password) || strings.Contains(text, "hidden") {
+	if text := show(r) + r.Cure; o.Token != "" && strings.Contains(text, o.Token) || strings.Contains(text, world.Password) || strings.Contains(text, "hidden") {
 		t.Errorf("a secret is shown:\n%s", text)
 	}
 	return r

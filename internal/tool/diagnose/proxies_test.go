@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // serve answers on a port of its own until the test has ended, and returns the address.
@@ -49,7 +50,7 @@ func answering(t testing.TB, status int, header http.Header, body string) string
 // reverse is a reverse proxy to what pick names at each request.
 func reverse(t testing.TB, pick func() string, edit func(*httputil.ProxyRequest)) string {
 	t.Helper()
-	return serve(t, reverseProxy(pick, edit, 3*time.Second))
+	return serve(t, reverseProxy(pick, edit, world.Limit))
 }
 
 func reverseProxy(pick func() string, edit func(*httputil.ProxyRequest), wait time.Duration) http.Handler {
@@ -273,7 +274,7 @@ func program(t testing.TB, name, debian string, configure func(dir string, port 
 		}
 	}
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), world.Limit)
 	defer cancel()
 	p, err := sandbox.StartProgram(ctx, sandbox.ProgramOptions{
 		Name: name, Dir: dir, Log: t.Output(),

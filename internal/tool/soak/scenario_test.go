@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
@@ -14,23 +15,23 @@ import (
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		own        own
+		needs      world.Need
 		kind       kind
 		lasts      time.Duration
 		seed       uint64 // of what the kind leaves open
 		reconnects bool   // sockets do not outlive it
 	}{
-		"a replica is killed":                     {own: processes, kind: replicaKill, lasts: 500 * time.Millisecond, reconnects: true},
-		"a replica stands still":                  {own: processes, kind: replicaStop, lasts: 2 * time.Second},
-		"a replica is stopped and started again":  {own: processes, kind: replicaRestart, reconnects: true},
-		"Redis is restarted":                      {own: ownRedis, kind: redisRestart},
-		"Redis is killed":                         {own: ownRedis, kind: redisKill, lasts: time.Second},
-		"Redis stands still":                      {own: ownRedis, kind: redisStop, lasts: 4500 * time.Millisecond},
-		"Redis kills the subscribers":             {own: ownRedis, kind: redisClients, seed: 1},
-		"Redis kills who publishes":               {own: ownRedis, kind: redisClients, seed: 2},
-		"Postgres is restarted":                   {own: ownPostgres, kind: pgRestart},
-		"Postgres is killed":                      {own: ownPostgres, kind: pgKill, lasts: 500 * time.Millisecond},
-		"Postgres stands still":                   {own: ownPostgres, kind: pgStop, lasts: 3 * time.Second},
+		"a replica is killed":                     {needs: processes, kind: replicaKill, lasts: 500 * time.Millisecond, reconnects: true},
+		"a replica stands still":                  {needs: processes, kind: replicaStop, lasts: 2 * time.Second},
+		"a replica is stopped and started again":  {needs: processes, kind: replicaRestart, reconnects: true},
+		"Redis is restarted":                      {needs: world.OwnRedis, kind: redisRestart},
+		"Redis is killed":                         {needs: world.OwnRedis, kind: redisKill, lasts: time.Second},
+		"Redis stands still":                      {needs: world.OwnRedis, kind: redisStop, lasts: 4500 * time.Millisecond},
+		"Redis kills the subscribers":             {needs: world.OwnRedis, kind: redisClients, seed: 1},
+		"Redis kills who publishes":               {needs: world.OwnRedis, kind: redisClients, seed: 2},
+		"Postgres is restarted":                   {needs: world.OwnPostgres, kind: pgRestart},
+		"Postgres is killed":                      {needs: world.OwnPostgres, kind: pgKill, lasts: 500 * time.Millisecond},
+		"Postgres stands still":                   {needs: world.OwnPostgres, kind: pgStop, lasts: 3 * time.Second},
 		"the answers to commits are lost":         {kind: lostCommit, lasts: 200 * time.Millisecond},
 		"the link to Redis is cut":                {kind: redisCut, lasts: time.Second},
 		"the link to Redis stalls":                {kind: redisStall, lasts: 4 * time.Second},
@@ -45,7 +46,7 @@ func TestNothingIsLost(t *testing.T) {
 		"clients stop reading, or nearly stop to": {kind: slow, lasts: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, c.own)
+			s := newScene(t, c.needs)
 			s.talk(t)
 			s.fault(t, c.kind, 0, c.lasts, c.seed)
 			s.acknowledge(t, 25)
@@ -73,7 +74,7 @@ func TestAMessageIsSeenWhoseReplicaDiedBetweenCommitAndPublish(t *testing.T) {
 	if err := a.say("the last one"); err != nil {
 		t.Fatal(err)
 	}
-	s.until(t, "it is acknowledged", func() bool { return a.acknowledged.Load() == 1 })
+	s.acknowledge(t, 1)
 	if err := r.program.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestNothingIsLostWhileBothStoresAreAway(t *testing.T) {
 		"stand still": {redisStop, pgStop},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, ownRedis|ownPostgres)
+			s := newScene(t, world.OwnRedis|world.OwnPostgres)
 			s.talk(t)
 			var both sync.WaitGroup
 			for _, k := range kinds {
@@ -112,7 +113,7 @@ func (s *scene) pin(t *testing.T, name string, replica int) {
 			sockets := d.sockets.Load()
 			d.gate.pin(s.replicas[replica].front.Addr())
 			d.drop()
-			s.until(t, name+" is on its replica", func() bool { return d.sockets.Load() > sockets })
+			world.Eventually(t, name+" is on its replica", func() (bool, any) { return d.sockets.Load() > sockets, nil })
 		}
 	}
 }

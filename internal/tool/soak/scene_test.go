@@ -3,11 +3,11 @@ package soak
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,10 +17,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
-	"github.com/roomspa/roomspa/internal/testkit/sandbox/sandboxtest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
@@ -32,11 +30,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(replicaVariable) != "" {
 		os.Exit(serve())
 	}
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("6") // these tests mostly wait; with more at once a small machine keeps them from being in time
-	}
-	sandboxtest.Main(m)
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else every replica takes a second to exit
+	world.Main(m)
 }
 
 // options reads what environment configures.
@@ -74,19 +69,14 @@ func serve() int {
 	return 0
 }
 
-// What a scene has for itself, to break it.
-type own int
-
-const (
-	ownRedis own = 1 << iota
-	ownPostgres
-	processes // the replicas are processes; otherwise they live in this one
-)
+// processes, beside the needs of world.New, makes replicas processes of their own. Otherwise they run in this process.
+const processes world.Need = 1 << 16
 
 // A scene is a stage with two replicas and one room of five devices, which talk.
 type scene struct {
 	*stage
 
+	world    *world.World
 	crowd    *crowd
 	director *director
 	talking  sync.WaitGroup
@@ -94,60 +84,48 @@ type scene struct {
 	began    time.Time
 }
 
-// scenePatience is how long anything may take, and how long after the last fault
-// everybody has to have seen everything: much longer than a soak allows, since a
-// test may share its machine with whole suites. A good scene waits for neither.
-const scenePatience = 90 * time.Second
-
-func newScene(t *testing.T, what own) *scene {
+// newStage returns a stage on the stores of a world.
+func newStage(t *testing.T, w *world.World, options ...string) *stage {
 	t.Helper()
-	t.Parallel()
-	s := &stage{dir: t.ArtifactDir(), secret: newSecret()}
+	s := &stage{
+		dir: t.ArtifactDir(), postgres: w.Postgres, redis: w.Redis, pgURL: w.DatabaseURL, redisURL: w.RedisURL, prefix: w.RedisPrefix,
+		keys: w.Keys, secret: w.Secret, options: options,
+	}
 	if err := prepare(s.dir); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if s.keys, err = auth.NewKeys([]string{s.secret}); err != nil {
-		t.Fatal(err)
-	}
-	if what&ownRedis != 0 {
-		s.redis = sandboxtest.OwnRedis(t)
-		s.redisURL, s.prefix = s.redis.URL(), "own:"
-	} else {
-		s.redisURL, s.prefix = sandboxtest.Redis(t)
-	}
-	if what&ownPostgres != 0 {
-		s.postgres = sandboxtest.OwnPostgres(t)
-		s.pgURL = s.postgres.URL("postgres")
-		if err := oneRoom(t.Context(), s.pgURL); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		s.pgURL = sandboxtest.Database(t, oneRoom)
-	}
+	return s
+}
+
+func newScene(t *testing.T, needs world.Need) *scene {
+	t.Helper()
+	t.Parallel()
+	w := world.NewWith(t, oneRoom, needs)
+	sc := &scene{stage: newStage(t, w), world: w, hush: func() {}, began: time.Now()}
 	for _, name := range []string{"replica-1", "replica-2"} {
-		if what&processes != 0 {
-			s.process(t, name)
+		if needs&processes != 0 {
+			sc.process(t, name)
 		} else {
-			s.inProcess(t, name)
+			sc.inProcess(t, name)
 		}
 	}
-	sc := &scene{stage: s, hush: func() {}, began: time.Now()}
-	if sc.crowd, err = s.gather(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
+	var err error
+	if sc.crowd, err = sc.gather(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
 		t.Fatal(err)
 	}
 	closed := sync.OnceValue(sc.crowd.close)
 	t.Cleanup(func() { _ = closed() })
-	sc.director = &director{stage: s, crowd: sc.crowd, began: sc.began, locks: map[string]*sync.Mutex{}, going: map[string]int{}}
-	sc.until(t, "all are connected", func() bool {
-		for _, d := range sc.crowd.devices {
-			if !d.connected.Load() {
-				return false
-			}
-		}
-		return true
-	})
+	sc.director = &director{stage: sc.stage, crowd: sc.crowd, began: sc.began, locks: map[string]*sync.Mutex{}, going: map[string]int{}}
+	sc.waitConnected(t)
 	return sc
+}
+
+// waitConnected waits until all devices are connected.
+func (s *scene) waitConnected(t *testing.T) {
+	t.Helper()
+	world.Eventually(t, "all are connected", func() (bool, any) {
+		return !slices.ContainsFunc(s.crowd.devices, func(d *device) bool { return !d.connected.Load() }), nil
+	})
 }
 
 func oneRoom(ctx context.Context, url string) error { return populate(ctx, url, 1) }
@@ -162,7 +140,7 @@ func (s *stage) process(t *testing.T, name string) {
 	s.command = []string{"/usr/bin/env", replicaVariable + "=1", self}
 	r, err := s.replica(t.Context(), name, filepath.Join(t.TempDir(), name))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), world.Limit)
 		defer cancel()
 		if err := r.stop(ctx); err != nil {
 			t.Error(err)
@@ -175,7 +153,7 @@ func (s *stage) process(t *testing.T, name string) {
 }
 
 // inProcess starts a replica in this process, behind links of its own.
-func (s *stage) inProcess(t *testing.T, name string) {
+func (s *scene) inProcess(t *testing.T, name string) {
 	t.Helper()
 	r := &replica{name: name}
 	t.Cleanup(func() { r.each((*netfault.Proxy).Close) })
@@ -187,31 +165,9 @@ func (s *stage) inProcess(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	o.WriteTimeout = time.Second // the shortest there is
-	file, err := s.log(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := app.New(o, "test", logging.New(file, logging.Options{Format: "text", Level: "warn", Replica: name}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, err := world.Run(t.Context(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
-		defer cancel()
-		r.each((*netfault.Proxy).Heal)
-		if err := stop(ctx); err != nil {
-			t.Error(err)
-		}
-		_ = file.Close()
-	})
-	if r.addr = a.Addr(); err == nil {
-		r.front, err = netfault.Listen(r.addr)
-	}
-	if err != nil {
+	r.addr = s.world.Start(t, name, func(edited *app.Options) { *edited = o }).Addr()
+	t.Cleanup(func() { r.each((*netfault.Proxy).Heal) }) // so that it can flush
+	if r.front, err = netfault.Listen(r.addr); err != nil {
 		t.Fatal(err)
 	}
 	s.replicas = append(s.replicas, r)
@@ -226,11 +182,11 @@ func (s *scene) talk(t *testing.T) {
 	s.acknowledge(t, 25)
 }
 
-// acknowledge waits for so many more acknowledgements.
+// acknowledge waits for n more acknowledgements.
 func (s *scene) acknowledge(t *testing.T, n int64) {
 	t.Helper()
 	want := s.acknowledged() + n
-	s.until(t, "messages are acknowledged", func() bool { return s.acknowledged() >= want })
+	world.Eventually(t, "messages are acknowledged", func() (bool, any) { n := s.acknowledged(); return n >= want, n })
 }
 
 func (s *scene) acknowledged() (n int64) {
@@ -238,19 +194,6 @@ func (s *scene) acknowledged() (n int64) {
 		n += d.acknowledged.Load()
 	}
 	return n
-}
-
-func (s *scene) until(t *testing.T, what string, ask func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.Now().Add(scenePatience)
-	for !ask() {
-		if time.Now().After(limit) {
-			t.Fatalf("%s: not within %v", what, scenePatience)
-		}
-		<-tick.C
-	}
 }
 
 // fault carries out one fault as a soak would.
@@ -274,8 +217,8 @@ func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	t.Helper()
 	s.hush()
 	s.talking.Wait()
-	s.crowd.settle(t.Context(), scenePatience)
-	run := judge.Run{Within: scenePatience, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
+	s.crowd.settle(t.Context(), world.Limit)
+	run := judge.Run{Within: world.Limit, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}

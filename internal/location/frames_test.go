@@ -1,0 +1,50 @@
+package location_test
+
+import (
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/testkit/world"
+)
+
+func TestPositionsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Ready(t, "a")
+	at := func(more string) string { return `{"latitude":1,"longitude":2` + more + `}` }
+	for name, c := range map[string]struct{ frame, code, field string }{
+		"latitude 91":            {`{"latitude":91,"longitude":2}`, "out_of_range", "latitude"},
+		"latitude -90.0001":      {`{"latitude":-90.0001,"longitude":2}`, "out_of_range", "latitude"},
+		"longitude 181":          {`{"latitude":1,"longitude":181}`, "out_of_range", "longitude"},
+		"latitude NaN":           {`{"latitude":NaN,"longitude":2}`, "bad_json", ""},
+		"latitude NaN as text":   {`{"latitude":"NaN","longitude":2}`, "bad_frame", "latitude"},
+		"latitude beyond floats": {`{"latitude":1e400,"longitude":2}`, "bad_frame", "latitude"},
+		"no longitude":           {`{"latitude":1}`, "missing_field", "longitude"},
+		"longitude null":         {`{"latitude":1,"longitude":null}`, "missing_field", "longitude"},
+		"no latitude":            {`{"longitude":1}`, "missing_field", "latitude"},
+		"nothing":                {`{}`, "missing_field", "latitude"},
+		"heading 720":            {at(`,"heading":720`), "out_of_range", "heading"},
+		"heading -1":             {at(`,"heading":-1`), "out_of_range", "heading"},
+		"accuracy -1":            {at(`,"accuracy":-1`), "out_of_range", "accuracy"},
+		"speed -0.1":             {at(`,"speed":-0.1`), "out_of_range", "speed"},
+		"speed as text":          {at(`,"speed":"fast"`), "bad_frame", "speed"},
+		"recorded_at a number":   {at(`,"recorded_at":1700000000`), "bad_frame", "recorded_at"},
+		"recorded_at no time":    {at(`,"recorded_at":"yesterday"`), "bad_frame", "recorded_at"},
+		"recorded_at zoneless":   {at(`,"recorded_at":"2026-01-31T12:00:00"`), "bad_frame", "recorded_at"},
+		"recorded_at 30 Feb":     {at(`,"recorded_at":"2026-02-30T12:00:00Z"`), "bad_frame", "recorded_at"},
+		"recorded_at empty":      {at(`,"recorded_at":""`), "bad_frame", "recorded_at"},
+		"an unknown type":        {at(`,"type":"chat_message"`), "unknown_type", "type"},
+		"a chat message":         {`{"message":"hi"}`, "missing_field", "latitude"},
+		"not JSON":               {`here`, "bad_json", ""},
+		"an array":               {`[1,2]`, "bad_json", ""},
+		"NUL":                    {at(`,"recorded_at":"\u0000"`), "bad_text", "recorded_at"},
+		"capitals":               {`{"Latitude":1,"longitude":2}`, "missing_field", "latitude"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, other := r.Location(t, world.Therapist), r.Location(t, world.Customer)
+			s.Send(t, c.frame)
+			s.ExpectError(t, c.code, c.field)
+			s.ExpectNothing(t)
+			other.ExpectNothing(t)
+		})
+	}
+}

@@ -1,0 +1,11 @@
+package revocation_test
+
+import (
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/testkit/world"
+)
+
+func TestMain(m *testing.M) { world.Main(m) }
+
+type m = world.Object
