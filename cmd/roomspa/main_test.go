@@ -43,6 +43,7 @@ func TestTranscripts(t *testing.T) {
 			env.Setenv("ROOMSPA_REDIS_URL", redisURL)
 			env.Setenv("ROOMSPA_REDIS_PREFIX", prefix)
 			env.Setenv("ROOMSPA_JWT_SECRET", secret)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every command of a script takes a second to exit
 			u, err := url.Parse(databaseURL)
 			env.Setenv("DATABASE_HOST", u.Host)
 			for _, name := range []string{"PUBLIC", "OPS"} { // addresses for a server that a script starts
