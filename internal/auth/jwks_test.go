@@ -275,13 +275,17 @@ func TestWhoATokenOfAKeySetIsFor(t *testing.T) {
 		claims []any
 		word   string
 	}{
-		"both":                    {[]any{"iss", "https://id.example.com", "aud", "roomspa"}, ""},
-		"one of several":          {[]any{"iss", "https://id.example.com", "aud", []string{"shop", "roomspa"}}, ""},
-		"another issuer":          {[]any{"iss", "https://evil.example.com", "aud", "roomspa"}, "wrong_issuer"},
-		"no issuer":               {[]any{"aud", "roomspa"}, "wrong_issuer"},
-		"another audience":        {[]any{"iss", "https://id.example.com", "aud", "shop"}, "wrong_audience"},
-		"no audience":             {[]any{"iss", "https://id.example.com"}, "wrong_audience"},
-		"an audience of no shape": {[]any{"iss", "https://id.example.com", "aud", 5}, "wrong_audience"},
+		"both":                                 {[]any{"iss", "https://id.example.com", "aud", "roomspa"}, ""},
+		"one of several":                       {[]any{"iss", "https://id.example.com", "aud", []string{"shop", "roomspa"}}, ""},
+		"another issuer":                       {[]any{"iss", "https://evil.example.com", "aud", "roomspa"}, "wrong_issuer"},
+		"no issuer":                            {[]any{"aud", "roomspa"}, "wrong_issuer"},
+		"another audience":                     {[]any{"iss", "https://id.example.com", "aud", "shop"}, "wrong_audience"},
+		"no audience":                          {[]any{"iss", "https://id.example.com"}, "wrong_audience"},
+		"an audience of no shape":              {[]any{"iss", "https://id.example.com", "aud", 5}, "wrong_audience"},
+		"an audience that is null":             {[]any{"iss", "https://id.example.com", "aud", nil}, "wrong_audience"},
+		"an issuer that is a list":             {[]any{"iss", []string{"https://id.example.com"}, "aud", "roomspa"}, "wrong_issuer"},
+		"a number among the audiences":         {[]any{"iss", "https://id.example.com", "aud", []any{"roomspa", 5}}, "wrong_audience"},
+		"issuer and audience in capitals only": {[]any{"ISS", "https://id.example.com", "AUD", "roomspa"}, "wrong_issuer"},
 	} {
 		_, err := keys.Verify(d.token(t, tt.claims...), noon)
 		if tt.word != "" {
