@@ -11,66 +11,58 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A claimSet is the claims that count, as they are written; nil if absent.
-type claimSet struct{ tokenType, exp, iat, nbf, userID, jti, family, iss, aud []byte }
+// A claimSet holds the claims of a token as they are written, by their exact names.
+// It is a map because encoding/json would take "USER_ID" for a struct's "user_id".
+// Of two claims with the same name the last one counts (RFC 7519 §4).
+type claimSet map[string]json.RawMessage
 
-func splitClaims(payload []byte) (set claimSet, ok bool) {
-	if !utf8.Valid(payload) || !json.Valid(payload) || bytes.TrimLeft(payload, " \t\r\n")[0] != '{' {
-		return claimSet{}, false
+func decodeClaims(payload []byte) (set claimSet, ok bool) {
+	// encoding/json replaces invalid UTF-8 without an error, and takes null for a map.
+	ok = utf8.Valid(payload) && json.Unmarshal(payload, &set) == nil && set != nil
+	return set, ok
+}
+
+// unquote returns the string that a claim is. ok is false if the claim is absent or
+// something else.
+func unquote(claim json.RawMessage) (_ string, ok bool) {
+	switch {
+	case len(claim) == 0 || claim[0] != '"':
+		return "", false
+	case bytes.IndexByte(claim, '\\') < 0:
+		return string(claim[1 : len(claim)-1]), true
 	}
-	for name, value := range members(payload) {
-		switch string(name) {
-		case "token_type":
-			set.tokenType = value
-		case "exp":
-			set.exp = value
-		case "iat":
-			set.iat = value
-		case "nbf":
-			set.nbf = value
-		case "user_id":
-			set.userID = value
-		case "jti":
-			set.jti = value
-		case "family":
-			set.family = value
-		case "iss":
-			set.iss = value
-		case "aud":
-			set.aud = value
-		}
-	}
-	return set, true
+	var s string
+	err := json.Unmarshal(claim, &s)
+	return s, err == nil
 }
 
 // readClaims judges the claims of a token whose signature is good. What is wrong
 // for good is told before what time alone has changed, so that a client does not
 // renew a token that can never be accepted.
 func readClaims(set claimSet, wanted TokenType, now time.Time) (Claims, *Refusal) {
-	if refusal := checkType(set.tokenType, wanted); refusal != nil {
+	if refusal := checkType(set["token_type"], wanted); refusal != nil {
 		return Claims{}, refusal
 	}
-	if set.exp == nil {
+	if set["exp"] == nil {
 		return Claims{}, invalid("missing_exp", "The token has no exp: it would never expire.")
 	}
 	var c Claims
 	var notBefore time.Time
 	for _, d := range [...]struct {
-		to         *time.Time
-		raw        []byte
-		name, word string
-	}{{&c.ExpiresAt, set.exp, "exp", "bad_exp"}, {&c.IssuedAt, set.iat, "iat", "bad_iat"}, {&notBefore, set.nbf, "nbf", "bad_nbf"}} {
-		if refusal := readDate(d.to, d.raw, d.name, d.word); refusal != nil {
+		to   *time.Time
+		name string
+	}{{&c.ExpiresAt, "exp"}, {&c.IssuedAt, "iat"}, {&notBefore, "nbf"}} {
+		if refusal := readDate(d.to, set[d.name], d.name); refusal != nil {
 			return Claims{}, refusal
 		}
 	}
 	var refusal *Refusal
-	if c.UserID, refusal = userID(set.userID); refusal != nil {
+	if c.UserID, refusal = userID(set["user_id"]); refusal != nil {
 		return Claims{}, refusal
 	}
-	if set.jti != nil {
+	if set["jti"] != nil {
 		var ok bool
-		if c.ID, ok = unquote(set.jti); !ok {
+		if c.ID, ok = unquote(set["jti"]); !ok {
 			return Claims{}, invalid("bad_jti", "The token's jti is not a string.")
 		}
 	}
@@ -135,12 +127,12 @@ const lastDate = 253402300799
 
 // readDate reads a NumericDate (RFC 7519 §2), which may have a fraction. Where
 // the claim is absent, the time stays as it is.
-func readDate(to *time.Time, raw []byte, name, word string) *Refusal {
+func readDate(to *time.Time, raw []byte, name string) *Refusal {
 	if raw == nil {
 		return nil
 	}
 	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
-		return invalid(word, "The token's "+name+" is not a number.")
+		return invalid("bad_"+name, "The token's "+name+" is not a number.")
 	}
 	seconds, err := strconv.ParseInt(string(raw), 10, 64) // nearly always
 	fraction := 0.0
@@ -150,7 +142,7 @@ func readDate(to *time.Time, raw []byte, name, word string) *Refusal {
 		seconds, fraction = int64(whole), part
 	}
 	if seconds < 0 || seconds > lastDate || fraction < 0 {
-		return invalid(word, "The token's "+name+" is not a time in seconds since 1970 (are these milliseconds?).")
+		return invalid("bad_"+name, "The token's "+name+" is not a time in seconds since 1970 (are these milliseconds?).")
 	}
 	*to = time.Unix(seconds, int64(fraction*1e9)).UTC()
 	return nil

@@ -35,7 +35,7 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 		return in
 	}
 	in.Header, in.Claims = readable(head), readable(payload)
-	set, ok := splitClaims(in.Claims)
+	set, ok := decodeClaims(in.Claims)
 	switch {
 	case len(token) > MaxToken:
 		in.Refusal = invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
@@ -53,10 +53,8 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 // judge accepts access tokens and refresh tokens.
 func (k *Keys) judge(token string, set claimSet, now time.Time) (Claims, *Refusal) {
 	wanted := Access
-	if set.tokenType != nil {
-		if t, _ := unquote(set.tokenType); TokenType(t) == Refresh {
-			wanted = Refresh
-		}
+	if t, _ := unquote(set["token_type"]); TokenType(t) == Refresh {
+		wanted = Refresh
 	}
 	says, refusal := readClaims(set, wanted, now)
 	if k == nil {
@@ -91,7 +89,7 @@ func readable(part string) json.RawMessage {
 	if err != nil {
 		return nil
 	}
-	if _, ok := splitClaims(text); !ok {
+	if _, ok := decodeClaims(text); !ok {
 		return nil
 	}
 	return text

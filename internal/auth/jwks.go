@@ -275,27 +275,19 @@ func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 // as far as it is known what they should say (RFC 7519 §4.1.1, §4.1.3).
 func (j *JWKS) meantForUs(set claimSet) *Refusal {
 	if j.o.Issuer != "" {
-		if iss, ok := text(set.iss); !ok || iss != j.o.Issuer {
+		if iss, ok := unquote(set["iss"]); !ok || iss != j.o.Issuer {
 			return invalid("wrong_issuer", "The token's iss is not the one that is accepted here.")
 		}
 	}
 	if j.o.Audience == "" {
 		return nil
 	}
-	if one, ok := text(set.aud); ok && one == j.o.Audience {
+	if one, ok := unquote(set["aud"]); ok && one == j.o.Audience {
 		return nil
 	}
 	var several []string
-	if set.aud != nil && json.Unmarshal(set.aud, &several) == nil && slices.Contains(several, j.o.Audience) {
+	if json.Unmarshal(set["aud"], &several) == nil && slices.Contains(several, j.o.Audience) {
 		return nil
 	}
 	return invalid("wrong_audience", "The token's aud does not name this service.")
-}
-
-// text is unquote of a claim that may be absent.
-func text(claim []byte) (string, bool) {
-	if claim == nil {
-		return "", false
-	}
-	return unquote(claim)
 }

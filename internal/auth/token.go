@@ -66,8 +66,8 @@ func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) 
 		return room.Refresh{}, refusal
 	}
 	r := room.Refresh{Family: c.ID, ID: c.ID, User: c.UserID, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
-	if set.family != nil {
-		r.Family, _ = unquote(set.family)
+	if family := set["family"]; family != nil {
+		r.Family, _ = unquote(family)
 	}
 	if !isTokenID(r.ID) || !isTokenID(r.Family) {
 		return room.Refresh{}, invalid("bad_jti", "A refresh token needs a jti of 1 to 64 characters, and so does its family.")
@@ -106,7 +106,7 @@ func (k *Keys) open(token string, own bool) (set claimSet, theirs bool, _ *Refus
 	if err != nil {
 		return set, false, invalid("malformed", "The token's claims are not base64url.")
 	}
-	set, ok := splitClaims(decoded)
+	set, ok := decodeClaims(decoded)
 	if !ok {
 		return set, false, invalid("malformed", "The token's claims are not a JSON object.")
 	}
