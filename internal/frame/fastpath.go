@@ -9,18 +9,19 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Nearly every frame that comes is plain: one flat object of keys that we know,
-// written as we write them, and of strings without escapes. Those are read here,
-// at a fraction of what encoding/json takes in time and in stack, which a fresh
-// goroutine has to grow for it. Whatever is not plain, or not good, is left to
-// encoding/json, which decides: a fuzz test holds the two to one answer.
+// Nearly every received frame is one flat object of known keys, whose strings have no
+// escapes. The fast path decodes those frames in a fraction of the time and stack that
+// encoding/json takes; a fresh goroutine would have to grow its stack for it. Everything
+// else, invalid frames included, is left to encoding/json. A fuzz test checks that the
+// two agree. docs/adr/0011 has the numbers.
 
-// plainClient reads a plain chat_message or ping that nothing is wrong with.
-func plainClient(text []byte) (c Client, ok bool) {
-	s := plain{text: text}
+// decodeClientFast decodes a valid chat_message or ping. ok is false if the frame has to
+// take the slow path.
+func decodeClientFast(text []byte) (c Client, ok bool) {
+	s := scanner{text: text}
 	c.Limit = DefaultHistoryLimit
-	said := false
-	for key := s.first(); key != nil; key = s.next() {
+	hasMessage := false
+	for key := s.firstKey(); key != nil; key = s.nextKey() {
 		value := s.string()
 		switch string(key) {
 		case "type":
@@ -33,7 +34,7 @@ func plainClient(text []byte) (c Client, ok bool) {
 				return Client{}, false
 			}
 		case "message":
-			c.Message, said = string(value), true
+			c.Message, hasMessage = string(value), true
 		case "client_message_id":
 			c.ClientMessageID = string(value)
 		default:
@@ -41,7 +42,7 @@ func plainClient(text []byte) (c Client, ok bool) {
 		}
 	}
 	switch {
-	case !s.good(), !said && c.Type != TypePing, !utf8.Valid(text):
+	case !s.complete(), !hasMessage && c.Type != TypePing, !utf8.Valid(text):
 		return Client{}, false
 	case c.Type == TypePing:
 		c.Message = ""
@@ -51,12 +52,13 @@ func plainClient(text []byte) (c Client, ok bool) {
 	return c, true
 }
 
-// plainPosition reads a plain position that nothing is wrong with.
-func plainPosition(text []byte) (p room.Position, ok bool) {
-	s := plain{text: text}
+// decodePositionFast decodes a valid position. ok is false if the frame has to take the
+// slow path.
+func decodePositionFast(text []byte) (p room.Position, ok bool) {
+	s := scanner{text: text}
 	none := math.NaN()
 	p = room.Position{Latitude: none, Longitude: none, Accuracy: none, Heading: none, Speed: none}
-	for key := s.first(); key != nil; key = s.next() {
+	for key := s.firstKey(); key != nil; key = s.nextKey() {
 		switch string(key) {
 		case "latitude":
 			p.Latitude = s.number()
@@ -73,158 +75,158 @@ func plainPosition(text []byte) (p room.Position, ok bool) {
 				return p, false
 			}
 		case "recorded_at":
-			if p.RecordedAt, ok = recordedAt(string(s.string())); !ok {
+			if p.RecordedAt, ok = parseRecordedAt(string(s.string())); !ok {
 				return p, false
 			}
 		default:
 			return p, false
 		}
 	}
-	return p, s.good() && utf8.Valid(text) && p.Validate() == nil
+	return p, s.complete() && utf8.Valid(text) && p.Validate() == nil
 }
 
-// recordedAt reads a time of RFC 3339 in the years that positions may have.
-func recordedAt(text string) (time.Time, bool) {
+// parseRecordedAt parses an RFC 3339 time between the years 1970 and 9999.
+func parseRecordedAt(text string) (time.Time, bool) {
 	at, err := time.Parse(time.RFC3339, text)
-	at = at.UTC() // first: an offset may lead out of the years that RFC 3339 can write
+	at = at.UTC() // before the check: an offset may lead out of the years that RFC 3339 can write
 	return at, err == nil && at.Year() >= 1970 && at.Year() <= 9999
 }
 
-// plain goes through the text of a plain object. Once it has met anything else it
-// returns nothing more, and good says so at the end.
-type plain struct {
-	text []byte
-	at   int
-	bad  bool
-	over bool
+// A scanner reads the keys and values of one flat JSON object. After the first thing that
+// it does not support it returns zero values, and complete returns false.
+type scanner struct {
+	text   []byte
+	pos    int
+	failed bool
+	closed bool // the closing brace was read
 }
 
-// good reports whether all of the text was one plain object.
-func (s *plain) good() bool {
-	s.space()
-	return !s.bad && s.over && s.at == len(s.text)
+// complete reports whether the whole text was one supported object.
+func (s *scanner) complete() bool {
+	s.skipSpace()
+	return !s.failed && s.closed && s.pos == len(s.text)
 }
 
-func (s *plain) space() {
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
+func (s *scanner) skipSpace() {
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
 		case ' ', '\t', '\r', '\n':
-			s.at++
+			s.pos++
 		default:
 			return
 		}
 	}
 }
 
-// take takes one character, after white space.
-func (s *plain) take(c byte) bool {
-	s.space()
-	if s.at < len(s.text) && s.text[s.at] == c {
-		s.at++
+// consume skips white space, and then c if it comes next.
+func (s *scanner) consume(c byte) bool {
+	s.skipSpace()
+	if s.pos < len(s.text) && s.text[s.pos] == c {
+		s.pos++
 		return true
 	}
 	return false
 }
 
-// first returns the first key, nil where there is none.
-func (s *plain) first() []byte {
-	if !s.take('{') {
-		s.bad = true
+// firstKey returns the first key of the object, or nil if there is none.
+func (s *scanner) firstKey() []byte {
+	if !s.consume('{') {
+		s.failed = true
 		return nil
 	}
-	if s.take('}') {
-		s.over = true
+	if s.consume('}') {
+		s.closed = true
 		return nil
 	}
 	return s.key()
 }
 
-// next returns the key after a value, nil where there is none.
-func (s *plain) next() []byte {
+// nextKey returns the key that follows a value, or nil if there is none.
+func (s *scanner) nextKey() []byte {
 	switch {
-	case s.bad:
+	case s.failed:
 		return nil
-	case s.take('}'):
-		s.over = true
+	case s.consume('}'):
+		s.closed = true
 		return nil
-	case s.take(','):
+	case s.consume(','):
 		return s.key()
 	default:
-		s.bad = true
+		s.failed = true
 		return nil
 	}
 }
 
-func (s *plain) key() []byte {
+func (s *scanner) key() []byte {
 	key := s.string()
-	if s.bad || !s.take(':') {
-		s.bad = true
+	if s.failed || !s.consume(':') {
+		s.failed = true
 		return nil
 	}
 	return key
 }
 
-// string returns what stands between two quotes.
-func (s *plain) string() []byte {
-	if s.bad || !s.take('"') {
-		s.bad = true
+// string returns the content of a string without escapes.
+func (s *scanner) string() []byte {
+	if s.failed || !s.consume('"') {
+		s.failed = true
 		return nil
 	}
-	for from := s.at; s.at < len(s.text); s.at++ {
-		switch c := s.text[s.at]; {
+	for from := s.pos; s.pos < len(s.text); s.pos++ {
+		switch c := s.text[s.pos]; {
 		case c == '"':
-			s.at++
-			return s.text[from : s.at-1 : s.at-1]
+			s.pos++
+			return s.text[from : s.pos-1 : s.pos-1]
 		case c == '\\' || c < 0x20:
-			s.bad = true
+			s.failed = true
 			return nil
 		}
 	}
-	s.bad = true
+	s.failed = true
 	return nil
 }
 
-// number returns a number in the form that JSON has (RFC 8259 §6), which is
-// narrower than Go's.
-func (s *plain) number() float64 {
-	s.space()
-	from := s.at
-	s.sign("-")
-	if s.at < len(s.text) && s.text[s.at] == '0' {
-		s.at++
+// number returns a number in the form that JSON allows (RFC 8259 §6), which is
+// narrower than what strconv accepts.
+func (s *scanner) number() float64 {
+	s.skipSpace()
+	from := s.pos
+	s.skipSign("-")
+	if s.pos < len(s.text) && s.text[s.pos] == '0' {
+		s.pos++
 	} else {
-		s.digits()
+		s.skipDigits()
 	}
-	if s.at < len(s.text) && s.text[s.at] == '.' {
-		s.at++
-		s.digits()
+	if s.pos < len(s.text) && s.text[s.pos] == '.' {
+		s.pos++
+		s.skipDigits()
 	}
-	if s.at < len(s.text) && s.text[s.at]|0x20 == 'e' {
-		s.at++
-		s.sign("+-")
-		s.digits()
+	if s.pos < len(s.text) && s.text[s.pos]|0x20 == 'e' {
+		s.pos++
+		s.skipSign("+-")
+		s.skipDigits()
 	}
-	if s.bad {
+	if s.failed {
 		return 0
 	}
-	f, err := strconv.ParseFloat(string(s.text[from:s.at]), 64)
-	s.bad = err != nil
+	f, err := strconv.ParseFloat(string(s.text[from:s.pos]), 64)
+	s.failed = err != nil
 	return f
 }
 
-func (s *plain) sign(of string) {
-	for i := range len(of) {
-		if s.at < len(s.text) && s.text[s.at] == of[i] {
-			s.at++
+func (s *scanner) skipSign(signs string) {
+	for i := range len(signs) {
+		if s.pos < len(s.text) && s.text[s.pos] == signs[i] {
+			s.pos++
 			return
 		}
 	}
 }
 
-func (s *plain) digits() {
-	from := s.at
-	for s.at < len(s.text) && s.text[s.at] >= '0' && s.text[s.at] <= '9' {
-		s.at++
+func (s *scanner) skipDigits() {
+	from := s.pos
+	for s.pos < len(s.text) && s.text[s.pos] >= '0' && s.text[s.pos] <= '9' {
+		s.pos++
 	}
-	s.bad = s.bad || s.at == from
+	s.failed = s.failed || s.pos == from
 }
