@@ -91,7 +91,7 @@ func (c *tokenInspectCmd) keys(ctx context.Context) (*auth.Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--jwks: %w", err)
 	}
-	return keys.With(set), nil
+	return keys.WithJWKS(set), nil
 }
 
 // checkUser completes the verdict on a valid token with its user, as a handshake does.

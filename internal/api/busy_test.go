@@ -29,7 +29,7 @@ func TestLoginDoesNotWaitForEverForItsTurn(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			handler := api.NewLogin(api.LoginOptions{
-				Accounts: someone(), Passwords: auth.NewPasswords(1), Keys: keys,
+				Accounts: someone(), Passwords: auth.NewPasswords(1, 32), Keys: keys,
 				Wait: -1, // is over before it begins
 				Log:  slog.New(slog.NewTextHandler(&log, nil)),
 				Who:  func(*http.Request) (string, string) { return ref, "192.0.2.1" },
@@ -66,13 +66,13 @@ func TestWhereTooManyWaitALoginIsRefusedBeforeAnyStoreIsAsked(t *testing.T) {
 	}
 	accounts := someone()
 	accounts.fails = errors.New("the database was asked")
-	passwords := auth.QueuePasswords(1, 0)
-	passwords.Delegate([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
+	passwords := auth.NewPasswords(1, 0)
+	passwords.UseProcesses([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer passwords.Close()
-	working.Go(func() { _ = passwords.VerifyNothing(t.Context(), password) })
-	for !passwords.Full() {
+	working.Go(func() { _ = passwords.VerifyUnknown(t.Context(), password) })
+	for !passwords.Busy() {
 		runtime.Gosched()
 	}
 	handler := api.NewLogin(api.LoginOptions{

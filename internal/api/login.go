@@ -115,7 +115,7 @@ func (l *Login) signIn(e *exchange) (*tokens, *refusal) {
 		return nil, no
 	}
 	e.user = "identifier " + masked(c.Identifier)
-	if l.o.Passwords.Full() { // in a flood neither Redis nor Postgres is asked in vain
+	if l.o.Passwords.Busy() { // in a flood neither Redis nor Postgres is asked in vain
 		return nil, busy(auth.ErrBusy)
 	}
 	buckets := l.buckets(e.log.Remote, c.Identifier)
@@ -178,7 +178,7 @@ func (l *Login) identify(e *exchange, c credentials) (user room.User, upgrade st
 	turn, cancel := context.WithTimeout(e.r.Context(), l.o.Wait)
 	defer cancel()
 	if errors.Is(err, room.ErrNotFound) {
-		if err := l.o.Passwords.VerifyNothing(turn, c.Password); err != nil {
+		if err := l.o.Passwords.VerifyUnknown(turn, c.Password); err != nil {
 			return user, "", busy(err)
 		}
 		return user, "", unauthorized("unknown_user", nil)

@@ -86,7 +86,7 @@ func newLogin(t *testing.T, a *account, passwords *auth.Passwords) *login {
 	}
 	l := &login{keys: keys}
 	l.handler = api.NewLogin(api.LoginOptions{
-		Accounts: a, Passwords: cmp.Or(passwords, auth.NewPasswords(2)), Keys: keys, Wait: time.Minute,
+		Accounts: a, Passwords: cmp.Or(passwords, auth.NewPasswords(2, 32)), Keys: keys, Wait: time.Minute,
 		Log: slog.New(slog.NewTextHandler(&l.log, nil)),
 		Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
 	})
@@ -325,7 +325,7 @@ func TestLoginUpgradesAnOldHash(t *testing.T) {
 	if res := l.do(post(t, with("user@example.com", password))); res.StatusCode != 200 {
 		t.Fatalf("status %d", res.StatusCode)
 	}
-	ok, upgrade, err := auth.NewPasswords(1).Verify(t.Context(), a.replaced, password)
+	ok, upgrade, err := auth.NewPasswords(1, 32).Verify(t.Context(), a.replaced, password)
 	if !ok || upgrade || err != nil {
 		t.Errorf("the new hash %s: ok %v, upgrade %v, error %v", a.replaced, ok, upgrade, err)
 	}

@@ -116,10 +116,10 @@ func (a *App) measureMemory() {
 		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
 	if a.options.LoginConcurrency == 0 {
-		a.options.LoginConcurrency = auth.Concurrency(a.memory.Limit())
+		a.options.LoginConcurrency = auth.DefaultConcurrency(a.memory.Limit())
 	}
-	a.passwords = auth.QueuePasswords(a.options.LoginConcurrency, a.options.LoginQueue)
-	a.passwords.Within(a.memory.Fits)
+	a.passwords = auth.NewPasswords(a.options.LoginConcurrency, a.options.LoginQueue)
+	a.passwords.CheckMemory(a.memory.Fits)
 	a.stack.push("passwords", func(context.Context) error { a.passwords.Close(); return nil })
 }
 
@@ -133,7 +133,7 @@ func (a *App) loadKeys() ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.keys = keys.With(set)
+	a.keys = keys.WithJWKS(set)
 	return []task{{"secret file", file.Run}, {"key set", set.Run}}, nil
 }
 

@@ -43,7 +43,7 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 	renewed := func(n int) {
 		t.Helper()
 		eventually(t, patience, "the new secrets are read", func() (bool, any) {
-			return strings.Count(r.text.String(), `msg="[Secrets] Renewed: `) == n, r.text.String()
+			return strings.Count(r.text.String(), `msg="[Secrets] Reloaded `) == n, r.text.String()
 		})
 	}
 	if enters(r, token) {
@@ -89,7 +89,7 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 			t.Errorf("the log holds %q", word)
 		}
 	}
-	if strings.Count(r.text.String(), `level=ERROR msg="[Secrets] Not renewed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
+	if strings.Count(r.text.String(), `level=ERROR msg="[Secrets] Reload failed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
 		t.Errorf("the log is\n%s", r.text.String())
 	}
 }

@@ -146,7 +146,7 @@ func (x *secrecy) wrongStores(t *testing.T) {
 	}
 	defer all.Wait()
 	r := x.replica(t, x.world, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
-	eventually(t, patience, "it is logged", func() (bool, any) { return strings.Contains(r.text.String(), "Keys not renewed"), nil })
+	eventually(t, patience, "it is logged", func() (bool, any) { return strings.Contains(r.text.String(), "[JWKS] Refresh failed"), nil })
 	x.done(t, r)
 	other := *x.world
 	other.redisURL = changed(x.redisURL, password)

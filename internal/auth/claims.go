@@ -36,9 +36,8 @@ func unquote(claim json.RawMessage) (_ string, ok bool) {
 	return s, err == nil
 }
 
-// readClaims judges the claims of a token whose signature is good. What is wrong
-// for good is told before what time alone has changed, so that a client does not
-// renew a token that can never be accepted.
+// readClaims validates the claims of a token whose signature is valid. It reports permanent
+// faults before expiry, so that a client does not renew a token that can never be accepted.
 func readClaims(set claimSet, wanted TokenType, now time.Time) (Claims, *Refusal) {
 	if refusal := checkType(set["token_type"], wanted); refusal != nil {
 		return Claims{}, refusal
@@ -92,20 +91,20 @@ func checkType(raw []byte, wanted TokenType) *Refusal {
 func checkTimes(c Claims, notBefore, now time.Time) *Refusal {
 	// RFC 7519 §4.1.4: not on or after exp.
 	if !now.Before(c.ExpiresAt.Add(Leeway)) {
-		return &Refusal{Reason: TokenExpired, Word: "expired", Detail: "The token expired " + ago(now.Sub(c.ExpiresAt)) + " ago."}
+		return &Refusal{Reason: TokenExpired, Word: "expired", Detail: "The token expired " + formatSeconds(now.Sub(c.ExpiresAt)) + " ago."}
 	}
 	if ahead := notBefore.Sub(now); ahead > Leeway {
-		return invalid("not_yet_valid", "The token is not valid before its nbf, "+ago(ahead)+" ahead of this server's clock.")
+		return invalid("not_yet_valid", "The token is not valid before its nbf, "+formatSeconds(ahead)+" ahead of this server's clock.")
 	}
 	if ahead := c.IssuedAt.Sub(now); ahead > Leeway {
-		return invalid("not_yet_valid", "The token's iat is "+ago(ahead)+" ahead of this server's clock.")
+		return invalid("not_yet_valid", "The token's iat is "+formatSeconds(ahead)+" ahead of this server's clock.")
 	}
 	return nil
 }
 
-func ago(d time.Duration) string { return d.Round(time.Second).String() }
+func formatSeconds(d time.Duration) string { return d.Round(time.Second).String() }
 
-// userID reads a number or, since SimpleJWT changed it, a string of one.
+// userID reads a user_id, which is a number or, in newer versions of SimpleJWT, a string.
 func userID(raw []byte) (room.UserID, *Refusal) {
 	if raw == nil {
 		return 0, invalid("missing_user_id", "The token has no user_id.")
@@ -121,12 +120,12 @@ func userID(raw []byte) (room.UserID, *Refusal) {
 	return id, nil
 }
 
-// lastDate is the last second of the year 9999, in seconds since 1970. What lies
-// behind it was most likely counted in milliseconds.
+// lastDate is the last second of the year 9999, in seconds since 1970. A larger value is most
+// likely in milliseconds.
 const lastDate = 253402300799
 
-// readDate reads a NumericDate (RFC 7519 §2), which may have a fraction. Where
-// the claim is absent, the time stays as it is.
+// readDate reads a NumericDate (RFC 7519 §2), which may have a fraction, into to. It leaves to
+// unchanged if the claim is absent.
 func readDate(to *time.Time, raw []byte, name string) *Refusal {
 	if raw == nil {
 		return nil
@@ -134,10 +133,10 @@ func readDate(to *time.Time, raw []byte, name string) *Refusal {
 	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
 		return invalid("bad_"+name, "The token's "+name+" is not a number.")
 	}
-	seconds, err := strconv.ParseInt(string(raw), 10, 64) // nearly always
+	seconds, err := strconv.ParseInt(string(raw), 10, 64) // succeeds for nearly all tokens
 	fraction := 0.0
 	if err != nil {
-		f, _ := strconv.ParseFloat(string(raw), 64) // out of range is infinite
+		f, _ := strconv.ParseFloat(string(raw), 64) // returns an infinity if out of range
 		whole, part := math.Modf(min(max(f, -1), lastDate+1))
 		seconds, fraction = int64(whole), part
 	}

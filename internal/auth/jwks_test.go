@@ -125,7 +125,7 @@ func open(tb testing.TB, o auth.JWKSOptions) (*auth.Keys, *auth.JWKS) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return newKeys(tb, secretA).With(j), j
+	return newKeys(tb, secretA).WithJWKS(j), j
 }
 
 func TestAKeySetVerifiesBesideTheSecrets(t *testing.T) {
@@ -254,7 +254,7 @@ func TestNewJWKSRefuses(t *testing.T) {
 		"a file that is not there":  {filepath.Join(t.TempDir(), "none"), "no such file"},
 		"a file that is no JSON":    {file(t, []byte("-----BEGIN")), `JSON object with "keys"`},
 		"a file without keys":       {file(t, []byte(`{"keys":[]}`)), "has no key"},
-		"too many keys":             {file(t, keySet(many...)), "32 are the most"},
+		"too many keys":             {file(t, keySet(many...)), "the maximum is 32"},
 		"too large":                 {file(t, bytes.Repeat([]byte(" "), 256<<10+1)), "more than"},
 		"http":                      {"http://example.com/jwks", "https"},
 		"credentials in the URL":    {"https://user:hunter2@example.com/jwks", "https URL without credentials"},
@@ -332,7 +332,7 @@ func (p *publisher) rotate(signers ...signer) {
 // follow runs a key set over a publisher, and waits until it has keys.
 func (p *publisher) follow(t *testing.T, askEvery time.Duration, first signer) *auth.Keys {
 	t.Helper()
-	keys, j := open(t, auth.JWKSOptions{Source: p.URL, HTTP: p.Client(), AskEvery: askEvery})
+	keys, j := open(t, auth.JWKSOptions{Source: p.URL, HTTP: p.Client(), UnknownKeyInterval: askEvery})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup
 	run.Go(func() { j.Run(ctx) })

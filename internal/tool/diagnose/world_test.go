@@ -61,7 +61,7 @@ func populate(ctx context.Context, databaseURL string) error {
 		return err
 	}
 	defer db.Close()
-	hash, err := auth.NewPasswords(1).Hash(ctx, password)
+	hash, err := auth.NewPasswords(1, 32).Hash(ctx, password)
 	if err != nil {
 		return err
 	}
