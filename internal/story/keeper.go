@@ -14,60 +14,61 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// Day is how long a failed story can be asked for.
+// Day is the time for which a failed story is kept.
 const Day = 24 * time.Hour
 
-// What a replica keeps and hands on at most. At 1,000 failing handshakes a second the
-// newest second is in its memory, and every fifth story in the store.
+// The limits of a replica. With 1,000 failed handshakes per second it has the stories of the
+// last second in memory, and a fifth of all stories in the store.
 const (
-	keptFailed  = 1024 // stories of about 1 KB
-	keptGood    = 256
-	goodEvery   = 100 * time.Millisecond // one good story, at most
-	queueLimit  = 1024
-	batchLimit  = 128
-	perSecond   = 200 // failed stories that go to the store
-	perBurst    = 1000
-	storeEvery  = 5 * time.Minute // a line of the log, where the store does not take them
-	lookupLimit = 3 * time.Second
+	failedInMemory   = 1024 // stories of about 1 KB
+	acceptedInMemory = 256
+	acceptedInterval = 100 * time.Millisecond // minimum time between two accepted stories
+	queueLimit       = 1024
+	batchLimit       = 128
+	storeRate        = 200 // stories per second
+	storeBurst       = 1000
+	warnInterval     = 5 * time.Minute // between two warnings about an unavailable store
+	lookupTimeout    = 3 * time.Second
 )
 
-// Store keeps failed stories where every replica finds them, for a day and bounded.
+// A Store keeps the stories of failed connections of all replicas for a day. Its size is
+// bounded.
 type Store interface {
-	// Keep keeps stories. It may lose the oldest ones for it.
+	// Keep stores stories. It may drop the oldest ones.
 	Keep(ctx context.Context, stories []*Story) error
-	// Find returns all that was kept under a reference, nothing where that is nothing.
+	// Find returns all stories with a reference, or none.
 	Find(ctx context.Context, ref string) ([]*Story, error)
-	// Failures returns what failed of a user's within a day, newest first.
+	// Failures returns the failures of a user within a day, newest first.
 	Failures(ctx context.Context, user int64) ([]Failure, error)
 }
 
-// A Keeper keeps the stories of one replica: the failed ones in its memory and in a
-// store, a few of the good ones in its memory alone. Make one with [NewKeeper] and let
-// it [Keeper.Run].
+// A Keeper keeps the stories of one replica: failed ones in memory and in a store, some of the
+// accepted ones in memory. [Keeper.Run] must run for stories to reach the store. A Keeper is
+// safe for concurrent use.
 type Keeper struct {
-	replica string
-	store   Store
-	failed  *ring
-	good    *ring
-	queue   *batch.Queue[*Story]
-	budget  *rate.Limiter
-	log     *slog.Logger
+	replica  string
+	store    Store
+	failed   *ring
+	accepted *ring
+	queue    *batch.Queue[*Story]
+	limiter  *rate.Limiter
+	log      *slog.Logger
 
-	lastGood atomic.Int64 // Unix nanoseconds
-	warned   time.Time    // the writer's own
+	lastAccepted atomic.Int64 // Unix nanoseconds
+	lastWarning  time.Time    // used by write only
 
 	kept, sampled, dropped, unstored prometheus.Counter
 }
 
-// NewKeeper returns the keeper of a replica's stories.
+// NewKeeper returns a Keeper for a replica.
 func NewKeeper(replica string, store Store, log *slog.Logger, reg prometheus.Registerer) *Keeper {
 	stories := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_stories_total",
-		Help: "Failed stories by what became of them: kept (in Redis), sampled (more than 200 a second: in this replica's memory only), dropped (too many waited, likewise), failed (Redis did not take them, likewise).",
+		Help: "Total stories of failed connections, by outcome: kept in Redis, or in memory only because of the rate limit of 200 per second (sampled), a full queue (dropped) or an error of Redis (failed).",
 	}, []string{"outcome"})
 	k := &Keeper{
-		replica: replica, store: store, failed: newRing(keptFailed), good: newRing(keptGood),
-		budget: rate.NewLimiter(perSecond, perBurst), log: log,
+		replica: replica, store: store, failed: newRing(failedInMemory), accepted: newRing(acceptedInMemory),
+		limiter: rate.NewLimiter(storeRate, storeBurst), log: log,
 		kept: stories.WithLabelValues("kept"), sampled: stories.WithLabelValues("sampled"),
 		dropped: stories.WithLabelValues("dropped"), unstored: stories.WithLabelValues("failed"),
 	}
@@ -75,44 +76,45 @@ func NewKeeper(replica string, store Store, log *slog.Logger, reg prometheus.Reg
 	return k
 }
 
-// Failed keeps a story that must not change any more. It never blocks.
+// Failed keeps the story of a failed connection. The caller must not change it afterwards. It
+// never blocks.
 func (k *Keeper) Failed(s *Story) {
 	s.Replica = k.replica
 	k.failed.add(s)
-	k.handOn(s)
+	k.enqueue(s)
 }
 
-// Accepted keeps the story of a good handshake, if it is that one's turn.
+// Accepted keeps the story of an accepted handshake in memory, at most one every 100 ms.
 func (k *Keeper) Accepted(s *Story) {
-	now, last := time.Now().UnixNano(), k.lastGood.Load()
-	if now-last < int64(goodEvery) || !k.lastGood.CompareAndSwap(last, now) {
+	now, last := time.Now().UnixNano(), k.lastAccepted.Load()
+	if now-last < int64(acceptedInterval) || !k.lastAccepted.CompareAndSwap(last, now) {
 		return
 	}
 	s.Replica = k.replica
-	k.good.add(s)
+	k.accepted.add(s)
 }
 
-// Returned joins a connection to the one that its client had before: under the old
-// reference stands from now on how the client saw it end. It returns what this
-// replica knows of that itself, nil for nothing.
+// Returned records, under the reference of the client's previous connection, how the client saw
+// that connection end. It returns the story of that connection if it is in memory, else nil.
 func (k *Keeper) Returned(s *Story) *Story {
-	k.handOn(&Story{
+	k.enqueue(&Story{
 		Version: Version, Ref: s.LastRef,
 		Returns: []Return{{At: s.Began, Ref: s.Ref, Code: s.LastCode}},
 	})
-	return Merge(k.mine(s.LastRef))
+	return Merge(k.inMemory(s.LastRef))
 }
 
-func (k *Keeper) handOn(s *Story) {
+// enqueue queues a story for the store, within the rate limit.
+func (k *Keeper) enqueue(s *Story) {
 	switch {
-	case !k.budget.Allow():
+	case !k.limiter.Allow():
 		k.sampled.Inc()
 	case !k.queue.Add(s):
 		k.dropped.Inc()
 	}
 }
 
-// Run hands stories to the store until ctx ends, and then those that still wait.
+// Run writes stories to the store until ctx ends and the queue is empty.
 func (k *Keeper) Run(ctx context.Context) { k.queue.Run(ctx) }
 
 func (k *Keeper) write(ctx context.Context, stories []*Story) {
@@ -122,21 +124,21 @@ func (k *Keeper) write(ctx context.Context, stories []*Story) {
 		return
 	}
 	k.unstored.Add(float64(len(stories)))
-	if now := time.Now(); now.Sub(k.warned) >= storeEvery {
-		k.warned = now
-		logging.Component(k.log, slog.LevelWarn, "Stories", "Cannot be kept in Redis, only in this replica's memory: "+err.Error())
+	if now := time.Now(); now.Sub(k.lastWarning) >= warnInterval {
+		k.lastWarning = now
+		logging.Component(k.log, slog.LevelWarn, "Stories", "Redis unavailable: "+err.Error()+"; keeping stories in memory only")
 	}
 }
 
-func (k *Keeper) mine(ref string) []*Story {
-	return append(k.failed.find(ref), k.good.find(ref)...)
+func (k *Keeper) inMemory(ref string) []*Story {
+	return append(k.failed.find(ref), k.accepted.find(ref)...)
 }
 
-// Tell tells what is known under a reference, from this replica's memory and from the
-// store. It is [ErrUnknown] where that is nothing; that the store could not be asked
-// makes no error where the memory knows.
+// Tell explains the story of a reference from memory and from the store. It returns
+// [ErrUnknown] if there is none. An unavailable store is an error only if the story is not in
+// memory.
 func (k *Keeper) Tell(ctx context.Context, ref string) (*Told, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return tell(ctx, k.store, ref, k.mine(ref), k.failed.of)
+	return tell(ctx, k.store, ref, k.inMemory(ref), k.failed.failuresOf)
 }

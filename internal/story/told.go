@@ -1,46 +1,48 @@
 package story
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/cause"
 )
 
-// ErrUnknown is the error of a reference under which nothing is known.
-var ErrUnknown = errors.New("there is no story under that reference")
+// ErrUnknown means that there is no story under a reference.
+var ErrUnknown = errors.New("there is no story under this reference")
 
-// Unknown says why nothing may be known under a reference, for an operator.
-const Unknown = "Stories of good handshakes and ordinary ends are not kept: look for the reference in the log of the replicas. " +
-	"Those of failures are kept for a day, and above 200 a second not all of them. " +
-	"Where Redis was away, only the replica that refused knows: ask the ops address of each (--ops). " +
-	"Is it the right Redis, database and --redis-prefix?"
+// Unknown tells an operator why there may be no story under a reference.
+const Unknown = "Stories of successful handshakes and normal closes are not kept: search the log of the replicas for the reference. " +
+	"Stories of failures are kept for a day; above 200 per second only some of them. " +
+	"If Redis was down, only the replica that refused the connection has the story: ask the ops address of each (--ops). " +
+	"Check that Redis, its database number and --redis-prefix are the right ones."
 
-// Told is a story with what is to be made of it.
+// Told is a story with its explanation.
 type Told struct {
 	Story    *Story       `json:"story"`
 	Failed   *Step        `json:"failed_step,omitempty"`
-	Advice   *cause.Entry `json:"advice,omitempty"`          // for the most exact cause there is
+	Advice   *cause.Entry `json:"advice,omitempty"`          // for the most specific cause
 	Pattern  string       `json:"pattern,omitempty"`         // the 5th token_expired since 12:00: …
-	SameUser []Failure    `json:"same_user,omitempty"`       // newest first, this one included
-	Before   *Story       `json:"last_socket,omitempty"`     // of the same client, where it said which
-	Missing  string       `json:"store_missing_as,omitzero"` // why the store could not be asked
+	SameUser []Failure    `json:"same_user,omitempty"`       // newest first, including this one
+	Before   *Story       `json:"last_socket,omitempty"`     // the client's previous connection
+	Missing  string       `json:"store_missing_as,omitzero"` // the error if the store was unavailable
 }
 
-// Tell tells what a store knows under a reference; [ErrUnknown] where that is nothing.
+// Tell reads the story of a reference from a store and explains it. It returns [ErrUnknown] if
+// there is none.
 func Tell(ctx context.Context, store Store, ref string) (*Told, error) {
 	return tell(ctx, store, ref, nil, nil)
 }
 
-func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(int64) []Failure) (*Told, error) {
+// tell also uses the parts and the failures that are in memory. failuresOf may be nil.
+func tell(ctx context.Context, store Store, ref string, parts []*Story, failuresOf func(user int64) []Failure) (*Told, error) {
 	kept, err := store.Find(ctx, ref)
 	s := Merge(append(parts, kept...))
 	switch {
 	case s == nil && err != nil:
-		return nil, fmt.Errorf("look for %s: %w", ref, err)
+		return nil, fmt.Errorf("find the story of %s: %w", ref, err)
 	case s == nil:
 		return nil, ErrUnknown
 	}
@@ -53,14 +55,14 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 	}
 	if s.User != 0 {
 		var failures []Failure
-		if err == nil { // a store that is away is waited for once
+		if err == nil { // wait for an unavailable store only once
 			failures, err = store.Failures(ctx, s.User)
 		}
-		if of != nil {
-			failures = append(failures, of(s.User)...)
+		if failuresOf != nil {
+			failures = append(failures, failuresOf(s.User)...)
 		}
-		t.SameUser = tidy(failures)
-		t.Pattern = pattern(ref, why, t.SameUser)
+		t.SameUser = cleanUp(failures)
+		t.Pattern = describePattern(ref, why, t.SameUser)
 	}
 	if s.LastRef != "" && s.LastRef != ref && err == nil {
 		var before []*Story
@@ -73,8 +75,8 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, of func(
 	return t, nil
 }
 
-// tidy sorts failures, newest first, and leaves out what is there twice or too old.
-func tidy(failures []Failure) []Failure {
+// cleanUp sorts failures, newest first, and removes duplicates and those older than a day.
+func cleanUp(failures []Failure) []Failure {
 	slices.SortStableFunc(failures, func(a, b Failure) int { return b.At.Compare(a.At) })
 	failures = slices.CompactFunc(failures, func(a, b Failure) bool { return a.Ref == b.Ref && a.Why == b.Why })
 	return slices.DeleteFunc(failures, func(f Failure) bool { return time.Since(f.At) > Day })
