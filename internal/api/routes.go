@@ -74,7 +74,7 @@ func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Log
 	ref, remote := o.Who(r)
 	logging.Component(log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
 	problem.Problem{
-		Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
+		Status: http.StatusNotFound, Code: "no_such_path", Detail: "The path does not exist.", Ref: ref,
 		More: map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)},
 	}.Write(w)
 }
