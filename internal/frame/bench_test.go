@@ -11,37 +11,66 @@ import (
 // said is a message as clients commonly send one.
 const said = `{"type":"chat_message","message":"Good morning, I am on my way and will be there in ten minutes.","client_message_id":"01hzx3v7r2m5k8q9w4t6y0abcd"}`
 
-// BenchmarkDecode decodes frames that take the fast path (message, ping), one that does
-// not (escaped), and the first two with encoding/json for comparison.
 func BenchmarkDecode(b *testing.B) {
-	const escaped = `{"type":"chat_message","message":"\"Ten minutes\", she said.\nFour\u0020words more.","client_message_id":"01hzx3v7r2m5k8q9w4t6y0abcd"}`
-	benchmarkDecode(b, "message", said, frame.Decode)
-	benchmarkDecode(b, "escaped", escaped, frame.Decode)
-	benchmarkDecode(b, "ping", `{"type":"ping"}`, frame.Decode)
-	benchmarkDecode(b, "message by encoding/json", said, frame.DecodeClientJSON)
-	benchmarkDecode(b, "ping by encoding/json", `{"type":"ping"}`, frame.DecodeClientJSON)
+	for name, text := range map[string]string{
+		"message": said,
+		"escaped": `{"type":"chat_message","message":"\"Ten minutes\", she said.\nFour\u0020words more.","client_message_id":"01hzx3v7r2m5k8q9w4t6y0abcd"}`,
+		"ping":    `{"type":"ping"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := frame.Decode([]byte(text)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
-// BenchmarkDecodePosition decodes positions by the fast path and by encoding/json.
 func BenchmarkDecodePosition(b *testing.B) {
+	for name, text := range map[string]string{
+		"bare":  `{"latitude":52.52001,"longitude":13.40495}`,
+		"whole": `{"latitude":52.52001,"longitude":13.40495,"accuracy":8,"heading":271.5,"speed":1.4,"recorded_at":"2026-01-31T12:00:00.123Z"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := frame.DecodePosition([]byte(text)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkEncodingJSON decodes frames without the fast path, for comparison with
+// BenchmarkDecode and BenchmarkDecodePosition.
+func BenchmarkEncodingJSON(b *testing.B) {
 	const bare = `{"latitude":52.52001,"longitude":13.40495}`
 	const whole = `{"latitude":52.52001,"longitude":13.40495,"accuracy":8,"heading":271.5,"speed":1.4,"recorded_at":"2026-01-31T12:00:00.123Z"}`
-	benchmarkDecode(b, "bare", bare, frame.DecodePosition)
-	benchmarkDecode(b, "whole", whole, frame.DecodePosition)
-	benchmarkDecode(b, "bare by encoding/json", bare, frame.DecodePositionJSON)
-	benchmarkDecode(b, "whole by encoding/json", whole, frame.DecodePositionJSON)
-}
-
-func benchmarkDecode[T any](b *testing.B, name, text string, decode func([]byte) (T, error)) {
-	b.Run(name, func(b *testing.B) {
-		b.SetBytes(int64(len(text)))
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := decode([]byte(text)); err != nil {
-				b.Fatal(err)
+	client := func(text []byte) error { _, err := frame.DecodeClientJSON(text); return err }
+	position := func(text []byte) error { _, err := frame.DecodePositionJSON(text); return err }
+	for _, bb := range []struct {
+		name, text string
+		decode     func([]byte) error
+	}{
+		{"message", said, client},
+		{"ping", `{"type":"ping"}`, client},
+		{"bare position", bare, position},
+		{"whole position", whole, position},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bb.decode([]byte(bb.text)); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 func BenchmarkEncode(b *testing.B) {
