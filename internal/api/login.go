@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,46 +28,25 @@ type Accounts interface {
 	ReplaceHash(ctx context.Context, id room.UserID, old, new string) error
 }
 
-// LoginOptions are the settings of a [Login]. Throttle, Metrics, Wait and the lifetimes are
-// optional.
-type LoginOptions struct {
-	Accounts  Accounts
-	Passwords *auth.Passwords
-	Keys      *auth.Keys
-	Log       *slog.Logger
-	Who       Who
-	Throttle  Throttle // nil means no limits
-	Limits    LoginLimits
-	Metrics   prometheus.Registerer
-
-	AccessTTL  time.Duration // lifetime of access tokens; 0 means 5 minutes
-	RefreshTTL time.Duration // lifetime of refresh tokens; 0 means 7 days
-	Wait       time.Duration // maximum wait for the verification of a password; 0 means 5 s
-}
-
-// A Login serves POST /login/. An unknown identifier, a wrong password and an inactive account get
+// A login serves POST /login/. An unknown identifier, a wrong password and an inactive account get
 // the same answer after the same time, so that they do not reveal which accounts exist.
-type Login struct {
+type login struct {
 	base
 
-	o         LoginOptions
+	o         Options
 	outcomes  *prometheus.CounterVec
 	throttled *prometheus.CounterVec
 	duration  prometheus.Histogram
 }
 
-// NewLogin returns the handler of POST /login/.
-func NewLogin(o LoginOptions) *Login {
-	o.AccessTTL = cmp.Or(o.AccessTTL, 5*time.Minute)
-	o.RefreshTTL = cmp.Or(o.RefreshTTL, 7*24*time.Hour)
-	o.Wait = cmp.Or(o.Wait, 5*time.Second)
-	f := promauto.With(o.Metrics)
+func newLogin(o Options, log *slog.Logger, reg prometheus.Registerer) *login {
+	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_logins_waiting",
 		Help: "Number of sign-ins waiting for the verification of their password.",
 	}, func() float64 { return float64(o.Passwords.Waiting()) })
-	return &Login{
-		base: base{"Login", o.Log, o.Who}, o: o,
+	return &login{
+		base: base{"Login", log, o.Who}, o: o,
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logins_total",
 			Help: "Total sign-ins, by outcome: signed_in or the code of the problem document.",
@@ -85,7 +63,7 @@ func NewLogin(o LoginOptions) *Login {
 	}
 }
 
-func (l *Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.serve(w, r, func(e *exchange) (any, string, *failure) {
 		began := time.Now()
 		answer, fail := l.signIn(e)
@@ -105,7 +83,7 @@ type credentials struct {
 }
 
 // signIn runs the steps of a sign-in. The first one that fails ends it.
-func (l *Login) signIn(e *exchange) (*tokensJSON, *failure) {
+func (l *login) signIn(e *exchange) (*tokensJSON, *failure) {
 	var c credentials
 	if fail := readJSON(e.w, e.r, &c); fail != nil {
 		return nil, fail
@@ -171,10 +149,10 @@ func maskIdentifier(identifier string) string {
 
 // identify returns the user with the credentials. outdated is the stored hash if it should be
 // replaced, else "".
-func (l *Login) identify(e *exchange, c credentials) (user room.User, outdated string, _ *failure) {
-	user, stored, err := l.o.Accounts.Credentials(e.r.Context(), c.Identifier)
+func (l *login) identify(e *exchange, c credentials) (user room.User, outdated string, _ *failure) {
+	user, stored, err := l.o.Store.Credentials(e.r.Context(), c.Identifier)
 	// The timeout is for the wait, not for the work.
-	turn, cancel := context.WithTimeout(e.r.Context(), l.o.Wait)
+	turn, cancel := context.WithTimeout(e.r.Context(), l.o.LoginWait)
 	defer cancel()
 	if errors.Is(err, room.ErrNotFound) {
 		if err := l.o.Passwords.VerifyUnknown(turn, c.Password); err != nil {
@@ -204,12 +182,12 @@ func (l *Login) identify(e *exchange, c credentials) (user room.User, outdated s
 
 // upgrade replaces an outdated hash while the password is known. If it fails, the sign-in succeeds
 // and the next one tries again.
-func (l *Login) upgrade(e *exchange, user room.User, old, password string) {
-	turn, cancel := context.WithTimeout(e.r.Context(), l.o.Wait)
+func (l *login) upgrade(e *exchange, user room.User, old, password string) {
+	turn, cancel := context.WithTimeout(e.r.Context(), l.o.LoginWait)
 	defer cancel()
 	hash, err := l.o.Passwords.Hash(turn, password)
 	if err == nil {
-		err = l.o.Accounts.ReplaceHash(e.r.Context(), user.ID, old, hash)
+		err = l.o.Store.ReplaceHash(e.r.Context(), user.ID, old, hash)
 	}
 	if err != nil {
 		e.log.Error("Login", "Password hash not upgraded: "+e.user, slog.String("error", err.Error()))

@@ -29,7 +29,15 @@ const (
 	ref      = "0123456789abcdef"
 )
 
-// account is one stored user; it stands for the store.
+// A store has one account, and nothing else of a store.
+type store struct {
+	*account
+	rest
+}
+
+type rest struct{ api.Store }
+
+// account is the one stored user.
 type account struct {
 	user     room.User
 	hash     string
@@ -73,7 +81,7 @@ func someone() *account {
 
 // login is a handler over one account, and its log.
 type login struct {
-	handler *api.Login
+	handler http.Handler
 	keys    *auth.Keys
 	log     bytes.Buffer
 }
@@ -85,12 +93,16 @@ func newLogin(t *testing.T, a *account, passwords *auth.Passwords) *login {
 		t.Fatal(err)
 	}
 	l := &login{keys: keys}
-	l.handler = api.NewLogin(api.LoginOptions{
-		Accounts: a, Passwords: cmp.Or(passwords, auth.NewPasswords(2, 32)), Keys: keys, Wait: time.Minute,
-		Log: slog.New(slog.NewTextHandler(&l.log, nil)),
-		Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
-	})
+	l.handler = api.New(loginOptions(a, cmp.Or(passwords, auth.NewPasswords(2, 32)), keys), slog.New(slog.NewTextHandler(&l.log, nil)), nil)
 	return l
+}
+
+func loginOptions(a *account, passwords *auth.Passwords, keys *auth.Keys) api.Options {
+	return api.Options{
+		Store: store{account: a}, Passwords: passwords, Keys: keys, LoginWait: time.Minute,
+		AccessTTL: 5 * time.Minute, RefreshTTL: 7 * 24 * time.Hour,
+		Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
+	}
 }
 
 func (l *login) do(r *http.Request) *http.Response {
@@ -220,6 +232,7 @@ func TestLoginGivesOneAnswerToAllWhoAreRefused(t *testing.T) {
 			}
 			wantHeader := http.Header{
 				"Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Roomspa-Ref": {ref},
+				"Vary":             {"Origin"},
 				"Www-Authenticate": {`Bearer realm="roomspa"`}, "X-Content-Type-Options": {"nosniff"}, "Content-Length": res.Header["Content-Length"],
 			}
 			if diff := gocmp.Diff(wantHeader, res.Header); res.StatusCode != 401 || diff != "" {

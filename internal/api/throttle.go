@@ -41,7 +41,7 @@ func (l LoginLimits) perMinute() []int { return []int{l.AccountAddress, l.Accoun
 
 // buckets returns the keys of the buckets of one attempt. The account is the identifier as it was
 // sent, whether it exists or not, so that the throttle does not reveal which accounts exist.
-func (l *Login) buckets(remote, identifier string) []string {
+func (l *login) buckets(remote, identifier string) []string {
 	address := l.o.Keys.Pseudonym("login address", clientNetwork(remote))
 	account := l.o.Keys.Pseudonym("login account", strings.ToLower(identifier))
 	return []string{"login:" + account + ":" + address, "login:" + account, "login:" + address}
@@ -70,7 +70,7 @@ func clientNetwork(remote string) string {
 }
 
 // takeAttempt counts the attempt and returns a failure if there were too many.
-func (l *Login) takeAttempt(e *exchange, buckets []string) *failure {
+func (l *login) takeAttempt(e *exchange, buckets []string) *failure {
 	if l.o.Throttle == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (l *Login) takeAttempt(e *exchange, buckets []string) *failure {
 }
 
 // refundAttempt does not count an attempt that was successful or could not be checked.
-func (l *Login) refundAttempt(e *exchange, buckets []string) {
+func (l *login) refundAttempt(e *exchange, buckets []string) {
 	if l.o.Throttle == nil {
 		return
 	}
