@@ -11,8 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/problem"
 )
 
 // Options are the dependencies and settings of the HTTP API.
@@ -71,10 +69,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 }
 
 func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
-	ref, remote := o.Who(r)
-	logging.Component(log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
-	problem.Problem{
-		Status: http.StatusNotFound, Code: "no_such_path", Detail: "The path does not exist.", Ref: ref,
-		More: map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)},
-	}.Write(w)
+	fail := noSuchPath()
+	fail.cause = "404 no_such_path"
+	fail.More = map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)}
+	base{"HTTP", log, o.Who}.exchange(w, r).reject(fail)
 }
