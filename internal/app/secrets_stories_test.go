@@ -42,7 +42,7 @@ func (x *secrecy) tellsStories(t *testing.T, r *replica) {
 		} else {
 			x.say("why there is no story", err.Error())
 		}
-		told, err = story.Tell(t.Context(), client.Stories, ref)
+		told, err = story.Explain(t.Context(), client.Stories, ref)
 		if err == nil {
 			x.prints(t, told)
 		} else if !errors.Is(err, story.ErrUnknown) {
@@ -63,7 +63,7 @@ func (x *secrecy) explains(t *testing.T, ref string, where ...string) {
 	}
 }
 
-func (x *secrecy) prints(t *testing.T, told *story.Told) {
+func (x *secrecy) prints(t *testing.T, told *story.Explanation) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := told.Print(&text); err != nil {

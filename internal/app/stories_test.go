@@ -58,7 +58,7 @@ func TestEveryRefusalHasItsStoryOnTheOtherReplica(t *testing.T) {
 	if err := b.told(t, ref).Print(&text); err != nil || !strings.Contains(text.String(), "the 2nd token_expired since") {
 		t.Errorf("the second one of a user is told as, %v:\n%s", err, text.String())
 	}
-	viaRedis, err := story.Tell(t.Context(), w.redis(t).Stories, ref)
+	viaRedis, err := story.Explain(t.Context(), w.redis(t).Stories, ref)
 	if err != nil || viaRedis.Story.Ref != ref {
 		t.Errorf("through Redis: %+v, %v", viaRedis, err)
 	}
@@ -66,9 +66,9 @@ func TestEveryRefusalHasItsStoryOnTheOtherReplica(t *testing.T) {
 
 // told asks the ops listener about a reference, for a second at most: a story may be on
 // its way.
-func (r *replica) told(t testing.TB, ref string) *story.Told {
+func (r *replica) told(t testing.TB, ref string) *story.Explanation {
 	t.Helper()
-	var told *story.Told
+	var told *story.Explanation
 	eventually(t, busy(time.Second), "the story of "+ref+" is there", func() (bool, any) {
 		var err error
 		told, err = ops.Ask(t.Context(), r.OpsAddr(), ref)

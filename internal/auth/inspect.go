@@ -13,9 +13,9 @@ type Inspection struct {
 	Claims json.RawMessage // nil if they cannot be decoded
 	// Verified is true if one of the keys has signed the token.
 	Verified bool
-	// Says holds the claims as far as they can be read. They can be trusted only if
+	// Parsed holds the claims as far as they can be read. They can be trusted only if
 	// Verified is true.
-	Says Claims
+	Parsed Claims
 	// Refusal is the reason why the token is refused, or nil if it is valid.
 	Refusal *Refusal
 }
@@ -43,7 +43,7 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	case !ok:
 		in.Refusal = invalid("malformed", "The token's claims are not a JSON object, encoded in base64url.")
 	default:
-		in.Says, in.Refusal = k.inspectClaims(token, set, now)
+		in.Parsed, in.Refusal = k.inspectClaims(token, set, now)
 		in.Verified = k != nil && signatureVerified(in.Refusal)
 	}
 	return in

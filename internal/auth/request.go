@@ -76,9 +76,9 @@ func TicketFromRequest(r *http.Request) (string, error) {
 	return found.token, nil
 }
 
-// SameUser returns a *[Refusal] if a ticket and a token of one request belong to different
+// CheckSameUser returns a *[Refusal] if a ticket and a token of one request belong to different
 // users.
-func SameUser(ticket, token Claims) error {
+func CheckSameUser(ticket, token Claims) error {
 	if ticket.UserID != token.UserID {
 		return twoTokens()
 	}

@@ -59,7 +59,7 @@ func (a *attempt) decodeToken(ctx context.Context) error {
 		}
 		if a.token == "" {
 			claims = redeemed
-		} else if err := auth.SameUser(redeemed, claims); err != nil {
+		} else if err := auth.CheckSameUser(redeemed, claims); err != nil {
 			return a.rejectToken(err)
 		}
 	}

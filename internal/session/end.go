@@ -61,7 +61,7 @@ func (s *Session) summarize() *End {
 }
 
 // remove takes a finished session out of the registry, counts it, logs it and reports it to
-// [Options.Ended].
+// [Options.OnEnd].
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
@@ -86,7 +86,7 @@ func (r *Registry) remove(s *Session) {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
 	}
 	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
-	if r.options.Ended != nil {
-		r.options.Ended(e)
+	if r.options.OnEnd != nil {
+		r.options.OnEnd(e)
 	}
 }

@@ -28,9 +28,9 @@ type Options struct {
 	// Renew verifies the token of an auth frame, given the session's current one. It must
 	// be safe for concurrent use.
 	Renew func(token string, former Token) (Token, error)
-	// Ended is called once for each session that has ended. It must not block and must be
+	// OnEnd is called once for each session that has ended. It must not block and must be
 	// safe for concurrent use. It may be nil.
-	Ended func(*End)
+	OnEnd func(*End)
 }
 
 // A Registry holds the sessions of a replica. It enforces the limits, sends pings, ends
@@ -61,18 +61,18 @@ type Slot struct {
 	registry *Registry
 	endpoint *endpoint
 	released atomic.Bool
-	// Full is the soft limit that is exceeded, or "". The socket must then be closed with
+	// Exceeded is the soft limit that is exceeded, or "". The socket must then be closed with
 	// 1013 busy.
-	Full Full
+	Exceeded Limit
 }
 
-// Full is the limit because of which a replica accepts no more sockets, as text for clients.
-type Full string
+// A Limit is a limit because of which a replica accepts no more sockets, as text for clients.
+type Limit string
 
-// The values of [Full].
+// The values of [Limit].
 const (
-	FullOfSockets Full = "this replica is full"
-	ShortOfMemory Full = "this replica's memory is nearly used up"
+	ConnectionLimit Limit = "this replica is full"
+	MemoryLimit     Limit = "this replica's memory is nearly used up"
 )
 
 // SoftMemory and hardMemory are the shares of the memory limit above which new sockets are
@@ -86,7 +86,7 @@ const (
 // Reserve reserves a slot for a socket of an endpoint. component is the endpoint's name in
 // log lines. It returns nil and the exceeded limit above a hard limit, and nil and "" while
 // draining.
-func (r *Registry) Reserve(endpointName, component string) (*Slot, Full) {
+func (r *Registry) Reserve(endpointName, component string) (*Slot, Limit) {
 	n := r.count.Add(1)
 	exceeded, hard := r.checkLimits(n)
 	if r.draining.Load() {
@@ -98,24 +98,24 @@ func (r *Registry) Reserve(endpointName, component string) (*Slot, Full) {
 	}
 	e := r.metrics.endpoint(endpointName, component)
 	e.connections.Inc()
-	return &Slot{registry: r, endpoint: e, Full: exceeded}, ""
+	return &Slot{registry: r, endpoint: e, Exceeded: exceeded}, ""
 }
 
 // checkLimits returns the limit that n sockets exceed, if any, and whether it is a hard one.
-func (r *Registry) checkLimits(n int64) (exceeded Full, hard bool) {
+func (r *Registry) checkLimits(n int64) (exceeded Limit, hard bool) {
 	var memory float64
 	if r.options.Memory != nil {
 		memory = r.options.Memory()
 	}
 	switch {
 	case n > int64(r.options.HardLimit):
-		return FullOfSockets, true
+		return ConnectionLimit, true
 	case memory > hardMemory:
-		return ShortOfMemory, true
+		return MemoryLimit, true
 	case n > int64(r.options.SoftLimit):
-		return FullOfSockets, false
+		return ConnectionLimit, false
 	case memory > SoftMemory:
-		return ShortOfMemory, false
+		return MemoryLimit, false
 	}
 	return "", false
 }
@@ -168,9 +168,9 @@ func (r *Registry) Run(ctx context.Context) {
 	}
 }
 
-// Unpinged suspends pings for the duration d, so that a client can measure how long proxies
+// PausePings suspends pings for the duration d, so that a client can measure how long proxies
 // keep an idle connection open.
-func (s *Session) Unpinged(d time.Duration) {
+func (s *Session) PausePings(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unpinged = true

@@ -83,9 +83,9 @@ func (s *Session) expiryWarning() []byte {
 	return frame.Encode(frame.TokenExpiring{Type: frame.TypeTokenExpiring, ExpiresIn: max(0, int64(left/time.Second))})
 }
 
-// Tokens returns the users who have sessions, each with the time at which the oldest of
+// OldestTokens returns the users who have sessions, each with the time at which the oldest of
 // their tokens was issued. The time is zero if it is unknown for one of them.
-func (r *Registry) Tokens() map[int64]time.Time {
+func (r *Registry) OldestTokens() map[int64]time.Time {
 	oldest := map[int64]time.Time{}
 	for _, s := range r.all() {
 		t := s.Token()
@@ -99,10 +99,10 @@ func (r *Registry) Tokens() map[int64]time.Time {
 	return oldest
 }
 
-// EndTokens ends every session for which why returns a close, and returns their number. why
+// EndWhere ends every session for which why returns a close, and returns their number. why
 // gets the user and the time of issue of the session's token. It scans all sessions, because
 // an index by user would cost memory for each of them.
-func (r *Registry) EndTokens(why func(user int64, issued time.Time) *frame.Close) (n int) {
+func (r *Registry) EndWhere(why func(user int64, issued time.Time) *frame.Close) (n int) {
 	for _, s := range r.all() {
 		t := s.Token()
 		if t.User == 0 {

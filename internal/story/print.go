@@ -17,7 +17,7 @@ const (
 
 // Print writes a story as text: the connection, the steps, the end, the cause, the cure, and
 // other failures of the same user.
-func (t *Told) Print(w io.Writer) error {
+func (t *Explanation) Print(w io.Writer) error {
 	p := &printer{}
 	s := t.Story
 	p.head(s)
@@ -80,7 +80,7 @@ func (p *printer) end(s *Story) {
 		took(e.Age), took(e.Idle), pong, e.Received, e.ReceivedBytes, e.Sent, e.SentBytes, e.Behind)
 }
 
-func (p *printer) why(t *Told) {
+func (p *printer) why(t *Explanation) {
 	s := t.Story
 	if s.Why() == "" {
 		return
@@ -113,7 +113,7 @@ func (p *printer) why(t *Told) {
 }
 
 // previous describes the client's previous connection.
-func (p *printer) previous(t *Told) {
+func (p *printer) previous(t *Explanation) {
 	if t.Before == nil {
 		return
 	}
@@ -124,7 +124,7 @@ func (p *printer) previous(t *Told) {
 	p.end(t.Before)
 }
 
-func (p *printer) user(t *Told) {
+func (p *printer) user(t *Explanation) {
 	if len(t.SameUser) < 2 {
 		return
 	}

@@ -13,14 +13,14 @@ import (
 // ErrUnknown means that there is no story under a reference.
 var ErrUnknown = errors.New("there is no story under this reference")
 
-// Unknown tells an operator why there may be no story under a reference.
-const Unknown = "Stories of successful handshakes and normal closes are not kept: search the log of the replicas for the reference. " +
+// UnknownHint tells an operator why there may be no story under a reference.
+const UnknownHint = "Stories of successful handshakes and normal closes are not kept: search the log of the replicas for the reference. " +
 	"Stories of failures are kept for a day; above 200 per second only some of them. " +
 	"If Redis was down, only the replica that refused the connection has the story: ask the ops address of each (--ops). " +
 	"Check that Redis, its database number and --redis-prefix are the right ones."
 
-// Told is a story with its explanation.
-type Told struct {
+// An Explanation is a story with its cause, its cure and related failures.
+type Explanation struct {
 	Story    *Story       `json:"story"`
 	Failed   *Step        `json:"failed_step,omitempty"`
 	Advice   *cause.Entry `json:"advice,omitempty"`          // for the most specific cause
@@ -30,14 +30,14 @@ type Told struct {
 	Missing  string       `json:"store_missing_as,omitzero"` // the error if the store was unavailable
 }
 
-// Tell reads the story of a reference from a store and explains it. It returns [ErrUnknown] if
+// Explain reads the story of a reference from a store and explains it. It returns [ErrUnknown] if
 // there is none.
-func Tell(ctx context.Context, store Store, ref string) (*Told, error) {
-	return tell(ctx, store, ref, nil, nil)
+func Explain(ctx context.Context, store Store, ref string) (*Explanation, error) {
+	return explain(ctx, store, ref, nil, nil)
 }
 
-// tell also uses the parts and the failures that are in memory. failuresOf may be nil.
-func tell(ctx context.Context, store Store, ref string, parts []*Story, failuresOf func(user int64) []Failure) (*Told, error) {
+// explain also uses the parts and the failures that are in memory. failuresOf may be nil.
+func explain(ctx context.Context, store Store, ref string, parts []*Story, failuresOf func(user int64) []Failure) (*Explanation, error) {
 	kept, err := store.Find(ctx, ref)
 	s := Merge(append(parts, kept...))
 	switch {
@@ -46,7 +46,7 @@ func tell(ctx context.Context, store Store, ref string, parts []*Story, failures
 	case s == nil:
 		return nil, ErrUnknown
 	}
-	t := &Told{Story: s, Failed: s.FailedStep()}
+	t := &Explanation{Story: s, Failed: s.FailedStep()}
 	why := s.Why()
 	if a, ok := cause.Find(why); ok {
 		t.Advice = &a

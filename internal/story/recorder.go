@@ -42,10 +42,10 @@ type Store interface {
 	Failures(ctx context.Context, user int64) ([]Failure, error)
 }
 
-// A Keeper keeps the stories of one replica: failed ones in memory and in a store, some of the
-// accepted ones in memory. [Keeper.Run] must run for stories to reach the store. A Keeper is
+// A Recorder keeps the stories of one replica: failed ones in memory and in a store, some of the
+// accepted ones in memory. [Recorder.Run] must run for stories to reach the store. A Recorder is
 // safe for concurrent use.
-type Keeper struct {
+type Recorder struct {
 	replica  string
 	store    Store
 	failed   *ring
@@ -60,85 +60,85 @@ type Keeper struct {
 	kept, sampled, dropped, unstored prometheus.Counter
 }
 
-// NewKeeper returns a Keeper for a replica.
-func NewKeeper(replica string, store Store, log *slog.Logger, reg prometheus.Registerer) *Keeper {
+// NewRecorder returns a Recorder for a replica.
+func NewRecorder(replica string, store Store, log *slog.Logger, reg prometheus.Registerer) *Recorder {
 	stories := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_stories_total",
 		Help: "Total stories of failed connections, by outcome: kept in Redis, or in memory only because of the rate limit of 200 per second (sampled), a full queue (dropped) or an error of Redis (failed).",
 	}, []string{"outcome"})
-	k := &Keeper{
+	r := &Recorder{
 		replica: replica, store: store, failed: newRing(failedInMemory), accepted: newRing(acceptedInMemory),
 		limiter: rate.NewLimiter(storeRate, storeBurst), log: log,
 		kept: stories.WithLabelValues("kept"), sampled: stories.WithLabelValues("sampled"),
 		dropped: stories.WithLabelValues("dropped"), unstored: stories.WithLabelValues("failed"),
 	}
-	k.queue = batch.New(batchLimit, queueLimit, k.write)
-	return k
+	r.queue = batch.New(batchLimit, queueLimit, r.write)
+	return r
 }
 
-// Failed keeps the story of a failed connection. The caller must not change it afterwards. It
+// RecordFailed keeps the story of a failed connection. The caller must not change it afterwards. It
 // never blocks.
-func (k *Keeper) Failed(s *Story) {
-	s.Replica = k.replica
-	k.failed.add(s)
-	k.enqueue(s)
+func (r *Recorder) RecordFailed(s *Story) {
+	s.Replica = r.replica
+	r.failed.add(s)
+	r.enqueue(s)
 }
 
-// Accepted keeps the story of an accepted handshake in memory, at most one every 100 ms.
-func (k *Keeper) Accepted(s *Story) {
-	now, last := time.Now().UnixNano(), k.lastAccepted.Load()
-	if now-last < int64(acceptedInterval) || !k.lastAccepted.CompareAndSwap(last, now) {
+// RecordAccepted keeps the story of an accepted handshake in memory, at most one every 100 ms.
+func (r *Recorder) RecordAccepted(s *Story) {
+	now, last := time.Now().UnixNano(), r.lastAccepted.Load()
+	if now-last < int64(acceptedInterval) || !r.lastAccepted.CompareAndSwap(last, now) {
 		return
 	}
-	s.Replica = k.replica
-	k.accepted.add(s)
+	s.Replica = r.replica
+	r.accepted.add(s)
 }
 
-// Returned records, under the reference of the client's previous connection, how the client saw
+// LinkPrevious records, under the reference of the client's previous connection, how the client saw
 // that connection end. It returns the story of that connection if it is in memory, else nil.
-func (k *Keeper) Returned(s *Story) *Story {
-	k.enqueue(&Story{
+func (r *Recorder) LinkPrevious(s *Story) *Story {
+	r.enqueue(&Story{
 		Version: Version, Ref: s.LastRef,
 		Returns: []Return{{At: s.Began, Ref: s.Ref, Code: s.LastCode}},
 	})
-	return Merge(k.inMemory(s.LastRef))
+	return Merge(r.inMemory(s.LastRef))
 }
 
 // enqueue queues a story for the store, within the rate limit.
-func (k *Keeper) enqueue(s *Story) {
+func (r *Recorder) enqueue(s *Story) {
 	switch {
-	case !k.limiter.Allow():
-		k.sampled.Inc()
-	case !k.queue.Add(s):
-		k.dropped.Inc()
+	case !r.limiter.Allow():
+		r.sampled.Inc()
+	case !r.queue.Add(s):
+		r.dropped.Inc()
 	}
 }
 
 // Run writes stories to the store until ctx ends and the queue is empty.
-func (k *Keeper) Run(ctx context.Context) { k.queue.Run(ctx) }
+func (r *Recorder) Run(ctx context.Context) { r.queue.Run(ctx) }
 
-func (k *Keeper) write(ctx context.Context, stories []*Story) {
-	err := k.store.Keep(ctx, stories)
+func (r *Recorder) write(ctx context.Context, stories []*Story) {
+	err := r.store.Keep(ctx, stories)
 	if err == nil {
-		k.kept.Add(float64(len(stories)))
+		r.kept.Add(float64(len(stories)))
 		return
 	}
-	k.unstored.Add(float64(len(stories)))
-	if now := time.Now(); now.Sub(k.lastWarning) >= warnInterval {
-		k.lastWarning = now
-		logging.Component(k.log, slog.LevelWarn, "Stories", "Redis unavailable: "+err.Error()+"; keeping stories in memory only")
+	r.unstored.Add(float64(len(stories)))
+	if now := time.Now(); now.Sub(r.lastWarning) >= warnInterval {
+		r.lastWarning = now
+		logging.Component(r.log, slog.LevelWarn, "Stories", "Redis unavailable: "+err.Error()+"; keeping stories in memory only")
 	}
 }
 
-func (k *Keeper) inMemory(ref string) []*Story {
-	return append(k.failed.find(ref), k.accepted.find(ref)...)
+func (r *Recorder) inMemory(ref string) []*Story {
+	return append(r.failed.find(ref), r.accepted.find(ref)...)
 }
 
-// Tell explains the story of a reference from memory and from the store. It returns
+// Explain explains the story of a reference from memory and from the store. It returns
 // [ErrUnknown] if there is none. An unavailable store is an error only if the story is not in
 // memory.
-func (k *Keeper) Tell(ctx context.Context, ref string) (*Told, error) {
+func (r *Recorder) Explain(ctx context.Context, ref string) (*Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return tell(ctx, k.store, ref, k.inMemory(ref), k.failed.failuresOf)
+	return explain(ctx, r.store, ref, r.inMemory(ref), r.failed.failuresOf)
 }
