@@ -56,7 +56,7 @@ func (s *Session) summarize() *End {
 	if h, ok := s.handler.(interface{ Behind() int64 }); ok {
 		e.Behind = h.Behind()
 	}
-	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !s.unpinged
+	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !s.pingsPaused
 	return e
 }
 

@@ -173,7 +173,7 @@ func (r *Registry) Run(ctx context.Context) {
 func (s *Session) PausePings(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unpinged = true
+	s.pingsPaused = true
 	s.lastPing = max(s.lastPing, time.Now().Add(d-s.registry.options.PingInterval).UnixNano())
 }
 
@@ -184,7 +184,7 @@ func (s *Session) sweep(now time.Time) {
 	overdue := s.pingSent != 0 && !s.handling.Load() && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
 	due := !expired && s.pingSent == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
-		s.pingDue, s.lastPing, s.unpinged = true, now.UnixNano(), false
+		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false
 	}
 	s.mu.Unlock()
 	switch {

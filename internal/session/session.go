@@ -59,7 +59,7 @@ type Session struct {
 	writing     bool         // a writer runs
 	wakePending bool         // Wake was called while the writer ran
 	pingDue     bool
-	unpinged    bool    // no ping was sent since [Session.PausePings]
+	pingsPaused bool    // no ping was sent since [Session.PausePings]
 	pendingPong *string // payload of a ping that is not answered yet
 	pingSent    int64   // Unix nanoseconds at which the unanswered ping was sent, 0 if there is none
 	lastPing    int64
