@@ -1,8 +1,6 @@
 package auth_test
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"bytes"
 	"context"
 	"crypto"
@@ -34,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/cause"
 )
 
 type members = map[string]any
