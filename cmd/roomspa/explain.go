@@ -38,7 +38,7 @@ func (c *explainCmd) Run(ctx context.Context, std streams) error {
 	}
 	told, err := c.ask(ctx)
 	if errors.Is(err, story.ErrUnknown) {
-		return fmt.Errorf("there is no story of %s. %s", c.Ref, story.Unknown)
+		return fmt.Errorf("there is no story of %s. %s", c.Ref, story.UnknownHint)
 	}
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *explainCmd) Run(ctx context.Context, std streams) error {
 	return told.Print(std.Out)
 }
 
-func (c *explainCmd) ask(ctx context.Context) (*story.Told, error) {
+func (c *explainCmd) ask(ctx context.Context) (*story.Explanation, error) {
 	if c.Ops != "" {
 		return ops.Ask(ctx, c.Ops, c.Ref)
 	}
@@ -58,5 +58,5 @@ func (c *explainCmd) ask(ctx context.Context) (*story.Told, error) {
 		return nil, err
 	}
 	defer client.Close()
-	return story.Tell(ctx, client.Stories, c.Ref)
+	return story.Explain(ctx, client.Stories, c.Ref)
 }

@@ -91,7 +91,7 @@ func (c *tokenInspectCmd) keys(ctx context.Context) (*auth.Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--jwks: %w", err)
 	}
-	return keys.With(set), nil
+	return keys.WithJWKS(set), nil
 }
 
 // checkUser completes the verdict on a valid token with its user, as a handshake does.
@@ -101,14 +101,14 @@ func (c *tokenInspectCmd) checkUser(ctx context.Context, v *tokenVerdict) error 
 		return err
 	}
 	defer db.Close()
-	u, err := db.FindUser(ctx, strconv.FormatInt(int64(v.Says.UserID), 10))
+	u, err := db.FindUser(ctx, strconv.FormatInt(int64(v.Parsed.UserID), 10))
 	if err != nil && !errors.Is(err, room.ErrNotFound) {
 		return err
 	}
 	if err == nil {
 		v.user = &u
 	}
-	if v.reason = v.user.Refuses(v.Says.IssuedAt); v.reason != "" {
+	if v.reason = v.user.Refuses(v.Parsed.IssuedAt); v.reason != "" {
 		v.detail = "The database refuses this user's token."
 	}
 	return nil
@@ -133,11 +133,11 @@ func (v *tokenVerdict) print(out io.Writer, asJSON bool) error {
 		line("header", string(v.Header))
 		line("claims", string(v.Claims))
 	}
-	if !v.Says.IssuedAt.IsZero() {
-		line("issued", v.Says.IssuedAt.Format(time.RFC3339))
+	if !v.Parsed.IssuedAt.IsZero() {
+		line("issued", v.Parsed.IssuedAt.Format(time.RFC3339))
 	}
-	if !v.Says.ExpiresAt.IsZero() {
-		line("expires", v.Says.ExpiresAt.Format(time.RFC3339))
+	if !v.Parsed.ExpiresAt.IsZero() {
+		line("expires", v.Parsed.ExpiresAt.Format(time.RFC3339))
 	}
 	line("signature", v.signature)
 	if v.user != nil {

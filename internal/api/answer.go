@@ -1,42 +1,52 @@
 package api
 
 import (
-	"encoding/json"
 	"log/slog"
 	"net/http"
 
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 )
 
-// A base is what every handler has.
+// A base holds what all handlers need.
 type base struct {
-	component string // as in the log: Login
+	component string // name in log lines, for example Login
 	log       *slog.Logger
 	who       Who
 }
 
-// serve lets do answer a request: with an answer that nobody may keep, nil for
-// none, and what the log says of it; or with a refusal.
-func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (answer any, said string, no *refusal)) {
+func (b base) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	ref, remote := b.who(r)
-	e := &exchange{w: w, r: r, log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote}, component: b.component}
-	answer, said, no := do(e)
-	if no != nil {
-		e.refused(no)
+	return &exchange{w: w, r: r, log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote}, component: b.component}
+}
+
+// serve answers a request with the result of do: an answer, or nil for an empty response, or a
+// failure. It logs message after it has sent the answer, unless message is empty. The response
+// is not cached unless do sets Cache-Control.
+func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (answer any, message string, fail *failure)) {
+	e := b.exchange(w, r)
+	answer, message, fail := do(e)
+	if fail != nil {
+		e.reject(fail)
 		return
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
-	h.Set(problem.Header, ref)
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(problem.Header, e.log.Ref)
 	if answer == nil {
 		w.WriteHeader(http.StatusNoContent)
 	} else {
 		h.Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(answer); err != nil {
+		if _, err := w.Write(append(frame.Encode(answer), '\n')); err != nil {
 			e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
 			return
 		}
 	}
-	e.log.Info(e.component, said)
+	if message != "" {
+		e.log.Info(e.component, message)
+	}
 }

@@ -1,4 +1,4 @@
-// Package api serves clients over plain HTTP: sign-in, tickets and the history of messages.
+// Package api serves the HTTP API: sign-in, tokens, tickets, conversations and their messages.
 // No handler redirects.
 package api
 
@@ -9,31 +9,26 @@ import (
 	"github.com/roomspa/roomspa/internal/problem"
 )
 
-// Who tells the reference of a request, and the address of its client as the
-// trusted proxies report it.
+// Who returns the reference of a request and the address of its client as reported by trusted
+// proxies.
 type Who func(*http.Request) (ref, remote string)
 
-// An exchange is one request on its way to an answer.
+// An exchange is a request and its response.
 type exchange struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	log       *logging.Conn
-	component string // as in the log: Login
-	user      string // what the log calls the user, once it is known
+	component string // name in log lines, for example Login
+	user      string // description of the user in log lines; empty until it is known
 }
 
-// A refusal is an answer that is not 200: what the client is told, and what the
-// log is told beyond that. The cause is a word; err is nil or says more.
-type refusal struct {
+// A failure is an error response: the problem document for the client, and the cause for the
+// log.
+type failure struct {
 	problem.Problem
 
-	cause string
-	err   error
-	// challenge stands in WWW-Authenticate behind the realm; "" adds nothing.
+	cause string // a stable word, sometimes followed by a detail
+	err   error  // may be nil
+	// challenge is appended to the realm in WWW-Authenticate.
 	challenge string
-}
-
-func (e *exchange) write(p problem.Problem) {
-	p.Ref = e.log.Ref
-	p.Write(e.w)
 }

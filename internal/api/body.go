@@ -13,30 +13,30 @@ import (
 	"github.com/roomspa/roomspa/internal/problem"
 )
 
-// maxBody bounds a request's body in bytes.
+// maxBody is the maximum size of a request body in bytes.
 const maxBody = 4 << 10
 
-// readJSON reads the body of a POST into a struct. Members that the struct does
-// not have are ignored, so that an app may send more than this version knows.
-func readJSON(w http.ResponseWriter, r *http.Request, into any) *refusal {
+// readJSON decodes the body of a POST request. It ignores unknown members, because newer apps
+// may send more.
+func readJSON(w http.ResponseWriter, r *http.Request, into any) *failure {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
+		return newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
+		return newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return refuse(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.Itoa(maxBody)+" bytes; send only what is asked for.")
+		return newFailure(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.Itoa(maxBody)+" bytes.")
 	}
 	if err != nil {
-		return refuse(http.StatusBadRequest, "body_unread", "The body did not arrive whole; send it again.")
+		return newFailure(http.StatusBadRequest, "body_unread", "The body was not received completely; send the request again.")
 	}
-	// encoding/json would turn what is not UTF-8 into U+FFFD without a word.
+	// encoding/json would replace invalid UTF-8 by U+FFFD without an error.
 	if !utf8.Valid(body) {
-		return refuse(http.StatusBadRequest, "bad_json", "The body is not UTF-8; JSON is (RFC 8259 §8.1).")
+		return newFailure(http.StatusBadRequest, "bad_json", "The body is not UTF-8 (RFC 8259 §8.1).")
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
@@ -44,22 +44,23 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) *refusal {
 			if wrong.Type.Kind() == reflect.Bool {
 				must = "true or false"
 			}
-			return badField(wrong.Field, "must be "+must+", not a "+wrong.Value)
+			return badField(wrong.Field, "must be "+must+", got "+wrong.Value)
 		}
-		return refuse(http.StatusBadRequest, "bad_json", "The body is not one JSON object; send one, with nothing behind it.")
+		return newFailure(http.StatusBadRequest, "bad_json", "The body must be one JSON object with nothing after it.")
 	}
 	return nil
 }
 
-// refuse makes a refusal whose cause in the log is its code.
-func refuse(status int, code, detail string) *refusal {
-	return &refusal{Problem: problem.Problem{Status: status, Code: code, Detail: detail}, cause: code}
+// newFailure returns a failure whose cause in the log is its code.
+func newFailure(status int, code, detail string) *failure {
+	return &failure{Problem: problem.Problem{Status: status, Code: code, Detail: detail}, cause: code}
 }
 
-// badField refuses one member of the body. It never repeats the member's value.
-func badField(field, must string) *refusal {
-	no := refuse(http.StatusBadRequest, "bad_field", field+" "+must+".")
-	no.More = map[string]any{"field": field}
-	no.cause += " " + field
-	return no
+// badField returns the failure for an invalid member or parameter. It does not contain the
+// value.
+func badField(field, must string) *failure {
+	fail := newFailure(http.StatusBadRequest, "bad_field", field+" "+must+".")
+	fail.More = map[string]any{"field": field}
+	fail.cause += " " + field
+	return fail
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -28,12 +27,9 @@ func TestLoginDoesNotWaitForEverForItsTurn(t *testing.T) {
 		t.Run(identifier, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			handler := api.NewLogin(api.LoginOptions{
-				Accounts: someone(), Passwords: auth.NewPasswords(1), Keys: keys,
-				Wait: -1, // is over before it begins
-				Log:  slog.New(slog.NewTextHandler(&log, nil)),
-				Who:  func(*http.Request) (string, string) { return ref, "192.0.2.1" },
-			})
+			o := loginOptions(someone(), auth.NewPasswords(1, 32), keys)
+			o.LoginWait = -1 // is over before it begins
+			handler := api.New(o, slog.New(slog.NewTextHandler(&log, nil)), nil)
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, post(t, with(identifier, password)))
 			res := w.Result()
@@ -66,19 +62,18 @@ func TestWhereTooManyWaitALoginIsRefusedBeforeAnyStoreIsAsked(t *testing.T) {
 	}
 	accounts := someone()
 	accounts.fails = errors.New("the database was asked")
-	passwords := auth.QueuePasswords(1, 0)
-	passwords.Delegate([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
+	passwords := auth.NewPasswords(1, 0)
+	passwords.UseProcesses([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer passwords.Close()
-	working.Go(func() { _ = passwords.VerifyNothing(t.Context(), password) })
-	for !passwords.Full() {
+	working.Go(func() { _ = passwords.VerifyUnknown(t.Context(), password) })
+	for !passwords.Busy() {
 		runtime.Gosched()
 	}
-	handler := api.NewLogin(api.LoginOptions{
-		Accounts: accounts, Passwords: passwords, Keys: keys, Throttle: askedInVain{t},
-		Log: slog.New(slog.DiscardHandler), Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
-	})
+	o := loginOptions(accounts, passwords, keys)
+	o.Throttle = askedInVain{t}
+	handler := api.New(o, slog.New(slog.DiscardHandler), nil)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, post(t, with("user@example.com", password)))
 	if res := w.Result(); res.StatusCode != 503 || decode(t, res)["code"] != "busy" || res.Header.Get("Retry-After") != "2" {

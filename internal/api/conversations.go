@@ -10,20 +10,18 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A conversationsPage is a page of conversations, that with the newest message
-// first. Next is what ?before= takes for the page behind it.
+// A conversationsPage is a page of conversations, the one with the newest message first. Next is
+// the parameter before of the next page.
 type conversationsPage struct {
 	Conversations []conversation `json:"conversations"`
 	HasMore       bool           `json:"has_more"`
 	Next          string         `json:"next,omitempty"`
 }
 
-// A conversation has no count of unread messages: how far somebody has read is not
-// stored yet, and a count that is made of something else would be wrong.
+// A conversation has no count of unread messages, because read positions are not stored yet.
 type conversation struct {
 	ID          string          `json:"id"`
 	CustomerID  room.UserID     `json:"customer_id"`
@@ -33,34 +31,34 @@ type conversation struct {
 	LastMessage json.RawMessage `json:"last_message,omitempty"`
 }
 
-// list answers GET /api/conversations/.
-func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *refusal) {
-	whose, no := h.whose(user, query)
-	if no != nil {
-		return nil, no
+// list serves GET /api/conversations/.
+func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *failure) {
+	whose, fail := h.listedUser(user, query)
+	if fail != nil {
+		return nil, fail
 	}
-	limit, no := pageSize(query)
-	if no != nil {
-		return nil, no
+	limit, fail := pageSize(query)
+	if fail != nil {
+		return nil, fail
 	}
 	var behind *room.Place
 	if query.Has("before") {
-		place, ok := readPlace(query.Get("before"))
+		place, ok := decodePlace(query.Get("before"))
 		if !ok {
-			return nil, badField("before", "must be the member next of a page that came before")
+			return nil, badField("before", "must be the member next of the previous page")
 		}
 		behind = &place
 	}
 	found, more, err := h.store.Summaries(e.r.Context(), whose, behind, limit)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, databaseFailure(err)
 	}
 	page := conversationsPage{Conversations: make([]conversation, len(found)), HasMore: more}
 	for i := range found {
 		page.Conversations[i] = summarize(&found[i])
 	}
 	if more {
-		page.Next = writePlace(found[len(found)-1].Place())
+		page.Next = encodePlace(found[len(found)-1].Place())
 	}
 	if user.Role == room.Support {
 		e.log.Info(e.component, fmt.Sprintf("Support %d listed %d conversations of user %d", user.ID, len(found), whose))
@@ -70,23 +68,21 @@ func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *re
 	return page, nil
 }
 
-// whose decides whose conversations are listed: one's own; support has none, and
-// says whose with ?user_id=.
-func (h *history) whose(user *room.User, query url.Values) (room.UserID, *refusal) {
+// listedUser returns the user whose conversations are listed: the user of the request, or for
+// support, who has no conversations, the parameter user_id.
+func (h *history) listedUser(user *room.User, query url.Values) (room.UserID, *failure) {
 	if !query.Has("user_id") {
 		if user.Role == room.Support {
-			return 0, badField("user_id", "is missing: support says whose conversations are to be listed")
+			return 0, badField("user_id", "is missing: support must name the user whose conversations to list")
 		}
 		return user.ID, nil
 	}
 	id, ok := room.ParseUserID(query.Get("user_id"))
 	if !ok {
-		return 0, badField("user_id", "must be a whole number from 1 to 9007199254740991")
+		return 0, badField("user_id", "must be an integer from 1 to 9007199254740991")
 	}
 	if user.Role != room.Support && id != user.ID {
-		return 0, &refusal{cause: "wrong_role", Problem: problem.Problem{
-			Status: http.StatusForbidden, Code: "wrong_role", Detail: "Only support may list the conversations of somebody else.",
-		}}
+		return 0, newFailure(http.StatusForbidden, "wrong_role", "Only support may list the conversations of other users.")
 	}
 	return id, nil
 }
@@ -102,19 +98,19 @@ func summarize(s *room.Summary) conversation {
 	return c
 }
 
-// writePlace makes an opaque word of a place: microseconds, as Postgres keeps them,
-// and the id.
-func writePlace(p room.Place) string {
+// encodePlace returns an opaque form of a place: the time in microseconds, which is the precision
+// of Postgres, and the id.
+func encodePlace(p room.Place) string {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 24), uint64(p.At.UnixMicro()))
 	return base64.RawURLEncoding.EncodeToString(append(b, p.ID[:]...))
 }
 
-func readPlace(s string) (p room.Place, ok bool) {
+func decodePlace(s string) (p room.Place, ok bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != 24 {
 		return p, false
 	}
 	p.At = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC()
 	copy(p.ID[:], b[8:])
-	return p, p.At.Year() >= 1 && p.At.Year() <= 9999 // else Postgres would refuse it
+	return p, p.At.Year() >= 1 && p.At.Year() <= 9999 // Postgres refuses other years
 }

@@ -7,26 +7,25 @@ import (
 	"strings"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// preflightAge is how long a browser keeps the answer to a preflight, in seconds:
-// Chromium's limit.
+// preflightAge is the time in seconds for which browsers cache the answer to a preflight. It is
+// the maximum of Chromium.
 const preflightAge = 7200
 
-// exposed are the headers of answers that pages may read beside the simple ones.
-const exposed = "Roomspa-Ref, Retry-After, WWW-Authenticate"
+// exposedHeaders are the response headers that pages may read in addition to the default ones.
+const exposedHeaders = "Roomspa-Ref, Retry-After, WWW-Authenticate"
 
-// cors lets pages of the allowed origins call next, by the Fetch standard's CORS
-// protocol. The origin is always named, never "*", and credentials that a browser
-// adds by itself are never allowed: tokens are sent by the page.
+// cors returns a handler that lets pages of the allowed origins call next, by the CORS protocol of
+// the Fetch standard. It always names the origin, never "*", and does not allow credentials
+// that browsers add, because pages send tokens explicitly.
 //
-// A page of another origin gets no answer to read. Its preflight is refused with
-// a document that says so in the browser's network view.
+// Pages of other origins cannot read the answers. Their preflights are refused with a problem
+// document, which browsers show in their network view.
 func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Add("Vary", "Origin") // also without one: a cache must not give that answer to a page
+		h.Add("Vary", "Origin") // also without an Origin, because a cache must not serve that answer to a page
 		origin := r.Header.Get("Origin")
 		if origin == "" {
 			if r.Method == http.MethodOptions {
@@ -40,7 +39,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 		allowed := auth.OriginAllowed(origin, r.Host, origins)
 		if allowed {
 			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", exposed)
+			h.Set("Access-Control-Expose-Headers", exposedHeaders)
 		}
 		if r.Method != http.MethodOptions {
 			next.ServeHTTP(w, r)
@@ -48,10 +47,8 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 		}
 		h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
 		if !allowed {
-			ref, remote := who(r)
-			e := &exchange{w: w, r: r, log: &logging.Conn{Log: log, Ref: ref, Remote: remote}, component: "CORS"}
-			e.refused(refuse(http.StatusForbidden, "origin_refused", "Pages of the origin "+strconv.Quote(clip(origin))+
-				" may not call this. Add it to --origins (ROOMSPA_ORIGINS) if they should."))
+			base{"CORS", log, who}.exchange(w, r).reject(newFailure(http.StatusForbidden, "origin_refused", "Pages of the origin "+
+				strconv.Quote(truncate(origin))+" may not call the API. To allow it, add the origin to --origins (ROOMSPA_ORIGINS)."))
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
@@ -61,8 +58,8 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 	})
 }
 
-// clip shortens what a client has sent for a log or an answer.
-func clip(s string) string {
+// truncate shortens a text from a client for the log or an answer.
+func truncate(s string) string {
 	if len(s) > 100 {
 		s = s[:100] + "…"
 	}

@@ -29,7 +29,15 @@ const (
 	ref      = "0123456789abcdef"
 )
 
-// account is one stored user; it stands for the store.
+// A store has one account, and nothing else of a store.
+type store struct {
+	*account
+	rest
+}
+
+type rest struct{ api.Store }
+
+// account is the one stored user.
 type account struct {
 	user     room.User
 	hash     string
@@ -73,7 +81,7 @@ func someone() *account {
 
 // login is a handler over one account, and its log.
 type login struct {
-	handler *api.Login
+	handler http.Handler
 	keys    *auth.Keys
 	log     bytes.Buffer
 }
@@ -85,12 +93,16 @@ func newLogin(t *testing.T, a *account, passwords *auth.Passwords) *login {
 		t.Fatal(err)
 	}
 	l := &login{keys: keys}
-	l.handler = api.NewLogin(api.LoginOptions{
-		Accounts: a, Passwords: cmp.Or(passwords, auth.NewPasswords(2)), Keys: keys, Wait: time.Minute,
-		Log: slog.New(slog.NewTextHandler(&l.log, nil)),
-		Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
-	})
+	l.handler = api.New(loginOptions(a, cmp.Or(passwords, auth.NewPasswords(2, 32)), keys), slog.New(slog.NewTextHandler(&l.log, nil)), nil)
 	return l
+}
+
+func loginOptions(a *account, passwords *auth.Passwords, keys *auth.Keys) api.Options {
+	return api.Options{
+		Store: store{account: a}, Passwords: passwords, Keys: keys, LoginWait: time.Minute,
+		AccessTTL: 5 * time.Minute, RefreshTTL: 7 * 24 * time.Hour,
+		Who: func(*http.Request) (string, string) { return ref, "192.0.2.1" },
+	}
 }
 
 func (l *login) do(r *http.Request) *http.Response {
@@ -220,6 +232,7 @@ func TestLoginGivesOneAnswerToAllWhoAreRefused(t *testing.T) {
 			}
 			wantHeader := http.Header{
 				"Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Roomspa-Ref": {ref},
+				"Vary":             {"Origin"},
 				"Www-Authenticate": {`Bearer realm="roomspa"`}, "X-Content-Type-Options": {"nosniff"}, "Content-Length": res.Header["Content-Length"],
 			}
 			if diff := gocmp.Diff(wantHeader, res.Header); res.StatusCode != 401 || diff != "" {
@@ -251,12 +264,12 @@ func TestLoginRefusesWhatIsNoSignIn(t *testing.T) {
 		{"no body", "", "", "", 400, "bad_json", "JSON object"},
 		{"no JSON", "", "", "{identifier", 400, "bad_json", "JSON object"},
 		{"a list", "", "", "[]", 400, "bad_json", "JSON object"},
-		{"something behind it", "", "", with("a", "b") + "{}", 400, "bad_json", "nothing behind it"},
+		{"something behind it", "", "", with("a", "b") + "{}", 400, "bad_json", "nothing after it"},
 		{"not UTF-8", "", "", "{\"identifier\":\"\xff\"}", 400, "bad_json", "UTF-8"},
 		{"null", "", "", "null", 400, "bad_field", "identifier is missing"},
 		{"no identifier", "", "", `{"password":"x"}`, 400, "bad_field", "identifier is missing"},
 		{"an identifier of spaces", "", "", with("  ", "x"), 400, "bad_field", "identifier is missing"},
-		{"an identifier that is a number", "", "", `{"identifier":5,"password":"x"}`, 400, "bad_field", "identifier must be a string, not a number"},
+		{"an identifier that is a number", "", "", `{"identifier":5,"password":"x"}`, 400, "bad_field", "identifier must be a string, got number"},
 		{"an identifier that no store could hold", "", "", with("a\x00b", "x"), 400, "bad_field", "control character"},
 		{"half a surrogate pair in the identifier", "", "", `{"identifier":"\ud800","password":"x"}`, 400, "bad_field", "U+FFFD"},
 		{"a long identifier", "", "", with(strings.Repeat("a", 255), "x"), 400, "bad_field", "254 bytes"},
@@ -325,7 +338,7 @@ func TestLoginUpgradesAnOldHash(t *testing.T) {
 	if res := l.do(post(t, with("user@example.com", password))); res.StatusCode != 200 {
 		t.Fatalf("status %d", res.StatusCode)
 	}
-	ok, upgrade, err := auth.NewPasswords(1).Verify(t.Context(), a.replaced, password)
+	ok, upgrade, err := auth.NewPasswords(1, 32).Verify(t.Context(), a.replaced, password)
 	if !ok || upgrade || err != nil {
 		t.Errorf("the new hash %s: ok %v, upgrade %v, error %v", a.replaced, ok, upgrade, err)
 	}

@@ -11,34 +11,34 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A messagesPage is a page of a conversation, oldest first, of the same messages as
-// on the socket.
+// A messagesPage is a page of a conversation, oldest message first. The messages have the form of
+// chat_message frames.
 type messagesPage struct {
 	Messages []json.RawMessage `json:"messages"`
 	HasMore  bool              `json:"has_more"`
 }
 
-// messages answers GET /api/conversations/{conversation_id}/messages/.
-func (h *history) messages(e *exchange, user *room.User, id string, query url.Values) (any, *refusal) {
+// messages serves GET /api/conversations/{conversation_id}/messages/.
+func (h *history) messages(e *exchange, user *room.User, id string, query url.Values) (any, *failure) {
 	conversation, err := room.ParseID(id)
 	if err != nil {
-		return nil, badField("conversation_id", "must be a uuid")
+		return nil, badField("conversation_id", "must be a UUID")
 	}
-	before, no := whole(query, "before_seq", room.MaxID)
-	if no != nil {
-		return nil, no
+	before, fail := intParam(query, "before_seq", room.MaxID)
+	if fail != nil {
+		return nil, fail
 	}
-	limit, no := pageSize(query)
-	if no != nil {
-		return nil, no
+	limit, fail := pageSize(query)
+	if fail != nil {
+		return nil, fail
 	}
-	r, no := h.enter(e, user, conversation)
-	if no != nil {
-		return nil, no
+	r, fail := h.authorize(e, user, conversation)
+	if fail != nil {
+		return nil, fail
 	}
 	found, more, err := h.store.Before(e.r.Context(), conversation, before, limit)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, databaseFailure(err)
 	}
 	page := messagesPage{Messages: make([]json.RawMessage, len(found)), HasMore: more}
 	for i := range found {
@@ -53,19 +53,19 @@ func (h *history) messages(e *exchange, user *room.User, id string, query url.Va
 	return page, nil
 }
 
-// enter finds the conversation's room and lets in who belongs there, and support.
-// To anybody else it does not exist: a refusal must not tell which ones do.
-func (h *history) enter(e *exchange, user *room.User, conversation room.ID) (room.Room, *refusal) {
-	none := refuse(http.StatusNotFound, "no_such_conversation", "There is no such conversation among those that this user may read.")
+// authorize returns the room of a conversation if the user belongs to it or is support. Others get
+// the same failure as for an unknown conversation, so that it does not reveal which ones exist.
+func (h *history) authorize(e *exchange, user *room.User, conversation room.ID) (room.Room, *failure) {
+	notFound := newFailure(http.StatusNotFound, "no_such_conversation", "The conversation does not exist, or this user may not read it.")
 	r, err := h.store.RoomOf(e.r.Context(), conversation)
 	switch {
 	case errors.Is(err, room.ErrNotFound):
-		return r, none
+		return r, notFound
 	case err != nil:
-		return r, unavailable(err)
+		return r, databaseFailure(err)
 	case user.Role == room.Customer && user.ID == r.Customer, user.Role == room.Therapist && user.ID == r.Therapist, user.Role == room.Support:
 		return r, nil
 	}
-	none.cause = fmt.Sprintf("not_your_room, conversation %s of customer %d and therapist %d", conversation, r.Customer, r.Therapist)
-	return r, none
+	notFound.cause = fmt.Sprintf("not_your_room, conversation %s of customer %d and therapist %d", conversation, r.Customer, r.Therapist)
+	return r, notFound
 }

@@ -3,16 +3,14 @@ package api
 import (
 	"net/http"
 	"strings"
-
-	"github.com/roomspa/roomspa/internal/problem"
 )
 
-// Paths lists what is answered over plain HTTP, for whoever asked for another path.
+// Paths lists the paths of the API, for the answer to an unknown path.
 var Paths = []string{"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/"}
 
-// below cuts a raw path behind a prefix into its segments. The trailing slash is
-// optional; ok is false where a segment is empty.
-func below(path, prefix string) (segments []string, ok bool) {
+// splitPath returns the segments of a raw path after a prefix. The trailing slash is optional. ok
+// is false if the path does not have the prefix or a segment is empty.
+func splitPath(path, prefix string) (segments []string, ok bool) {
 	rest, ok := strings.CutPrefix(path, prefix)
 	rest = strings.TrimSuffix(strings.TrimPrefix(rest, "/"), "/")
 	if !ok || rest == "" {
@@ -25,19 +23,17 @@ func below(path, prefix string) (segments []string, ok bool) {
 	return segments, ok && strings.HasPrefix(path, prefix+"/")
 }
 
-func noSuchPath() *refusal {
-	no := refuse(http.StatusNotFound, "no_such_path", "There is nothing here.")
-	no.More = map[string]any{"paths": Paths}
-	return no
+func noSuchPath() *failure {
+	fail := newFailure(http.StatusNotFound, "no_such_path", "The path does not exist.")
+	fail.More = map[string]any{"paths": Paths}
+	return fail
 }
 
-// onlyGet refuses other methods than those that read.
-func onlyGet(w http.ResponseWriter, r *http.Request) *refusal {
+// requireGet returns a failure for methods other than GET and HEAD.
+func requireGet(w http.ResponseWriter, r *http.Request) *failure {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-	return &refusal{cause: "method_not_allowed", Problem: problem.Problem{
-		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Send a GET.",
-	}}
+	return newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a GET.")
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -10,27 +11,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/problem"
 )
 
-// Options are what the HTTP API is made of. All of them are required.
+// Options are the dependencies and settings of the HTTP API.
 type Options struct {
 	Store       Store
 	Keys        *auth.Keys
 	Passwords   *auth.Passwords
 	Revocations Revocations
 	Tickets     Tickets
-	Throttle    Throttle
+	Throttle    Throttle // nil means that sign-ins are not limited
 	Limits      LoginLimits
-	AccessTTL   time.Duration // lifetime of an access token
-	RefreshTTL  time.Duration // lifetime of a refresh token
-	Origins     []string      // beside the own host, for CORS
-	SocketPaths []string      // of the WebSocket endpoints; a 404 lists them too
+	LoginWait   time.Duration // maximum wait for the verification of a password; 0 means 5 s
+	AccessTTL   time.Duration // lifetime of access tokens
+	RefreshTTL  time.Duration // lifetime of refresh tokens
+	Origins     []string      // origins that CORS allows in addition to the own host
+	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
 }
 
-// Store is what the API needs of Postgres.
+// A Store gives access to Postgres.
 type Store interface {
 	Accounts
 	Conversations
@@ -38,14 +38,12 @@ type Store interface {
 	Users
 }
 
-// New returns the handler of all paths that are not WebSockets. It matches raw paths,
-// with or without a trailing slash, and never redirects.
+// New returns the handler of all paths that are not WebSocket endpoints. It matches raw paths with
+// or without a trailing slash.
 func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
+	o.LoginWait = cmp.Or(o.LoginWait, 5*time.Second)
 	users := authenticator{o.Keys, o.Store}
-	login := NewLogin(LoginOptions{
-		Accounts: o.Store, Passwords: o.Passwords, Keys: o.Keys, Log: log, Who: o.Who,
-		Throttle: o.Throttle, Limits: o.Limits, Metrics: reg, AccessTTL: o.AccessTTL, RefreshTTL: o.RefreshTTL,
-	})
+	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
 	history := &history{base{"History", log, o.Who}, o.Store, users}
@@ -71,10 +69,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 }
 
 func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
-	ref, remote := o.Who(r)
-	logging.Component(log, slog.LevelWarn, "HTTP", "Refused: 404 no_such_path", slog.String("ref", ref), slog.String("remote", remote))
-	problem.Problem{
-		Status: http.StatusNotFound, Code: "no_such_path", Detail: "There is nothing here.", Ref: ref,
-		More: map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)},
-	}.Write(w)
+	fail := noSuchPath()
+	fail.cause = "404 no_such_path"
+	fail.More = map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)}
+	base{"HTTP", log, o.Who}.exchange(w, r).reject(fail)
 }

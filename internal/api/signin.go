@@ -16,36 +16,36 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// refreshGrace is how long a refresh token that was used gives the same successor
-// again. A phone often loses the answer to its request; without this its next
-// attempt would look like a thief's, and sign its owner out. A thief who is as
-// quick as that gets a token that the owner holds too, and the later one of the
-// two to use it ends the sign-in.
+// refreshGrace is the time for which a used refresh token returns the same successor again.
+// Phones often lose the answer to a request, and the retry must not look like a stolen token,
+// which would sign the user out. A thief within this time gets the same token as the user, and
+// the second use of it revokes the family.
 const refreshGrace = 30 * time.Second
 
-// SignIns is what the store knows of refresh tokens and sign-outs. Its errors are
-// [room.ErrNotFound] or [room.ErrUnavailable].
+// SignIns stores refresh tokens and sign-outs. Its errors wrap [room.ErrNotFound] or
+// [room.ErrUnavailable].
 type SignIns interface {
-	// RotateRefresh replaces a refresh token, or ends its family.
+	// RotateRefresh replaces a refresh token by next, or revokes its family. A token that was
+	// used less than grace ago returns the same successor again.
 	RotateRefresh(ctx context.Context, used, next room.Refresh, grace time.Duration) (room.Rotation, error)
-	// RevokeRefresh ends a token's family, and reports whether it was good until then.
-	RevokeRefresh(ctx context.Context, t room.Refresh) (good bool, err error)
-	// SignOut makes all tokens of a user invalid that were issued up to now or latest,
-	// and returns the time from which on one is good again.
+	// RevokeRefresh revokes a token's family and reports whether it was valid before.
+	RevokeRefresh(ctx context.Context, t room.Refresh) (valid bool, err error)
+	// SignOut revokes all tokens of a user that were issued until latest or now. It returns the
+	// time from which on issued tokens are valid.
 	SignOut(ctx context.Context, user room.UserID, latest time.Time) (validAfter time.Time, err error)
 }
 
-// Revocations ends the sockets of who signed out, on every replica.
+// Revocations closes the sockets of users who signed out, on all replicas.
 type Revocations interface {
-	// SignedOut returns at once.
+	// SignedOut does not block.
 	SignedOut(user room.UserID, validAfter time.Time)
 }
 
-// A signIn answers POST /token/refresh/ and POST /logout/.
+// A signIn serves POST /token/refresh/ and POST /logout/.
 type signIn struct {
-	o               Options
-	refreshes, outs *prometheus.CounterVec
-	refresh, logout base
+	o                  Options
+	refreshes, logouts *prometheus.CounterVec
+	refresh, logout    base
 }
 
 func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
@@ -54,49 +54,49 @@ func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
 		o: o, refresh: base{"Tokens", log, o.Who}, logout: base{"Logout", log, o.Who},
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_token_refreshes_total",
-			Help: "Uses of refresh tokens by outcome: rotated, repeated (the answer was lost), reused (an old one came, and its sign-in was ended), or the code of the refusal.",
+			Help: "Total uses of refresh tokens, by outcome: rotated, repeated (retry after a lost answer), reused (an old token was used and its family revoked) or the code of the problem document.",
 		}, []string{"outcome"}),
-		outs: f.NewCounterVec(prometheus.CounterOpts{
+		logouts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logouts_total",
-			Help: "Sign-outs by scope (this, everywhere) and outcome: done, already, or the code of the refusal.",
+			Help: "Total sign-outs, by scope (this, everywhere) and outcome: done, already (signed out before) or the code of the problem document.",
 		}, []string{"scope", "outcome"}),
 	}
 }
 
-type tokens struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"` // seconds
-	User         who    `json:"user"`
+type tokensJSON struct {
+	AccessToken  string   `json:"access_token"`
+	RefreshToken string   `json:"refresh_token"`
+	TokenType    string   `json:"token_type"`
+	ExpiresIn    int64    `json:"expires_in"` // seconds
+	User         userJSON `json:"user"`
 }
 
-type who struct {
+type userJSON struct {
 	ID    room.UserID `json:"id"`
 	Email string      `json:"email"`
 	Role  room.Role   `json:"role"`
 }
 
-// grant mints an access token beside a refresh token.
-func grant(keys *auth.Keys, user room.User, now time.Time, ttl time.Duration, refresh room.Refresh) (*tokens, *refusal) {
+// mintTokens mints an access token and the refresh token with the claims refresh.
+func mintTokens(keys *auth.Keys, user room.User, now time.Time, ttl time.Duration, refresh room.Refresh) (*tokensJSON, *failure) {
 	access, _, err := keys.Mint(auth.Access, user.ID, now, ttl)
 	if err != nil {
-		return nil, internal(err)
+		return nil, internalFailure(err)
 	}
 	text, err := keys.MintRefresh(refresh)
 	if err != nil {
-		return nil, internal(err)
+		return nil, internalFailure(err)
 	}
-	return &tokens{
+	return &tokensJSON{
 		AccessToken: access, RefreshToken: text, TokenType: "Bearer",
-		ExpiresIn: int64(ttl / time.Second), User: who{user.ID, user.Email, user.Role},
+		ExpiresIn: int64(ttl / time.Second), User: userJSON{user.ID, user.Email, user.Role},
 	}, nil
 }
 
-// issueAt returns when tokens that are minted now count as issued. A sign-out
-// everywhere refuses those of the second that it came in, too, and so who signs in
-// within it gets tokens of the next one; nobody minds, since clocks differ more.
-func issueAt(now, validAfter time.Time) time.Time {
+// issueTime returns the time of issue for tokens that are minted now. A sign-out everywhere revokes
+// all tokens of its second, so tokens minted within this second are issued in the next one. The
+// difference is smaller than the leeway for clocks.
+func issueTime(now, validAfter time.Time) time.Time {
 	whole := validAfter.Add(time.Second - 1).Truncate(time.Second)
 	if whole.After(now) && whole.Sub(now) <= auth.Leeway {
 		return whole
@@ -104,116 +104,116 @@ func issueAt(now, validAfter time.Time) time.Time {
 	return now
 }
 
-// Refresh answers POST /token/refresh/.
+// Refresh serves POST /token/refresh/.
 func (s *signIn) Refresh(w http.ResponseWriter, r *http.Request) {
-	s.refresh.serve(w, r, func(e *exchange) (any, string, *refusal) {
-		answer, outcome, no := s.rotate(e)
-		if no != nil {
-			s.refreshes.WithLabelValues(cmp.Or(outcome, no.Code)).Inc()
-			return nil, "", no
+	s.refresh.serve(w, r, func(e *exchange) (any, string, *failure) {
+		answer, outcome, fail := s.rotate(e)
+		if fail != nil {
+			s.refreshes.WithLabelValues(cmp.Or(outcome, fail.Code)).Inc()
+			return nil, "", fail
 		}
 		s.refreshes.WithLabelValues(outcome).Inc()
 		return answer, "Refreshed: " + e.user, nil
 	})
 }
 
-// rotate trades a refresh token for new tokens, step by step; the first that fails
-// ends it.
-func (s *signIn) rotate(e *exchange) (_ *tokens, outcome string, _ *refusal) {
+// rotate exchanges a refresh token for new tokens. outcome is for the metric; it is empty if the
+// code of the failure is the outcome.
+func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure) {
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 	}
-	if no := readJSON(e.w, e.r, &body); no != nil {
-		return nil, "", no
+	if fail := readJSON(e.w, e.r, &body); fail != nil {
+		return nil, "", fail
 	}
-	used, no := s.verify(e, body.RefreshToken)
-	if no != nil {
-		return nil, "", no
+	used, fail := s.verify(e, body.RefreshToken)
+	if fail != nil {
+		return nil, "", fail
 	}
-	user, no := speaksFor(e, s.o.Store, used.User, used.IssuedAt)
-	if no != nil {
-		return nil, "", no
+	user, fail := tokenUser(e, s.o.Store, used.User, used.IssuedAt)
+	if fail != nil {
+		return nil, "", fail
 	}
-	now := issueAt(time.Now(), user.TokensValidAfter)
+	now := issueTime(time.Now(), user.TokensValidAfter)
 	rotation, err := s.o.Store.RotateRefresh(e.r.Context(), used, auth.NextRefresh(used, now, s.o.RefreshTTL), refreshGrace)
 	switch {
 	case err != nil:
-		return nil, "", unavailable(err)
+		return nil, "", databaseFailure(err)
 	case rotation.Reused:
-		no := notIdentified("token_revoked", "This refresh token was used before, so somebody else may have it. Its sign-in is ended: sign in again.")
-		no.cause = "token_revoked reused"
-		return nil, "reused", no
+		fail := unauthenticated("token_revoked", "This refresh token was used before and may be stolen, so its sign-in was ended. Sign in again.")
+		fail.cause = "token_revoked reused"
+		return nil, "reused", fail
 	case rotation.Revoked:
-		return nil, "", notIdentified("token_revoked", "This sign-in was ended. Sign in again.")
+		return nil, "", unauthenticated("token_revoked", "This sign-in was ended. Sign in again.")
 	}
 	outcome = "rotated"
 	if rotation.Repeated {
 		outcome = "repeated"
 	}
-	answer, no := grant(s.o.Keys, *user, now, s.o.AccessTTL, rotation.Refresh)
-	return answer, outcome, no
+	answer, fail := mintTokens(s.o.Keys, *user, now, s.o.AccessTTL, rotation.Refresh)
+	return answer, outcome, fail
 }
 
-func (s *signIn) verify(e *exchange, token string) (room.Refresh, *refusal) {
+func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
 	if token == "" {
 		return room.Refresh{}, badField("refresh_token", "is missing")
 	}
 	used, err := s.o.Keys.VerifyRefresh(token, time.Now())
 	if err != nil {
-		return used, refusedToken(err)
+		return used, tokenRefusal(err)
 	}
 	e.user = fmt.Sprintf("user %d", used.User)
 	return used, nil
 }
 
-// Logout answers POST /logout/.
+// Logout serves POST /logout/.
 func (s *signIn) Logout(w http.ResponseWriter, r *http.Request) {
-	s.logout.serve(w, r, func(e *exchange) (any, string, *refusal) {
-		scope, outcome, no := s.leave(e)
-		if no != nil {
-			s.outs.WithLabelValues(scope, no.Code).Inc()
-			return nil, "", no
+	s.logout.serve(w, r, func(e *exchange) (any, string, *failure) {
+		scope, outcome, fail := s.logOut(e)
+		if fail != nil {
+			s.logouts.WithLabelValues(scope, fail.Code).Inc()
+			return nil, "", fail
 		}
-		s.outs.WithLabelValues(scope, outcome).Inc()
+		s.logouts.WithLabelValues(scope, outcome).Inc()
 		return nil, fmt.Sprintf("Signed out: %s, %s, %s", e.user, scope, outcome), nil
 	})
 }
 
-// leave ends one sign-in or all of the user's. What has ended already is no error:
-// the client wants to be signed out, and is.
-func (s *signIn) leave(e *exchange) (scope, outcome string, _ *refusal) {
+// logOut revokes one sign-in or all sign-ins of the user. It is not an error if they are revoked
+// already.
+func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 		Everywhere   bool   `json:"everywhere"`
 	}
-	no := readJSON(e.w, e.r, &body)
+	fail := readJSON(e.w, e.r, &body)
 	if scope = "this"; body.Everywhere {
 		scope = "everywhere"
 	}
-	if no != nil {
-		return scope, "", no
+	if fail != nil {
+		return scope, "", fail
 	}
-	t, no := s.verify(e, body.RefreshToken)
+	t, fail := s.verify(e, body.RefreshToken)
 	switch {
-	case no != nil && no.Code == auth.TokenExpired && !body.Everywhere:
-		e.user = "nobody any more"
+	case fail != nil && fail.Code == auth.TokenExpired && !body.Everywhere:
+		e.user = "expired token"
 		return scope, "already", nil
-	case no != nil:
-		return scope, "", no
+	case fail != nil:
+		return scope, "", fail
 	case !body.Everywhere:
-		good, err := s.o.Store.RevokeRefresh(e.r.Context(), t)
+		valid, err := s.o.Store.RevokeRefresh(e.r.Context(), t)
 		if err != nil {
-			return scope, "", unavailable(err)
+			return scope, "", databaseFailure(err)
 		}
-		return scope, done(good), nil
+		return scope, logoutOutcome(valid), nil
 	}
-	// A token that was replaced will do: whoever holds one may at worst be careful.
-	user, no := speaksFor(e, s.o.Store, t.User, t.IssuedAt)
-	if no != nil && no.Status == http.StatusUnauthorized {
+	// A replaced token is accepted, because a sign-out can do no harm.
+	user, fail := tokenUser(e, s.o.Store, t.User, t.IssuedAt)
+	if fail != nil && fail.Status == http.StatusUnauthorized {
 		return scope, "already", nil
 	}
-	if no != nil {
-		return scope, "", no
+	if fail != nil {
+		return scope, "", fail
 	}
 	latest := time.Now()
 	if t.IssuedAt.After(latest) {
@@ -224,14 +224,14 @@ func (s *signIn) leave(e *exchange) (scope, outcome string, _ *refusal) {
 	case errors.Is(err, room.ErrNotFound):
 		return scope, "already", nil
 	case err != nil:
-		return scope, "", unavailable(err)
+		return scope, "", databaseFailure(err)
 	}
 	s.o.Revocations.SignedOut(user.ID, validAfter)
 	return scope, "done", nil
 }
 
-func done(now bool) string {
-	if now {
+func logoutOutcome(revoked bool) string {
+	if revoked {
 		return "done"
 	}
 	return "already"

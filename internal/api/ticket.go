@@ -9,21 +9,21 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// TicketLife is how long a ticket is good.
+// TicketLife is the lifetime of a ticket.
 const TicketLife = 30 * time.Second
 
-// ticketsPerMinute is how many a user may get: one for each of many sockets that
-// come back at once, and not so many that they fill Redis.
+// ticketsPerMinute is the limit of tickets for one user: enough for many sockets that reconnect
+// at the same time, but too few to fill Redis.
 const ticketsPerMinute = 60
 
-// Tickets makes tickets. Its errors wrap [room.ErrUnavailable].
+// Tickets issues tickets. Its errors wrap [room.ErrUnavailable].
 type Tickets interface {
 	Issue(ctx context.Context, user room.UserID, issued, expires time.Time, life time.Duration) (string, error)
 }
 
-// A ticketIssuer answers POST /api/ticket/: it gives a signed-in user a ticket, which
-// replaces the token in the query of one handshake. A token in a query would stay
-// valid for minutes in every log that has the query.
+// A ticketIssuer serves POST /api/ticket/. It issues a ticket, which replaces the token in the
+// query of one handshake. Queries end up in access logs, where a token would be valid for
+// minutes.
 type ticketIssuer struct {
 	base
 
@@ -37,26 +37,26 @@ type ticket struct {
 }
 
 func (t *ticketIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t.serve(w, r, func(e *exchange) (any, string, *refusal) {
+	t.serve(w, r, func(e *exchange) (any, string, *failure) {
 		if e.r.Method != http.MethodPost {
 			e.w.Header().Set("Allow", http.MethodPost)
-			return nil, "", refuse(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
+			return nil, "", newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
 		}
-		user, claims, no := t.authenticate(e)
-		if no != nil {
-			return nil, "", no
+		user, claims, fail := t.authenticate(e)
+		if fail != nil {
+			return nil, "", fail
 		}
 		bucket := []string{"ticket:" + strconv.FormatInt(int64(user.ID), 10)}
 		full, wait, err := t.o.Throttle.Take(e.r.Context(), bucket, []int{ticketsPerMinute})
 		switch {
 		case err != nil:
-			return nil, "", redisAway(err)
+			return nil, "", redisUnavailable(err)
 		case full >= 0:
-			return nil, "", tooMany("ticket", wait, "Too many tickets in a minute; try again after the time in Retry-After.")
+			return nil, "", tooManyAttempts("ticket", wait, "Too many tickets within a minute; try again after the time in Retry-After.")
 		}
 		text, err := t.o.Tickets.Issue(e.r.Context(), user.ID, claims.IssuedAt, claims.ExpiresAt, TicketLife)
 		if err != nil {
-			return nil, "", redisAway(err)
+			return nil, "", redisUnavailable(err)
 		}
 		life := max(0, min(TicketLife, time.Until(claims.ExpiresAt)))
 		return ticket{text, int64(life.Round(time.Second) / time.Second)}, "Ticket issued: " + e.user, nil

@@ -46,7 +46,7 @@ var (
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
-	_ handshake.Stories  = (*story.Keeper)(nil)
+	_ handshake.Stories  = (*story.Recorder)(nil)
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
@@ -71,7 +71,7 @@ type App struct {
 	redis     *redis.Client
 	layer     *channel.Layer
 	sockets   *session.Registry
-	stories   *story.Keeper
+	stories   *story.Recorder
 	idleCuts  *idlecuts.Watch
 	fleet     *fleet.Fleet
 	rebalance *rebalance.Rebalancer
@@ -116,10 +116,10 @@ func (a *App) measureMemory() {
 		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
 	if a.options.LoginConcurrency == 0 {
-		a.options.LoginConcurrency = auth.Concurrency(a.memory.Limit())
+		a.options.LoginConcurrency = auth.DefaultConcurrency(a.memory.Limit())
 	}
-	a.passwords = auth.QueuePasswords(a.options.LoginConcurrency, a.options.LoginQueue)
-	a.passwords.Within(a.memory.Fits)
+	a.passwords = auth.NewPasswords(a.options.LoginConcurrency, a.options.LoginQueue)
+	a.passwords.CheckMemory(a.memory.Fits)
 	a.stack.push("passwords", func(context.Context) error { a.passwords.Close(); return nil })
 }
 
@@ -133,7 +133,7 @@ func (a *App) loadKeys() ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.keys = keys.With(set)
+	a.keys = keys.WithJWKS(set)
 	return []task{{"secret file", file.Run}, {"key set", set.Run}}, nil
 }
 
@@ -156,7 +156,7 @@ func (a *App) wire(reloads []task) {
 	handlers, cancel := context.WithCancel(context.Background()) // what the handlers of sockets work under
 	a.stack.push("socket handlers", func(context.Context) error { cancel(); return nil })
 
-	a.stories = story.NewKeeper(o.Replica, a.redis.Stories, a.log, reg)
+	a.stories = story.NewRecorder(o.Replica, a.redis.Stories, a.log, reg)
 	a.idleCuts = idlecuts.New(a.log, reg)
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
@@ -199,7 +199,7 @@ func (a *App) wire(reloads []task) {
 func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
 	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
-	o.Ended = func(e *session.End) {
+	o.OnEnd = func(e *session.End) {
 		if e.Cut {
 			a.idleCuts.Add(e.At, e.Idle)
 		}

@@ -214,7 +214,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	}{
 		"a short secret":           {func(o *app.Options) { o.JWTSecrets = []string{"S3cret"} }, "--jwt-secret"},
 		"secrets twice":            {func(o *app.Options) { o.JWTSecretFile = "/nowhere" }, "--jwt-secret and --jwt-secret-file are both given"},
-		"a file that is not there": {func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, "/nowhere" }, "--jwt-secret-file: read the secrets: open /nowhere"},
+		"a file that is not there": {func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, "/nowhere" }, "--jwt-secret-file: read the secret file: open /nowhere"},
 		"no secret":                {func(o *app.Options) { o.JWTSecrets = nil }, "--jwt-secret"},
 		"the same secret twice":    {func(o *app.Options) { o.JWTSecrets = []string{world.Secret, world.Secret} }, "--jwt-secret"},
 		"no database URL":          {func(o *app.Options) { o.DatabaseURL = "postgres://u:S3cret@:x/%zz" }, "--database-url"},

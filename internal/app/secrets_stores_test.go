@@ -144,7 +144,7 @@ func (x *secrecy) startWithWrongStores(t *testing.T) {
 	}
 	defer all.Wait()
 	r := x.start(t, x.World, "keys away", func(o *app.Options) { o.JWKS = "https://127.0.0.1:1/jwks?key=" + word })
-	world.Eventually(t, "it is logged", func() (bool, any) { return strings.Contains(r.Log.String(), "Keys not renewed"), nil })
+	world.Eventually(t, "it is logged", func() (bool, any) { return strings.Contains(r.Log.String(), "[JWKS] Refresh failed"), nil })
 	x.finish(t, r)
 	other := *x.World
 	other.RedisURL = changed(x.RedisURL, password)

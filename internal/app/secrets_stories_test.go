@@ -43,7 +43,7 @@ func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 		} else {
 			x.record("why there is no story", err.Error())
 		}
-		told, err = story.Tell(t.Context(), client.Stories, ref)
+		told, err = story.Explain(t.Context(), client.Stories, ref)
 		if err == nil {
 			x.recordPrinted(t, told)
 		} else if !errors.Is(err, story.ErrUnknown) {
@@ -64,7 +64,7 @@ func (x *secrecy) recordExplain(t *testing.T, ref string, where ...string) {
 	}
 }
 
-func (x *secrecy) recordPrinted(t *testing.T, told *story.Told) {
+func (x *secrecy) recordPrinted(t *testing.T, told *story.Explanation) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := told.Print(&text); err != nil {

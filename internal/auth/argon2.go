@@ -12,10 +12,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The parameters of new hashes are the second recommended option of RFC 9106 §4
-// (64 MiB, three passes, four lanes, a salt of 128 bits and a tag of 256). The
-// first wants 2 GiB for each sign-in. OWASP's least, 19 MiB and two passes, is
-// well below.
+// The parameters of new hashes: the second recommended option of RFC 9106 §4. The first one
+// needs 2 GiB for each sign-in. The minimum of OWASP (19 MiB, two passes) is well below.
 const (
 	argon2Memory = 64 << 10 // KiB
 	argon2Passes = 3
@@ -24,9 +22,8 @@ const (
 	argon2Tag    = 32 // bytes
 )
 
-// The bounds of what a stored string may ask for. Django's own hashes take 100
-// MiB and two passes over them; the bound on the product keeps the slowest one
-// to about a second.
+// The maximum parameters of a stored hash. Django's hashes take 100 MiB and two passes. The
+// bound on the product limits the slowest hash to about a second.
 const (
 	maxArgon2Memory = 128 << 10 // KiB
 	maxArgon2Passes = 16
@@ -39,22 +36,22 @@ type argon2Hash struct {
 	variant               string // argon2id, or argon2i as Django before 3.2 made it
 	memory, passes, lanes int
 	salt, tag             []byte
-	django                bool // was stored in Django's form
+	django                bool // stored in Django's form
 }
 
-// nothing is the hash of no password: verifying it is the work of a new hash.
-var nothing = &argon2Hash{
+// dummyHash matches no password. Verifying it takes as long as verifying a new hash.
+var dummyHash = &argon2Hash{
 	variant: "argon2id", memory: argon2Memory, passes: argon2Passes, lanes: argon2Lanes,
 	salt: make([]byte, argon2Salt), tag: make([]byte, argon2Tag),
 }
 
-// Hash makes an argon2id hash of a password in PHC form. It takes 64 MiB for as
-// long as it runs; a server calls [Passwords.Hash], which bounds how many run.
+// Hash returns an argon2id hash of a password in PHC form. It takes 64 MiB while it runs.
+// Servers call [Passwords.Hash], which bounds the number of concurrent calls.
 func Hash(password string) (string, error) {
 	if password == "" || len(password) > MaxPassword {
-		return "", fmt.Errorf("a password has 1 to %d bytes, and this one has %d", MaxPassword, len(password))
+		return "", fmt.Errorf("a password must have 1 to %d bytes, got %d", MaxPassword, len(password))
 	}
-	h := *nothing
+	h := *dummyHash
 	h.salt = make([]byte, argon2Salt)
 	_, _ = rand.Read(h.salt) // never fails (crypto/rand, since Go 1.24)
 	h.tag = h.compute(password)
@@ -66,7 +63,7 @@ func (h *argon2Hash) String() string {
 		base64.RawStdEncoding.EncodeToString(h.salt), base64.RawStdEncoding.EncodeToString(h.tag))
 }
 
-func (h *argon2Hash) fits(password string) bool {
+func (h *argon2Hash) matches(password string) bool {
 	return subtle.ConstantTimeCompare(h.compute(password), h.tag) == 1
 }
 
@@ -75,28 +72,28 @@ func (h *argon2Hash) compute(password string) []byte {
 	if h.variant == "argon2i" {
 		derive = argon2.Key
 	}
-	// parseArgon2 bounds each number far below its type's end.
+	// parseArgon2 bounds each number far below the maximum of its type.
 	return derive([]byte(password), h.salt, uint32(h.passes), uint32(h.memory), uint8(h.lanes), uint32(len(h.tag))) //nolint:gosec // bounded
 }
 
-func (h *argon2Hash) outdated() bool {
-	return h.django || h.variant != nothing.variant || h.memory != argon2Memory || h.passes != argon2Passes ||
+func (h *argon2Hash) needsRehash() bool {
+	return h.django || h.variant != dummyHash.variant || h.memory != argon2Memory || h.passes != argon2Passes ||
 		h.lanes != argon2Lanes || len(h.salt) < argon2Salt || len(h.tag) < argon2Tag
 }
 
-// parseArgon2 reads what follows the first "$" of the PHC form.
+// parseArgon2 parses the part of the PHC form after the first "$".
 func parseArgon2(s string) (*argon2Hash, error) {
 	parts := strings.Split(s, "$")
 	if len(parts) != 5 || parts[0] != "argon2id" && parts[0] != "argon2i" {
-		return nil, errors.New("it is not $argon2id$v=19$m=…,t=…,p=…$salt$hash")
+		return nil, errors.New("not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
 	}
 	if parts[1] != "v="+strconv.Itoa(argon2.Version) {
-		return nil, errors.New("its version of argon2 is not 19")
+		return nil, errors.New("version of argon2 is not 19")
 	}
 	h := &argon2Hash{variant: parts[0]}
 	numbers := strings.Split(parts[2], ",")
 	if len(numbers) != 3 {
-		return nil, errors.New("its parameters are not m, t and p")
+		return nil, errors.New("parameters are not m, t and p")
 	}
 	for i, f := range []struct {
 		to   *int
@@ -104,33 +101,33 @@ func parseArgon2(s string) (*argon2Hash, error) {
 		top  int
 	}{{&h.memory, "m=", maxArgon2Memory}, {&h.passes, "t=", maxArgon2Passes}, {&h.lanes, "p=", maxArgon2Lanes}} {
 		text, found := strings.CutPrefix(numbers[i], f.name)
-		n, ok := number(text, f.top)
+		n, ok := parseNumber(text, f.top)
 		if !found || !ok {
-			return nil, fmt.Errorf("its parameter %q is not between 1 and %d", f.name, f.top)
+			return nil, fmt.Errorf("parameter %q is not between 1 and %d", f.name, f.top)
 		}
 		*f.to = n
 	}
 	// RFC 9106 §3.1: at least 8 KiB for each lane.
 	if h.memory < 8*h.lanes || h.memory*h.passes > maxArgon2Work {
-		return nil, errors.New("its parameters are out of proportion")
+		return nil, errors.New("parameters are out of bounds together")
 	}
 	return h, h.readSaltAndTag(parts[3], parts[4])
 }
 
 func (h *argon2Hash) readSaltAndTag(salt, tag string) (err error) {
 	if h.salt, err = unpadded.DecodeString(salt); err != nil || len(h.salt) < 8 || len(h.salt) > 64 {
-		return errors.New("its salt is not 8 to 64 bytes in base64")
+		return errors.New("salt is not 8 to 64 bytes in base64")
 	}
 	if h.tag, err = unpadded.DecodeString(tag); err != nil || len(h.tag) < 16 || len(h.tag) > 64 {
-		return errors.New("its hash is not 16 to 64 bytes in base64")
+		return errors.New("hash is not 16 to 64 bytes in base64")
 	}
 	return nil
 }
 
 var unpadded = base64.RawStdEncoding.Strict()
 
-// number reads decimal digits, without sign or leading zero, from 1 to top.
-func number(s string, top int) (int, bool) {
+// parseNumber parses a decimal number from 1 to top without sign or leading zero.
+func parseNumber(s string, top int) (int, bool) {
 	if s == "" || s[0] < '1' || s[0] > '9' {
 		return 0, false
 	}

@@ -1,4 +1,4 @@
-// Package auth answers "who are you": it takes tokens from requests, verifies
-// and mints them, and verifies and hashes passwords. It knows no store; whether
-// a user still exists, and may do what they ask for, is asked elsewhere.
+// Package auth authenticates users. It reads tokens from requests, verifies and mints them,
+// and verifies and hashes passwords. It uses no store: whether a user exists and what they
+// may do is decided elsewhere.
 package auth

@@ -7,35 +7,34 @@ import (
 	"time"
 )
 
-// An Inspection is what a token says of itself, whether or not it is any good. It
-// holds nothing of the signature.
+// An Inspection describes a token, valid or not. It contains nothing of the signature.
 type Inspection struct {
-	Header json.RawMessage // nil where it cannot be read
-	Claims json.RawMessage // nil where they cannot be read
-	// Verified says that one of the keys has signed it; without keys it is false.
+	Header json.RawMessage // nil if it cannot be decoded
+	Claims json.RawMessage // nil if they cannot be decoded
+	// Verified is true if one of the keys has signed the token.
 	Verified bool
-	// Says is what it says of those claims that count, as far as they can be read,
-	// whoever has written them.
-	Says Claims
-	// Refusal is why it is refused, nil if it is not.
+	// Parsed holds the claims as far as they can be read. They can be trusted only if
+	// Verified is true.
+	Parsed Claims
+	// Refusal is the reason why the token is refused, or nil if it is valid.
 	Refusal *Refusal
 }
 
-// Inspect takes a token apart for a person to read, and judges it: an access token
-// as [Keys.Verify] does, a refresh token as [Keys.VerifyRefresh] does. Without keys,
-// when k is nil, all is judged but the signature.
+// Inspect decodes a token for a person to read and verifies it: an access token like
+// [Keys.Verify], a refresh token like [Keys.VerifyRefresh]. If k is nil it does not verify the
+// signature.
 func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	var in Inspection
-	head, payload, _, refusal := split(token)
+	head, payload, _, refusal := splitToken(token)
 	if refusal != nil {
 		in.Refusal = refusal
 		if token == "" {
-			in.Refusal = missing()
+			in.Refusal = tokenMissing()
 		}
 		return in
 	}
-	in.Header, in.Claims = readable(head), readable(payload)
-	set, ok := splitClaims(in.Claims)
+	in.Header, in.Claims = decodePart(head), decodePart(payload)
+	set, ok := decodeClaims(in.Claims)
 	switch {
 	case len(token) > MaxToken:
 		in.Refusal = invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
@@ -44,19 +43,17 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	case !ok:
 		in.Refusal = invalid("malformed", "The token's claims are not a JSON object, encoded in base64url.")
 	default:
-		in.Says, in.Refusal = k.judge(token, set, now)
-		in.Verified = k != nil && signed(in.Refusal)
+		in.Parsed, in.Refusal = k.inspectClaims(token, set, now)
+		in.Verified = k != nil && signatureVerified(in.Refusal)
 	}
 	return in
 }
 
-// judge accepts access tokens and refresh tokens.
-func (k *Keys) judge(token string, set claimSet, now time.Time) (Claims, *Refusal) {
+// inspectClaims reads the claims and verifies the token as the type that they name.
+func (k *Keys) inspectClaims(token string, set claimSet, now time.Time) (Claims, *Refusal) {
 	wanted := Access
-	if set.tokenType != nil {
-		if t, _ := unquote(set.tokenType); TokenType(t) == Refresh {
-			wanted = Refresh
-		}
+	if t, _ := unquote(set["token_type"]); TokenType(t) == Refresh {
+		wanted = Refresh
 	}
 	says, refusal := readClaims(set, wanted, now)
 	if k == nil {
@@ -72,9 +69,9 @@ func (k *Keys) judge(token string, set claimSet, now time.Time) (Claims, *Refusa
 	return says, refusal
 }
 
-// signed reports whether a refusal is about something else than the signature,
-// which is looked at before all that a token claims.
-func signed(r *Refusal) bool {
+// signatureVerified reports whether the signature was valid. The signature is verified before
+// the claims, so every refusal because of a claim implies a valid signature.
+func signatureVerified(r *Refusal) bool {
 	if r == nil {
 		return true
 	}
@@ -85,13 +82,14 @@ func signed(r *Refusal) bool {
 	return true
 }
 
-// readable decodes a part of a token, if it is a JSON object.
-func readable(part string) json.RawMessage {
-	text, err := strict.DecodeString(part)
+// decodePart returns the JSON object that a part of a token encodes, or nil if it encodes
+// something else.
+func decodePart(part string) json.RawMessage {
+	text, err := strictBase64.DecodeString(part)
 	if err != nil {
 		return nil
 	}
-	if _, ok := splitClaims(text); !ok {
+	if _, ok := decodeClaims(text); !ok {
 		return nil
 	}
 	return text

@@ -56,8 +56,8 @@ func TestInspectSaysWhatATokenSaysAndWhyItIsRefused(t *testing.T) {
 		if word != tt.word || in.Verified != tt.verified || (in.Claims != nil && in.Header != nil) != tt.readable {
 			t.Errorf("%s: word %q, verified %v, header %s, claims %s", name, word, in.Verified, in.Header, in.Claims)
 		}
-		if (in.Says.UserID == 7) != tt.readable {
-			t.Errorf("%s: it says %+v", name, in.Says)
+		if (in.Parsed.UserID == 7) != tt.readable {
+			t.Errorf("%s: it says %+v", name, in.Parsed)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"cmp"
 	"context"
 	"encoding/json"
@@ -22,59 +20,59 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
 const (
-	jwksEvery   = 5 * time.Minute  // between two looks while all is well
-	jwksRetry   = 30 * time.Second // while it is not; 1 s at first, as long as there are no keys
-	jwksTimeout = 5 * time.Second  // of one look
-	// An unknown kid makes it look at once, but not more often than this, and
-	// whoever brings one waits for the outcome for a moment, a few at a time:
-	// anybody can make up a kid.
-	jwksAskEvery   = 10 * time.Second
-	jwksAskWait    = 2 * time.Second
-	jwksAskWaiting = 16
+	jwksInterval = 5 * time.Minute  // between two successful refreshes
+	jwksMaxRetry = 30 * time.Second // between failed ones; starts at 1 s while there are no keys
+	jwksTimeout  = 5 * time.Second  // of one refresh
+	// An unknown kid triggers a refresh. The refreshes are rate-limited and the requests
+	// that wait for them are bounded, because anybody can make up a kid.
+	unknownKeyInterval = 10 * time.Second
+	unknownKeyWait     = 2 * time.Second
+	unknownKeyWaiters  = 16
 )
 
-// JWKSOptions says where the public keys are whose tokens are accepted too.
+// JWKSOptions are the settings of a [JWKS].
 type JWKSOptions struct {
-	// Source is an https URL of a JWK Set (RFC 7517 §5), or the path of a file; empty
-	// for no keys at all.
+	// Source is the https URL of a JWK Set (RFC 7517 §5) or the path of a file. Empty means
+	// no keys.
 	Source string
-	// Issuer and Audience are what iss and aud of those tokens have to say; empty
-	// for anything. A set that signs tokens for other services too needs them
-	// (RFC 8725 §3.8, §3.9).
+	// Issuer and Audience are the required iss and aud of tokens that these keys sign. Empty
+	// means any. They are needed if the keys also sign tokens for other services (RFC 8725
+	// §3.8, §3.9).
 	Issuer, Audience string
-	// HTTP makes the requests; nil for a client of its own.
+	// HTTP is the client for requests. nil means a default client.
 	HTTP *http.Client
-	// AskEvery is the least time between two looks for an unknown kid; 0 means 10 s.
-	AskEvery time.Duration
+	// UnknownKeyInterval is the minimum time between two refreshes because of an unknown
+	// kid. 0 means 10 s.
+	UnknownKeyInterval time.Duration
 }
 
-// A JWKS is a set of public keys that somebody else keeps. The keys that were
-// seen last stay good while their source is away. It looks for new ones while
-// [JWKS.Run] runs.
+// A JWKS is a set of public keys that another service publishes. [JWKS.Run] refreshes it. The
+// last known keys stay in use while the source is unavailable.
 type JWKS struct {
-	o       JWKSOptions
-	isFile  bool
-	log     *slog.Logger
-	metrics *jwksMetrics
-	keys    atomic.Pointer[[]key]
-	trouble string // what was last logged, Run's own
-	wake    chan struct{}
+	o          JWKSOptions
+	isFile     bool
+	log        *slog.Logger
+	metrics    *jwksMetrics
+	keys       atomic.Pointer[[]key]
+	lastReport string // last logged outcome; used by refresh only
+	wake       chan struct{}
 
-	mu      sync.Mutex
-	running bool
-	looked  time.Time     // when the last look ended
-	round   chan struct{} // is closed when the look that was asked for has ended
-	waiting int
+	mu        sync.Mutex
+	running   bool
+	refreshed time.Time     // end of the last refresh
+	round     chan struct{} // closed at the end of the requested refresh; nil if none was requested
+	waiting   int
 }
 
-// NewJWKS checks the source and reads it if it is a file: one that cannot be used
-// is a mistake of whoever named it. A URL need not answer yet.
+// NewJWKS returns a JWKS. It reads the source if it is a file, and returns an error if the file
+// is not usable or the URL is not valid. A URL need not be reachable yet.
 func NewJWKS(o JWKSOptions, log *slog.Logger, reg prometheus.Registerer) (*JWKS, error) {
-	o.AskEvery = cmp.Or(o.AskEvery, jwksAskEvery)
+	o.UnknownKeyInterval = cmp.Or(o.UnknownKeyInterval, unknownKeyInterval)
 	j := &JWKS{o: o, log: log, isFile: !strings.Contains(o.Source, "://"), wake: make(chan struct{}, 1)}
 	j.keys.Store(&[]key{})
 	j.metrics = newJWKSMetrics(reg, j)
@@ -82,11 +80,11 @@ func NewJWKS(o JWKSOptions, log *slog.Logger, reg prometheus.Registerer) (*JWKS,
 		return j, nil
 	}
 	if j.isFile {
-		return j, j.look(context.Background()) //nolint:forbidigo // a file's reading takes no context
+		return j, j.refresh(context.Background()) //nolint:forbidigo // reading a file takes no context
 	}
 	u, err := url.Parse(o.Source)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, errors.New("it must be an https URL without credentials, or the path of a file")
+		return nil, errors.New("the JWKS source must be an https URL without credentials or the path of a file")
 	}
 	if o.HTTP == nil {
 		j.o.HTTP = &http.Client{CheckRedirect: onlyHTTPS}
@@ -96,12 +94,12 @@ func NewJWKS(o JWKSOptions, log *slog.Logger, reg prometheus.Registerer) (*JWKS,
 
 func onlyHTTPS(r *http.Request, via []*http.Request) error {
 	if r.URL.Scheme != "https" || len(via) > 3 {
-		return errors.New("it redirects too often, or away from https")
+		return errors.New("too many redirects, or a redirect away from https")
 	}
 	return nil
 }
 
-// Run keeps the keys fresh until ctx ends.
+// Run refreshes the keys until ctx ends.
 func (j *JWKS) Run(ctx context.Context) {
 	if j.o.Source == "" {
 		return
@@ -111,56 +109,57 @@ func (j *JWKS) Run(ctx context.Context) {
 	j.mu.Unlock()
 	wait, failures := time.Duration(0), 0
 	if j.isFile { // NewJWKS has read it
-		wait = jwksEvery
+		wait = jwksInterval
 	}
 	for {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			j.settle(true)
+			j.endRound(true)
 			return
 		case <-j.wake:
 			timer.Stop()
 		case <-timer.C:
 		}
-		err := j.look(ctx)
-		j.settle(false)
+		err := j.refresh(ctx)
+		j.endRound(false)
 		switch {
 		case err == nil:
-			wait, failures = jwksEvery, 0
+			wait, failures = jwksInterval, 0
 		case len(*j.keys.Load()) == 0:
-			wait = min(time.Second<<min(failures, 10), jwksRetry)
+			wait = min(time.Second<<min(failures, 10), jwksMaxRetry)
 			failures++
 		default:
-			wait = jwksRetry
+			wait = jwksMaxRetry
 		}
-		wait += rand.N(wait / 5) // replicas should not come together
+		wait += rand.N(wait / 5) // spreads the requests of the replicas
 	}
 }
 
-// settle lets those go on who have asked for a look.
-func (j *JWKS) settle(end bool) {
+// endRound releases the requests that wait for a refresh.
+func (j *JWKS) endRound(stopped bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.looked = time.Now(); j.round != nil {
+	if j.refreshed = time.Now(); j.round != nil {
 		close(j.round)
 		j.round = nil
 	}
 	select {
-	case <-j.wake: // that was it
+	case <-j.wake: // this refresh has served the request
 	default:
 	}
-	if end {
+	if stopped {
 		j.running = false
 	}
 }
 
-// ask makes Run look, since a token names a key that is not there, and waits a
-// moment for the outcome. It reports whether there was a look.
-func (j *JWKS) ask() bool {
+// refreshForUnknownKey makes Run refresh the keys and waits up to 2 s for it. It reports whether
+// the keys were refreshed. It does nothing if the last refresh was too recent or too many
+// requests wait already.
+func (j *JWKS) refreshForUnknownKey() bool {
 	j.mu.Lock()
-	if !j.running || j.waiting >= jwksAskWaiting || j.round == nil && time.Since(j.looked) < j.o.AskEvery {
+	if !j.running || j.waiting >= unknownKeyWaiters || j.round == nil && time.Since(j.refreshed) < j.o.UnknownKeyInterval {
 		j.mu.Unlock()
 		return false
 	}
@@ -174,7 +173,7 @@ func (j *JWKS) ask() bool {
 	round := j.round
 	j.waiting++
 	j.mu.Unlock()
-	timer := time.NewTimer(jwksAskWait)
+	timer := time.NewTimer(unknownKeyWait)
 	defer timer.Stop()
 	defer func() {
 		j.mu.Lock()
@@ -189,8 +188,8 @@ func (j *JWKS) ask() bool {
 	}
 }
 
-// look reads the source once. Where it cannot, the known keys stay.
-func (j *JWKS) look(ctx context.Context) error {
+// refresh reads the source once. The known keys stay in use if it fails.
+func (j *JWKS) refresh(ctx context.Context) error {
 	text, err := j.read(ctx)
 	var keys []key
 	var skipped []error
@@ -202,47 +201,47 @@ func (j *JWKS) look(ctx context.Context) error {
 	known := len(*j.keys.Load())
 	if err != nil {
 		j.metrics.failed()
-		if why := err.Error(); why != j.trouble && ctx.Err() == nil {
-			j.trouble = why
-			logging.Component(j.log, slog.LevelError, "JWKS", fmt.Sprintf("Keys not renewed: %s; the %d that are known stay", why, known),
+		if why := err.Error(); why != j.lastReport && ctx.Err() == nil {
+			j.lastReport = why
+			logging.Component(j.log, slog.LevelError, "JWKS", fmt.Sprintf("Refresh failed: %s; keeping %d known keys", why, known),
 				slog.String("cause", cause.Of(err)))
 		}
 		return err
 	}
 	j.keys.Store(&keys)
-	j.metrics.renewed()
-	if news := fmt.Sprint(len(keys), skipped); news != j.trouble { // once for each change
-		j.trouble = news
+	j.metrics.succeeded()
+	if report := fmt.Sprint(len(keys), skipped); report != j.lastReport { // log each change once
+		j.lastReport = report
 		logging.Component(j.log, slog.LevelInfo, "JWKS", fmt.Sprintf("Keys loaded: %d", len(keys)))
 		for _, why := range skipped {
-			logging.Component(j.log, slog.LevelWarn, "JWKS", "Key left out: "+why.Error(), slog.String("cause", "jwks_key_left_out"))
+			logging.Component(j.log, slog.LevelWarn, "JWKS", "Key ignored: "+why.Error(), slog.String("cause", "jwks_key_left_out"))
 		}
 	}
 	return nil
 }
 
-// A keySetError is why there is no new key set, with its word in the table of advice.
+// A keySetError is a failed refresh with its word in the table of causes.
 type keySetError struct {
 	cause string
 	error
 }
 
-// Cause is the word for it.
+// Cause returns the word.
 func (e *keySetError) Cause() string { return e.cause }
 
-// Unwrap returns what has happened.
+// Unwrap returns the wrapped error.
 func (e *keySetError) Unwrap() error { return e.error }
 
 func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 	if j.isFile {
 		f, err := os.Open(j.o.Source)
 		if err != nil {
-			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read the key set: %w", err)}
+			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read JWKS: %w", err)}
 		}
 		defer f.Close()
 		text, err := io.ReadAll(io.LimitReader(f, maxKeySet+1))
 		if err != nil {
-			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read the key set: %w", err)}
+			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read JWKS: %w", err)}
 		}
 		return text, nil
 	}
@@ -250,52 +249,53 @@ func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, j.o.Source, nil)
 	if err != nil {
-		return nil, errors.New("ask for the key set: the URL is none")
+		return nil, errors.New("fetch JWKS: invalid URL")
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	res, err := j.o.HTTP.Do(r)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // the URL may hold a secret in its query
+			err = u.Err // the URL can contain a secret in its query
 		}
-		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("ask for the key set: %w", err)}
+		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("fetch JWKS: %w", err)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, &keySetError{"jwks_refused", fmt.Errorf("ask for the key set: the answer is %d", res.StatusCode)}
+		return nil, &keySetError{"jwks_refused", fmt.Errorf("fetch JWKS: HTTP status %d", res.StatusCode)}
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
 	if err != nil {
-		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("read the key set: %w", err)}
+		return nil, &keySetError{"jwks_unreachable", fmt.Errorf("fetch JWKS: %w", err)}
 	}
 	return text, nil
 }
 
-// meantForUs judges the iss and aud of a token that a key of the set has signed,
-// as far as it is known what they should say (RFC 7519 §4.1.1, §4.1.3).
-func (j *JWKS) meantForUs(set claimSet) *Refusal {
+// checkIssuerAndAudience checks the iss and aud of a token that a key of the set has signed
+// (RFC 7519 §4.1.1, §4.1.3).
+func (j *JWKS) checkIssuerAndAudience(set claimSet) *Refusal {
 	if j.o.Issuer != "" {
-		if iss, ok := text(set.iss); !ok || iss != j.o.Issuer {
-			return invalid("wrong_issuer", "The token's iss is not the one that is accepted here.")
+		if iss, ok := unquote(set["iss"]); !ok || iss != j.o.Issuer {
+			return invalid("wrong_issuer", "The token's iss is not the accepted issuer.")
 		}
 	}
 	if j.o.Audience == "" {
 		return nil
 	}
-	if one, ok := text(set.aud); ok && one == j.o.Audience {
+	if one, ok := unquote(set["aud"]); ok && one == j.o.Audience {
 		return nil
 	}
 	var several []string
-	if set.aud != nil && json.Unmarshal(set.aud, &several) == nil && slices.Contains(several, j.o.Audience) {
+	if json.Unmarshal(set["aud"], &several) == nil && slices.Contains(several, j.o.Audience) {
 		return nil
 	}
 	return invalid("wrong_audience", "The token's aud does not name this service.")
 }
 
-// text is unquote of a claim that may be absent.
-func text(claim []byte) (string, bool) {
-	if claim == nil {
-		return "", false
+// Check refreshes the keys once and returns their number. It is for programs that do not call
+// [JWKS.Run].
+func (j *JWKS) Check(ctx context.Context) (keys int, err error) {
+	if j.o.Source != "" {
+		err = j.refresh(ctx)
 	}
-	return unquote(claim)
+	return len(*j.keys.Load()), err
 }

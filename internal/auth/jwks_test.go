@@ -1,8 +1,6 @@
 package auth_test
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"bytes"
 	"context"
 	"crypto"
@@ -34,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/cause"
 )
 
 type members = map[string]any
@@ -125,7 +124,7 @@ func open(tb testing.TB, o auth.JWKSOptions) (*auth.Keys, *auth.JWKS) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return newKeys(tb, secretA).With(j), j
+	return newKeys(tb, secretA).WithJWKS(j), j
 }
 
 func TestAKeySetVerifiesBesideTheSecrets(t *testing.T) {
@@ -254,7 +253,7 @@ func TestNewJWKSRefuses(t *testing.T) {
 		"a file that is not there":  {filepath.Join(t.TempDir(), "none"), "no such file"},
 		"a file that is no JSON":    {file(t, []byte("-----BEGIN")), `JSON object with "keys"`},
 		"a file without keys":       {file(t, []byte(`{"keys":[]}`)), "has no key"},
-		"too many keys":             {file(t, keySet(many...)), "32 are the most"},
+		"too many keys":             {file(t, keySet(many...)), "the maximum is 32"},
 		"too large":                 {file(t, bytes.Repeat([]byte(" "), 256<<10+1)), "more than"},
 		"http":                      {"http://example.com/jwks", "https"},
 		"credentials in the URL":    {"https://user:hunter2@example.com/jwks", "https URL without credentials"},
@@ -275,13 +274,17 @@ func TestWhoATokenOfAKeySetIsFor(t *testing.T) {
 		claims []any
 		word   string
 	}{
-		"both":                    {[]any{"iss", "https://id.example.com", "aud", "roomspa"}, ""},
-		"one of several":          {[]any{"iss", "https://id.example.com", "aud", []string{"shop", "roomspa"}}, ""},
-		"another issuer":          {[]any{"iss", "https://evil.example.com", "aud", "roomspa"}, "wrong_issuer"},
-		"no issuer":               {[]any{"aud", "roomspa"}, "wrong_issuer"},
-		"another audience":        {[]any{"iss", "https://id.example.com", "aud", "shop"}, "wrong_audience"},
-		"no audience":             {[]any{"iss", "https://id.example.com"}, "wrong_audience"},
-		"an audience of no shape": {[]any{"iss", "https://id.example.com", "aud", 5}, "wrong_audience"},
+		"both":                                 {[]any{"iss", "https://id.example.com", "aud", "roomspa"}, ""},
+		"one of several":                       {[]any{"iss", "https://id.example.com", "aud", []string{"shop", "roomspa"}}, ""},
+		"another issuer":                       {[]any{"iss", "https://evil.example.com", "aud", "roomspa"}, "wrong_issuer"},
+		"no issuer":                            {[]any{"aud", "roomspa"}, "wrong_issuer"},
+		"another audience":                     {[]any{"iss", "https://id.example.com", "aud", "shop"}, "wrong_audience"},
+		"no audience":                          {[]any{"iss", "https://id.example.com"}, "wrong_audience"},
+		"an audience of no shape":              {[]any{"iss", "https://id.example.com", "aud", 5}, "wrong_audience"},
+		"an audience that is null":             {[]any{"iss", "https://id.example.com", "aud", nil}, "wrong_audience"},
+		"an issuer that is a list":             {[]any{"iss", []string{"https://id.example.com"}, "aud", "roomspa"}, "wrong_issuer"},
+		"a number among the audiences":         {[]any{"iss", "https://id.example.com", "aud", []any{"roomspa", 5}}, "wrong_audience"},
+		"issuer and audience in capitals only": {[]any{"ISS", "https://id.example.com", "AUD", "roomspa"}, "wrong_issuer"},
 	} {
 		_, err := keys.Verify(d.token(t, tt.claims...), noon)
 		if tt.word != "" {
@@ -328,7 +331,7 @@ func (p *publisher) rotate(signers ...signer) {
 // follow runs a key set over a publisher, and waits until it has keys.
 func (p *publisher) follow(t *testing.T, askEvery time.Duration, first signer) *auth.Keys {
 	t.Helper()
-	keys, j := open(t, auth.JWKSOptions{Source: p.URL, HTTP: p.Client(), AskEvery: askEvery})
+	keys, j := open(t, auth.JWKSOptions{Source: p.URL, HTTP: p.Client(), UnknownKeyInterval: askEvery})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup
 	run.Go(func() { j.Run(ctx) })

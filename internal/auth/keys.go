@@ -8,58 +8,55 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// MinSecret is the least length of an HS256 secret in bytes: that of the hash
-// (RFC 7518 §3.2).
+// MinSecret is the minimum length of an HS256 secret in bytes (RFC 7518 §3.2).
 const MinSecret = 32
 
-// Keys verifies tokens with any of its keys, and signs with the first. A
-// [SecretFile] replaces its own, and a [JWKS] those beside them; it is safe for
-// concurrent use, and it prints no secret.
+// Keys verifies tokens with any of its keys and signs them with the first one. Its own keys
+// are HS256 secrets, which a [SecretFile] can replace; a [JWKS] can add public keys. Keys is
+// safe for concurrent use. Printing it shows no secret.
 type Keys struct {
-	own  *atomic.Pointer[[]key] // shared with those that With returns; nil for none
-	jwks *JWKS                  // nil where there are none but the own keys
+	secrets *atomic.Pointer[[]key] // shared with the Keys that WithJWKS returns; may be nil
+	jwks    *JWKS                  // may be nil
 }
 
-// all returns the own keys as they are now. Who needs several of them asks once.
-func (k *Keys) all() []key {
-	if k.own == nil {
+// own returns the current own keys. They can change between two calls.
+func (k *Keys) own() []key {
+	if k.secrets == nil {
 		return nil
 	}
-	return *k.own.Load()
+	return *k.secrets.Load()
 }
 
-// With returns keys that accept the access tokens of a key set too. Refresh tokens
-// stay a matter of the own keys: whoever mints them has to know what became of
-// them.
-func (k *Keys) With(j *JWKS) *Keys {
+// WithJWKS returns keys that also accept access tokens signed by a key of j. Refresh tokens
+// are accepted from the own keys only, because their issuer must keep track of them.
+func (k *Keys) WithJWKS(j *JWKS) *Keys {
 	if j.o.Source == "" {
 		return k
 	}
-	return &Keys{k.own, j}
+	return &Keys{k.secrets, j}
 }
 
-// A key is good for one algorithm, whatever a token's header asks for: that
-// closes the confusion of algorithms (RFC 8725 §3.1). A public key of another
-// algorithm would be one more of these, without sign.
+// A key verifies one algorithm, whatever a token's header asks for, which prevents algorithm
+// confusion (RFC 8725 §3.1).
 type key struct {
 	id     string // the kid; empty if the key has none
 	method jwt.SigningMethod
 	verify any
-	sign   any
-	header string // of the tokens that this key signs, encoded
+	sign   any    // nil for a public key
+	header string // encoded header of the tokens that this key signs
 }
 
-// NewKeys reads HS256 secrets of 32 bytes or more, each as secret or kid=secret;
-// the first one signs. A kid is 1 to 64 letters, digits, dots, dashes and
-// underscores. A secret that has such a beginning and a "=" of its own is written
-// with a "=" in front, so that its beginning is not taken for a kid and published
-// in the header of each token.
+// NewKeys parses HS256 secrets of at least [MinSecret] bytes, each as secret or kid=secret.
+// The first one signs. A kid has 1 to 64 letters, digits, dots, dashes and underscores. A
+// secret that looks like kid=secret must be written as =secret, or its beginning would be
+// published as the kid in the header of each token.
 func NewKeys(secrets []string) (*Keys, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no JWT secret is given")
@@ -83,13 +80,13 @@ func NewKeys(secrets []string) (*Keys, error) {
 			header: encodeHeader(jwt.SigningMethodHS256.Alg(), id),
 		})
 	}
-	k := &Keys{own: new(atomic.Pointer[[]key])}
-	k.own.Store(&all)
+	k := &Keys{secrets: new(atomic.Pointer[[]key])}
+	k.secrets.Store(&all)
 	return k, nil
 }
 
-// splitSecret takes "kid=secret" apart. The padding of a base64 secret is no
-// secret, and what cannot be a kid belongs to the secret.
+// splitSecret splits "kid=secret". The text is a secret without a kid if the part before "="
+// cannot be a kid, or if "=" is only base64 padding.
 func splitSecret(s string) (id, secret string) {
 	id, secret, found := strings.Cut(s, "=")
 	if !found || strings.Trim(secret, "=") == "" || (id != "" && !isKeyID(id)) {
@@ -107,9 +104,9 @@ func isKeyID(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// encodeHeader needs no escaping: both words have letters, digits, dots, dashes
-// and underscores only. The order is that of PyJWT, so that the tokens of a
-// Django that shares the key have the same header, byte for byte.
+// encodeHeader returns the encoded header of a token. The members have the order of PyJWT, so
+// that tokens of a Django with the same key have the same header, byte for byte. Nothing
+// needs escaping in a kid.
 func encodeHeader(alg, id string) string {
 	if id != "" {
 		id = `"kid":"` + id + `",`
@@ -117,13 +114,12 @@ func encodeHeader(alg, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"` + alg + `",` + id + `"typ":"JWT"}`))
 }
 
-// Format says how many keys there are, whatever the verb: it keeps the secrets
-// out of anything that prints the Keys.
-func (k Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d keys", len(k.all())) }
+// Format prints the number of keys for every verb, so that no secret can be printed.
+func (k Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "%d keys", len(k.own())) }
 
-// IDs returns the kids in the order of the keys, "" for a key without one.
+// IDs returns the kids of the own keys in their order. A key without a kid has "".
 func (k *Keys) IDs() []string {
-	own := k.all()
+	own := k.own()
 	ids := make([]string, len(own))
 	for i := range own {
 		ids[i] = own[i].id
@@ -131,27 +127,26 @@ func (k *Keys) IDs() []string {
 	return ids
 }
 
-// check finds the key by which sig signs what is signed, among all keys or the own
-// ones. The algorithm is judged first, then the signature: what else a token says
-// is worth nothing before. theirs says that it is a key of the key set.
-func (k *Keys) check(h header, signed string, sig []byte, own bool) (theirs bool, _ *Refusal) {
-	theirs, refusal := k.find(h, signed, sig, own)
-	if refusal != nil && refusal.Word == "unknown_key" && !own && k.jwks != nil && k.jwks.ask() {
-		return k.find(h, signed, sig, own)
+// verifySignature verifies the signature sig of the text signed. The algorithm is checked
+// before the signature. If the token names an unknown key the JWKS is refreshed once.
+func (k *Keys) verifySignature(h header, signed string, sig []byte, ownOnly bool) (fromJWKS bool, _ *Refusal) {
+	fromJWKS, refusal := k.findKey(h, signed, sig, ownOnly)
+	if refusal != nil && refusal.Word == "unknown_key" && !ownOnly && k.jwks != nil && k.jwks.refreshForUnknownKey() {
+		return k.findKey(h, signed, sig, ownOnly)
 	}
-	return theirs, refusal
+	return fromJWKS, refusal
 }
 
-func (k *Keys) find(h header, signed string, sig []byte, own bool) (theirs bool, _ *Refusal) {
+func (k *Keys) findKey(h header, signed string, sig []byte, ownOnly bool) (fromJWKS bool, _ *Refusal) {
 	var set []key
-	if k.jwks != nil && !own {
+	if k.jwks != nil && !ownOnly {
 		set = *k.jwks.keys.Load()
 	}
-	mine := k.all()
-	known := h.kid != "" && (has(mine, h.kid) || has(set, h.kid))
+	own := k.own()
+	known := h.kid != "" && (hasKeyID(own, h.kid) || hasKeyID(set, h.kid))
 	tried, algorithms := false, "HS256"
-	for i := range mine {
-		candidate := &mine[i]
+	for i := range own {
+		candidate := &own[i]
 		if known && candidate.id != h.kid || candidate.method.Alg() != h.alg {
 			continue
 		}
@@ -169,67 +164,61 @@ func (k *Keys) find(h header, signed string, sig []byte, own bool) (theirs bool,
 			continue
 		}
 		tried = true
-		// Public keys take longer, so a kid that none of them has is not tried.
+		// Verifying with a public key is slow, so it is not tried for an unknown kid.
 		if (h.kid == "" || candidate.id == "" && !known || candidate.id == h.kid) && candidate.method.Verify(signed, sig, candidate.verify) == nil {
 			return true, nil
 		}
 	}
 	switch {
-	case h.kid != "" && !known && (tried || k.jwks != nil && !own && isPublic(h.alg)):
-		return false, invalid("unknown_key", "The token names the key "+quotable(h.kid)+", which is not known here, and no other key fits.")
+	case h.kid != "" && !known && (tried || k.jwks != nil && !ownOnly && isPublic(h.alg)):
+		return false, invalid("unknown_key", "The token names the key "+printable(h.kid)+", which is not known here, and no other key fits.")
 	case !tried:
-		return false, invalid("wrong_algorithm", "The token's algorithm is "+quotable(h.alg)+"; accepted: "+algorithms+".")
+		return false, invalid("wrong_algorithm", "The token's algorithm is "+printable(h.alg)+"; accepted: "+algorithms+".")
 	default:
 		return false, invalid("bad_signature", "The token's signature does not fit: it was signed with another secret, or was changed.")
 	}
 }
 
-// isPublic reports whether a key set may have keys of an algorithm, though it has
-// none now.
+// isPublic reports whether alg is an algorithm that a JWKS can have keys for.
 func isPublic(alg string) bool { return alg == "RS256" || alg == "ES256" || alg == "EdDSA" }
 
-func has(keys []key, id string) bool {
-	for i := range keys {
-		if keys[i].id == id {
-			return true
-		}
-	}
-	return false
+func hasKeyID(keys []key, id string) bool {
+	return slices.ContainsFunc(keys, func(k key) bool { return k.id == id })
 }
 
-// Pseudonym returns a stand-in for a text that is not to be kept as it is, for a
-// purpose: equal texts have equal ones on all replicas that sign with the same
-// secret, and who does not know the secret cannot try texts out.
+// Pseudonym returns a keyed hash that replaces a text which must not be stored. It is the
+// same on all replicas with the same first secret, and cannot be guessed without the secret.
+// Different purposes have different pseudonyms.
 func (k *Keys) Pseudonym(purpose, text string) string {
-	secret, ok := k.all()[0].sign.([]byte)
-	if !ok {
-		panic("the first key is an HS256 secret")
-	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(purpose + "\x00" + text)) // with a NUL, which no token has
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	return k.own()[0].hash(purpose+"\x00"+text, 16)
 }
 
-// Fingerprints returns one for each of the own keys, in their order: that of the key
-// which signs comes first. Equal keys have equal ones on all replicas. They tell no
-// more of a secret than a token does that it has signed, and are good for comparing.
+// Fingerprints returns a fingerprint of each own key, in their order; the first key signs. Two
+// keys are equal if their fingerprints are. A fingerprint reveals no more of a secret than
+// a token that it has signed.
 func (k *Keys) Fingerprints() []string {
-	own := k.all()
+	own := k.own()
 	prints := make([]string, len(own))
 	for i := range own {
-		secret, ok := own[i].sign.([]byte)
-		if !ok {
-			panic("the own keys are HS256 secrets")
-		}
-		mac := hmac.New(sha256.New, secret)
-		mac.Write([]byte("roomspa fingerprint of a key\x00")) // with a NUL, which no token has
-		prints[i] = hex.EncodeToString(mac.Sum(nil)[:8])
+		prints[i] = own[i].hash("roomspa fingerprint of a key\x00", 8)
 	}
 	return prints
 }
 
-// quotable returns a word of an untrusted header if it is fit for a log line.
-func quotable(word string) string {
+// hash returns the first size bytes of the HMAC of text in hexadecimal. text must contain a
+// NUL, so that it cannot be the text of a token. The key must be an own key.
+func (k *key) hash(text string, size int) string {
+	secret, ok := k.sign.([]byte)
+	if !ok {
+		panic("the own keys are HS256 secrets")
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil)[:size])
+}
+
+// printable returns word, which comes from an untrusted header, if it is safe to log.
+func printable(word string) string {
 	if isKeyID(word) {
 		return word
 	}

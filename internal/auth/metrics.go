@@ -9,23 +9,23 @@ import (
 )
 
 type jwksMetrics struct {
-	looks *prometheus.CounterVec
-	last  atomic.Int64 // Unix seconds of the last look that went well
+	refreshes *prometheus.CounterVec
+	last      atomic.Int64 // Unix seconds of the last successful refresh
 }
 
 func newJWKSMetrics(reg prometheus.Registerer, j *JWKS) *jwksMetrics {
 	f := promauto.With(reg)
-	m := &jwksMetrics{looks: f.NewCounterVec(prometheus.CounterOpts{
+	m := &jwksMetrics{refreshes: f.NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_jwks_refreshes_total",
-		Help: "Readings of the key set, by outcome: ok or failed.",
+		Help: "Total refreshes of the JWKS, by outcome (ok, failed).",
 	}, []string{"outcome"})}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_jwks_keys",
-		Help: "Public keys of the key set that tokens are verified with.",
+		Help: "Number of public keys loaded from the JWKS.",
 	}, func() float64 { return float64(len(*j.keys.Load())) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_jwks_age_seconds",
-		Help: "Time since the key set was last read; -1 before it was.",
+		Help: "Time since the last successful refresh of the JWKS. -1 before the first one.",
 	}, func() float64 {
 		last := m.last.Load()
 		if last == 0 {
@@ -36,9 +36,9 @@ func newJWKSMetrics(reg prometheus.Registerer, j *JWKS) *jwksMetrics {
 	return m
 }
 
-func (m *jwksMetrics) renewed() {
+func (m *jwksMetrics) succeeded() {
 	m.last.Store(time.Now().Unix())
-	m.looks.WithLabelValues("ok").Inc()
+	m.refreshes.WithLabelValues("ok").Inc()
 }
 
-func (m *jwksMetrics) failed() { m.looks.WithLabelValues("failed").Inc() }
+func (m *jwksMetrics) failed() { m.refreshes.WithLabelValues("failed").Inc() }

@@ -11,17 +11,17 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A TokenType is what a token is good for.
+// A TokenType is the value of the claim token_type.
 type TokenType string
 
-// The types that SimpleJWT mints.
+// The token types of SimpleJWT.
 const (
 	Access  TokenType = "access"
 	Refresh TokenType = "refresh"
 )
 
-// Mint signs a token of SimpleJWT's shape with the first key, good from now for
-// ttl, both in whole seconds. The claims it returns are those in the token.
+// Mint returns a token in the form of SimpleJWT, signed with the first key, that is valid from
+// now for ttl. Both are truncated to seconds. It also returns the token's claims.
 func (k *Keys) Mint(t TokenType, user room.UserID, now time.Time, ttl time.Duration) (string, Claims, error) {
 	c := Claims{UserID: user, IssuedAt: now.Truncate(time.Second).UTC(), ID: newTokenID()}
 	c.ExpiresAt = c.IssuedAt.Add(ttl.Truncate(time.Second))
@@ -32,20 +32,20 @@ func (k *Keys) Mint(t TokenType, user room.UserID, now time.Time, ttl time.Durat
 	return token, c, nil
 }
 
-// FirstRefresh returns what the first refresh token of a sign-in is to say.
+// FirstRefresh returns the claims of the first refresh token of a sign-in.
 func FirstRefresh(user room.UserID, now time.Time, ttl time.Duration) room.Refresh {
 	r := NextRefresh(room.Refresh{User: user}, now, ttl)
 	r.Family = r.ID
 	return r
 }
 
-// NextRefresh returns what the successor of a refresh token is to say.
+// NextRefresh returns the claims of the successor of the refresh token used.
 func NextRefresh(used room.Refresh, now time.Time, ttl time.Duration) room.Refresh {
 	at := now.Truncate(time.Second).UTC()
 	return room.Refresh{Family: used.Family, ID: newTokenID(), User: used.User, IssuedAt: at, ExpiresAt: at.Add(ttl.Truncate(time.Second))}
 }
 
-// MintRefresh signs a refresh token that says what r does.
+// MintRefresh returns a refresh token with the claims r, signed with the first key.
 func (k *Keys) MintRefresh(r room.Refresh) (string, error) {
 	family := r.Family
 	if family == r.ID {
@@ -66,7 +66,7 @@ func (k *Keys) sign(t TokenType, c Claims, family string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode a token: %w", err)
 	}
-	first := &k.all()[0]
+	first := &k.own()[0]
 	signed := first.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	sig, err := first.method.Sign(signed, first.sign)
 	if err != nil {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// defaultPort is what a browser leaves out of an origin, and some proxies add to the
-// Host that they hand on.
+// defaultPort holds the ports that browsers omit from an origin and some proxies add to the
+// Host header.
 var defaultPort = map[string]string{"http": ":80", "https": ":443"}
 
-// OriginAllowed reports whether pages of an origin (RFC 6454 §7) may talk to this
-// host: those of the host itself, and those on the list. Scheme, host and port of
-// an entry must match; an entry "*" is every origin.
+// OriginAllowed reports whether pages of an origin (RFC 6454 §7) may send requests to this
+// host. The origin must be the host itself or match an entry of the list in scheme, host and
+// port. The entry "*" matches every origin.
 func OriginAllowed(origin, host string, list []string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {

@@ -24,7 +24,7 @@ const (
 
 // cheap does little work where there is nothing to verify.
 func cheap(concurrency int) *Passwords {
-	p := NewPasswords(concurrency)
+	p := NewPasswords(concurrency, 32)
 	p.decoy = &argon2Hash{variant: "argon2id", memory: 64, passes: 1, lanes: 1, salt: make([]byte, 16), tag: make([]byte, 32)}
 	return p
 }
@@ -148,7 +148,7 @@ func TestHash(t *testing.T) {
 		t.Errorf("%s reads as %v, error %v", first, stored, err)
 	}
 	// The work for nobody is that of a new hash.
-	if NewPasswords(0).decoy != nothing || len(stored.salt) != len(nothing.salt) || len(stored.tag) != len(nothing.tag) || nothing.outdated() {
+	if NewPasswords(0, 32).decoy != dummyHash || len(stored.salt) != len(dummyHash.salt) || len(stored.tag) != len(dummyHash.tag) || dummyHash.needsRehash() {
 		t.Error("nothing has other parameters than a new hash")
 	}
 	for _, password := range []string{"", strings.Repeat("a", MaxPassword+1)} {
@@ -161,7 +161,7 @@ func TestHash(t *testing.T) {
 func TestPasswordsWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	p := cheap(1)
-	if err := p.take(t.Context()); err != nil {
+	if err := p.acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	why := errors.New("the client left")
@@ -171,7 +171,7 @@ func TestPasswordsWaitForTheirTurn(t *testing.T) {
 		_, _, err := p.Verify(ctx, djangoArgon2Low, battery)
 		failed <- err
 	}()
-	go func() { failed <- p.VerifyNothing(ctx, battery) }()
+	go func() { failed <- p.VerifyUnknown(ctx, battery) }()
 	go func() {
 		_, err := p.Hash(ctx, battery)
 		failed <- err
@@ -189,7 +189,7 @@ func TestPasswordsWaitForTheirTurn(t *testing.T) {
 	if _, _, err := p.Verify(ctx, djangoArgon2Low, battery); !errors.Is(err, ErrBusy) {
 		t.Errorf("a context that has ended takes a turn: error %v", err)
 	}
-	if err := p.VerifyNothing(t.Context(), battery); err != nil {
+	if err := p.VerifyUnknown(t.Context(), battery); err != nil {
 		t.Error(err)
 	}
 	if len(p.turns) != 0 {
@@ -224,15 +224,15 @@ func FuzzPasswordStrings(f *testing.F) {
 				t.Fatalf("%+v", h)
 			}
 		}
-		if unusable(encoded) {
+		if isUnusable(encoded) {
 			t.Fatal("an unusable password was read")
 		}
 	})
 }
 
 func BenchmarkPasswords(b *testing.B) {
-	p := NewPasswords(0)
-	for name, encoded := range map[string]string{"argon2id of ours": nothing.String(), "PBKDF2 of Django": djangoPBKDF2, "argon2id of Django": djangoArgon2} {
+	p := NewPasswords(0, 32)
+	for name, encoded := range map[string]string{"argon2id of ours": dummyHash.String(), "PBKDF2 of Django": djangoPBKDF2, "argon2id of Django": djangoArgon2} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				_, _, _ = p.Verify(b.Context(), encoded, battery)

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// previewLength is how much of a token may be logged: a part of the header that
-// is the same in nearly all tokens, and nothing of the claims or the signature.
+// previewLength is the number of characters of a token that are logged. They are part of the
+// header, which is the same for nearly all tokens.
 const previewLength = 19
 
-// Preview returns what may be logged of a token: its first 19 characters if they
-// are part of a JWT's header, else only its length. A token that is no JWT may be
-// anything, for instance a password.
-func Preview(token string) string {
+// Redact returns a form of the token that is safe to log: its first 19 characters if they are
+// part of a JWT's header, else only its length, because something else than a JWT can be a
+// password.
+func Redact(token string) string {
 	head, _, found := strings.Cut(token, ".")
 	if found && len(head) > previewLength && len(head) <= MaxToken && isHeader(head) {
 		return token[:previewLength] + "..."
@@ -22,7 +22,7 @@ func Preview(token string) string {
 
 func isHeader(head string) bool {
 	for i := range len(head) {
-		if !isBase64URL(head[i]) { // a line break would forge a log line
+		if !isBase64URL(head[i]) { // a line break could forge a log line
 			return false
 		}
 	}

@@ -4,4 +4,4 @@ package auth
 
 import "syscall"
 
-func yield(int) { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lower) }
+func lowerThreadPriority(int) { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceValue) }

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// yield gives a thread the policy SCHED_IDLE (sched(7)): whoever has to do with a
-// socket gets the processor at once, where a nice value would let them wait for the
-// end of a slice of some milliseconds.
-func yield(thread int) {
+// lowerThreadPriority sets the policy SCHED_IDLE (sched(7)). Threads that serve sockets then
+// preempt the thread at once. With a nice value they would wait some milliseconds for the end
+// of its time slice.
+func lowerThreadPriority(thread int) {
 	if unix.SchedSetAttr(thread, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0) != nil {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, thread, lower)
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, thread, niceValue)
 	}
 }

@@ -4,6 +4,6 @@ package auth
 
 import "os/exec"
 
-func stepBack() {}
+func lowerPriority() {}
 
-func apart(*exec.Cmd) {}
+func detach(*exec.Cmd) {}

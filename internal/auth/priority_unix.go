@@ -9,22 +9,22 @@ import (
 	"syscall"
 )
 
-// lower is the nice value of a process for passwords, for systems that know nothing
-// lower: it gets a tenth of a processor, and all that nobody else wants.
-const lower = 10
+// niceValue is the priority of password processes on systems without an idle policy. They get
+// a tenth of a busy processor.
+const niceValue = 10
 
-// stepBack lowers the priority of this process: of each thread, since Linux keeps
-// it by thread; those to come inherit it. It goes as well as it goes: it is a
-// courtesy.
-func stepBack() {
-	yield(0)
+// lowerPriority lowers the priority of each thread of this process, because priorities belong to
+// threads on Linux. New threads inherit it. Errors are ignored: the work gets done anyway.
+func lowerPriority() {
+	lowerThreadPriority(0)
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
 		if id, err := strconv.Atoi(t.Name()); err == nil {
-			yield(id)
+			lowerThreadPriority(id)
 		}
 	}
 }
 
-// apart keeps a terminal's Ctrl-C from the process: it ends when its work does.
-func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+// detach gives the process its own process group, so that Ctrl-C in a terminal does not kill it
+// before the server has finished.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -103,7 +103,7 @@ func TestPseudonymsTellNothing(t *testing.T) {
 
 func TestPasswordsQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	p := auth.QueuePasswords(1, 2)
+	p := auth.NewPasswords(1, 2)
 	hold, free := context.WithCancel(t.Context())
 	defer free()
 	var wg sync.WaitGroup
@@ -118,7 +118,7 @@ func TestPasswordsQueueIsBounded(t *testing.T) {
 	for p.Waiting() < 2 {
 		runtime.Gosched()
 	}
-	if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "2 wait already") {
+	if err := verify(); !errors.Is(err, auth.ErrBusy) || !strings.Contains(err.Error(), "2 are waiting") {
 		t.Errorf("behind a full queue: %v", err)
 	}
 	free()
@@ -130,18 +130,18 @@ func TestPasswordsQueueIsBounded(t *testing.T) {
 
 func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 	t.Parallel()
-	p := auth.QueuePasswords(2, 0)
+	p := auth.NewPasswords(2, 0)
 	var free, asked atomic.Int64
-	p.Within(func(bytes int64) bool {
+	p.CheckMemory(func(bytes int64) bool {
 		asked.Store(bytes)
 		return bytes <= free.Load()
 	})
-	p.Delegate([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
+	p.UseProcesses([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
 	verify := func() error {
 		_, _, err := p.Verify(t.Context(), "$argon2id$v=19$m=8,t=1,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x")
 		return err
 	}
-	if !p.Full() {
+	if !p.Busy() {
 		t.Error("nobody is at work, there is no memory, and the next one would not be refused")
 	}
 	for range 2 { // no turn is lost by it
@@ -149,7 +149,7 @@ func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 			t.Fatalf("without memory: %v, %d bytes", err, asked.Load())
 		}
 	}
-	free.Store(2*auth.Memory - 1) // enough for one, and the other one's turn comes
+	free.Store(2*auth.PasswordMemory - 1) // enough for one, and the other one's turn comes
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer p.Close()
@@ -166,9 +166,9 @@ func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 // waits for that.
 func TestAPasswordWaitsForTheMemoryOfTheOneBefore(t *testing.T) {
 	t.Parallel()
-	p := auth.QueuePasswords(1, 0)
+	p := auth.NewPasswords(1, 0)
 	var asked atomic.Int64
-	p.Within(func(int64) bool { return asked.Add(1) > 2 })
+	p.CheckMemory(func(int64) bool { return asked.Add(1) > 2 })
 	if _, _, err := p.Verify(t.Context(), "!", "x"); err != nil || asked.Load() != 3 {
 		t.Errorf("after %d questions: %v", asked.Load(), err)
 	}
@@ -178,12 +178,12 @@ func TestPasswordsAtOnceFitIntoTheMemory(t *testing.T) {
 	before := runtime.GOMAXPROCS(64)
 	defer runtime.GOMAXPROCS(before)
 	for limit, want := range map[int64]int{0: 16, 1: 1, 512 << 20: 2, 1 << 30: 4, 1 << 40: 16} {
-		if got := auth.Concurrency(limit); got != want {
+		if got := auth.DefaultConcurrency(limit); got != want {
 			t.Errorf("%d at once in %d MiB, want %d", got, limit>>20, want)
 		}
 	}
 	runtime.GOMAXPROCS(1)
-	if got := auth.Concurrency(1 << 40); got != 1 {
+	if got := auth.DefaultConcurrency(1 << 40); got != 1 {
 		t.Errorf("%d at once on one processor", got)
 	}
 }

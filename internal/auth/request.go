@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// Subprotocol is the WebSocket subprotocol that announces a token: the client
-// offers it with the token behind it, and the server answers with it alone.
+// Subprotocol is the WebSocket subprotocol for tokens. The client offers it followed by the
+// token as a second subprotocol; the server accepts only the first.
 const Subprotocol = "bearer"
 
-// FromRequest returns the token that came with a request: from the WebSocket
-// subprotocol pair "bearer", "<token>" (what browsers can do without leaving the
-// token in access logs), else from Authorization: Bearer (RFC 6750 §2.1), else
-// from ?token=. The same token may come twice; two different ones are refused,
-// since nobody could say which was meant. The error is a *[Refusal].
+// FromRequest returns the token of a request: from the WebSocket subprotocols "bearer" and
+// "<token>" (with which browsers keep the token out of access logs), from the header
+// Authorization: Bearer (RFC 6750 §2.1), or from the query parameter token. The same token may
+// come more than once; two different ones are refused. The error is a *[Refusal].
 func FromRequest(r *http.Request) (string, error) {
-	var found one
-	offered(r, func(protocol, next string) {
+	var found single
+	eachSubprotocol(r, func(protocol, next string) {
 		if protocol == Subprotocol {
 			found.add(next)
 		}
@@ -35,16 +34,17 @@ func FromRequest(r *http.Request) (string, error) {
 		}
 	}
 	switch {
-	case found.two:
+	case found.conflict:
 		return "", twoTokens()
 	case found.token == "":
-		return "", missing()
+		return "", tokenMissing()
 	}
 	return found.token, nil
 }
 
-// Query reads a query string, and keeps as it is what cannot be decoded. The library
-// would leave it out: a bad value would then be none, and no one would hear of it.
+// Query parses a query string. It keeps names and values that cannot be decoded as they are,
+// unlike the standard library, which drops them: a malformed value must not look like an
+// absent one.
 func Query(raw string) url.Values {
 	decode := func(s string) string {
 		if decoded, err := url.QueryUnescape(s); err == nil {
@@ -61,32 +61,32 @@ func Query(raw string) url.Values {
 	return q
 }
 
-// TicketFromRequest returns the ticket that came as ?ticket=, "" where none did.
-// The error is a *[Refusal].
+// TicketFromRequest returns the query parameter ticket, or "" if there is none. The error is a
+// *[Refusal].
 func TicketFromRequest(r *http.Request) (string, error) {
-	var found one
+	var found single
 	if r.URL != nil && r.URL.RawQuery != "" {
 		for _, ticket := range Query(r.URL.RawQuery)["ticket"] {
 			found.add(ticket)
 		}
 	}
-	if found.two {
+	if found.conflict {
 		return "", twoTokens()
 	}
 	return found.token, nil
 }
 
-// SameUser refuses a ticket and a token that came together and speak for two
-// different users.
-func SameUser(ticket, token Claims) error {
+// CheckSameUser returns a *[Refusal] if a ticket and a token of one request belong to different
+// users.
+func CheckSameUser(ticket, token Claims) error {
 	if ticket.UserID != token.UserID {
 		return twoTokens()
 	}
 	return nil
 }
 
-// BadTicket is the refusal of a ticket that is not known: it never was, was used
-// before, or is too old; nobody can say which.
+// BadTicket returns the refusal of an unknown ticket. It was never issued, was used before, or
+// has expired; these cases cannot be told apart.
 func BadTicket() *Refusal {
 	return invalid("bad_ticket", "The ticket is not known: it is good once and for 30 s. Get a new one.")
 }
@@ -95,23 +95,22 @@ func twoTokens() *Refusal {
 	return invalid("two_tokens", "Two different tokens came with the request; send one.")
 }
 
-// OffersBearer reports whether the client offers the subprotocol "bearer", and
-// so expects it in the answer: a browser fails a handshake none of whose
-// protocols is taken.
+// OffersBearer reports whether the client offers the subprotocol "bearer". The server must then
+// accept it, because a browser fails a handshake that accepts none of its subprotocols.
 func OffersBearer(r *http.Request) bool {
 	offers := false
-	offered(r, func(protocol, _ string) { offers = offers || protocol == Subprotocol })
+	eachSubprotocol(r, func(protocol, _ string) { offers = offers || protocol == Subprotocol })
 	return offers
 }
 
-// offered calls f with each subprotocol and the one behind it. They may stand in
-// several header lines (RFC 6455 §4.1, item 10).
-func offered(r *http.Request, f func(protocol, next string)) {
+// eachSubprotocol calls f with each subprotocol and its successor, or "" for the last one. The
+// subprotocols may be spread over several header lines (RFC 6455 §4.1, item 10).
+func eachSubprotocol(r *http.Request, f func(protocol, next string)) {
 	previous, first := "", true
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
 		for protocol := range strings.SplitSeq(line, ",") {
 			protocol = strings.Trim(protocol, " \t")
-			if protocol == "" { // RFC 9110 §5.6.1.2: empty elements do not count
+			if protocol == "" { // RFC 9110 §5.6.1.2: empty elements are ignored
 				continue
 			}
 			if !first {
@@ -125,18 +124,18 @@ func offered(r *http.Request, f func(protocol, next string)) {
 	}
 }
 
-// one is the only token among several places.
-type one struct {
-	token string
-	two   bool
+// A single collects values that must all be the same. Empty values are ignored.
+type single struct {
+	token    string
+	conflict bool // two different values were added
 }
 
-func (o *one) add(token string) {
+func (s *single) add(token string) {
 	switch {
-	case token == "" || token == o.token:
-	case o.token == "":
-		o.token = token
+	case token == "" || token == s.token:
+	case s.token == "":
+		s.token = token
 	default:
-		o.two = true
+		s.conflict = true
 	}
 }

@@ -86,7 +86,7 @@ func TestFromRequest(t *testing.T) {
 	}
 }
 
-func TestPreview(t *testing.T) {
+func TestRedact(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, token, want string }{
 		{"a JWT shows 19 characters of its header", signA(good), "eyJhbGciOiJIUzI1NiI..."},
@@ -102,26 +102,26 @@ func TestPreview(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := auth.Preview(tt.token); got != tt.want {
+			if got := auth.Redact(tt.token); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-func FuzzPreview(f *testing.F) {
+func FuzzRedact(f *testing.F) {
 	f.Add(signA(good))
 	f.Add("correct horse battery staple")
 	f.Add(b64(`{"alg":"none"}`) + "..")
 	f.Fuzz(func(t *testing.T, token string) {
-		got := auth.Preview(token)
+		got := auth.Redact(token)
 		if strings.HasPrefix(got, "<not a JWT, ") {
 			return
 		}
 		shown, found := strings.CutSuffix(got, "...")
 		head, _, _ := strings.Cut(token, ".")
 		if !found || len(shown) != 19 || len(head) <= 19 || !strings.HasPrefix(head, shown) {
-			t.Errorf("Preview(%q) is %q", token, got)
+			t.Errorf("Redact(%q) is %q", token, got)
 		}
 	})
 }

@@ -42,7 +42,7 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 	renewed := func(n int) {
 		t.Helper()
 		world.Eventually(t, "the new secrets are read", func() (bool, any) {
-			return strings.Count(r.Log.String(), `msg="[Secrets] Renewed: `) == n, r.Log.String()
+			return strings.Count(r.Log.String(), `msg="[Secrets] Reloaded `) == n, r.Log.String()
 		})
 	}
 	if enters(r, token) {
@@ -86,7 +86,7 @@ func TestChangedSecretsCountWithoutARestart(t *testing.T) {
 			t.Errorf("the log holds %q", word)
 		}
 	}
-	if strings.Count(r.Log.String(), `level=ERROR msg="[Secrets] Not renewed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
+	if strings.Count(r.Log.String(), `level=ERROR msg="[Secrets] Reload failed: JWT secret 1 has 6 bytes; HS256 needs 32 or more; `) != 1 {
 		t.Errorf("the log is\n%s", r.Log.String())
 	}
 }

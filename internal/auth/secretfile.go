@@ -19,79 +19,78 @@ import (
 )
 
 const (
-	// secretsEvery is the time between two looks at the file of the secrets. What is
-	// new counts when it was seen twice: a file that is written in place is there in
-	// part for a moment, and a part of a secret is a secret.
-	secretsEvery = 2 * time.Second
-	// maxSecrets bounds the file, in bytes.
+	// secretsInterval is the time between two reads of the secret file. A change is used
+	// when two reads in a row agree, because a file that is written in place is incomplete
+	// for a moment, and half a secret would be used as a secret.
+	secretsInterval = 2 * time.Second
+	// maxSecrets is the maximum size of the file in bytes.
 	maxSecrets = 64 << 10
 )
 
-// A SecretFile keeps the own secrets of some [Keys] at what a file says, while
-// [SecretFile.Run] runs. A content that cannot be used changes nothing. The file is
-// read anew each time: a Secret that Kubernetes mounts changes by a symbolic link.
+// A SecretFile reloads the secrets of a [Keys] from a file while [SecretFile.Run] runs. The
+// previous secrets stay in use while the file is not usable. It polls the file by its path,
+// because Kubernetes replaces a mounted Secret through a symbolic link.
 type SecretFile struct {
-	path  string
-	keys  *Keys
-	log   *slog.Logger
-	stale prometheus.Gauge
-	seen  [sha256.Size]byte // of what the last look saw
-	taken [sha256.Size]byte // of what was judged last
+	path     string
+	keys     *Keys
+	log      *slog.Logger
+	stale    prometheus.Gauge
+	lastRead [sha256.Size]byte // hash of the content at the last read
+	lastUsed [sha256.Size]byte // hash of the content that was last loaded or refused
 }
 
-// OpenSecretFile reads the secrets of a file, for [NewKeys]: one a line, or several
-// on a line with commas between them; "\," is a comma in a secret. Without a path it
-// follows none, and the secrets are those given.
+// OpenSecretFile reads a file of secrets for [NewKeys] and returns the keys. The secrets are
+// separated by line breaks or commas; "\," is a comma in a secret. If path is empty, it uses
+// the given secrets, and Run does nothing.
 func OpenSecretFile(path string, secrets []string, log *slog.Logger, reg prometheus.Registerer) (*SecretFile, *Keys, error) {
 	f := &SecretFile{path: path, log: log}
 	f.stale = promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 		Name: "roomspa_secret_file_stale",
-		Help: "1 while the file of the secrets holds something that cannot be used, and the former secrets are in use.",
+		Help: "1 while the secret file is not usable and the previous secrets stay in use, else 0.",
 	})
 	if path != "" {
 		text, err := f.read()
 		if err != nil {
 			return nil, nil, err
 		}
-		f.seen = sha256.Sum256([]byte(text))
-		f.taken, secrets = f.seen, splitSecrets(text)
+		f.lastRead = sha256.Sum256([]byte(text))
+		f.lastUsed, secrets = f.lastRead, splitSecrets(text)
 	}
 	keys, err := NewKeys(secrets)
 	f.keys = keys
 	return f, keys, err
 }
 
-// Run looks at the file every two seconds until ctx ends.
+// Run reads the file every two seconds until ctx ends.
 func (f *SecretFile) Run(ctx context.Context) {
 	if f.path == "" {
 		return
 	}
-	tick := time.NewTicker(secretsEvery)
+	tick := time.NewTicker(secretsInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			f.look()
+			f.reload()
 		}
 	}
 }
 
-// look takes the secrets if they are others than before, and were there at the look
-// before this one already.
-func (f *SecretFile) look() {
+// reload replaces the secrets if the file has changed and two reads in a row agree.
+func (f *SecretFile) reload() {
 	text, err := f.read()
 	now := sha256.Sum256([]byte(text))
 	if err != nil {
-		now = sha256.Sum256([]byte("\x00" + err.Error())) // which no secrets are
+		now = sha256.Sum256([]byte("\x00" + err.Error())) // differs from the hash of any secrets
 	}
-	settled := now == f.seen
-	f.seen = now
-	if !settled || now == f.taken {
+	stable := now == f.lastRead
+	f.lastRead = now
+	if !stable || now == f.lastUsed {
 		return
 	}
-	f.taken = now
+	f.lastUsed = now
 	var fresh *Keys
 	if err == nil {
 		fresh, err = NewKeys(splitSecrets(text))
@@ -99,21 +98,21 @@ func (f *SecretFile) look() {
 	if err != nil {
 		f.stale.Set(1)
 		logging.Component(f.log, slog.LevelError, "Secrets",
-			"Not renewed: "+err.Error()+"; those that were read before stay. Correct the file of --jwt-secret-file: it is looked at again by itself",
+			"Reload failed: "+err.Error()+"; keeping the previous secrets. Fix the file of --jwt-secret-file; it is read again every 2s",
 			slog.String("cause", "secret_file_unusable"))
 		return
 	}
-	f.keys.own.Store(fresh.own.Load())
+	f.keys.secrets.Store(fresh.secrets.Load())
 	f.stale.Set(0)
-	logging.Component(f.log, slog.LevelInfo, "Secrets", fmt.Sprintf("Renewed: HS256 secrets: %d; the first one signs", len(fresh.all())))
+	logging.Component(f.log, slog.LevelInfo, "Secrets", fmt.Sprintf("Reloaded %d HS256 secrets; the first one signs", len(fresh.own())))
 }
 
-// read returns the file without the line breaks at its end. An error names the file,
-// and holds nothing of what is in it.
+// read returns the content of the file without trailing line breaks. The error names the file
+// and contains nothing of its content.
 func (f *SecretFile) read() (string, error) {
-	// Opening a pipe waits for its other side, and what it gives it gives once.
+	// Opening a pipe blocks until it has a writer, and its content can be read only once.
 	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("the file of the secrets, %s, is no regular file, which it has to be: it is read again and again", f.path)
+		return "", fmt.Errorf("read the secret file: %s is not a regular file", f.path)
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -125,19 +124,19 @@ func (f *SecretFile) read() (string, error) {
 		return "", unreadable(err)
 	}
 	if len(text) > maxSecrets {
-		return "", fmt.Errorf("the file of the secrets has more than %d bytes", maxSecrets)
+		return "", fmt.Errorf("read the secret file: it has more than %d bytes", maxSecrets)
 	}
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("%w: the user that roomspa runs as must be able to read it", err)
+		err = fmt.Errorf("%w: the user that runs roomspa needs permission to read it", err)
 	}
-	return fmt.Errorf("read the secrets: %w", err)
+	return fmt.Errorf("read the secret file: %w", err)
 }
 
-// splitSecrets takes a file apart as a list in a variable is. Empty lines do not count.
+// splitSecrets splits the content of a file into secrets. Empty lines are ignored.
 func splitSecrets(text string) (secrets []string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")

@@ -168,7 +168,7 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				beside := f.keys.With(j)
+				beside := f.keys.WithJWKS(j)
 				next(secretB + "\n" + secretA)
 				f.looks()
 				f.are("both", secretB, secretA)
@@ -187,7 +187,7 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 				f.are("the new one alone", secretB)
 				_, err = beside.Verify(signA(good), noon)
 				refused(t, err, auth.TokenInvalid, "bad_signature")
-				if log := f.log.String(); strings.Count(log, "[Secrets] Renewed: HS256 secrets: ") != 2 || strings.Contains(log, "ERROR") || strings.Contains(log, secretB) {
+				if log := f.log.String(); strings.Count(log, "[Secrets] Reloaded ") != 2 || strings.Contains(log, "ERROR") || strings.Contains(log, secretB) {
 					t.Errorf("the log is\n%s", log)
 				}
 			})
@@ -210,14 +210,14 @@ func TestWhatCannotBeUsedLeavesTheFormerSecrets(t *testing.T) {
 			t.Helper()
 			rename(t, path, path+".away")
 			put(t, filepath.Join(path, "secrets"), secretB)
-		}, "no regular file"},
+		}, "not a regular file"},
 		"a pipe": {func(t *testing.T, path string) {
 			t.Helper()
 			rename(t, path, path+".away")
 			if err := syscall.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "no regular file"},
+		}, "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "secrets")
@@ -230,7 +230,7 @@ func TestWhatCannotBeUsedLeavesTheFormerSecrets(t *testing.T) {
 				f.are("with a bad file", secretA)
 				log := f.log.String()
 				if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, c.why) || !strings.Contains(log, "cause=secret_file_unusable") ||
-					!strings.Contains(log, "Correct the file of --jwt-secret-file") || strings.Contains(log, "hunter2") || strings.Contains(log, secretB) {
+					!strings.Contains(log, "Fix the file of --jwt-secret-file") || strings.Contains(log, "hunter2") || strings.Contains(log, secretB) {
 					t.Errorf("the log is\n%s", log)
 				}
 				if f.stale() != 1 {

@@ -11,37 +11,37 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// MaxToken is the largest token that is looked at, in bytes: many times the size
-// of one, and the most that header lines commonly carry.
+// MaxToken is the maximum length of a token in bytes. Longer header lines are commonly
+// refused by proxies.
 const MaxToken = 8 << 10
 
-// Leeway is how far the clock of the one who signed may be off (RFC 7519 §4.1.4).
+// Leeway is the tolerated clock skew between the issuer and this server (RFC 7519 §4.1.4).
 const Leeway = 5 * time.Second
 
-// Claims is what a good token says.
+// Claims holds the claims of a valid token.
 type Claims struct {
 	UserID    room.UserID
-	IssuedAt  time.Time // zero if the token does not say
+	IssuedAt  time.Time // zero if the token has no iat
 	ExpiresAt time.Time
 	ID        string // the jti; empty if the token has none
 }
 
-// Verify accepts an access token as Django SimpleJWT mints it: a JWS in compact
-// form (RFC 7515 §7.1) that one of the keys has signed, with token_type "access",
-// user_id and exp. The error is a *[Refusal]. It is safe for concurrent use.
+// Verify verifies an access token of the form that Django SimpleJWT mints: a JWS in compact
+// form (RFC 7515 §7.1), signed by one of the keys, with token_type "access", user_id and exp.
+// The error is a *[Refusal]. Verify is safe for concurrent use.
 //
-// The library's parser is not used for this: it reads the claims before it has
-// verified the signature, and so tells the sender of a forged token about them.
+// It does not use the library's parser, which reads the claims before it verifies the
+// signature (docs/adr/0009).
 func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	if token == "" {
-		return Claims{}, missing()
+		return Claims{}, tokenMissing()
 	}
-	set, theirs, refusal := k.open(token, false)
+	set, fromJWKS, refusal := k.parse(token, false)
 	if refusal != nil {
 		return Claims{}, refusal
 	}
-	if theirs {
-		if refusal := k.jwks.meantForUs(set); refusal != nil {
+	if fromJWKS {
+		if refusal := k.jwks.checkIssuerAndAudience(set); refusal != nil {
 			return Claims{}, refusal
 		}
 	}
@@ -52,12 +52,12 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	return claims, nil
 }
 
-// VerifyRefresh accepts a refresh token that one of the own keys has signed, with
-// a jti. The tokens that come out of one sign-in carry the jti of the first as
-// their family, a claim that SimpleJWT does not know: without it a token is the
-// first of its own. The error is a *[Refusal].
+// VerifyRefresh verifies a refresh token, which must have a jti and be signed by one of the
+// own keys. All refresh tokens of one sign-in have the jti of the first one in the claim
+// family, which SimpleJWT does not have. A token without it is the first of its family. The
+// error is a *[Refusal].
 func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) {
-	set, _, refusal := k.open(token, true)
+	set, _, refusal := k.parse(token, true)
 	if refusal != nil {
 		return room.Refresh{}, refusal
 	}
@@ -66,8 +66,8 @@ func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) 
 		return room.Refresh{}, refusal
 	}
 	r := room.Refresh{Family: c.ID, ID: c.ID, User: c.UserID, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt}
-	if set.family != nil {
-		r.Family, _ = unquote(set.family)
+	if family := set["family"]; family != nil {
+		r.Family, _ = unquote(family)
 	}
 	if !isTokenID(r.ID) || !isTokenID(r.Family) {
 		return room.Refresh{}, invalid("bad_jti", "A refresh token needs a jti of 1 to 64 characters, and so does its family.")
@@ -75,17 +75,18 @@ func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) 
 	return r, nil
 }
 
-// isTokenID reports whether a jti can be kept: SimpleJWT makes 32 hexadecimal digits.
+// isTokenID reports whether a jti can be stored. SimpleJWT mints 32 hexadecimal digits.
 func isTokenID(s string) bool {
 	return s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == utf8.RuneError })
 }
 
-// open verifies a token's form and signature, and takes its claims apart.
-func (k *Keys) open(token string, own bool) (set claimSet, theirs bool, _ *Refusal) {
+// parse verifies the form and the signature of a token, and decodes its claims. ownOnly
+// excludes the keys of the JWKS. fromJWKS is true if one of those has signed the token.
+func (k *Keys) parse(token string, ownOnly bool) (set claimSet, fromJWKS bool, _ *Refusal) {
 	if len(token) > MaxToken {
 		return set, false, invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
 	}
-	head, payload, sig, refusal := split(token)
+	head, payload, sig, refusal := splitToken(token)
 	if refusal != nil {
 		return set, false, refusal
 	}
@@ -93,33 +94,33 @@ func (k *Keys) open(token string, own bool) (set claimSet, theirs bool, _ *Refus
 	if refusal != nil {
 		return set, false, refusal
 	}
-	// A signature that cannot be decoded, or only loosely, fits nothing.
-	signature, err := strict.DecodeString(sig)
+	// A signature that is not strict base64url matches no key.
+	signature, err := strictBase64.DecodeString(sig)
 	if err != nil {
 		signature = nil
 	}
-	theirs, refusal = k.check(h, token[:len(head)+1+len(payload)], signature, own)
+	fromJWKS, refusal = k.verifySignature(h, token[:len(head)+1+len(payload)], signature, ownOnly)
 	if refusal != nil {
 		return set, false, refusal
 	}
-	decoded, err := strict.DecodeString(payload)
+	decoded, err := strictBase64.DecodeString(payload)
 	if err != nil {
 		return set, false, invalid("malformed", "The token's claims are not base64url.")
 	}
-	set, ok := splitClaims(decoded)
+	set, ok := decodeClaims(decoded)
 	if !ok {
 		return set, false, invalid("malformed", "The token's claims are not a JSON object.")
 	}
-	return set, theirs, nil
+	return set, fromJWKS, nil
 }
 
-// strict refuses trailing bits, of which a decoder may otherwise take several
-// forms of one token (RFC 4648 §3.5).
-var strict = base64.RawURLEncoding.Strict()
+// strictBase64 refuses non-zero trailing bits (RFC 4648 §3.5), so that each token has only
+// one form.
+var strictBase64 = base64.RawURLEncoding.Strict()
 
-// split takes the token apart at its dots. Other bytes than those of base64url
-// are refused here, since Go's decoder would skip line breaks.
-func split(token string) (head, payload, sig string, _ *Refusal) {
+// splitToken splits a token at its dots. It refuses every byte that is not base64url, because
+// Go's decoder skips line breaks.
+func splitToken(token string) (head, payload, sig string, _ *Refusal) {
 	for i := range len(token) {
 		if !isBase64URL(token[i]) && token[i] != '.' {
 			return "", "", "", invalid("malformed", "The token has a character that no JWT has, at byte "+strconv.Itoa(i+1)+".")
@@ -137,12 +138,12 @@ func isBase64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// A header is what counts of a token's header.
+// A header holds the members of a token's header that are used.
 type header struct{ alg, kid string }
 
 func (k *Keys) readHeader(encoded string) (header, *Refusal) {
-	// Nearly every token has the header that one of the keys would give it.
-	own := k.all()
+	// Nearly every token has the same header as the tokens that roomspa mints.
+	own := k.own()
 	for i := range own {
 		if own[i].header == encoded {
 			return header{own[i].method.Alg(), own[i].id}, nil
@@ -152,14 +153,14 @@ func (k *Keys) readHeader(encoded string) (header, *Refusal) {
 	if !ok {
 		return header{}, invalid("malformed", "The token's header is not a JSON object with alg, encoded in base64url.")
 	}
-	if crit { // RFC 7515 §4.1.11: extensions that must be understood, and none is
+	if crit { // RFC 7515 §4.1.11: it lists extensions that the verifier must support
 		return header{}, invalid("malformed", "The token's header has crit, and no extension is known here.")
 	}
 	return h, nil
 }
 
 func decodeHeader(encoded string) (h header, crit, ok bool) {
-	decoded, err := strict.DecodeString(encoded)
+	decoded, err := strictBase64.DecodeString(encoded)
 	if err != nil {
 		return header{}, false, false
 	}

@@ -30,6 +30,14 @@ func TestVerifyAcceptsWhatSimpleJWTMints(t *testing.T) {
 		{"the largest user_id", signA(`{"token_type":"access","exp":1795435500,"user_id":9007199254740991}`), noon, withUser(bare, room.MaxID)},
 		{"neither iat nor jti", signA(`{"token_type":"access","exp":1795435500,"user_id":1}`), noon, bare},
 		{"a claim of another name in capitals", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"USER_ID":2}`), noon, bare},
+		{"names in capitals before and after each claim", signA(`{"TOKEN_TYPE":"refresh","EXP":1,"User_Id":2,"token_type":"access","exp":1795435500,"user_id":1,"Token_type":5,"Exp":null,"IAT":"x","JTI":7,"NBF":[]}`), noon, bare},
+		{"of two claims with one name the last one counts (RFC 7519 §4)", signA(`{"token_type":"refresh","token_type":"access","exp":"x","exp":1795435500,"user_id":null,"user_id":2,"user_id":1}`), noon, bare},
+		{"escapes in names and values", signA(`{"token\u005ftype":"acc\u0065ss","\u0065xp":1795435500,"user_i\u0064":"\u0031"}`), noon, bare},
+		{"the names of claims inside another claim", signA(`{"x":{"user_id":2,"exp":1,"token_type":"refresh"},"y":[{"user_id":"}"}],"token_type":"access","exp":1795435500,"user_id":1}`), noon, bare},
+		{"claims that nobody knows, deeply nested", signA(`{"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,"":{"a":"]}\""},"token_type":"access","exp":1795435500,"user_id":1}`), noon, bare},
+		{"white space around the object", signA(" \t\r\n" + good + " \t\r\n"), noon, want},
+		{"exp with an exponent", signA(`{"token_type":"access","exp":1.7954355e9,"user_id":1}`), noon, bare},
+		{"half of a surrogate pair in jti", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"jti":"\ud800"}`), noon, withID(bare, "\uFFFD")},
 		{"four seconds behind exp", signA(good), noon.Add(304 * time.Second), want},
 		{"iat five seconds ahead", signA(good), noon.Add(-5 * time.Second), want},
 		{"nbf five seconds ahead", signA(`{"token_type":"access","exp":1795435500,"nbf":1795435205,"user_id":1}`), noon, bare},
@@ -52,6 +60,7 @@ func TestVerifyAcceptsWhatSimpleJWTMints(t *testing.T) {
 }
 
 func withUser(c auth.Claims, id room.UserID) auth.Claims { c.UserID = id; return c }
+func withID(c auth.Claims, id string) auth.Claims        { c.ID = id; return c }
 func withExpiry(c auth.Claims, at time.Time) auth.Claims { c.ExpiresAt = at; return c }
 func claims(format string, a ...any) string              { return signA(fmt.Sprintf(format, a...)) }
 func userID(raw string) string {
@@ -114,6 +123,16 @@ func TestVerifyRefuses(t *testing.T) {
 		{"claims that are a list", signA("[]"), auth.TokenInvalid, "malformed"},
 		{"claims that are not UTF-8", signA("{\"a\":\"\xff\"}"), auth.TokenInvalid, "malformed"},
 		{"something behind the claims", signA(good + "{}"), auth.TokenInvalid, "malformed"},
+		{"claims that are empty", signA(""), auth.TokenInvalid, "malformed"},
+		{"claims that are white space", signA(" \n"), auth.TokenInvalid, "malformed"},
+		{"claims that are a string", signA(`"{}"`), auth.TokenInvalid, "malformed"},
+		{"claims that end too early", signA(good[:last(good)]), auth.TokenInvalid, "malformed"},
+		{"a comma behind the last claim", signA(good[:last(good)] + ",}"), auth.TokenInvalid, "malformed"},
+		{"a name without quotes", signA(`{exp:1}`), auth.TokenInvalid, "malformed"},
+		{"a byte order mark", signA("\uFEFF" + good), auth.TokenInvalid, "malformed"},
+		{"a control character in a name", signA("{\"a\nb\":1}"), auth.TokenInvalid, "malformed"},
+		{"an unfinished claim that nobody knows", signA(`{"x":[{"y":1,"token_type":"access"}`), auth.TokenInvalid, "malformed"},
+		{"no claims", signA(`{}`), auth.TokenInvalid, "wrong_type"},
 
 		{"a refresh token", signA(strings.Replace(good, "access", "refresh", 1)), auth.TokenInvalid, "wrong_type"},
 		{"a refresh token that expired", signA(`{"token_type":"refresh","exp":1,"user_id":1}`), auth.TokenInvalid, "wrong_type"},
@@ -121,6 +140,10 @@ func TestVerifyRefuses(t *testing.T) {
 		{"no token_type", signA(`{"exp":1795435500,"user_id":1}`), auth.TokenInvalid, "wrong_type"},
 		{"token_type null", signA(`{"token_type":null,"exp":1795435500,"user_id":1}`), auth.TokenInvalid, "wrong_type"},
 		{"token_type in capitals only", signA(`{"TOKEN_TYPE":"access","exp":1795435500,"user_id":1}`), auth.TokenInvalid, "wrong_type"},
+
+		{"token_type a number", signA(`{"token_type":5,"exp":1795435500,"user_id":1}`), auth.TokenInvalid, "wrong_type"},
+		{"token_type access, then refresh", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"token_type":"refresh"}`), auth.TokenInvalid, "wrong_type"},
+		{"token_type access, then null", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"token_type":null}`), auth.TokenInvalid, "wrong_type"},
 
 		{"expired", signA(`{"token_type":"access","exp":1795435195,"iat":1795434895,"user_id":1}`), auth.TokenExpired, "expired"},
 		{"expired in 1970", expiring("0"), auth.TokenExpired, "expired"},
@@ -132,6 +155,13 @@ func TestVerifyRefuses(t *testing.T) {
 		{"exp in milliseconds", expiring("1795435500000"), auth.TokenInvalid, "bad_exp"},
 		{"exp beyond all integers", expiring("1e300"), auth.TokenInvalid, "bad_exp"},
 		{"exp beyond all floats", expiring("1e999"), auth.TokenInvalid, "bad_exp"},
+		{"exp beyond all int64", expiring("99999999999999999999"), auth.TokenInvalid, "bad_exp"},
+		{"exp a list", expiring("[1795435500]"), auth.TokenInvalid, "bad_exp"},
+		{"exp in capitals only", signA(`{"token_type":"access","EXP":1795435500,"user_id":1}`), auth.TokenInvalid, "missing_exp"},
+		{"a good exp, then text", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"exp":"1795435500"}`), auth.TokenInvalid, "bad_exp"},
+		{"a good exp, then null", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"exp":null}`), auth.TokenInvalid, "bad_exp"},
+		{"a good exp, then a past one", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"exp":1}`), auth.TokenExpired, "expired"},
+		{"exp so small that it is 0", expiring("1e-400"), auth.TokenExpired, "expired"},
 		{"exp below 0", expiring("-1"), auth.TokenInvalid, "bad_exp"},
 		{"exp a little below 0", expiring("-0.5"), auth.TokenInvalid, "bad_exp"},
 
@@ -141,9 +171,16 @@ func TestVerifyRefuses(t *testing.T) {
 		{"iat as text", dated("iat", `"1795435200"`), auth.TokenInvalid, "bad_iat"},
 		{"iat null", dated("iat", `null`), auth.TokenInvalid, "bad_iat"},
 		{"jti is a number", dated("jti", `5`), auth.TokenInvalid, "bad_jti"},
+		{"jti a list", dated("jti", `["a"]`), auth.TokenInvalid, "bad_jti"},
 		{"jti null", dated("jti", `null`), auth.TokenInvalid, "bad_jti"},
 
 		{"user_id missing", signA(`{"token_type":"access","exp":1795435500}`), auth.TokenInvalid, "missing_user_id"},
+		{"user_id in capitals only", signA(`{"token_type":"access","exp":1795435500,"User_Id":1}`), auth.TokenInvalid, "missing_user_id"},
+		{"a good user_id, then null", signA(`{"token_type":"access","exp":1795435500,"user_id":1,"user_id":null}`), auth.TokenInvalid, "bad_user_id"},
+		{"user_id beyond all int64", userID("99999999999999999999"), auth.TokenInvalid, "bad_user_id"},
+		{"user_id beyond all floats", userID("1e999"), auth.TokenInvalid, "bad_user_id"},
+		{"user_id 1.0", userID("1.0"), auth.TokenInvalid, "bad_user_id"},
+		{"user_id an object", userID(`{"id":1}`), auth.TokenInvalid, "bad_user_id"},
 		{"user_id null", userID("null"), auth.TokenInvalid, "bad_user_id"},
 		{"user_id 1.5", userID("1.5"), auth.TokenInvalid, "bad_user_id"},
 		{"user_id 1e3", userID("1e3"), auth.TokenInvalid, "bad_user_id"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"runtime/debug"
 	"sync"
@@ -15,18 +16,17 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// workerLimit is how long one password may take a worker. It has less of the
-// processors than the sockets have.
-const workerLimit = 30 * time.Second
+// workerTimeout is the time limit for one password in a worker. It is generous, because workers
+// have the lowest priority.
+const workerTimeout = 30 * time.Second
 
-// Workers are processes that work on passwords in place of this one, one at a time
-// each. There their 64 MiB are not this one's garbage, and the kernel gives the
-// processors to the sockets first: Go's scheduler would let a socket wait its turn
-// among the lanes of every password.
+// workers is a pool of processes that verify and hash passwords for this one, so that their
+// memory does not become garbage of this process and the kernel can prefer the sockets
+// (docs/adr/0012). Each works on one password at a time.
 type workers struct {
 	command []string
 	log     *slog.Logger
-	idle    chan *worker // nil stands for one that does not run
+	idle    chan *worker // nil for a worker that is not running
 	warn    sync.Once
 
 	mu      sync.Mutex
@@ -34,26 +34,20 @@ type workers struct {
 	closed  bool
 }
 
-// A worker is one such process.
+// A worker is one process.
 type worker struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out pipe
-	r   *bufio.Reader
-	bye sync.Once
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *os.File
+	r      *bufio.Reader
+	killed sync.Once
 }
 
-// A pipe is what exec gives us to read from.
-type pipe interface {
-	io.ReadCloser
-	SetReadDeadline(t time.Time) error
-}
-
-// Delegate lets processes of a command, which calls [ServePasswords], do the work.
-// They are started when they are first needed, without anything of this process's
-// environment. Where none can be started the work is done here. Call it before the
-// first password comes, and Close in the end.
-func (p *Passwords) Delegate(command []string, log *slog.Logger) {
+// UseProcesses makes processes of the command, which must call [ServePasswords], do the work.
+// They are started on demand and do not inherit the environment of this process. If none can
+// be started, this process does the work. UseProcesses must be called before the first
+// password; [Passwords.Close] ends the processes.
+func (p *Passwords) UseProcesses(command []string, log *slog.Logger) {
 	w := &workers{command: command, log: log, idle: make(chan *worker, cap(p.turns)), running: map[*worker]struct{}{}}
 	for range cap(p.turns) {
 		w.idle <- nil
@@ -61,7 +55,7 @@ func (p *Passwords) Delegate(command []string, log *slog.Logger) {
 	p.workers = w
 }
 
-// Close ends the workers, whatever they are at.
+// Close kills the processes, whatever they are doing. They cannot be started again.
 func (p *Passwords) Close() {
 	if p.workers == nil {
 		return
@@ -71,46 +65,46 @@ func (p *Passwords) Close() {
 	running := p.workers.running
 	p.workers.running = map[*worker]struct{}{}
 	p.workers.mu.Unlock()
-	for one := range running {
-		one.end()
+	for wk := range running {
+		wk.kill()
 	}
 }
 
-// do lets a worker answer a request. ok is false where there is no worker, and the
-// work has to be done here.
-func (w *workers) do(op byte, encoded, password string) (answer string, ok bool, err error) {
-	one := <-w.idle // there are as many as turns, so this does not wait
-	defer func() { w.idle <- one }()
-	for range 2 { // a worker may have died since its last password
-		if one == nil {
-			if one, err = w.start(); err != nil {
+// request sends a request to a worker and returns its answer. ok is false if no worker can be
+// started, and the caller has to do the work. The error wraps [ErrBusy].
+func (w *workers) request(op byte, encoded, password string) (answer string, ok bool, err error) {
+	wk := <-w.idle // does not block: there are as many workers as turns
+	defer func() { w.idle <- wk }()
+	for range 2 { // the worker may have died since its last request
+		if wk == nil {
+			if wk, err = w.start(); err != nil {
 				w.warn.Do(func() {
-					logging.Component(w.log, slog.LevelWarn, "Login", "Passwords are worked on beside the sockets, since no process for them can be started: "+err.Error())
+					logging.Component(w.log, slog.LevelWarn, "Login", "Cannot start a password process: "+err.Error()+"; hashing passwords in the server's process")
 				})
 				return "", false, nil
 			}
 		}
-		if answer, err = one.ask(op, encoded, password); err == nil {
+		if answer, err = wk.call(op, encoded, password); err == nil {
 			return answer, true, nil
 		}
 		w.mu.Lock()
-		delete(w.running, one)
+		delete(w.running, wk)
 		w.mu.Unlock()
-		one.end()
-		one = nil
+		wk.kill()
+		wk = nil
 	}
-	return "", true, fmt.Errorf("%w: the process for them died: %w", ErrBusy, err)
+	return "", true, fmt.Errorf("%w: the password process died: %w", ErrBusy, err)
 }
 
 func (w *workers) start() (*worker, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return nil, errors.New("this replica is stopping")
+		return nil, errors.New("the replica is shutting down")
 	}
-	cmd := exec.Command(w.command[0], w.command[1:]...) //nolint:gosec,noctx // our own program; its life is not one request's
+	cmd := exec.Command(w.command[0], w.command[1:]...) //nolint:gosec,noctx // our own program, which outlives the request
 	cmd.Env = []string{"GOMAXPROCS=1"}
-	apart(cmd)
+	detach(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -122,41 +116,41 @@ func (w *workers) start() (*worker, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	one := &worker{cmd: cmd, in: in, r: bufio.NewReaderSize(out, 512)}
-	one.out, _ = out.(pipe) // an *os.File
-	w.running[one] = struct{}{}
-	return one, nil
+	wk := &worker{cmd: cmd, in: in, r: bufio.NewReaderSize(out, 512)}
+	wk.out, _ = out.(*os.File) // for its deadline; exec does not promise the type
+	w.running[wk] = struct{}{}
+	return wk, nil
 }
 
-func (w *worker) ask(op byte, encoded, password string) (string, error) {
+func (w *worker) call(op byte, encoded, password string) (string, error) {
 	if w.out != nil {
-		_ = w.out.SetReadDeadline(time.Now().Add(workerLimit))
+		_ = w.out.SetReadDeadline(time.Now().Add(workerTimeout))
 	}
 	if _, err := w.in.Write(appendText(appendText([]byte{op}, encoded), password)); err != nil {
-		return "", fmt.Errorf("ask: %w", err)
+		return "", fmt.Errorf("send the request: %w", err)
 	}
 	return readText(w.r)
 }
 
-// end kills the process, which holds nothing, and waits for it.
-func (w *worker) end() {
-	w.bye.Do(func() {
+// kill kills the process, which has no state to save, and waits for it.
+func (w *worker) kill() {
+	w.killed.Do(func() {
 		_ = w.in.Close()
 		_ = w.cmd.Process.Kill()
 		_ = w.cmd.Wait() // closes the pipe
 	})
 }
 
-// What a worker is asked for.
+// The operations of a worker.
 const (
-	askVerify = 'v'
-	askHash   = 'h'
+	opVerify = 'v'
+	opHash   = 'h'
 )
 
-// ServePasswords is the other side of [Passwords.Delegate]: it answers requests until
-// in ends, as a process that does nothing else, at a lower priority.
+// ServePasswords runs a process of [Passwords.UseProcesses]. It lowers the priority of the
+// process and answers the requests from in until in ends.
 func ServePasswords(in io.Reader, out io.Writer) error {
-	stepBack()
+	lowerPriority()
 	r := bufio.NewReaderSize(in, maxEncoded+MaxPassword)
 	for {
 		op, err := r.ReadByte()
@@ -171,30 +165,31 @@ func ServePasswords(in io.Reader, out io.Writer) error {
 		if _, err := out.Write(appendText(nil, serve(op, encoded, password))); err != nil {
 			return fmt.Errorf("answer a request: %w", err)
 		}
-		debug.FreeOSMemory() // the next one may be hours away
+		debug.FreeOSMemory() // the next request can be hours away
 	}
 }
 
-// serve answers one request: "y" or "n", or a new hash; "" where it makes no sense.
+// serve returns the answer to one request: "y" or "n" for opVerify, a hash for opHash, or "" if
+// the request is invalid.
 func serve(op byte, encoded, password string) string {
 	switch op {
-	case askVerify:
+	case opVerify:
 		stored, err := parseHash(encoded)
 		switch {
 		case err != nil:
 			return ""
-		case stored.fits(password):
+		case stored.matches(password):
 			return "y"
 		}
 		return "n"
-	case askHash:
+	case opHash:
 		hash, _ := Hash(password)
 		return hash
 	}
 	return ""
 }
 
-// A text is its length in two bytes, big endian, and itself.
+// appendText appends the length of s as two bytes, big endian, and s.
 func appendText(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
 }

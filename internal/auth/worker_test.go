@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 func delegated(t *testing.T, concurrency int, command ...string) (*auth.Passwords, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	p := auth.QueuePasswords(concurrency, 100)
-	p.Delegate(command, slog.New(slog.NewTextHandler(&log, nil)))
+	p := auth.NewPasswords(concurrency, 100)
+	p.UseProcesses(command, slog.New(slog.NewTextHandler(&log, nil)))
 	t.Cleanup(p.Close)
 	return p, &log
 }
@@ -52,7 +52,7 @@ func verifies(t *testing.T, p *auth.Passwords, encoded, password string) (ok boo
 func TestWorkersAnswerAsThisProcessWould(t *testing.T) {
 	t.Parallel()
 	p, log := delegated(t, 2, os.Args[0], "work-on-passwords")
-	here := auth.NewPasswords(2)
+	here := auth.NewPasswords(2, 32)
 	hash, err := p.Hash(t.Context(), "correct horse")
 	if err != nil || !verifies(t, here, hash, "correct horse") {
 		t.Fatalf("hash %q, %v", hash, err)
@@ -112,7 +112,7 @@ func TestWithoutAWorkerTheWorkIsDoneHere(t *testing.T) {
 			t.Error("it fits")
 		}
 	}
-	if n := strings.Count(log.String(), "no process for them can be started"); n != 1 {
+	if n := strings.Count(log.String(), "Cannot start a password process"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, log)
 	}
 }

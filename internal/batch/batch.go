@@ -1,6 +1,5 @@
-// Package batch gathers requests that arrive while one is under way and hands
-// them over together. There is no timer: a lone request waits for nobody, and
-// under load the batches grow by themselves.
+// Package batch coalesces items that arrive while a batch is being processed. It uses no timer:
+// a single item is processed at once, and batches grow with the load.
 package batch
 
 import (
@@ -8,39 +7,38 @@ import (
 	"sync"
 )
 
-// A Queue hands its items to one function, batch after batch, in the order in
-// which they were added. Two batches are never under way at once, but where
-// [Queue.Beside] allows it. Make one with [New].
+// A Queue passes its items to a function in batches, in the order in which they were added. It
+// processes one batch at a time, unless [Queue.AllowSecond] was called. It is safe for
+// concurrent use.
 type Queue[T any] struct {
-	run   func(context.Context, []T)
-	most  int
-	limit int
-	small int
+	run       func(context.Context, []T)
+	batchSize int
+	limit     int
+	small     int
 
 	mu      sync.Mutex
-	change  sync.Cond // of what follows
+	changed sync.Cond // signals changes of the fields below
 	waiting []T
-	batches int // under way
-	items   int // in these
+	batches int // batches being processed
+	items   int // items in these batches
 	ending  bool
 	stopped bool
 }
 
-// New returns a queue that calls run with at most most items at a time and holds
-// at most limit that wait. The slice belongs to the queue again when run returns.
-func New[T any](most, limit int, run func(context.Context, []T)) *Queue[T] {
-	q := &Queue[T]{run: run, most: most, limit: limit}
-	q.change.L = &q.mu
+// New returns a queue that calls run with up to batchSize items at a time and holds up to limit
+// waiting items. run must not keep the slice.
+func New[T any](batchSize, limit int, run func(context.Context, []T)) *Queue[T] {
+	q := &Queue[T]{run: run, batchSize: batchSize, limit: limit}
+	q.changed.L = &q.mu
 	return q
 }
 
-// Beside lets a second batch go beside one of at most small items: where there is
-// little to do nobody waits for somebody else's batch, and where there is much the
-// batches stay large. Call it before Run.
-func (q *Queue[T]) Beside(small int) { q.small = small }
+// AllowSecond allows a second concurrent batch while the first one has at most small items. Items
+// then wait less under low load, and batches stay large under high load. It must be called
+// before Run.
+func (q *Queue[T]) AllowSecond(small int) { q.small = small }
 
-// Add hands in an item. It never blocks, and returns false where the queue is
-// full or has stopped.
+// Add adds an item. It never blocks. It returns false if the queue is full or has stopped.
 func (q *Queue[T]) Add(item T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -48,23 +46,23 @@ func (q *Queue[T]) Add(item T) bool {
 		return false
 	}
 	q.waiting = append(q.waiting, item)
-	if q.free() {
-		q.change.Signal()
+	if q.mayStart() {
+		q.changed.Signal()
 	}
 	return true
 }
 
-// free reports whether a batch may begin.
-func (q *Queue[T]) free() bool { return q.batches == 0 || q.batches == 1 && q.items <= q.small }
+// mayStart reports whether another batch may be started.
+func (q *Queue[T]) mayStart() bool { return q.batches == 0 || q.batches == 1 && q.items <= q.small }
 
-// Run hands batches over until ctx ends, then what is still waiting, and returns.
-// The context that run gets is not cancelled by ctx: a batch is never torn.
+// Run processes batches until ctx ends and no items are waiting. The context of the function
+// does not end with ctx, so that no batch is interrupted.
 func (q *Queue[T]) Run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.ending = true
-		q.change.Broadcast()
+		q.changed.Broadcast()
 	})
 	defer stop()
 	work := context.WithoutCancel(ctx)
@@ -76,7 +74,7 @@ func (q *Queue[T]) Run(ctx context.Context) {
 	second.Wait()
 }
 
-// work hands over one batch after the other.
+// work processes one batch after the other.
 func (q *Queue[T]) work(ctx context.Context) {
 	var items []T
 	for {
@@ -84,33 +82,33 @@ func (q *Queue[T]) work(ctx context.Context) {
 			return
 		}
 		for rest := items; len(rest) > 0; {
-			n := min(q.most, len(rest))
+			n := min(q.batchSize, len(rest))
 			q.run(ctx, rest[:n])
 			rest = rest[n:]
 		}
 		q.mu.Lock()
 		q.batches, q.items = q.batches-1, q.items-len(items)
-		q.change.Signal()
+		q.changed.Signal()
 		q.mu.Unlock()
-		clear(items) // so that it keeps nothing of the items alive
-		if cap(items) > 4*q.most {
+		clear(items) // lets the items be garbage-collected
+		if cap(items) > 4*q.batchSize {
 			items = nil
 		}
 	}
 }
 
-// take waits for items, and returns them; none when the queue has stopped. What waits
-// next goes into spare.
+// take waits for items and returns them. It returns none when the queue has stopped. The next
+// items are collected in spare.
 func (q *Queue[T]) take(spare []T) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.waiting) == 0 || !q.free() {
+	for len(q.waiting) == 0 || !q.mayStart() {
 		if q.ending && len(q.waiting) == 0 {
 			q.stopped = true
-			q.change.Broadcast()
+			q.changed.Broadcast()
 			return nil
 		}
-		q.change.Wait()
+		q.changed.Wait()
 	}
 	items := q.waiting
 	q.waiting = spare
@@ -118,7 +116,7 @@ func (q *Queue[T]) take(spare []T) []T {
 	return items
 }
 
-// Len returns how many items wait.
+// Len returns the number of waiting items.
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

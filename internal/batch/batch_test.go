@@ -81,7 +81,7 @@ func TestASecondBatchGoesBesideASmallOne(t *testing.T) {
 			started <- len(items)
 			<-release
 		})
-		q.Beside(2)
+		q.AllowSecond(2)
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { q.Run(ctx) })
@@ -127,7 +127,7 @@ func TestNoBatchGoesBesideALargeOne(t *testing.T) {
 			started <- len(items)
 			<-release
 		})
-		q.Beside(2)
+		q.AllowSecond(2)
 		for i := range 3 {
 			q.Add(i)
 		}

@@ -1,6 +1,6 @@
-// Package cause holds the table of everything that can go wrong: for each cause its
-// word, what it means, how it shows to clients and operators, and how to cure it. The
-// server, the commands and docs/troubleshooting.md all use this one table.
+// Package cause holds the table of everything that can go wrong. Each cause has a stable word,
+// its meaning, its symptoms for clients and operators, and its cure. The server, the commands
+// and docs/troubleshooting.md all use this table.
 package cause
 
 import (
@@ -12,11 +12,11 @@ import (
 // An Entry describes one cause for which a connection, a replica or a store fails.
 type Entry struct {
 	Cause  string `json:"cause"`            // the stable word: a close reason, a code of an error frame, or a sub-cause
-	Means  string `json:"means"`            // for a person
+	Means  string `json:"means"`            // what went wrong, as a sentence
 	Client string `json:"client"`           // what the client sees
-	Log    string `json:"log,omitempty"`    // what to look for in the log of the replicas; "" where they hear nothing of it
-	Metric string `json:"metric,omitempty"` // what moves in /metrics; "" where nothing does
-	Cure   string `json:"cure"`             // what to do, and who
+	Log    string `json:"log,omitempty"`    // the log line of the replicas; "" if there is none
+	Metric string `json:"metric,omitempty"` // the metric that changes; "" if there is none
+	Cure   string `json:"cure"`             // what to do, as sentences
 }
 
 // A Chapter holds the causes of one area, such as Redis or tokens.

@@ -16,7 +16,7 @@ import (
 
 //go:generate go test . -run Golden -update
 
-var update = flag.Bool("update", false, "write the generated document anew")
+var update = flag.Bool("update", false, "update the generated document")
 
 func TestEveryCloseReasonHasAdvice(t *testing.T) {
 	t.Parallel()
@@ -83,10 +83,10 @@ func TestEveryAdviceIsWhole(t *testing.T) {
 
 const troubleshootingHead = `# Troubleshooting
 
-<!-- Written by go generate ./internal/cause from its tables: edit those. -->
+<!-- Generated from internal/cause by go generate ./internal/cause. Do not edit. -->
 
-Every cause that roomspa can name, by its word: as it stands in a close reason, in an error frame, in ` + "`/readyz`" + `, in ` + "`roomspa check`" + `,
-` + "`roomspa explain`" + ` and ` + "`roomspa diagnose`" + `. From the outside in. What to look for first is in
+Every cause that roomspa reports, by its word, in the order in which a connection can meet them. The words appear in close reasons, in error
+frames, in ` + "`/readyz`" + ` and in ` + "`roomspa check`" + `, ` + "`explain`" + ` and ` + "`diagnose`" + `. To start from a symptom instead, see
 [symptoms and cures](operations.md#symptoms-and-cures).
 `
 

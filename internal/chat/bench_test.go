@@ -48,7 +48,7 @@ func (s *stage) Publish(_ string, _ []byte, done func(error)) { done(nil) }
 func (s *stage) Health() (time.Time, error)                   { return time.Time{}, nil }
 func (s *stage) Wake()                                        {}
 func (s *stage) Renew(string) error                           { return nil }
-func (s *stage) Unpinged(time.Duration)                       {}
+func (s *stage) PausePings(time.Duration)                     {}
 func (s *stage) Log() *logging.Conn                           { return &s.log }
 
 func opened(b *testing.B) (*stage, *chat.Consumer) {

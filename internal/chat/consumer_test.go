@@ -123,7 +123,7 @@ func (d *desk) Log() *logging.Conn { return &d.log }
 
 func (d *desk) Renew(string) error { return nil }
 
-func (d *desk) Unpinged(time.Duration) {}
+func (d *desk) PausePings(time.Duration) {}
 
 // consumer returns a consumer of the user in the room of customer 1 and therapist 2.
 func (d *desk) consumer(u *room.User, since *int64) *Consumer {

@@ -66,7 +66,7 @@ func (c *consumer) Join(context.Context) error { return nil }
 // Open queues the greeting and suspends pings, if the client asked for that.
 func (c *consumer) Open(context.Context) error {
 	if c.unpinged {
-		c.Socket.Unpinged(pingPause)
+		c.Socket.PausePings(pingPause)
 	}
 	if !c.greet {
 		return nil

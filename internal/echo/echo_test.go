@@ -20,10 +20,10 @@ type socket struct {
 	unpinged time.Duration
 }
 
-func (s *socket) Wake()                    {}
-func (s *socket) Log() *logging.Conn       { return &s.log }
-func (s *socket) Renew(string) error       { return nil }
-func (s *socket) Unpinged(d time.Duration) { s.unpinged = d }
+func (s *socket) Wake()                      {}
+func (s *socket) Log() *logging.Conn         { return &s.log }
+func (s *socket) Renew(string) error         { return nil }
+func (s *socket) PausePings(d time.Duration) { s.unpinged = d }
 
 func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
 	t.Helper()

@@ -19,9 +19,9 @@ type socket struct {
 	woken int
 }
 
-func (s *socket) Wake()                  { s.woken++ }
-func (s *socket) Log() *logging.Conn     { return &s.log }
-func (s *socket) Unpinged(time.Duration) {}
+func (s *socket) Wake()                    { s.woken++ }
+func (s *socket) Log() *logging.Conn       { return &s.log }
+func (s *socket) PausePings(time.Duration) {}
 func (s *socket) Renew(token string) error {
 	if token != "fresh" {
 		return &room.Invalid{Code: "token_invalid", Field: "token", Detail: "not fresh"}

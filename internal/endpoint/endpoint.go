@@ -75,8 +75,8 @@ type Socket interface {
 	// Renew replaces the token of the session. If it returns an error, which is a
 	// *room.Invalid, the session keeps its token.
 	Renew(token string) error
-	// Unpinged suspends the server's pings for d.
-	Unpinged(d time.Duration)
+	// PausePings suspends the server's pings for d.
+	PausePings(d time.Duration)
 }
 
 // A Consumer is the endpoint's side of one socket. Receive, Next and Closed are

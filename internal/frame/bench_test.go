@@ -46,6 +46,33 @@ func BenchmarkDecodePosition(b *testing.B) {
 	}
 }
 
+// BenchmarkEncodingJSON decodes frames without the fast path, for comparison with
+// BenchmarkDecode and BenchmarkDecodePosition.
+func BenchmarkEncodingJSON(b *testing.B) {
+	const bare = `{"latitude":52.52001,"longitude":13.40495}`
+	const whole = `{"latitude":52.52001,"longitude":13.40495,"accuracy":8,"heading":271.5,"speed":1.4,"recorded_at":"2026-01-31T12:00:00.123Z"}`
+	client := func(text []byte) error { _, err := frame.DecodeClientJSON(text); return err }
+	position := func(text []byte) error { _, err := frame.DecodePositionJSON(text); return err }
+	for _, bb := range []struct {
+		name, text string
+		decode     func([]byte) error
+	}{
+		{"message", said, client},
+		{"ping", `{"type":"ping"}`, client},
+		{"bare position", bare, position},
+		{"whole position", whole, position},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bb.decode([]byte(bb.text)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	m := &room.Message{
 		Seq: 1234, Sender: 1, SenderRole: room.Customer, ClientMessageID: "01hzx3v7r2m5k8q9w4t6y0abcd", At: time.Now(),

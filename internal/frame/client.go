@@ -1,5 +1,5 @@
-// Package frame is the wire: the JSON frames of the protocol and the codes that
-// a socket can be closed with. It knows nothing of sockets.
+// Package frame defines the JSON frames of the protocol and the close codes. It decodes
+// the frames that clients send and encodes those that the server sends. It does no I/O.
 package frame
 
 import (
@@ -8,32 +8,32 @@ import (
 	"errors"
 	"math"
 	"reflect"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// The types of the frames that clients send.
+// The frame types that clients send.
 const (
 	TypeChatMessage = "chat_message"
 	TypeHistory     = "history"
 	TypePing        = "ping"
 	TypeAuth        = "auth"
-	TypeProbe       = "probe" // the server sends it back
+	TypeProbe       = "probe" // echoed by the server
 )
 
-// MaxProbeID is the most bytes that the id of a probe may have.
+// MaxProbeID is the maximum length of a probe's id, in bytes.
 const MaxProbeID = 64
 
-// DefaultHistoryLimit and MaxHistoryLimit bound a page of history.
+// DefaultHistoryLimit and MaxHistoryLimit are the default and the maximum number of
+// messages in a page of history.
 const (
 	DefaultHistoryLimit = 50
 	MaxHistoryLimit     = 200
 )
 
-// A Client is a frame of the chat endpoint, as a client sent it. Which fields
-// mean something depends on Type.
+// A Client is a frame that a client sent to the chat endpoint. Type decides which of the
+// other fields are set.
 type Client struct {
 	Type            string
 	Message         string
@@ -54,12 +54,12 @@ type clientJSON struct {
 	ID              *string `json:"id"`
 }
 
-// Decode reads a frame of the chat endpoint. Text that is not UTF-8 is a
-// *[Close] 1007; everything else that is wrong is a *[room.Invalid], after which
-// the socket stays open. A client_message_id that could be read is returned
-// beside the error, so that the client learns which of its sends failed.
+// Decode decodes a frame of the chat endpoint. The error is a *[Close] 1007 if the text
+// is not UTF-8, and otherwise a *[room.Invalid], after which the socket stays open. The
+// client_message_id is returned with the error if it could be read, because the client
+// needs it to know which of its messages failed.
 func Decode(text []byte) (Client, error) {
-	if c, ok := plainClient(text); ok {
+	if c, ok := decodeClientFast(text); ok {
 		return c, nil
 	}
 	return decodeClient(text)
@@ -78,7 +78,7 @@ func decodeClient(text []byte) (Client, error) {
 	case in.Message != nil:
 		c.Type = TypeChatMessage
 	default:
-		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "a frame needs a type, or a message"}
+		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "the frame has neither type nor message"}
 	}
 	switch c.Type {
 	case TypeChatMessage:
@@ -87,32 +87,33 @@ func decodeClient(text []byte) (Client, error) {
 		}
 		c.Message = *in.Message
 	case TypeHistory:
-		return c, c.page(in)
+		return c, c.setPage(in)
 	case TypeAuth:
-		token, err := fresh(in.Token)
-		c.Token = token
+		var err error
+		c.Token, err = requireToken(in.Token)
 		return c, err
 	case TypeProbe:
 		if in.ID == nil || *in.ID == "" || len(*in.ID) > MaxProbeID {
-			return c, &room.Invalid{Code: "out_of_range", Field: "id", Detail: "a probe needs an id of 1 to 64 bytes"}
+			return c, &room.Invalid{Code: "out_of_range", Field: "id", Detail: "id must have 1 to 64 bytes"}
 		}
 		c.ProbeID = *in.ID
 	case TypePing:
 	default:
-		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(c.Type)}
+		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "unknown frame type " + quoteShort(c.Type)}
 	}
 	return c, nil
 }
 
-// fresh returns the token of an auth frame.
-func fresh(token *string) (string, error) {
+// requireToken returns the token of an auth frame.
+func requireToken(token *string) (string, error) {
 	if token == nil || *token == "" {
-		return "", &room.Invalid{Code: "token_missing", Field: "token", Detail: "token is missing; the socket keeps the one it has"}
+		return "", &room.Invalid{Code: "token_missing", Field: "token", Detail: "token is missing; the connection keeps its current token"}
 	}
 	return *token, nil
 }
 
-func (c *Client) page(in clientJSON) error {
+// setPage takes the parameters of a history frame.
+func (c *Client) setPage(in clientJSON) error {
 	if in.BeforeSeq != nil {
 		if c.BeforeSeq = *in.BeforeSeq; c.BeforeSeq < 1 {
 			return &room.Invalid{Code: "out_of_range", Field: "before_seq", Detail: "before_seq must be 1 or more"}
@@ -126,18 +127,18 @@ func (c *Client) page(in clientJSON) error {
 	return nil
 }
 
-// Located is a frame of the location endpoint, as a client sent it: a position,
-// where Type is empty, or a ping or an auth frame.
+// Located is a frame that a client sent to the location endpoint: a position if Type is
+// empty, else a ping or an auth frame.
 type Located struct {
 	Type     string
 	Position room.Position
 	Token    string // auth
 }
 
-// DecodePosition reads a frame of the location endpoint. Its errors are those of
+// DecodePosition decodes a frame of the location endpoint. Its errors are those of
 // [Decode].
 func DecodePosition(text []byte) (Located, error) {
-	if p, ok := plainPosition(text); ok {
+	if p, ok := decodePositionFast(text); ok {
 		return Located{Position: p}, nil
 	}
 	return decodeLocated(text)
@@ -165,10 +166,10 @@ func decodeLocated(text []byte) (l Located, err error) {
 			return l, nil
 		case TypeAuth:
 			l.Type = TypeAuth
-			l.Token, err = fresh(in.Token)
+			l.Token, err = requireToken(in.Token)
 			return l, err
 		default:
-			return l, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "there is no frame of type " + quoteShort(*in.Type)}
+			return l, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "unknown frame type " + quoteShort(*in.Type)}
 		}
 	}
 	p := &l.Position
@@ -182,8 +183,8 @@ func decodeLocated(text []byte) (l Located, err error) {
 	}
 	if in.RecordedAt != nil {
 		var ok bool
-		if p.RecordedAt, ok = recordedAt(*in.RecordedAt); !ok {
-			return l, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be a time of RFC 3339, as in 2026-01-31T12:00:00Z"}
+		if p.RecordedAt, ok = parseRecordedAt(*in.RecordedAt); !ok {
+			return l, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be an RFC 3339 time, for example 2026-01-31T12:00:00Z"}
 		}
 	}
 	if bad := p.Validate(); bad != nil {
@@ -192,17 +193,17 @@ func decodeLocated(text []byte) (l Located, err error) {
 	return l, nil
 }
 
-// decode reads the fields that the struct has tags for, all of them also where one
-// is wrong. encoding/json does not get to see the struct: it would take "Message" for
-// "message", and fields that are not known are ignored. Nor is it trusted with invalid
-// UTF-8 and lone surrogates, which it turns into U+FFFD without an error.
+// decode fills the fields of the struct into. It goes on after an error, and returns the
+// first one. It decodes into a map first, because encoding/json would take "Message" for
+// a struct's "message". Invalid UTF-8 and unpaired surrogates are refused, because
+// encoding/json would replace them by U+FFFD without an error.
 func decode(text []byte, into any) error {
 	if !utf8.Valid(text) {
 		return &Close{Code: CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
 	}
 	trimmed := bytes.TrimLeft(text, " \t\r\n")
 	if len(trimmed) == 0 || trimmed[0] != '{' {
-		return &room.Invalid{Code: "bad_json", Detail: "a frame must be one JSON object"}
+		return &room.Invalid{Code: "bad_json", Detail: "the frame must be a JSON object"}
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(text, &members) != nil {
@@ -211,30 +212,30 @@ func decode(text []byte, into any) error {
 	var first error
 	for field, value := range reflect.ValueOf(into).Elem().Fields() {
 		name := field.Tag.Get("json")
-		raw, said := members[name]
-		if !said {
+		raw, found := members[name]
+		if !found {
 			continue
 		}
-		if err := read(name, raw, value.Addr().Interface()); err != nil && first == nil {
+		if err := decodeField(name, raw, value.Addr().Interface()); err != nil && first == nil {
 			first = err
 		}
 	}
 	return first
 }
 
-func read(name string, raw []byte, into any) error {
+func decodeField(name string, raw []byte, into any) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(raw, into)); ok {
-		return &room.Invalid{Code: "bad_frame", Field: name, Detail: name + " must be a " + kind(wrong.Type.String()) + ", not a " + wrong.Value}
+		return &room.Invalid{Code: "bad_frame", Field: name, Detail: name + " must be " + jsonType(wrong.Type.Kind()) + ", got " + wrong.Value}
 	}
-	if unstorable(raw) {
-		return &room.Invalid{Code: "bad_text", Field: name, Detail: name + " holds a NUL character or half of a surrogate pair"}
+	if hasBadEscape(raw) {
+		return &room.Invalid{Code: "bad_text", Field: name, Detail: name + " contains a NUL character or an unpaired surrogate"}
 	}
 	return nil
 }
 
-// unstorable reports an escape for NUL, which Postgres cannot store, or for a
-// surrogate without its other half (RFC 8259 §8.2). text is valid JSON.
-func unstorable(text []byte) bool {
+// hasBadEscape reports whether text, which must be valid JSON, has an escape for NUL,
+// which Postgres cannot store, or for an unpaired surrogate (RFC 8259 §8.2).
+func hasBadEscape(text []byte) bool {
 	for i := bytes.IndexByte(text, '\\'); i >= 0 && i < len(text); i++ {
 		if text[i] != '\\' {
 			continue
@@ -273,14 +274,14 @@ func hex4(p []byte) (u rune) {
 	return u
 }
 
-func kind(goType string) string {
-	switch strings.TrimPrefix(goType, "*") {
-	case "string":
-		return "text"
-	case "float64":
-		return "number"
+func jsonType(k reflect.Kind) string {
+	switch k {
+	case reflect.String:
+		return "a string"
+	case reflect.Float64:
+		return "a number"
 	default:
-		return "whole number"
+		return "an integer"
 	}
 }
 

@@ -2,7 +2,7 @@ package frame
 
 import "time"
 
-// The close codes of the protocol. RFC 6455 §7.4.1 gives those below 3000.
+// The close codes of the protocol. RFC 6455 §7.4.1 defines those below 3000.
 const (
 	CodeNormal      = 1000
 	CodeGoingAway   = 1001
@@ -19,14 +19,15 @@ const (
 	CodeForbidden   = 4003
 )
 
-// A Close is how a socket ends, and an error wherever one is returned.
+// A Close describes why and how a socket is closed. It is an error, so that functions can
+// return it.
 type Close struct {
 	Code   int
 	Reason string // the stable word
-	Detail string // for the client: the sub-cause's word, or a sentence; no internals
-	Cause  error  // for the log alone
-	// After is the delay that the client is asked to keep before it comes back,
-	// sent in a reconnect frame before 1012 and 1013.
+	Detail string // sent to the client: a sub-cause or a sentence, without internals
+	Cause  error  // for the log only
+	// After is the delay before the client reconnects. It is sent in the reconnect frame
+	// before 1012 and 1013.
 	After time.Duration
 }
 
@@ -43,8 +44,8 @@ func (c *Close) Error() string {
 
 func (c *Close) Unwrap() error { return c.Cause }
 
-// Text returns the reason that goes into the Close frame: the word, then the
-// reference. RFC 6455 §5.5 leaves 123 bytes for it.
+// Text returns the reason for the Close frame: the word, then the reference. RFC 6455 §5.5
+// limits it to 123 bytes.
 func (c *Close) Text(ref string) string {
 	if ref == "" {
 		return c.Reason
@@ -52,55 +53,58 @@ func (c *Close) Text(ref string) string {
 	return c.Reason + " ref=" + ref
 }
 
-// A Reason is one entry of the protocol's list of closes.
+// A Reason is one entry of [Reasons].
 type Reason struct {
 	Code   int
 	Word   string
-	Means  string // for a person
-	Client string // what a client does
+	Means  string // what happened, as a sentence
+	Client string // what the client should do, as sentences
 }
 
 const (
-	never   = "Do not retry: mend the request."
-	renew   = "Get a new token, then retry once."
-	backoff = "Reconnect with a growing, jittered delay, and resume."
+	never      = "Do not retry. Fix the request."
+	fixClient  = "Do not retry. Fix the client."
+	afterDelay = "Reconnect after after_ms, then resume."
+	renew      = "Get a new token, then retry once."
+	backoff    = "Reconnect with exponential backoff and jitter, then resume."
 )
 
-// Reasons lists every close that the server sends, in the order of the codes.
+// Reasons lists every close that the server sends, ordered by code.
 var Reasons = []Reason{
-	{CodeNormal, "bye", "The client closed, and the server answers.", "Nothing: it is over."},
-	{CodeProtocol, "protocol_error", "The client broke RFC 6455.", "Do not retry: mend the client."},
-	{CodeUnsupported, "text_only", "A binary frame on a JSON endpoint.", "Do not retry: send text frames."},
-	{CodeInvalidData, "invalid_utf8", "Text that is not UTF-8.", "Do not retry: mend the client."},
-	{CodePolicy, "rate_limited", "The client kept breaking a limit that it was told about.", "Reconnect after a minute, and send slower."},
-	{CodeTooBig, "too_large", "A message larger than the limit.", "Reconnect, and do not send that message again."},
-	{CodeInternal, "database_unavailable", "Postgres cannot be used: refused, a time-out, read-only, or its schema.", backoff},
+	{CodeNormal, "bye", "The client closed the connection.", "Nothing."},
+	{CodeProtocol, "protocol_error", "The client violated RFC 6455.", fixClient},
+	{CodeUnsupported, "text_only", "The client sent a binary frame to a JSON endpoint.", "Do not retry. Send text frames."},
+	{CodeInvalidData, "invalid_utf8", "The client sent text that is not UTF-8.", fixClient},
+	{CodePolicy, "rate_limited", "The client kept exceeding the message rate after warnings.", "Reconnect after a minute and send fewer messages."},
+	{CodeTooBig, "too_large", "The message exceeds the size limit.", "Reconnect. Do not send that message again."},
+	{CodeInternal, "database_unavailable", "Postgres is unavailable: connection refused, timeout, read-only or wrong schema version.", backoff},
 	{CodeInternal, "channel_layer_unavailable", "Redis did not confirm the subscription in time.", backoff},
-	{CodeInternal, "internal", "A fault of the server; the log has it under the reference.", backoff},
-	{CodeRestart, "restart", "This replica restarts.", "Reconnect after after_ms, and resume."},
-	{CodeRestart, "rebalance", "This replica holds more sockets than the others, and sheds some.", "Reconnect after after_ms, and resume."},
-	{CodeTryLater, "busy", "This replica is full, or its memory nearly used up.", "Reconnect after after_ms, and resume."},
-	{CodeTryLater, "slow_consumer", "The client reads too slowly and fell behind.", "Reconnect after after_ms, and resume."},
-	{CodeTryLater, "pong_timeout", "The client did not answer a ping in time.", "Reconnect, and resume."},
+	{CodeInternal, "internal", "Server error. The log has the cause under this reference.", backoff},
+	{CodeRestart, "restart", "The replica is shutting down.", afterDelay},
+	{CodeRestart, "rebalance", "The replica has more connections than other replicas and sheds some.", afterDelay},
+	{CodeTryLater, "busy", "The replica has reached its connection or memory limit.", afterDelay},
+	{CodeTryLater, "slow_consumer", "The client reads too slowly and fell behind.", afterDelay},
+	{CodeTryLater, "pong_timeout", "The client did not answer a ping in time.", "Reconnect, then resume."},
 	{CodeParameters, "missing_customer_id", "The path has no customer id.", never},
 	{CodeParameters, "missing_therapist_id", "The path has no therapist id.", never},
-	{CodeParameters, "bad_id", "An id in the path is not a positive whole number.", never},
-	{CodeParameters, "bad_since", "since is not a whole number of 0 or more.", never},
-	{CodeParameters, "bad_close_code", "/ws/test/?close= takes 1000-1003, 1007-1014 and 3000-4999.", never},
-	{CodeParameters, "bad_ping", "/ws/test/?ping= takes off, and nothing else.", never},
-	{CodeIdentity, "token_missing", "No token came with the handshake.", renew},
-	{CodeIdentity, "token_invalid", "The token cannot be accepted; detail names the sub-cause.", renew},
-	{CodeIdentity, "token_expired", "The token's time is over.", renew},
+	{CodeParameters, "bad_id", "An id in the path is not a positive integer.", never},
+	{CodeParameters, "bad_since", "The parameter since is not an integer of 0 or more.", never},
+	{CodeParameters, "bad_close_code", "The parameter close of /ws/test/ accepts 1000-1003, 1007-1014 and 3000-4999.", never},
+	{CodeParameters, "bad_ping", "The parameter ping of /ws/test/ accepts only off.", never},
+	{CodeIdentity, "token_missing", "The handshake has no token.", renew},
+	{CodeIdentity, "token_invalid", "The token was refused; detail has the reason.", renew},
+	{CodeIdentity, "token_expired", "The token has expired.", renew},
 	{CodeIdentity, "token_revoked", "The user signed out everywhere after the token was issued.", "Sign in again."},
-	{CodeIdentity, "user_unknown", "There is no such user.", "Sign in again."},
-	{CodeIdentity, "user_inactive", "The user was deactivated.", "Do not retry: ask support."},
-	{CodeForbidden, "not_your_room", "The room belongs to somebody else.", never},
-	{CodeForbidden, "wrong_role", "The user's role is not the one of that side of the room.", never},
-	{CodeForbidden, "no_such_customer", "There is no customer of that id.", never},
-	{CodeForbidden, "no_such_therapist", "There is no therapist of that id.", never},
+	{CodeIdentity, "user_unknown", "The user does not exist.", "Sign in again."},
+	{CodeIdentity, "user_inactive", "The user is deactivated.", "Do not retry. Contact support."},
+	{CodeForbidden, "not_your_room", "The room belongs to other users.", never},
+	{CodeForbidden, "wrong_role", "The user's role does not match this side of the room.", never},
+	{CodeForbidden, "no_such_customer", "There is no customer with this id.", never},
+	{CodeForbidden, "no_such_therapist", "There is no therapist with this id.", never},
 }
 
-// Find returns the entry of a code and word, or a zero Reason.
+// Find returns the entry for a code and a word, or the zero Reason if there is none. An
+// empty word matches the first entry of the code.
 func Find(code int, word string) Reason {
 	for _, r := range Reasons {
 		if r.Code == code && (r.Word == word || word == "") {

@@ -1,4 +1,8 @@
 package frame
 
-// AppendString is for tests.
-var AppendString = appendString
+// For tests and benchmarks.
+var (
+	AppendString       = appendString
+	DecodeClientJSON   = decodeClient
+	DecodePositionJSON = decodeLocated
+)

@@ -2,48 +2,50 @@ package frame
 
 import "errors"
 
-// ErrOutboxFull says that the reader of an outbox is too far behind.
+// ErrOutboxFull means that the client reads too slowly and the outbox has no room left.
 var ErrOutboxFull = errors.New("outbox full")
 
-// An Outbox holds the frames that a socket's own side made for it (answers,
-// errors) until the writer takes them: first in, first out, and bounded. The
-// zero value is empty and costs no memory beyond itself. It is not safe for
-// concurrent use.
+// An Outbox is a bounded FIFO queue of the frames that are meant for one socket alone,
+// such as acks and errors. The zero value is an empty queue that holds no memory. It is
+// not safe for concurrent use.
 type Outbox struct {
 	frames []Message
 	bytes  int
 }
 
-// A Message is one WebSocket message. Data is nil where there is none.
+// A Message is one WebSocket message. Data is nil if there is no message.
 type Message struct {
 	Data   []byte
 	Binary bool
-	// Limited marks a received message that is over the socket's rate: it is to be
-	// refused, not handled.
+	// Limited marks a received message that exceeds the message rate. The handler must
+	// refuse it.
 	Limited bool
 }
 
-// Add puts a message in, unless more than limit bytes would wait. One message is
-// always taken, however large.
+// overhead is added to the size of each queued message, in bytes, so that tiny frames
+// count too.
+const overhead = 64
+
+// Add appends a message. It returns [ErrOutboxFull] if more than limit bytes would be
+// queued. An empty queue accepts a message of any size.
 func (o *Outbox) Add(m Message, limit int) error {
-	const each = 64 // the bookkeeping counts too: tiny frames must not be free
-	if len(o.frames) > 0 && o.bytes+len(m.Data)+each > limit {
+	if len(o.frames) > 0 && o.bytes+len(m.Data)+overhead > limit {
 		return ErrOutboxFull
 	}
 	o.frames = append(o.frames, m)
-	o.bytes += len(m.Data) + each
+	o.bytes += len(m.Data) + overhead
 	return nil
 }
 
-// Take returns the oldest message, or one without data.
+// Take removes and returns the oldest message. Its Data is nil if the queue is empty.
 func (o *Outbox) Take() Message {
 	if len(o.frames) == 0 {
 		return Message{}
 	}
 	m := o.frames[0]
-	o.bytes -= len(m.Data) + 64
+	o.bytes -= len(m.Data) + overhead
 	if len(o.frames) == 1 {
-		*o = Outbox{} // an idle socket keeps nothing
+		*o = Outbox{} // frees the memory of an idle socket
 	} else {
 		o.frames[0] = Message{}
 		o.frames = o.frames[1:]

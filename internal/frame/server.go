@@ -10,7 +10,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// The types of the frames that only the server sends.
+// The frame types that only the server sends.
 const (
 	TypeConnected      = "connected"
 	TypeResumed        = "resumed"
@@ -23,11 +23,11 @@ const (
 	TypeGreeting       = "greeting"
 )
 
-// TimeLayout is how times are written: RFC 3339, UTC, milliseconds.
+// TimeLayout is the layout of times in frames: RFC 3339 in UTC with milliseconds.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// Connected is the first frame after a good handshake. The location endpoint
-// sends only the reference.
+// Connected is the first frame after a successful handshake. The location endpoint sends
+// only Type and Ref.
 type Connected struct {
 	Type           string `json:"type"`
 	Ref            string `json:"ref"`
@@ -35,9 +35,9 @@ type Connected struct {
 	LastSeq        *int64 `json:"last_seq,omitempty"`
 }
 
-// Resumed follows the replay that since asked for. ToSeq is FromSeq-1 where
-// there was nothing to replay. Reset tells a client whose since lay beyond the
-// stored messages to drop what it has beyond ToSeq.
+// Resumed ends the replay that the client asked for with since. ToSeq is FromSeq-1 if
+// there was nothing to replay. Reset is true if since was beyond the last stored message;
+// the client must then drop the messages that it has beyond ToSeq.
 type Resumed struct {
 	Type    string `json:"type"`
 	FromSeq int64  `json:"from_seq"`
@@ -45,7 +45,7 @@ type Resumed struct {
 	Reset   bool   `json:"reset,omitempty"`
 }
 
-// Ack answers every message that a socket sent, once it is committed.
+// Ack confirms to the sending socket that its message is committed.
 type Ack struct {
 	Type            string `json:"type"`
 	ClientMessageID string `json:"client_message_id,omitempty"`
@@ -55,36 +55,35 @@ type Ack struct {
 	Duplicate       bool   `json:"duplicate"`
 }
 
-// History is a page of what was said before, oldest first.
+// History is a page of earlier messages, oldest first.
 type History struct {
 	Type     string            `json:"type"`
 	Messages []json.RawMessage `json:"messages"`
 	HasMore  bool              `json:"has_more"`
 }
 
-// Reconnect asks the client to come back after a delay in milliseconds.
+// Reconnect asks the client to reconnect after AfterMS milliseconds.
 type Reconnect struct {
 	Type    string `json:"type"`
 	AfterMS int64  `json:"after_ms"`
 	Reason  string `json:"reason"`
 }
 
-// TokenExpiring says that the socket's token has ExpiresIn seconds left: the client
-// sends an auth frame with a fresh one, or is closed with 4001 token_expired.
+// TokenExpiring warns that the connection's token expires in ExpiresIn seconds. The client
+// must send an auth frame with a new token, or the socket is closed with 4001 token_expired.
 type TokenExpiring struct {
 	Type      string `json:"type"`
 	ExpiresIn int64  `json:"expires_in"`
 }
 
-// Probe is what a probe frame comes back as, to every socket that its sender has in
-// the room.
+// Probe echoes a probe frame to every socket that its sender has in the room.
 type Probe struct {
 	Type string `json:"type"`
 	ID   string `json:"id"`
 }
 
-// Error says what was wrong. Close is the code that follows, 0 where the socket
-// stays open.
+// Error reports an error to the client. Close is the code with which the socket is closed
+// next; it is 0 if the socket stays open.
 type Error struct {
 	Type            string `json:"type"`
 	Code            string `json:"code"`
@@ -95,7 +94,7 @@ type Error struct {
 	Close           int    `json:"close,omitempty"`
 }
 
-// Greeting is what /ws/test/?greet=1 says first.
+// Greeting is the first frame of /ws/test/?greet=1.
 type Greeting struct {
 	Type    string `json:"type"`
 	Replica string `json:"replica"`
@@ -106,23 +105,22 @@ type Greeting struct {
 // Pong answers a ping frame.
 var Pong = []byte(`{"type":"pong"}`)
 
-// Encode returns the JSON of one of this package's frames.
+// Encode returns f, one of this package's frames, as JSON.
 func Encode(f any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(f); err != nil {
-		panic("encode a frame of our own: " + err.Error()) // none of them holds what JSON cannot
+		panic("encode a frame: " + err.Error()) // every field of every frame can be encoded
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// Encode returns the frames that go before c: a reconnect frame before 1012 and
-// 1013, an error frame before every other close that is the client's business,
-// none before a plain goodbye.
+// Encode returns the frame that is sent before the Close: a reconnect frame for 1012 and
+// 1013, nil for a Close that answers the peer's, and an error frame otherwise.
 func (c *Close) Encode(ref string) []byte {
 	switch {
-	case c.Reason == "bye" || c.Reason == "": // the answer to the peer's own
+	case c.Reason == "bye" || c.Reason == "": // answers the peer's Close
 		return nil
 	case c.Code == CodeRestart || c.Code == CodeTryLater:
 		return Encode(Reconnect{Type: TypeReconnect, AfterMS: c.After.Milliseconds(), Reason: c.Reason})
@@ -135,8 +133,8 @@ func (c *Close) Encode(ref string) []byte {
 	}
 }
 
-// AppendMessage appends the chat_message frame of m. It is written by hand
-// because every message is encoded once on the way to all its sockets.
+// AppendMessage appends the chat_message frame of m to b. It does not use encoding/json,
+// because it is on the path of every message.
 func AppendMessage(b []byte, m *room.Message) []byte {
 	b = append(b, `{"type":"chat_message","id":"`...)
 	b = m.ID.Append(b)
@@ -159,7 +157,7 @@ func AppendMessage(b []byte, m *room.Message) []byte {
 	return append(b, `"}`...)
 }
 
-// AppendAck appends the ack frame of m.
+// AppendAck appends the ack frame of m to b.
 func AppendAck(b []byte, m *room.Message, duplicate bool) []byte {
 	b = append(b, `{"type":"ack"`...)
 	if m.ClientMessageID != "" {
@@ -176,8 +174,8 @@ func AppendAck(b []byte, m *room.Message, duplicate bool) []byte {
 	return append(strconv.AppendBool(b, duplicate), '}')
 }
 
-// AppendPosition appends the location_update frame of a position that user sent
-// and that arrived at the given time.
+// AppendPosition appends to b the location_update frame of a position that user sent and
+// that the server received at the time at.
 func AppendPosition(b []byte, user room.UserID, role room.Role, p room.Position, at time.Time) []byte {
 	b = append(b, `{"type":"location_update","user_id":`...)
 	b = strconv.AppendInt(b, int64(user), 10)
@@ -201,8 +199,8 @@ func AppendPosition(b []byte, user room.UserID, role room.Role, p room.Position,
 	return append(b, `"}`...)
 }
 
-// appendFloat writes coordinates without an exponent, which some clients' number
-// parsers trip over, and values too large for that with one.
+// appendFloat appends f. It uses an exponent only for very large values, because some
+// clients cannot parse one.
 func appendFloat(b []byte, f float64) []byte {
 	if math.Abs(f) < 1e15 {
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
@@ -212,7 +210,7 @@ func appendFloat(b []byte, f float64) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends s, which is valid UTF-8, as a JSON string (RFC 8259 §7).
+// appendString appends s, which must be valid UTF-8, as a JSON string (RFC 8259 §7).
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

@@ -117,9 +117,9 @@ func (s *surrounding) renew(token string, former session.Token) (session.Token, 
 	return former, nil
 }
 
-func (s *surrounding) Failed(st *story.Story)             { s.keep(st) }
-func (s *surrounding) Accepted(st *story.Story)           { s.keep(st) }
-func (s *surrounding) Returned(*story.Story) *story.Story { return nil }
+func (s *surrounding) RecordFailed(st *story.Story)           { s.keep(st) }
+func (s *surrounding) RecordAccepted(st *story.Story)         { s.keep(st) }
+func (s *surrounding) LinkPrevious(*story.Story) *story.Story { return nil }
 func (s *surrounding) keep(st *story.Story) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

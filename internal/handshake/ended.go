@@ -24,7 +24,7 @@ func KeepEnd(stories Stories, e *session.End) {
 	if e.Cause != nil {
 		s.End.Detail = story.Clip(e.Cause.Error())
 	}
-	stories.Failed(s)
+	stories.RecordFailed(s)
 }
 
 // isOrdinary reports whether one side wanted the end, or the story of the handshake

@@ -54,11 +54,11 @@ type Options struct {
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
 // not change a story after it has passed it on.
 type Stories interface {
-	Failed(s *story.Story)
-	Accepted(s *story.Story)
-	// Returned links a connection to the previous one of the same client, and returns
+	RecordFailed(s *story.Story)
+	RecordAccepted(s *story.Story)
+	// LinkPrevious links a connection to the previous one of the same client, and returns
 	// what this replica knows of that one, or nil.
-	Returned(s *story.Story) *story.Story
+	LinkPrevious(s *story.Story) *story.Story
 }
 
 // Users finds users by id. A user that does not exist is missing in the map.
@@ -123,8 +123,8 @@ type attempt struct {
 	log      *logging.Conn
 	story    *story.Story
 	socket   *session.Session
-	full     session.Full // why the socket is to be refused, or empty
-	turn     bool         // taken from Server.turns
+	full     session.Limit // why the socket is to be refused, or empty
+	turn     bool          // taken from Server.turns
 
 	token    string
 	ticket   string
@@ -162,12 +162,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
-		s.options.Stories.Failed(st)
+		s.options.Stories.RecordFailed(st)
 		return
 	}
 	a := &attempt{
 		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,
-		log: socket.Log(), story: st, socket: socket, full: slot.Full, peer: endpoint.Peer{Socket: socket},
+		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket},
 	}
 	if !s.logLimiter.Allow() {
 		a.log.Hold()
@@ -198,7 +198,7 @@ func (a *attempt) accepted() {
 	s := a.server
 	s.metrics.count(a.endpoint.Name, "accepted", "", a.began)
 	a.story.Outcome = story.Accepted
-	s.options.Stories.Accepted(a.story)
+	s.options.Stories.RecordAccepted(a.story)
 	if a.log.Drop() {
 		s.metrics.unlogged.Inc()
 	}

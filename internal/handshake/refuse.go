@@ -55,7 +55,7 @@ func (a *attempt) refuse(err error) {
 		detail = r.Close.Cause.Error()
 	}
 	a.story.Refuse(outcome, r.Close.Code, r.Close.Reason, r.Cause, detail)
-	a.server.options.Stories.Failed(a.story)
+	a.server.options.Stories.RecordFailed(a.story)
 	a.socket.Refuse(r.Close)
 }
 
@@ -77,13 +77,13 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.
 	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), time.Now())
 	st.Status = p.Status
 	st.Refuse(story.Refused, 0, p.Code, "", p.Detail)
-	s.options.Stories.Failed(st)
+	s.options.Stories.RecordFailed(st)
 	p.Write(w)
 }
 
 // busy returns the close that asks a client to come back, after a random delay so
 // that clients do not come back together.
-func busy(why session.Full) *frame.Close {
+func busy(why session.Limit) *frame.Close {
 	return &frame.Close{
 		Code: frame.CodeTryLater, Reason: "busy", Detail: string(why) + "; come back later",
 		After: time.Second + rand.N(4*time.Second),

@@ -39,7 +39,7 @@ func (a *attempt) linkPrevious() string {
 	case "", "1000", "1001", "1012":
 		return ""
 	}
-	previous := a.server.options.Stories.Returned(a.story)
+	previous := a.server.options.Stories.LinkPrevious(a.story)
 	switch {
 	case previous == nil:
 		return ""

@@ -50,7 +50,7 @@ func TestOnlyTheLinesOfGoodHandshakesAreSampled(t *testing.T) {
 	sockets := session.NewRegistry(t.Context(), session.Options{
 		MaxMessageBytes: 1024, PingInterval: time.Minute, PongTimeout: time.Minute, WriteTimeout: time.Second, SoftLimit: 100, HardLimit: 100,
 	}, reg)
-	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewKeeper("a", nil, log, reg)}, sockets, keys, nil, []endpoint.Endpoint{
+	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewRecorder("a", nil, log, reg)}, sockets, keys, nil, []endpoint.Endpoint{
 		echo.Endpoint("a"), {Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs},
 	}, log, reg)
 	s.logLimiter = rate.NewLimiter(0, 1)

@@ -92,7 +92,7 @@ func (a *attempt) waitForTurn(ctx context.Context) error {
 		a.turn = true
 		return nil
 	case <-ctx.Done():
-		return busy(session.FullOfSockets)
+		return busy(session.ConnectionLimit)
 	}
 }
 

@@ -32,7 +32,7 @@ func (a *attempt) findToken(context.Context) error {
 	a.token, a.ticket = token, ticket
 	if token != "" {
 		a.story.Detail(fmt.Sprintf("a token of %d bytes", len(token)))
-		a.log.Info(middleware, "Token found: "+auth.Preview(token))
+		a.log.Info(middleware, "Token found: "+auth.Redact(token))
 	}
 	if ticket != "" {
 		a.story.Detail(fmt.Sprintf("a ticket of %d bytes", len(ticket)))
@@ -59,7 +59,7 @@ func (a *attempt) decodeToken(ctx context.Context) error {
 		}
 		if a.token == "" {
 			claims = redeemed
-		} else if err := auth.SameUser(redeemed, claims); err != nil {
+		} else if err := auth.CheckSameUser(redeemed, claims); err != nil {
 			return a.rejectToken(err)
 		}
 	}

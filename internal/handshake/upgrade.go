@@ -37,12 +37,12 @@ func (s *Server) check(r *http.Request, pathExists bool) *problem.Problem {
 
 // unavailable returns the refusal of a replica that takes no more sockets. An empty
 // reason means that the replica shuts down.
-func unavailable(why session.Full) *problem.Problem {
+func unavailable(why session.Limit) *problem.Problem {
 	detail := "This replica is shutting down. Connect again: another one will answer."
 	switch why {
-	case session.FullOfSockets:
+	case session.ConnectionLimit:
 		detail = "This replica holds as many sockets as it can. Connect again in a while."
-	case session.ShortOfMemory:
+	case session.MemoryLimit:
 		detail = "This replica's memory is nearly used up. Connect again in a while."
 	}
 	return &problem.Problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Try again", Detail: detail}

@@ -33,7 +33,7 @@ func (s *stage) Save(room.Room, room.UserID, []byte, time.Time, func(error)) {}
 func (s *stage) Last(context.Context, room.Room) ([][]byte, error)           { return nil, nil }
 func (s *stage) Wake()                                                       {}
 func (s *stage) Renew(string) error                                          { return nil }
-func (s *stage) Unpinged(time.Duration)                                      {}
+func (s *stage) PausePings(time.Duration)                                    {}
 func (s *stage) Log() *logging.Conn                                          { return &s.log }
 
 func opened(b *testing.B) (*stage, *location.Consumer) {

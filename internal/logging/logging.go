@@ -1,5 +1,5 @@
-// Package logging makes the logger, and the lines that operators grep for: a
-// bracketed component, a fixed wording, and fields behind it.
+// Package logging creates the logger and writes log lines with a bracketed component, a fixed
+// message and fields.
 package logging
 
 import (
@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Options says what is logged and how.
+// Options are the settings of a logger.
 type Options struct {
 	Format  string // text (logfmt) or json
 	Level   string // debug, info, warn or error
-	Replica string // stands in every line
+	Replica string // added to every line
 }
 
-// New returns a logger that writes one event a line to w.
+// New returns a logger that writes one line per event to w.
 func New(w io.Writer, o Options) *slog.Logger {
 	level := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}[o.Level]
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: wireNames}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: replaceAttr}
 	var h slog.Handler = slog.NewTextHandler(w, opts)
 	if o.Format == "json" {
 		h = slog.NewJSONHandler(w, opts)
@@ -28,9 +28,9 @@ func New(w io.Writer, o Options) *slog.Logger {
 	return slog.New(h).With("replica", o.Replica)
 }
 
-// wireNames writes WARNING, which the operators' filters know, for slog's WARN,
-// and times in UTC.
-func wireNames(groups []string, a slog.Attr) slog.Attr {
+// replaceAttr writes WARNING, which operators filter by, instead of slog's WARN, and times in
+// UTC.
+func replaceAttr(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
 	}
@@ -45,31 +45,32 @@ func wireNames(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// Component logs one event of a component that belongs to no connection, as in
-// "[ChannelLayer] Subscribed again".
+// Component logs an event of a component that belongs to no connection, for example
+// "[JWKS] Keys loaded: 2".
 func Component(log *slog.Logger, level slog.Level, component, msg string, attrs ...slog.Attr) {
 	if log.Enabled(context.Background(), level) {
 		log.LogAttrs(context.Background(), level, "["+component+"] "+msg, append(attrs, slog.String("component", component))...)
 	}
 }
 
-// A Conn logs for one connection: each line carries the reference and the remote
-// address. It is small, so that a socket can keep one.
+// A Conn logs the events of one connection. Each line has its reference and remote address. It
+// is small, because every socket keeps one. Its methods are safe for concurrent use unless they
+// say otherwise.
 type Conn struct {
 	Log    *slog.Logger
 	Ref    string
 	Remote string // address of the client
-	Mask   bool   // personal data is masked
+	Mask   bool   // mask personal data
 
-	held *[]slog.Record // INFO lines that may never be written; nil for writing them
+	held *[]slog.Record // INFO lines that are held back; nil if lines are written at once
 }
 
-// Hold keeps the INFO lines that follow, with their times, until it is known whether
-// they are worth writing: [Conn.Release] writes them, [Conn.Drop] forgets them. It
-// is for one goroutine; warnings and errors are written at once, by any.
+// Hold holds the following INFO lines back until [Conn.Release] writes them or [Conn.Drop]
+// discards them. They keep their times. Warnings and errors are written at once. Hold, Release,
+// Drop and Info must be called from one goroutine while lines are held back.
 func (c *Conn) Hold() { c.held = new([]slog.Record) }
 
-// Release writes the lines that are held, and those that follow at once.
+// Release writes the lines that are held back. The following ones are written at once.
 func (c *Conn) Release() {
 	if c.held == nil {
 		return
@@ -77,24 +78,24 @@ func (c *Conn) Release() {
 	lines := *c.held
 	c.held = nil
 	for _, r := range lines {
-		_ = c.Log.Handler().Handle(context.Background(), r) // as slog does, which has nobody to tell
+		_ = c.Log.Handler().Handle(context.Background(), r) // slog ignores the error too
 	}
 }
 
-// Drop forgets the lines that are held, and lets those that follow be written. It
-// reports whether there were any to forget.
+// Drop discards the lines that are held back and reports whether lines were held back. The
+// following ones are written at once.
 func (c *Conn) Drop() bool {
 	held := c.held != nil
 	c.held = nil
 	return held
 }
 
-// Info logs a line of normal operation.
+// Info logs an event of normal operation.
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	if c.held != nil {
 		if c.Log.Enabled(context.Background(), slog.LevelInfo) {
 			r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
-			r.AddAttrs(c.all(component, attrs)...)
+			r.AddAttrs(c.fields(component, attrs)...)
 			*c.held = append(*c.held, r)
 		}
 		return
@@ -102,12 +103,12 @@ func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	c.line(slog.LevelInfo, component, msg, attrs)
 }
 
-// Warn logs a line that is unusual but handled.
+// Warn logs an event that is unusual but handled.
 func (c *Conn) Warn(component, msg string, attrs ...slog.Attr) {
 	c.line(slog.LevelWarn, component, msg, attrs)
 }
 
-// Error logs a line that needs attention.
+// Error logs an event that needs attention.
 func (c *Conn) Error(component, msg string, attrs ...slog.Attr) {
 	c.line(slog.LevelError, component, msg, attrs)
 }
@@ -117,17 +118,17 @@ func (c *Conn) line(level slog.Level, component, msg string, attrs []slog.Attr) 
 	if !c.Log.Enabled(ctx, level) {
 		return
 	}
-	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, c.all(component, attrs)...)
+	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, c.fields(component, attrs)...)
 }
 
-// all returns the fields of a line.
-func (c *Conn) all(component string, attrs []slog.Attr) []slog.Attr {
+// fields returns attrs after the fields that every line of the connection has.
+func (c *Conn) fields(component string, attrs []slog.Attr) []slog.Attr {
 	all := make([]slog.Attr, 0, 3+len(attrs))
 	all = append(all, slog.String("component", component), slog.String("ref", c.Ref), slog.String("remote", c.Remote))
 	return append(all, attrs...)
 }
 
-// Email returns an e-mail address as it may be logged.
+// Email returns an e-mail address for the log, masked if Mask is set.
 func (c *Conn) Email(s string) string {
 	if c.Mask {
 		return Mask(s)
@@ -135,8 +136,8 @@ func (c *Conn) Email(s string) string {
 	return s
 }
 
-// Mask hides all of an e-mail address or phone number but its first character
-// and, of an address, its domain: u***@example.com.
+// Mask masks an e-mail address or phone number. Only the first character and the domain stay:
+// u***@example.com.
 func Mask(s string) string {
 	if s == "" {
 		return ""

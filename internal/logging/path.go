@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	// maxSegment is the longest segment of a path that is shown: an id has at most 16
-	// digits, and what is longer may be a token or a ticket.
+	// maxSegment is the maximum length of a path segment that is logged, in bytes. An id has
+	// at most 16 digits; a longer segment can be a token or a ticket.
 	maxSegment = 20
-	maxPath    = 100 // in bytes
+	maxPath    = 100 // bytes
 )
 
-// dividers are what divides a query, as it is and percent-encoded, and what begins
-// an encoded percent sign.
-var dividers = []string{"?", "&", "=", ";", "%3F", "%3f", "%26", "%3D", "%3d", "%3B", "%3b", "%25"}
+// delimiters are the delimiters of a query, plain and percent-encoded, and an encoded percent
+// sign.
+var delimiters = []string{"?", "&", "=", ";", "%3F", "%3f", "%26", "%3D", "%3d", "%3B", "%3b", "%25"}
 
-// Path is a raw path as it may be logged. Clients put into it by mistake what was
-// meant for the query, above all tokens; so of a segment nothing is shown behind
-// what would divide a query, and of a long one only how long it is.
+// Path returns a form of a raw path that is safe to log. Clients sometimes put the query, and with
+// it a token, into the path. So each segment is cut at a delimiter of queries, and a long
+// segment is replaced by its length.
 func Path(raw string) string {
 	var b strings.Builder
 	for i, segment := range strings.Split(raw, "/") {
@@ -34,10 +34,10 @@ func Path(raw string) string {
 	return b.String()
 }
 
-// Segment is one segment of a raw path as it may be shown.
+// Segment returns a form of one segment of a raw path that is safe to log.
 func Segment(raw string) string {
 	s, cut := raw, ""
-	for _, d := range dividers {
+	for _, d := range delimiters {
 		if before, _, found := strings.Cut(s, d); found {
 			s, cut = before, "…"
 		}

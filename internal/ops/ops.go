@@ -24,7 +24,7 @@ type Options struct {
 	Monitor  *Monitor
 	Draining func() bool
 	Gatherer prometheus.Gatherer
-	Stories  *story.Keeper
+	Stories  *story.Recorder
 	IdleCuts func() any // report of /debug/closes, encoded as JSON
 }
 

@@ -22,10 +22,10 @@ func (o *Options) story(ref string) http.Handler {
 			problem.Problem{Status: http.StatusBadRequest, Code: "bad_ref", Detail: "A reference has 16 digits and lower-case letters."}.Write(w)
 			return
 		}
-		told, err := o.Stories.Tell(r.Context(), ref)
+		told, err := o.Stories.Explain(r.Context(), ref)
 		switch {
 		case errors.Is(err, story.ErrUnknown):
-			problem.Problem{Status: http.StatusNotFound, Code: "unknown_ref", Title: "No such story", Detail: story.Unknown}.Write(w)
+			problem.Problem{Status: http.StatusNotFound, Code: "unknown_ref", Title: "No such story", Detail: story.UnknownHint}.Write(w)
 		case err != nil:
 			problem.Problem{Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", Detail: "The story is not in this replica's memory, and Redis is unavailable: " + err.Error()}.Write(w)
 		default:
@@ -42,7 +42,7 @@ const (
 
 // Ask fetches the story of a reference from the ops listener at a URL. The error is
 // [story.ErrUnknown] if that replica knows no story.
-func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
+func Ask(ctx context.Context, listener, ref string) (*story.Explanation, error) {
 	if !strings.Contains(listener, "://") {
 		listener = "http://" + listener
 	}
@@ -66,7 +66,7 @@ func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 		return nil, fmt.Errorf("ask the ops listener: %w", err)
 	}
 	var answer struct {
-		story.Told
+		story.Explanation
 
 		Code, Detail string
 	}
@@ -75,7 +75,7 @@ func Ask(ctx context.Context, listener, ref string) (*story.Told, error) {
 	}
 	switch {
 	case res.StatusCode == http.StatusOK && answer.Story != nil:
-		return &answer.Told, nil
+		return &answer.Explanation, nil
 	case answer.Code == "unknown_ref":
 		return nil, story.ErrUnknown
 	}

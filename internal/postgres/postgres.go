@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log}
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)
-	db.commits.queue.Beside(maxSingleInserts)
+	db.commits.queue.AllowSecond(maxSingleInserts)
 	db.users = newCoalescer(db, maxReadBatch, db.serveUsers)
 	db.conversations = newCoalescer(db, maxReadBatch, db.serveConversations)
 	db.pages = newCoalescer(db, maxReadBatch, db.servePages)

@@ -1,5 +1,5 @@
-// Package problem writes refusals over HTTP as problem documents (RFC 9457), the
-// same everywhere: before an upgrade, in the API and on the ops listener.
+// Package problem writes HTTP errors as problem documents (RFC 9457). It is used before an
+// upgrade, by the API and by the ops listener.
 package problem
 
 import (
@@ -11,30 +11,27 @@ import (
 	"time"
 )
 
-// Header carries the reference of every answer, good or bad.
+// Header is the response header with the reference of the request.
 const Header = "Roomspa-Ref"
 
-// A Problem is one refusal. Its type is about:blank unless given, which RFC 9457
-// §4.2.1 defines as "no more than the status says"; what is special about it is
-// in the member "code", a stable word in the manner of the close reasons. So the
-// words are one vocabulary on HTTP and on sockets, and no page has to exist at
-// some address for each of them.
+// A Problem is an HTTP error. Its kind is the member "code", a stable word of the same vocabulary
+// as the close reasons. The member "type" is therefore about:blank by default (RFC 9457
+// §4.2.1), and no page has to exist for each kind.
 type Problem struct {
 	Type   string // a URI reference; empty means about:blank
-	Title  string // short, the same for each occurrence; empty means the status in words
+	Title  string // the same for each occurrence; empty means the text of the status
 	Status int    // the HTTP status
 	Code   string // the stable word
-	Detail string // for a person: what is wrong with this request, and what to do
-	Ref    string // the reference, here and in the header Roomspa-Ref
-	// RetryAfter goes into the header of that name (RFC 9110 §10.2.3), in whole
-	// seconds, rounded up; 0 leaves it out.
+	Detail string // what is wrong with this request and what to do
+	Ref    string // the reference, also sent in the header Roomspa-Ref
+	// RetryAfter is sent in the header Retry-After (RFC 9110 §10.2.3), rounded up to
+	// seconds. 0 omits the header.
 	RetryAfter time.Duration
-	// More is extension members (RFC 9457 §3.2). One that has the name of a
-	// member above is ignored.
+	// More holds extension members (RFC 9457 §3.2). It cannot replace the members above.
 	More map[string]any
 }
 
-// MarshalJSON writes the members that are not empty.
+// MarshalJSON encodes the members that are not empty.
 func (p Problem) MarshalJSON() ([]byte, error) {
 	members := make(map[string]any, 6+len(p.More))
 	maps.Copy(members, p.More)
@@ -50,11 +47,11 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// Write answers with the document. Headers that only some problems have, for
-// instance Allow, are set before.
+// Write sends the document as the response. Headers of special problems, for example Allow, must
+// be set before.
 func (p Problem) Write(w http.ResponseWriter) {
 	body, err := json.Marshal(p)
-	if err != nil { // only More can be at fault; the refusal matters more
+	if err != nil { // only More can cause it
 		p.More = nil
 		body, _ = json.Marshal(p)
 	}
@@ -70,5 +67,5 @@ func (p Problem) Write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // the client is gone: nobody is left to tell
+	_, _ = w.Write(append(body, '\n')) // fails only if the client is gone
 }

@@ -80,7 +80,7 @@ func (r *Revoker) check(ctx context.Context) error {
 		if len(refused) == 0 {
 			return
 		}
-		r.logClosed(r.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
+		r.logClosed(r.sockets.EndWhere(func(user int64, issued time.Time) *frame.Close {
 			u, found := refused[room.UserID(user)]
 			if !found {
 				return nil
@@ -88,7 +88,7 @@ func (r *Revoker) check(ctx context.Context) error {
 			return closeFor(u, issued)
 		}), "check")
 	}
-	for user, issued := range r.sockets.Tokens() {
+	for user, issued := range r.sockets.OldestTokens() {
 		if batch[room.UserID(user)] = issued; len(batch) == maxUsers {
 			flush()
 		}

@@ -30,11 +30,11 @@ type Store interface {
 
 // Sockets are the open sockets of this replica.
 type Sockets interface {
-	// Tokens returns the users whose tokens the sockets use, and when the oldest token
+	// OldestTokens returns the users whose tokens the sockets use, and when the oldest token
 	// of each was issued.
-	Tokens() map[int64]time.Time
-	// EndTokens ends each socket for which why returns a close, and returns their number.
-	EndTokens(why func(user int64, issued time.Time) *frame.Close) int
+	OldestTokens() map[int64]time.Time
+	// EndWhere ends each socket for which why returns a close, and returns their number.
+	EndWhere(why func(user int64, issued time.Time) *frame.Close) int
 }
 
 // A Revoker closes sockets on this replica and notifies the other replicas. Make one
@@ -161,7 +161,7 @@ func (r *Revoker) apply() {
 	revocations := r.revocations
 	r.revocations = map[room.UserID]room.User{}
 	r.mu.Unlock()
-	n := r.sockets.EndTokens(func(user int64, issued time.Time) *frame.Close {
+	n := r.sockets.EndWhere(func(user int64, issued time.Time) *frame.Close {
 		u, revoked := revocations[room.UserID(user)]
 		if !revoked {
 			return nil

@@ -72,13 +72,13 @@ func (d *desk) RefusedTokens(_ context.Context, issued map[room.UserID]time.Time
 	return refused, d.away
 }
 
-func (d *desk) Tokens() map[int64]time.Time {
+func (d *desk) OldestTokens() map[int64]time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return maps.Clone(d.open)
 }
 
-func (d *desk) EndTokens(why func(int64, time.Time) *frame.Close) (n int) {
+func (d *desk) EndWhere(why func(int64, time.Time) *frame.Close) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for user, issued := range d.open {

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Message is a stored chat message. Seq counts 1, 2, 3, … within its
-// conversation with no hole.
+// A Message is a stored chat message. Seq numbers the messages of a conversation from 1 without
+// gaps.
 type Message struct {
 	ID              ID
 	Conversation    ID
@@ -19,9 +19,8 @@ type Message struct {
 	At              time.Time
 }
 
-// A Draft is a message that is not stored yet. A ClientMessageID makes sending
-// it again harmless: within a conversation and sender it is one message, and the
-// first one stands.
+// A Draft is a message that is not stored yet. Drafts with the same ClientMessageID, sender and
+// conversation are one message, the first one, so a client can send a draft again.
 type Draft struct {
 	Sender          UserID
 	SenderRole      Role
@@ -29,17 +28,17 @@ type Draft struct {
 	ClientMessageID string
 }
 
-// MaxClientMessageID is the longest client_message_id, in code points.
+// MaxClientMessageID is the maximum length of a client_message_id in code points.
 const MaxClientMessageID = 64
 
-// An Invalid is an input that breaks a rule: Code is the word that goes on the
-// wire, Field the input's field, Detail says it to a person.
+// An Invalid is the error for an invalid input. Code is the stable word for the client, Field
+// the name of the field, and Detail a sentence for a person.
 type Invalid struct{ Code, Field, Detail string }
 
 func (e *Invalid) Error() string { return e.Detail }
 
-// Validate checks the draft's text against a limit in code points. The text is
-// stored as it is, so only what could not be stored or shown is refused.
+// Validate checks the draft; maxText is the maximum length of the text in code points. The text
+// is stored unchanged.
 func (d Draft) Validate(maxText int) *Invalid {
 	switch {
 	case strings.TrimSpace(d.Text) == "":

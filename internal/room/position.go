@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// A Position is where somebody says they are (WGS 84). NaN stands for a value
-// that was not given.
+// A Position is a position that a user reported (WGS 84). NaN means that a value is absent.
 type Position struct {
 	Latitude, Longitude float64   // degrees
 	Accuracy            float64   // metres
 	Heading             float64   // degrees clockwise from north
 	Speed               float64   // metres a second
-	RecordedAt          time.Time // zero if not given
+	RecordedAt          time.Time // zero if absent
 }
 
-// Validate checks the ranges and names the first field that is out of its own.
+// Validate checks the ranges of the fields and returns an error for the first invalid one.
 func (p Position) Validate() *Invalid {
 	for _, c := range []struct {
 		field, unit string
@@ -44,8 +43,8 @@ func (p Position) Validate() *Invalid {
 	return nil
 }
 
-// Newer reports whether p replaces old, both of one sender, where p arrived
-// later: it does, unless both say when they were recorded and p is the older one.
+// Newer reports whether p replaces old, an earlier position of the same sender. It does, unless
+// both have a RecordedAt and that of p is earlier.
 func (p Position) Newer(old Position) bool {
 	return p.RecordedAt.IsZero() || old.RecordedAt.IsZero() || !p.RecordedAt.Before(old.RecordedAt)
 }

@@ -2,8 +2,8 @@ package room
 
 import "time"
 
-// A Refresh is what a refresh token says: whose it is, and which one. The tokens
-// that came out of one sign-in are a family, named after the first of them.
+// A Refresh holds the claims of a refresh token. The refresh tokens of one sign-in are a family,
+// whose name is the id of the first one.
 type Refresh struct {
 	Family    string
 	ID        string // the jti
@@ -12,11 +12,10 @@ type Refresh struct {
 	ExpiresAt time.Time
 }
 
-// A Rotation is what the use of a refresh token has led to: its successor, or the
-// end of the family.
+// A Rotation is the result of using a refresh token.
 type Rotation struct {
 	Refresh       // the successor
-	Repeated bool // it is the answer to an earlier use, once more
-	Revoked  bool // the family has ended: nothing of it is good any more
-	Reused   bool // it was ended by this use, of a token that was used before
+	Repeated bool // the token was used shortly before; the successor is the same as then
+	Revoked  bool // the family is revoked, and with it all of its tokens
+	Reused   bool // this use of an already used token has revoked the family
 }

@@ -1,6 +1,5 @@
-// Package room is the vocabulary of roomspa: rooms, users, messages, positions,
-// and the rules about them that need no I/O. It knows neither the wire (package
-// frame) nor any store.
+// Package room defines rooms, users, messages and positions, and the rules about them. It does
+// no I/O and knows neither frames nor stores.
 package room
 
 import (
@@ -11,15 +10,15 @@ import (
 	"time"
 )
 
-// The errors by which a store or the channel layer answers, whatever it is made of.
+// The errors that every store and the channel layer return.
 var (
-	// ErrNotFound says that what was asked for does not exist.
+	// ErrNotFound means that the requested object does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrUnavailable says that the store or the channel layer cannot be used now;
-	// the error that wraps it says why.
+	// ErrUnavailable means that the store or the channel layer is unavailable. The error
+	// that wraps it has the cause.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrOutcomeUnknown says that a write may or may not have been committed. It
-	// comes beside ErrUnavailable.
+	// ErrOutcomeUnknown means that a write may or may not have been committed. The same
+	// error also wraps ErrUnavailable.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
@@ -27,11 +26,11 @@ var (
 // implementation keeps exact (RFC 8259 §6).
 const MaxID = 1<<53 - 1
 
-// A UserID identifies a user; it is between 1 and [MaxID].
+// A UserID identifies a user. It is between 1 and [MaxID].
 type UserID int64
 
-// ParseUserID reads an id as it stands in a path: decimal digits without sign or
-// leading zero, at most [MaxID].
+// ParseUserID parses the id of a user in a path: decimal digits without sign or leading zero,
+// at most [MaxID].
 func ParseUserID(s string) (UserID, bool) {
 	if s == "" || len(s) > 16 || s[0] == '0' {
 		return 0, false
@@ -45,12 +44,10 @@ func ParseUserID(s string) (UserID, bool) {
 	return UserID(n), err == nil && n <= MaxID
 }
 
-// A Room is one customer and one therapist. Chat and location are two endpoints
-// of the same room.
+// A Room is one customer and one therapist. Chat and location are endpoints of the same room.
 type Room struct{ Customer, Therapist UserID }
 
-// Group returns the name of the channel-layer group of an endpoint of the room,
-// for example chat_1_2.
+// Group returns the channel-layer group of an endpoint of the room, for example chat_1_2.
 func (r Room) Group(endpoint string) string {
 	b := make([]byte, 0, 48)
 	b = append(append(b, endpoint...), '_')
@@ -58,13 +55,13 @@ func (r Room) Group(endpoint string) string {
 	return string(strconv.AppendInt(b, int64(r.Therapist), 10))
 }
 
-// An ID is the uuid (RFC 9562) of a conversation or a message.
+// An ID is the UUID (RFC 9562) of a conversation or a message.
 type ID [16]byte
 
 // String returns the canonical 36-character form.
 func (id ID) String() string { return string(id.Append(make([]byte, 0, 36))) }
 
-// Append appends the canonical form to dst.
+// Append appends the canonical form to dst and returns the result.
 func (id ID) Append(dst []byte) []byte {
 	dst = hex.AppendEncode(dst, id[:4])
 	for _, part := range [][2]int{{4, 6}, {6, 8}, {8, 10}, {10, 16}} {
@@ -73,7 +70,7 @@ func (id ID) Append(dst []byte) []byte {
 	return dst
 }
 
-// ParseID reads the canonical form of a uuid, in either case.
+// ParseID parses the canonical form of a UUID in upper or lower case.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
@@ -85,23 +82,23 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// A Conversation is what a room's chat has become in the store. LastSeq is the
-// number of its newest message, 0 where there is none.
+// A Conversation is the stored chat of a room. LastSeq is the seq of its newest message, or 0
+// if it has none.
 type Conversation struct {
 	ID      ID
 	LastSeq int64
-	Created bool // by this call, rather than found
+	Created bool // true if it was created by this call
 }
 
-// A Summary is a conversation as it stands in a list of them.
+// A Summary is a conversation in a list of conversations.
 type Summary struct {
 	ID        ID
 	Room      Room
 	CreatedAt time.Time
-	Last      *Message // the newest, nil where there is none
+	Last      *Message // the newest message; nil if there is none
 }
 
-// Place is where the summary stands among others.
+// Place returns the position of the conversation in a list.
 func (s Summary) Place() Place {
 	if s.Last != nil {
 		return Place{s.Last.At, s.ID}
@@ -109,8 +106,8 @@ func (s Summary) Place() Place {
 	return Place{s.CreatedAt, s.ID}
 }
 
-// A Place is a point in a list of conversations, which is ordered by when
-// something was last said, newest first, and then by id.
+// A Place is a position in a list of conversations, which is ordered by the time of the newest
+// message, newest first, and then by id.
 type Place struct {
 	At time.Time
 	ID ID

@@ -2,42 +2,41 @@ package room
 
 import "time"
 
-// A Role says which side of a room a user may take. The store decides it, never
-// a token's claim.
+// A Role decides which side of a room a user may enter. It comes from the store, never from a
+// claim of the token.
 type Role string
 
-// The roles there are.
+// The roles.
 const (
 	Customer  Role = "customer"
 	Therapist Role = "therapist"
-	Support   Role = "support" // reads any room, sends in none
+	Support   Role = "support" // may read every room and send in none
 )
 
-// A User is somebody who may sign in.
+// A User is a user who can sign in.
 type User struct {
 	ID     UserID
 	Email  string
-	Phone  string // empty if none is known
+	Phone  string // empty if unknown
 	Role   Role
 	Active bool
-	// TokensValidAfter refuses every token that was issued before it; zero if
-	// none is refused.
+	// TokensValidAfter is the time of the last sign-out everywhere. Tokens issued before it
+	// are refused. It is zero if there was none.
 	TokensValidAfter time.Time
 }
 
-// A Denial says why a user may not enter a room: one of the words that go on the
-// wire, and which user is the reason where there is one.
+// A Denial is the reason why a user may not enter a room.
 type Denial struct {
 	Reason string // not_your_room, wrong_role, no_such_customer or no_such_therapist
-	Side   Role   // the side of the room that was asked for, or that does not exist
+	Side   Role   // the requested side, or the side whose user does not exist
 	User   UserID // the id on that side
 }
 
-// MayEnter decides whether user may enter r, and returns nil if so. find returns
-// a user of the store by id, or nil.
+// MayEnter returns nil if user may enter r, else the reason. find returns the user with an id,
+// or nil.
 //
-// The own side is judged first, so that nobody learns from a refusal which other
-// users exist.
+// It checks the user's own side first, so that a refusal does not reveal which other users
+// exist.
 func MayEnter(user *User, r Room, find func(UserID) *User) *Denial {
 	customer := func() *Denial { return mustBe(Customer, r.Customer, find, "no_such_customer") }
 	therapist := func() *Denial { return mustBe(Therapist, r.Therapist, find, "no_such_therapist") }
@@ -80,13 +79,12 @@ func mustBe(role Role, id UserID, find func(UserID) *User, reason string) *Denia
 	return nil
 }
 
-// Refuses says why a token that was issued at a time does not speak for the user
-// that the store has returned for it, nil if it knows none: user_unknown,
-// user_inactive or token_revoked, or "" where it does. A token that does not say
-// when it was issued counts as older than any sign-out.
+// Refuses returns the reason why a token of this user is not valid: user_unknown, user_inactive
+// or token_revoked, or "" if it is valid. u is nil if the user does not exist. A zero time of
+// issue counts as earlier than any sign-out.
 //
-// A token says the second alone, so one that was issued in the second of a
-// sign-out is refused, whichever came first.
+// The time of issue has whole seconds, so a token that was issued in the second of a sign-out
+// is refused.
 func (u *User) Refuses(issued time.Time) string {
 	switch {
 	case u == nil:

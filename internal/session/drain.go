@@ -4,52 +4,51 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
 const (
-	// drainTick is how often a drain asks who is next: of 20,000 sockets in 20 s, 50
-	// at a time.
+	// drainTick is the interval at which a drain ends sessions: of 20,000 sockets in 20 s,
+	// 50 at a time.
 	drainTick = 50 * time.Millisecond
-	// farewell is what is kept of the drain time for those who are asked last:
-	// [closeWait] for the peer's Close, and a moment for a machine that is busy.
-	farewell = closeWait + 500*time.Millisecond
-	// jitter is the delay, at most, that a client is told to keep. It parts those who
-	// were asked in one tick.
+	// closeReserve is the part of the drain time that is kept for the peers' Closes after
+	// the last session was asked to leave, with some time for a busy machine.
+	closeReserve = closeWait + 500*time.Millisecond
+	// jitter is the maximum reconnect delay. It spreads the clients of one tick.
 	jitter = time.Second
-	// spread is the time over which clients come back at least, as far as the drain
-	// time allows: where the drain itself is shorter, the delays are longer.
-	spread = 5 * time.Second
+	// minSpread is the minimum time over which clients reconnect, if the drain time
+	// allows: the delays are longer if the drain is shorter.
+	minSpread = 5 * time.Second
 )
 
-var errTimeOver = errors.New("the drain time is over")
+var errDrainTimeout = errors.New("drain timeout")
 
-// StopAccepting makes every further handshake be refused.
+// StopAccepting makes [Registry.Reserve] refuse every further handshake.
 func (r *Registry) StopAccepting() { r.draining.Store(true) }
 
-// Drain asks the clients to go elsewhere (1012 restart) one after the other, evenly
-// over the time that it is given, so that they come back elsewhere as evenly; only
-// the end of that time is kept for the last ones' Closes. Each is told a delay of
-// its own. It returns when all sockets are closed. Those that are left when the
-// time is over, or when ctx ends, are cut. What runs under the registry's context
-// has ended when it returns.
+// Drain closes all sessions with 1012 restart. It spreads them evenly over the time over,
+// less a reserve for the last Closes, and gives each client a random reconnect delay, so that
+// other replicas see a steady load. It blocks until all sessions have ended and the work
+// under the registry's context has stopped. Sessions that are left when the time or ctx ends
+// are cut.
 func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 	r.StopAccepting()
-	ctx, cancel := context.WithTimeoutCause(ctx, over, errTimeOver)
+	ctx, cancel := context.WithTimeoutCause(ctx, over, errDrainTimeout)
 	defer cancel()
-	began, pace := time.Now(), max(over-farewell, over/2)
-	delay := max(jitter, min(over, spread)-pace)
+	began, pace := time.Now(), max(over-closeReserve, over/2)
+	maxDelay := max(jitter, min(over, minSpread)-pace)
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	due := 0.0               // sockets whose turn has come
-	for r.count.Load() > 0 { // again and again: a handshake may be under way
-		staying := r.staying()
-		left := max(1, int((pace-time.Since(began))/drainTick))
-		due = min(due+float64(len(staying))/float64(left), float64(len(staying)))
-		for _, s := range staying[:int(due)] {
-			s.End(&frame.Close{Code: frame.CodeRestart, Reason: "restart", After: rand.N(delay + 1)})
+	due := 0.0               // sessions to end in this tick; the fraction is carried over
+	for r.count.Load() > 0 { // the count includes handshakes that become sessions later
+		open := r.openSessions()
+		ticks := max(1, int((pace-time.Since(began))/drainTick))
+		due = min(due+float64(len(open))/float64(ticks), float64(len(open)))
+		for _, s := range open[:int(due)] {
+			s.End(&frame.Close{Code: frame.CodeRestart, Reason: "restart", After: rand.N(maxDelay + 1)})
 			due--
 		}
 		select {
@@ -58,21 +57,14 @@ func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 			for _, s := range r.all() {
 				s.cut("server", context.Cause(ctx))
 			}
-			r.abandon() // a store that has stalled must not hold up the end
+			r.cancel() // a stalled store must not delay the shutdown
 			<-tick.C
 		}
 	}
 	r.running.Wait()
 }
 
-// staying returns the sessions that nobody has ended yet.
-func (r *Registry) staying() []*Session {
-	all := r.all()
-	list := all[:0]
-	for _, s := range all {
-		if s.ending() == nil {
-			list = append(list, s)
-		}
-	}
-	return list
+// openSessions returns the sessions that are not ending.
+func (r *Registry) openSessions() []*Session {
+	return slices.DeleteFunc(r.all(), func(s *Session) bool { return s.ending() != nil })
 }

@@ -10,42 +10,45 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// An End is how a session ended.
+// An End describes how a session ended.
 type End struct {
 	Ref, Endpoint, Remote string
 
-	User    int64 // 0 where it needed no token, or had shown none
+	User    int64 // 0 if no token was accepted
 	Opened  time.Time
 	At      time.Time
 	By      string // server, client or network
 	Code    int
 	Reason  string
-	Cause   error // what the socket or a store said; may be nil
-	Refused bool  // by the handshake
-	Cut     bool  // the peer's side ended the connection without a Close, not by a deadline of ours, nor in a silence that the client asked for
+	Cause   error // error of the connection or of a store; may be nil
+	Refused bool  // the handshake failed
+	// Cut is true if the connection was lost without a Close. It is false after a timeout
+	// of ours, and while pings were off because the client asked for it.
+	Cut bool
 
-	Idle time.Duration // since the last byte either way
+	Idle time.Duration // since the last byte in either direction
 	Pong time.Duration // since the last pong; 0 if there was none
 
 	Received, Sent           uint32 // messages
 	ReceivedBytes, SentBytes uint64
-	Behind                   int64 // messages that waited for the client
+	Behind                   int64 // messages not yet sent to the client
 }
 
-// Age returns how long it lived.
+// Age returns how long the session was open.
 func (e *End) Age() time.Duration { return e.At.Sub(e.Opened) }
 
-// ended says how a session has ended. Nobody changes it any more.
-func (s *Session) ended() *End {
+// summarize describes how the session ended. It takes no lock, because nothing changes a
+// finished session.
+func (s *Session) summarize() *End {
 	now := time.Now()
 	e := &End{
 		Ref: s.log.Ref, Endpoint: s.endpoint.name, Remote: s.log.Remote, User: s.user,
-		Opened: time.Unix(0, s.opened), At: now, By: s.by, Code: s.cause.Code, Reason: s.cause.Reason, Cause: s.cause.Cause, Refused: s.refused,
-		Idle:     now.Sub(time.Unix(0, s.active.Load())),
+		Opened: time.Unix(0, s.opened), At: now, By: s.endedBy, Code: s.cause.Code, Reason: s.cause.Reason, Cause: s.cause.Cause, Refused: s.refused,
+		Idle:     now.Sub(time.Unix(0, s.lastActive.Load())),
 		Received: s.received.Load(), Sent: s.sent.Load(), ReceivedBytes: s.receivedBytes.Load(), SentBytes: s.sentBytes.Load(),
 	}
 	if e.Reason == "" {
-		e.Reason = "client" // a code of the client's own
+		e.Reason = "client" // the client chose the code
 	}
 	if s.lastPong != 0 {
 		e.Pong = now.Sub(time.Unix(0, s.lastPong))
@@ -53,22 +56,23 @@ func (s *Session) ended() *End {
 	if h, ok := s.handler.(interface{ Behind() int64 }); ok {
 		e.Behind = h.Behind()
 	}
-	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !s.silent
+	e.Cut = e.Code == 1006 && e.By == "network" && !errors.Is(e.Cause, os.ErrDeadlineExceeded) && !s.pingsPaused
 	return e
 }
 
-// remove is the end of a session: it is counted, logged and told.
+// remove takes a finished session out of the registry, counts it, logs it and reports it to
+// [Options.OnEnd].
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
 	r.count.Add(-1)
 	s.endpoint.connections.Dec()
-	e := s.ended()
+	e := s.summarize()
 	code := strconv.Itoa(e.Code)
 	label := code
 	if frame.Find(e.Code, s.cause.Reason).Word == "" && e.Code != 1006 {
-		label = "other" // clients choose from a thousand codes; a label may not
+		label = "other" // clients can choose any code; the label must stay bounded
 	}
 	r.metrics.closes.WithLabelValues(s.endpoint.name, label, e.Reason).Inc()
 	r.metrics.age.Observe(e.Age().Seconds())
@@ -82,7 +86,7 @@ func (r *Registry) remove(s *Session) {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
 	}
 	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
-	if r.options.Ended != nil {
-		r.options.Ended(e)
+	if r.options.OnEnd != nil {
+		r.options.OnEnd(e)
 	}
 }

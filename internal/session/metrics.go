@@ -18,8 +18,7 @@ type metrics struct {
 	endpoints map[string]*endpoint
 }
 
-// An endpoint is the part of the metrics that a socket of it touches, looked up
-// once for all of them.
+// An endpoint holds the metrics of one endpoint, so that its sockets need not look them up.
 type endpoint struct {
 	name, component string
 	connections     prometheus.Gauge
@@ -32,24 +31,24 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		endpoints: map[string]*endpoint{},
 		connections: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_connections",
-			Help: "Sockets that are open, those in their handshake included.",
+			Help: "Number of open WebSocket connections, including connections still in their handshake.",
 		}, []string{"endpoint"}),
 		closes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_closes_total",
-			Help: "Sockets that ended, by close code and reason; 1006 stands for a connection that was lost or cut.",
+			Help: "Total closed connections, by close code and reason. Code 1006 means that the connection was lost without a close frame.",
 		}, []string{"endpoint", "code", "reason"}),
 		frames: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_frames_total",
-			Help: "WebSocket messages received from and sent to clients.",
+			Help: "Total WebSocket messages, by direction (received from clients, sent to clients).",
 		}, []string{"endpoint", "direction"}),
 		age: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_connection_age_seconds",
-			Help:    "Age that sockets reached before they ended.",
+			Help:    "Age of connections at their close.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 900, 3600, 4 * 3600, 24 * 3600},
 		}),
 		renewals: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_token_renewals_total",
-			Help: "Tokens that clients sent for a socket that lives by another one, by outcome: accepted or refused.",
+			Help: "Total tokens that clients sent to renew the token of an open connection, by outcome (accepted, refused).",
 		}, []string{"outcome"}),
 	}
 }

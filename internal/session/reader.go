@@ -16,54 +16,51 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// Over its rate a socket is warned this often, and once more every few seconds,
-// before it is closed with 1008.
+// A socket may exceed its message rate warningBurst times, and once more every
+// warningEvery, before it is closed with 1008.
 const (
 	warningBurst = 40
 	warningEvery = 3 * time.Second
 )
 
-// read is the session's reader: it ends when the connection does. Handling a
-// message needs a deep stack, waiting for the next one does not, and a stack only
-// grows: so a fresh goroutine does the waiting.
+// read is the session's reader. It waits for one message in a goroutine of its own:
+// handling a message needs a deep stack, and a goroutine would keep it while it waits.
 //
-// Nothing but the wait stands in this function. What lies below it in the library
-// and the runtime just fits into the 2 KiB that a stack begins with, so that an
-// idle socket has no larger one.
+// It must do nothing else. The calls of the library and the runtime below it just fit
+// into the initial stack of 2 KiB, and so an idle socket keeps no larger one.
 func (s *Session) read() {
 	kind, r, err := s.conn.NextReader()
-	s.incoming(kind, r, err)
+	s.receive(kind, r, err)
 }
 
-// incoming takes the message whose beginning was read, and lets a fresh reader wait
-// for the next one.
-func (s *Session) incoming(kind int, r io.Reader, err error) {
+// receive reads the rest of a message, handles it, and starts the next reader.
+func (s *Session) receive(kind int, r io.Reader, err error) {
 	var m frame.Message
 	if err == nil {
 		m, err = s.readMessage(kind, r)
 	}
 	switch {
 	case err != nil:
-		if s.readFailed(err) {
+		if s.handleReadError(err) {
 			_ = s.raw.SetReadDeadline(time.Now().Add(closeWait))
-			_, _ = io.Copy(io.Discard, s.raw) // a Close followed at once by a closed connection can be lost
+			_, _ = io.Copy(io.Discard, s.raw) // the peer can miss a Close if the connection is closed at once
 		}
-		s.leave(true)
+		s.finish(true)
 		s.registry.running.Done()
 		return
-	case s.takes(): // else the Close is on its way; what still comes is read past
+	case s.startHandling(): // else the session is ending, and the message is dropped
 		s.handle(m)
 	}
-	go s.read() // in the place of this one, which is counted
+	go s.read() // takes over this goroutine's count in the WaitGroup
 }
 
-// readMessage reads one message of at most the limit. gorilla's own limit would
-// send a 1009 without our reason, so the limit is kept here.
+// readMessage reads one message up to the size limit. gorilla's own limit is not used,
+// because it sends a 1009 without our reason.
 func (s *Session) readMessage(kind int, r io.Reader) (frame.Message, error) {
 	limit := s.registry.options.MaxMessageBytes
 	data, err := readAll(r, limit)
 	if errors.Is(err, errTooLarge) {
-		s.End(&frame.Close{Code: frame.CodeTooBig, Reason: "too_large", Detail: fmt.Sprintf("a message may have %d bytes", limit)})
+		s.End(&frame.Close{Code: frame.CodeTooBig, Reason: "too_large", Detail: fmt.Sprintf("the message has more than %d bytes", limit)})
 		return frame.Message{}, nil
 	}
 	return frame.Message{Data: data, Binary: kind == websocket.BinaryMessage}, err
@@ -73,8 +70,8 @@ var errTooLarge = errors.New("message too large")
 
 var scratch = sync.Pool{New: func() any { b := make([]byte, 4096); return &b }}
 
-// readAll reads a message into a slice of its exact size: handlers keep parts of
-// it, and the reader's stack keeps none of it while the socket is idle.
+// readAll reads a message of at most limit bytes into a slice of its exact size, because
+// handlers keep parts of it.
 func readAll(r io.Reader, limit int) ([]byte, error) {
 	buf, ok := scratch.Get().(*[]byte)
 	if !ok {
@@ -102,9 +99,10 @@ func readAll(r io.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// takes reports whether a message is still handled, and says that from now on one
-// is: in one step, since a close that is patient waits for it.
-func (s *Session) takes() bool {
+// startHandling marks the session as handling a message. It returns false if the session
+// is ending. Both happen under the lock, because the writer may hold the Close back until
+// the message is handled.
+func (s *Session) startHandling() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	alive := s.cause == nil
@@ -112,37 +110,37 @@ func (s *Session) takes() bool {
 	return alive
 }
 
-// handle gives a message that the session takes to the handler. While it is at work
-// the pong's deadline does not run: a slow store must not look like a dead client.
+// handle passes a message to the handler. The pong timeout is suspended meanwhile, because
+// a slow store must not look like a dead client.
 func (s *Session) handle(m frame.Message) {
 	s.received.Add(1)
 	s.receivedBytes.Add(uint64(len(m.Data)))
-	s.active.Store(time.Now().UnixNano())
+	s.lastActive.Store(time.Now().UnixNano())
 	s.endpoint.received.Inc()
-	m.Limited = s.limited()
-	defer s.handled()
-	defer s.recovered("Receive")
+	m.Limited = s.exceedsRate()
+	defer s.finishHandling()
+	defer s.recoverPanic("Receive")
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
 		s.fail(err)
 	}
 }
 
-func (s *Session) handled() {
+func (s *Session) finishHandling() {
 	s.mu.Lock()
 	s.handling.Store(false)
-	if s.pinged != 0 {
-		s.pinged = time.Now().UnixNano()
+	if s.pingSent != 0 {
+		s.pingSent = time.Now().UnixNano()
 	}
 	ending := s.cause != nil
 	s.mu.Unlock()
 	if ending {
-		s.Wake() // a patient close has waited for this
+		s.Wake() // the writer may have held the Close back
 	}
 }
 
-// limited reports whether the message is over the socket's rate, and ends the
-// session of a client that was warned too often.
-func (s *Session) limited() bool {
+// exceedsRate reports whether the message exceeds the message rate. It ends the session
+// after too many such messages.
+func (s *Session) exceedsRate() bool {
 	o := &s.registry.options
 	if o.MessageRate <= 0 {
 		return false
@@ -154,13 +152,13 @@ func (s *Session) limited() bool {
 	if !s.warnings.allow(now, warningEvery, warningBurst) {
 		s.End(&frame.Close{
 			Code: frame.CodePolicy, Reason: "rate_limited",
-			Detail: fmt.Sprintf("more than %g frames a second, after %d warnings", o.MessageRate, warningBurst),
+			Detail: fmt.Sprintf("more than %g messages per second after %d warnings", o.MessageRate, warningBurst),
 		})
 	}
 	return true
 }
 
-// fail ends the session with the close that an error is, or with 1011.
+// fail ends the session with err if it is a *frame.Close, else with 1011.
 func (s *Session) fail(err error) {
 	if c, ok := errors.AsType[*frame.Close](err); ok {
 		s.End(c)
@@ -170,23 +168,22 @@ func (s *Session) fail(err error) {
 	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
 }
 
-// recovered turns a panic of the handler into a close of this one session.
-func (s *Session) recovered(where string) {
+// recoverPanic ends the session if the handler panics. It must be deferred.
+func (s *Session) recoverPanic(where string) {
 	if p := recover(); p != nil {
 		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
 	}
 }
 
-// readFailed decides what the end of reading means: the peer's Close, a breach of
-// the protocol, or a connection that is gone. It reports whether the peer's Close
-// is still to come.
-func (s *Session) readFailed(err error) bool {
+// handleReadError ends the session after a failed read: by the peer's Close, by a lost
+// connection, or by a protocol error. It reports whether the peer's Close is still to come.
+func (s *Session) handleReadError(err error) bool {
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.Code != websocket.CloseAbnormalClosure {
-		s.end(answer(ce), "client")
+		s.end(closeReply(ce), "client")
 		return false
 	}
 	if err.Error() == badGateway {
-		s.end(answer(&websocket.CloseError{Code: 1014}), "client")
+		s.end(closeReply(&websocket.CloseError{Code: 1014}), "client")
 		return false
 	}
 	if isNetwork(err) {
@@ -200,14 +197,14 @@ func (s *Session) readFailed(err error) bool {
 	return true
 }
 
-// badGateway is how the library takes a peer's Close with 1014: it does not know that
-// code of the IANA registry, and tells it from a breach of the protocol by its text alone.
+// badGateway is the error of the library for a Close with the code 1014, which it does not
+// know. It returns protocol errors as the same type, so only the text tells them apart.
 const badGateway = "websocket: bad close code 1014"
 
-// answer returns the Close that answers the peer's: 1000 bye for a plain goodbye,
-// otherwise the peer's own code. The peer's reason may be any text, and so no log
-// gets to know more of it than its length.
-func answer(ce *websocket.CloseError) *frame.Close {
+// closeReply returns the Close that answers the peer's: 1000 bye for a normal closure, else
+// the peer's own code. It drops the peer's reason, which can be any text and must not be
+// logged.
+func closeReply(ce *websocket.CloseError) *frame.Close {
 	if ce.Text != "" {
 		ce = &websocket.CloseError{Code: ce.Code, Text: fmt.Sprintf("a reason of %d bytes", len(ce.Text))}
 	}

@@ -11,35 +11,35 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// Options are the limits that all sessions of a replica keep.
+// Options are the settings of a [Registry].
 type Options struct {
 	MaxMessageBytes int
-	MessageRate     float64 // messages a second; 0 for no limit
+	MessageRate     float64 // received messages per second and session; 0 means no limit
 	MessageBurst    int
 	PingInterval    time.Duration
 	PongTimeout     time.Duration
 	WriteTimeout    time.Duration
-	SoftLimit       int // sockets above which new ones are told to come back later
-	HardLimit       int // sockets above which handshakes are refused
-	// Memory says which share of the replica's memory is used, 1 for all of it; nil for
-	// nobody knows. It is asked for each socket.
+	SoftLimit       int // sockets above which new ones are closed with 1013 busy
+	HardLimit       int // sockets above which handshakes are refused with HTTP 503
+	// Memory returns the used share of the memory limit, between 0 and 1. It is called for
+	// each handshake. nil means that memory is not checked.
 	Memory      func() float64
-	TokenLeeway time.Duration
-	// Renew judges the token of an auth frame, for a session that lives by another
-	// one. It must be safe for concurrent use.
-	Renew func(token string, former Token) (Token, error)
-	// Ended is told how each session has ended; nil for nobody. It must not block, and
+	TokenLeeway time.Duration // time after the expiry of a token at which its session ends
+	// Renew verifies the token of an auth frame, given the session's current one. It must
 	// be safe for concurrent use.
-	Ended func(*End)
+	Renew func(token string, former Token) (Token, error)
+	// OnEnd is called once for each session that has ended. It must not block and must be
+	// safe for concurrent use. It may be nil.
+	OnEnd func(*End)
 }
 
-// A Registry holds all sessions of a replica: it counts them against the limits,
-// pings them, ends those whose token has expired, and drains them.
+// A Registry holds the sessions of a replica. It enforces the limits, sends pings, ends
+// sessions whose token has expired, and drains. It is safe for concurrent use.
 type Registry struct {
 	options Options
 	metrics *metrics
-	ctx     context.Context // what handlers work under; it outlives every request
-	abandon context.CancelFunc
+	ctx     context.Context // passed to handlers; outlives the requests
+	cancel  context.CancelFunc
 	running sync.WaitGroup // readers and writers
 
 	count    atomic.Int64
@@ -48,81 +48,79 @@ type Registry struct {
 	sessions map[*Session]struct{}
 }
 
-// NewRegistry returns an empty registry. Handlers work under ctx, which is to be
-// cancelled only after [Registry.Drain] has returned; a drain whose time is over
-// ends for them what is left.
+// NewRegistry returns an empty registry. ctx is the parent of the context that handlers get
+// and must not be cancelled before [Registry.Drain] has returned.
 func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Registry{options: o, ctx: ctx, abandon: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
+	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
 }
 
-// A Slot is a place in the registry, taken before the connection is: a socket
-// that is counted only after its hijack could be missed by a drain.
+// A Slot reserves a place in the registry for a handshake. It is taken before the upgrade,
+// because a drain could miss a socket that is counted later.
 type Slot struct {
 	registry *Registry
 	endpoint *endpoint
 	released atomic.Bool
-	// Full says that the socket is to be told to come back later, and why; "" where it
-	// may stay.
-	Full Full
+	// Exceeded is the soft limit that is exceeded, or "". The socket must then be closed with
+	// 1013 busy.
+	Exceeded Limit
 }
 
-// Full is why a replica takes no more sockets, as a client is told it.
-type Full string
+// A Limit is a limit because of which a replica accepts no more sockets, as text for clients.
+type Limit string
 
-// The reasons there are.
+// The values of [Limit].
 const (
-	FullOfSockets Full = "this replica is full"
-	ShortOfMemory Full = "this replica's memory is nearly used up"
+	ConnectionLimit Limit = "this replica is full"
+	MemoryLimit     Limit = "this replica's memory is nearly used up"
 )
 
-// The shares of the memory that are used when new sockets are told to come back, and
-// when not even that: what is left is for those that are open, and for what the kernel
-// takes between two looks. At 1 it kills the replica, and all of them.
+// SoftMemory and hardMemory are the shares of the memory limit above which new sockets are
+// closed with 1013 busy, or refused with HTTP 503. The rest is for open sockets and for the
+// growth between two measurements. At 1 the kernel kills the replica.
 const (
 	SoftMemory = 0.90
 	hardMemory = 0.95
 )
 
-// Reserve takes a place for a socket of an endpoint; component is its name in the
-// log. Over a hard limit it returns nil and the reason; while draining, nil alone.
-func (r *Registry) Reserve(endpointName, component string) (*Slot, Full) {
+// Reserve reserves a slot for a socket of an endpoint. component is the endpoint's name in
+// log lines. It returns nil and the exceeded limit above a hard limit, and nil and "" while
+// draining.
+func (r *Registry) Reserve(endpointName, component string) (*Slot, Limit) {
 	n := r.count.Add(1)
-	full, hard := r.full(n)
+	exceeded, hard := r.checkLimits(n)
 	if r.draining.Load() {
-		full, hard = "", true
+		exceeded, hard = "", true
 	}
 	if hard {
 		r.count.Add(-1)
-		return nil, full
+		return nil, exceeded
 	}
 	e := r.metrics.endpoint(endpointName, component)
 	e.connections.Inc()
-	return &Slot{registry: r, endpoint: e, Full: full}, ""
+	return &Slot{registry: r, endpoint: e, Exceeded: exceeded}, ""
 }
 
-// full says whether the nth socket is one too many, and whether by so much that it is
-// not even to be told over a socket.
-func (r *Registry) full(n int64) (why Full, hard bool) {
+// checkLimits returns the limit that n sockets exceed, if any, and whether it is a hard one.
+func (r *Registry) checkLimits(n int64) (exceeded Limit, hard bool) {
 	var memory float64
 	if r.options.Memory != nil {
 		memory = r.options.Memory()
 	}
 	switch {
 	case n > int64(r.options.HardLimit):
-		return FullOfSockets, true
+		return ConnectionLimit, true
 	case memory > hardMemory:
-		return ShortOfMemory, true
+		return MemoryLimit, true
 	case n > int64(r.options.SoftLimit):
-		return FullOfSockets, false
+		return ConnectionLimit, false
 	case memory > SoftMemory:
-		return ShortOfMemory, false
+		return MemoryLimit, false
 	}
 	return "", false
 }
 
-// Release gives the place back where no session came of it. It may be called
-// more than once.
+// Release frees a slot that was not upgraded. It may be called more than once.
 func (slot *Slot) Release() {
 	if slot.released.CompareAndSwap(false, true) {
 		slot.registry.count.Add(-1)
@@ -130,10 +128,10 @@ func (slot *Slot) Release() {
 	}
 }
 
-// Draining reports whether the replica is shutting down.
+// Draining reports whether the registry refuses handshakes because of a shutdown.
 func (r *Registry) Draining() bool { return r.draining.Load() }
 
-// Len returns how many sockets there are, those in their handshake included.
+// Len returns the number of sockets, including those still in their handshake.
 func (r *Registry) Len() int { return int(r.count.Load()) }
 
 func (r *Registry) add(s *Session) {
@@ -142,7 +140,7 @@ func (r *Registry) add(s *Session) {
 	r.mu.Unlock()
 }
 
-// all returns the sessions there are now.
+// all returns a snapshot of the sessions.
 func (r *Registry) all() []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,9 +151,8 @@ func (r *Registry) all() []*Session {
 	return list
 }
 
-// Run pings, finds peers that are gone and ends sessions whose token expired,
-// until ctx ends. It never writes to a socket itself: a blocked one must not
-// stall the others.
+// Run sends pings and ends sessions whose pong is overdue or whose token has expired, until
+// ctx ends. It never writes to a socket itself, because a blocked one would delay the others.
 func (r *Registry) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -171,28 +168,28 @@ func (r *Registry) Run(ctx context.Context) {
 	}
 }
 
-// Unpinged keeps the server from pinging the socket for so long, and then it is pinged as
-// any other: so a client can measure what a silent connection lives through.
-func (s *Session) Unpinged(d time.Duration) {
+// PausePings suspends pings for the duration d, so that a client can measure how long proxies
+// keep an idle connection open.
+func (s *Session) PausePings(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.silent = true
+	s.pingsPaused = true
 	s.lastPing = max(s.lastPing, time.Now().Add(d-s.registry.options.PingInterval).UnixNano())
 }
 
 func (s *Session) sweep(now time.Time) {
 	o := &s.registry.options
 	s.mu.Lock()
-	expired, warn := s.expiring(now)
-	overdue := s.pinged != 0 && !s.handling.Load() && now.UnixNano()-s.pinged > int64(o.PongTimeout)
-	due := !expired && s.pinged == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
+	expired, warn := s.checkExpiry(now)
+	overdue := s.pingSent != 0 && !s.handling.Load() && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
+	due := !expired && s.pingSent == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
-		s.pingDue, s.lastPing, s.silent = true, now.UnixNano(), false
+		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false
 	}
 	s.mu.Unlock()
 	switch {
 	case expired:
-		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token's time is over"})
+		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token has expired"})
 	case overdue:
 		s.End(&frame.Close{Code: frame.CodeTryLater, Reason: "pong_timeout", After: time.Second})
 	case due, warn:

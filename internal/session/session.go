@@ -1,6 +1,6 @@
-// Package session is one WebSocket each: its reader, its writer, its pings and
-// the one way in which it ends. It knows nothing of chat, users or stores, and is
-// the only package of the server that imports gorilla/websocket.
+// Package session runs WebSocket connections: their reader, their writer, their pings and
+// their close. It knows nothing of chat, users or stores, and is the only package of the
+// server that imports gorilla/websocket.
 package session
 
 import (
@@ -15,27 +15,27 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// A Handler is what a socket is for: echo, chat and location implement it.
+// A Handler implements an endpoint: it consumes the messages of one client and produces
+// the messages for it.
 type Handler interface {
-	// Receive takes one message from the client. The reader calls it, one message
-	// at a time, and reads on when it returns. An error that is a *frame.Close ends
-	// the session with it, any other one with 1011 internal.
+	// Receive handles one message of the client. The reader calls it for one message at
+	// a time and reads the next one after it returns. If the error is a *frame.Close the
+	// session ends with it, and with 1011 internal after any other error.
 	Receive(ctx context.Context, m frame.Message) error
-	// Next returns what is to be written next, or a message without data where
-	// there is nothing. Only the writer calls it. It may ask a store for what is
-	// missing, but never waits for news: [Session.Wake] says that there are some.
+	// Next returns the next message to write, or a message without data if there is
+	// none. Only the writer calls it. It may read missing messages from a store but must
+	// not wait for new ones: the handler calls [Session.Wake] when there are some.
 	Next(ctx context.Context) (frame.Message, error)
-	// Closed is called once, when the session has ended, and gives back what the
-	// handler holds.
+	// Closed releases the handler's resources. It is called once, after the session has
+	// ended.
 	Closed()
 }
 
-// A Session is one socket. Everything that a session costs while it is idle is
-// in this struct and in the stack of its reader, so neither a logger, a closure
-// nor the request is kept.
+// A Session is one WebSocket connection. It keeps no logger, closure or request, because
+// this struct and the reader's stack are all the memory that an idle connection needs.
 //
-// It ends one way: [Session.End] is given a close; the writer sends it as the
-// last thing; the reader reads on until the peer's Close, for at most two seconds.
+// [Session.End] is the only way to end it. The writer then sends the Close as its last
+// frame, and the reader waits for the peer's Close for at most two seconds.
 type Session struct {
 	registry *Registry
 	conn     *websocket.Conn
@@ -43,46 +43,45 @@ type Session struct {
 	handler  Handler
 	log      logging.Conn
 	endpoint *endpoint
-	messages bucket // of the messages it may send; the reader's own, as the next one
-	warnings bucket // before it is closed for sending more
+	messages bucket // rate of received messages; used by the reader only
+	warnings bucket // rate of messages over that rate; used by the reader only
 
 	opened   int64       // Unix nanoseconds
-	handling atomic.Bool // a received message is at work: pongs go unread meanwhile
+	handling atomic.Bool // the handler is in Receive, so no pong is read
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
-	active                   atomic.Int64 // Unix nanoseconds of the last byte either way
+	lastActive               atomic.Int64 // Unix nanoseconds of the last byte in either direction
 
-	mu         sync.Mutex
-	cause      *frame.Close // why it ends; nil while it lives
-	by         string       // who ended it: server, client or network
-	writing    bool         // a writer runs
-	again      bool         // and has to look again before it ends
-	pingDue    bool
-	silent     bool    // it is not pinged yet, as its client has asked for
-	pong       *string // payload of a ping to answer
-	pinged     int64   // Unix nanoseconds of the ping that is not answered yet
-	lastPing   int64
-	lastPong   int64
-	refused    bool // by the handshake
-	readerDone bool
-	writerDone bool // the Close is out, or never can be
-	over       bool
+	mu          sync.Mutex
+	cause       *frame.Close // nil while the session is open
+	endedBy     string       // server, client or network
+	writing     bool         // a writer runs
+	wakePending bool         // Wake was called while the writer ran
+	pingDue     bool
+	pingsPaused bool    // no ping was sent since [Session.PausePings]
+	pendingPong *string // payload of a ping that is not answered yet
+	pingSent    int64   // Unix nanoseconds at which the unanswered ping was sent, 0 if there is none
+	lastPing    int64
+	lastPong    int64
+	refused     bool // the handshake failed
+	readerDone  bool
+	writerDone  bool // the Close is sent, or cannot be
+	finished    bool
 
-	// The token that it lives by; user is 0 where it needs none.
-	user    int64
-	issued  int64 // Unix milliseconds, 0 if the token does not say
-	expires int64 // Unix seconds
-	mayWarn bool  // the client is still to be told that it ends
-	warnDue bool  // and is to be told now
+	// The token of the session; user is 0 if it needs none.
+	user      int64
+	issued    int64 // Unix milliseconds, 0 if unknown
+	expires   int64 // Unix seconds
+	warnLater bool  // the client has still to be warned of the expiry
+	warnDue   bool  // the warning is due now
 }
 
-// Log returns the lines of this connection.
+// Log returns the logger of this connection.
 func (s *Session) Log() *logging.Conn { return &s.log }
 
-// Start gives the session to its handler and starts its reader. The caller may
-// return then: nothing of its stack is used any more. With a nil handler the
-// session only ends, as after [Session.End] during the handshake.
+// Start hands the session to its handler and starts its reader. It does not block. A nil
+// handler is allowed if [Session.End] was called before.
 func (s *Session) Start(h Handler) {
 	s.mu.Lock()
 	s.handler = h
@@ -92,25 +91,26 @@ func (s *Session) Start(h Handler) {
 	s.Wake()
 }
 
-// Wake says that there may be something to write. It never blocks, and starts a
-// writer if none runs.
+// Wake makes the writer call [Handler.Next] until there are no more messages. It starts a
+// writer if none runs. It never blocks.
 func (s *Session) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.writerDone:
 	case s.writing:
-		s.again = true
+		s.wakePending = true
 	default:
 		s.writing = true
 		s.registry.running.Go(s.write)
 	}
 }
 
-// End ends the session with c, unless it is ending already. It never blocks.
+// End ends the session with c. It does nothing if the session is already ending. It never
+// blocks.
 func (s *Session) End(c *frame.Close) { s.end(c, "server") }
 
-// Refuse is End for the handshake, which tells the story itself.
+// Refuse is [Session.End] for a handshake that failed. It sets [End.Refused].
 func (s *Session) Refuse(c *frame.Close) {
 	s.mu.Lock()
 	s.refused = true
@@ -121,39 +121,39 @@ func (s *Session) Refuse(c *frame.Close) {
 func (s *Session) end(c *frame.Close, by string) {
 	s.mu.Lock()
 	if s.cause == nil {
-		s.cause, s.by = c, by
+		s.cause, s.endedBy = c, by
 	}
 	s.mu.Unlock()
 	s.Wake()
 }
 
-// ending returns why the session ends, nil while it lives.
+// ending returns the close with which the session ends, or nil if it is open.
 func (s *Session) ending() *frame.Close {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
 }
 
-// cut ends the connection without a Close, because none can reach the peer.
+// cut closes the connection without a Close frame, because none can reach the peer.
 func (s *Session) cut(by string, why error) {
 	s.mu.Lock()
 	if s.cause == nil {
-		s.cause, s.by = &frame.Close{Code: websocket.CloseAbnormalClosure, Reason: "abnormal", Cause: why}, by
+		s.cause, s.endedBy = &frame.Close{Code: websocket.CloseAbnormalClosure, Reason: "abnormal", Cause: why}, by
 	}
 	s.writerDone = true
 	s.mu.Unlock()
-	_ = s.raw.Close() // ends a blocked read and a blocked write
+	_ = s.raw.Close() // unblocks a read and a write
 }
 
-// leave is called by the reader and by the writer as their last act; the later
-// one of the two tidies up.
-func (s *Session) leave(reader bool) {
+// finish is the last call of the reader and of the writer. The second of the two calls
+// releases the session.
+func (s *Session) finish(reader bool) {
 	s.mu.Lock()
 	if reader {
 		s.readerDone = true
 	}
-	last := s.readerDone && s.writerDone && !s.writing && !s.over
-	s.over = s.over || last
+	last := s.readerDone && s.writerDone && !s.writing && !s.finished
+	s.finished = s.finished || last
 	s.mu.Unlock()
 	if !last {
 		return

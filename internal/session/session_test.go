@@ -79,7 +79,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		w.t.Errorf("upgrade: %v", err)
 		return
 	}
-	h := &script{s: s, full: slot.Full, closed: make(chan struct{})}
+	h := &script{s: s, full: slot.Exceeded, closed: make(chan struct{})}
 	if w.handle != nil {
 		w.handle(h)
 	}
@@ -164,7 +164,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 // A script is a handler that a test tells what to do.
 type script struct {
 	s       *session.Session
-	full    session.Full
+	full    session.Limit
 	receive func(frame.Message) error
 	next    func() // what the writer waits for
 	stalls  bool   // as a store does that does not answer
@@ -380,7 +380,7 @@ func TestPingsFindAPeerThatIsGone(t *testing.T) {
 
 func TestSilenceThatWasAskedForEndsAfterItsTime(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
-		w.handle = func(h *script) { h.s.Unpinged(10 * time.Minute) }
+		w.handle = func(h *script) { h.s.PausePings(10 * time.Minute) }
 		c, _ := w.dial()
 		began := time.Now()
 		var pinged []time.Duration
@@ -402,13 +402,13 @@ func TestSilenceThatWasAskedForEndsAfterItsTime(t *testing.T) {
 func TestSilenceThatWasAskedForIsNoCut(t *testing.T) {
 	ends := make(chan *session.End, 2)
 	o := limits()
-	o.Ended = func(e *session.End) { ends <- e }
+	o.OnEnd = func(e *session.End) { ends <- e }
 	inBubble(t, o, func(w *world) {
 		for i, lived := range []time.Duration{20 * time.Second, 20 * time.Second, 9*time.Minute + 45*time.Second} {
 			silent := i > 0
 			w.handle = func(h *script) {
 				if silent {
-					h.s.Unpinged(10 * time.Minute)
+					h.s.PausePings(10 * time.Minute)
 				}
 			}
 			c, h := w.dial()
@@ -560,7 +560,7 @@ func TestLimitsOnSockets(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		for i := range 12 {
 			_, h := w.dial()
-			if (h.full == session.FullOfSockets) != (i >= 10) {
+			if (h.full == session.ConnectionLimit) != (i >= 10) {
 				w.t.Fatalf("socket %d: %q", i+1, h.full)
 			}
 		}
@@ -579,17 +579,17 @@ func TestLimitsOnMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		share   float64
 		sockets int // that are there already, of 10 and 12
-		full    session.Full
+		full    session.Limit
 		refused bool
 	}{
 		"there is room":                       {0.90, 9, "", false},
-		"it is short":                         {0.901, 0, session.ShortOfMemory, false},
-		"it is short to the end of that":      {0.95, 0, session.ShortOfMemory, false},
-		"there is none":                       {0.951, 0, session.ShortOfMemory, true},
-		"more is used than there is":          {1.2, 0, session.ShortOfMemory, true},
-		"it is short, and sockets are many":   {0.93, 10, session.FullOfSockets, false},
-		"there is none, and sockets are many": {0.97, 10, session.ShortOfMemory, true},
-		"sockets are too many":                {0.93, 12, session.FullOfSockets, true},
+		"it is short":                         {0.901, 0, session.MemoryLimit, false},
+		"it is short to the end of that":      {0.95, 0, session.MemoryLimit, false},
+		"there is none":                       {0.951, 0, session.MemoryLimit, true},
+		"more is used than there is":          {1.2, 0, session.MemoryLimit, true},
+		"it is short, and sockets are many":   {0.93, 10, session.ConnectionLimit, false},
+		"there is none, and sockets are many": {0.97, 10, session.MemoryLimit, true},
+		"sockets are too many":                {0.93, 12, session.ConnectionLimit, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -602,7 +602,7 @@ func TestLimitsOnMemory(t *testing.T) {
 			share = c.share
 			slot, full := r.Reserve("test", "TestConsumer")
 			if slot != nil {
-				full = slot.Full
+				full = slot.Exceeded
 			}
 			if full != c.full || (slot == nil) != c.refused {
 				t.Errorf("%q, refused: %t", full, slot == nil)
@@ -611,7 +611,7 @@ func TestLimitsOnMemory(t *testing.T) {
 				t.Errorf("%d sockets are counted", r.Len())
 			}
 			share = 0
-			if slot, full = r.Reserve("test", "TestConsumer"); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Full == session.ShortOfMemory {
+			if slot, full = r.Reserve("test", "TestConsumer"); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Exceeded == session.MemoryLimit {
 				t.Errorf("when there is memory again: %v, %q", slot, full)
 			}
 		})

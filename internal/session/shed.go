@@ -2,15 +2,14 @@ package session
 
 import "github.com/roomspa/roomspa/internal/frame"
 
-// Shed ends one socket with c: of those that have nothing in hand the one that is
-// open for the longest time, so that nobody is moved twice before all others were
-// once. It reports whether there was one. A message that the client has sent and
-// that is not answered yet is in hand, and so is all that is still to be written.
+// Shed ends the oldest idle session with c and reports whether there was one. The oldest one
+// is chosen so that every client is moved once before any client is moved twice. A session is
+// idle if no received message is being handled and nothing is being written.
 func (r *Registry) Shed(c *frame.Close) bool {
 	r.mu.Lock()
 	var oldest *Session
 	for s := range r.sessions {
-		if (oldest == nil || s.opened < oldest.opened) && s.idle() {
+		if (oldest == nil || s.opened < oldest.opened) && s.isIdle() {
 			oldest = s
 		}
 	}
@@ -18,23 +17,22 @@ func (r *Registry) Shed(c *frame.Close) bool {
 	return oldest != nil && oldest.endIdle(c)
 }
 
-// idle reports whether a session lives and has nothing in hand.
-func (s *Session) idle() bool {
+func (s *Session) isIdle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.isIdle()
+	return s.isIdleLocked()
 }
 
-func (s *Session) isIdle() bool {
+func (s *Session) isIdleLocked() bool {
 	return s.cause == nil && s.handler != nil && !s.writing && !s.handling.Load()
 }
 
-// endIdle ends a session that is still idle, in one step with the look.
+// endIdle ends the session with c if it is still idle, and reports whether it did.
 func (s *Session) endIdle(c *frame.Close) bool {
 	s.mu.Lock()
-	idle := s.isIdle()
+	idle := s.isIdleLocked()
 	if idle {
-		s.cause, s.by = c, "server"
+		s.cause, s.endedBy = c, "server"
 	}
 	s.mu.Unlock()
 	if idle {

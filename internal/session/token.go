@@ -7,20 +7,19 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// warnAhead is how long before its token's end a client is told that it comes.
+// warnAhead is the time before the expiry of the token at which the client is warned.
 const warnAhead = 30 * time.Second
 
-// A Token is what a session lives by: whose it is, when it was issued (zero if
-// nobody knows), and when it ends.
+// A Token holds the claims of an access token that a session needs.
 type Token struct {
 	User      int64
-	IssuedAt  time.Time
+	IssuedAt  time.Time // zero if unknown
 	ExpiresAt time.Time
 }
 
-// Authenticate says by which token the session lives. Its socket is closed with
-// 4001 token_expired when that has ended, and a leeway for clocks that differ; the
-// client is told 30 s ahead where the token lives that long.
+// Authenticate sets the token of the session. The session is closed with 4001 token_expired
+// when the token has expired and [Options.TokenLeeway] has passed. The client is warned 30 s
+// before the expiry, unless the token expires sooner.
 func (s *Session) Authenticate(t Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,11 +27,11 @@ func (s *Session) Authenticate(t Token) {
 	if !t.IssuedAt.IsZero() {
 		s.issued = t.IssuedAt.UnixMilli()
 	}
-	s.mayWarn, s.warnDue = time.Until(t.ExpiresAt) > warnAhead, false
+	s.warnLater, s.warnDue = time.Until(t.ExpiresAt) > warnAhead, false
 }
 
-// Renew puts a fresh token in the place of the one that the session lives by. The
-// error is that of [Options.Renew], and leaves everything as it was.
+// Renew replaces the token of the session. The error is that of [Options.Renew]; the session
+// keeps its token then.
 func (s *Session) Renew(token string) error {
 	t, err := s.registry.options.Renew(token, s.Token())
 	s.registry.metrics.renewed(err)
@@ -45,14 +44,10 @@ func (s *Session) Renew(token string) error {
 	return nil
 }
 
-// Token returns what the session lives by; it is zero where that is no token.
+// Token returns the token of the session, or the zero Token if it has none.
 func (s *Session) Token() Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.token()
-}
-
-func (s *Session) token() Token {
 	if s.user == 0 {
 		return Token{}
 	}
@@ -63,21 +58,21 @@ func (s *Session) token() Token {
 	return t
 }
 
-// expiring looks at the token's end: it reports whether it has come, and whether
-// the client is to be told now that it will. The lock is held.
-func (s *Session) expiring(now time.Time) (over, warn bool) {
+// checkExpiry reports whether the token has expired and whether to warn the client now. The
+// caller must hold the lock.
+func (s *Session) checkExpiry(now time.Time) (expired, warn bool) {
 	if s.user == 0 {
 		return false, false
 	}
 	left := time.Unix(s.expires, 0).Sub(now)
-	if warn = s.mayWarn && left <= warnAhead; warn {
-		s.mayWarn, s.warnDue = false, true
+	if warn = s.warnLater && left <= warnAhead; warn {
+		s.warnLater, s.warnDue = false, true
 	}
 	return left <= -s.registry.options.TokenLeeway, warn
 }
 
-// warning returns the frame that is due to tell of the token's end, or nil.
-func (s *Session) warning() []byte {
+// expiryWarning returns the token_expiring frame if it is due, else nil.
+func (s *Session) expiryWarning() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.warnDue {
@@ -88,9 +83,9 @@ func (s *Session) warning() []byte {
 	return frame.Encode(frame.TokenExpiring{Type: frame.TypeTokenExpiring, ExpiresIn: max(0, int64(left/time.Second))})
 }
 
-// Tokens returns whose tokens the sessions live by, and for each user when the
-// oldest of them was issued; zero where one does not say.
-func (r *Registry) Tokens() map[int64]time.Time {
+// OldestTokens returns the users who have sessions, each with the time at which the oldest of
+// their tokens was issued. The time is zero if it is unknown for one of them.
+func (r *Registry) OldestTokens() map[int64]time.Time {
 	oldest := map[int64]time.Time{}
 	for _, s := range r.all() {
 		t := s.Token()
@@ -104,11 +99,10 @@ func (r *Registry) Tokens() map[int64]time.Time {
 	return oldest
 }
 
-// EndTokens ends each session for which why returns a close, given its user and
-// when its token was issued, and returns how many. One look at all sessions serves
-// any number of users, so no session has to be found by its user, and an idle one
-// costs nothing for it.
-func (r *Registry) EndTokens(why func(user int64, issued time.Time) *frame.Close) (n int) {
+// EndWhere ends every session for which why returns a close, and returns their number. why
+// gets the user and the time of issue of the session's token. It scans all sessions, because
+// an index by user would cost memory for each of them.
+func (r *Registry) EndWhere(why func(user int64, issued time.Time) *frame.Close) (n int) {
 	for _, s := range r.all() {
 		t := s.Token()
 		if t.User == 0 {

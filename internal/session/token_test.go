@@ -129,12 +129,12 @@ func TestEndTokensEndsThoseItIsMeantFor(t *testing.T) {
 				h.s.Authenticate(tok)
 			}
 		}
-		got := w.registry.Tokens()
+		got := w.registry.OldestTokens()
 		if len(got) != 2 || !got[7].Equal(now.Add(-time.Minute).Truncate(time.Millisecond)) || !got[8].IsZero() {
 			w.t.Errorf("tokens %v", got)
 		}
 		revoked := &frame.Close{Code: frame.CodeIdentity, Reason: "token_revoked"}
-		if n := w.registry.EndTokens(func(user int64, issued time.Time) *frame.Close {
+		if n := w.registry.EndWhere(func(user int64, issued time.Time) *frame.Close {
 			if user == 7 && issued.Before(now.Add(-time.Second)) {
 				return revoked
 			}
@@ -155,7 +155,7 @@ func TestASessionThatEndsDuringItsHandshakeNeverStarts(t *testing.T) {
 	inBubble(t, renewing(), func(w *world) {
 		w.handle = func(h *script) {
 			h.s.Authenticate(living(time.Hour))
-			w.registry.EndTokens(func(int64, time.Time) *frame.Close {
+			w.registry.EndWhere(func(int64, time.Time) *frame.Close {
 				return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 			})
 			h.out = append(h.out, frame.Message{Data: []byte(`{"type":"connected"}`)})

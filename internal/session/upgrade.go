@@ -16,42 +16,39 @@ import (
 	"github.com/roomspa/roomspa/internal/logging"
 )
 
-// sendBuffer and lowWater bound what the kernel holds for a peer that does not
-// read. Without them it swallows some 25,000 small frames, which are stale by the
-// time they arrive.
+// sendBuffer and lowWater bound the bytes that the kernel buffers for a peer that does not
+// read. By default it buffers about 25,000 small frames, which would arrive late.
 const (
 	sendBuffer = 16 << 10
 	lowWater   = 4 << 10
 )
 
-// readBuffer is the size of a socket's read buffer: a chat message fits; larger ones
-// cost more reads, not more memory. It is the least that the library takes from us,
-// rounded up to what the allocator has.
+// readBuffer is the size of a socket's read buffer in bytes: enough for a chat message. It is
+// the minimum that the library accepts, rounded up to a size class of the allocator.
 const readBuffer = 288
 
 var upgrader = websocket.Upgrader{
 	WriteBufferSize: 256,
-	WriteBufferPool: &sync.Pool{},                             // never used: the writer writes its own frames
-	CheckOrigin:     func(*http.Request) bool { return true }, // the handshake has decided that
+	WriteBufferPool: &sync.Pool{},                             // unused: the session's writer writes the frames
+	CheckOrigin:     func(*http.Request) bool { return true }, // the handshake has checked it
 }
 
-// subprotocol takes the one that clients send their token beside. The library would
-// do that, but keep the client's own text, and with it the token, as long as the
-// socket lives.
-func subprotocol(r *http.Request, header http.Header) {
+// acceptBearer accepts the subprotocol bearer if the client offers it. The library is not used
+// for that, because it would keep the client's header, and with it the token, in memory as
+// long as the socket is open.
+func acceptBearer(r *http.Request, header http.Header) {
 	if slices.Contains(websocket.Subprotocols(r), "bearer") {
 		header.Set("Sec-Websocket-Protocol", "bearer")
 	}
 }
 
-// Upgrade answers the handshake with 101 (RFC 6455 §4.2.2) and returns the
-// session, which lives until it is given to [Session.Start] and has ended. The
-// slot is the one that [Registry.Reserve] gave; it is the session's from here on,
-// also where Upgrade fails.
+// Upgrade answers the handshake with 101 (RFC 6455 §4.2.2) and returns the session. The caller
+// must call [Session.Start] on it. Upgrade releases the slot if it fails; otherwise the session
+// releases it when it ends.
 func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Conn, header http.Header) (*Session, error) {
 	gate := &gatedWriter{ResponseWriter: w}
 	header = header.Clone()
-	subprotocol(r, header)
+	acceptBearer(r, header)
 	conn, err := upgrader.Upgrade(gate, r, header)
 	if err != nil {
 		slot.Release()
@@ -61,28 +58,28 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	gate.conn.shut.Store(true)
-	gate.reader.Reset(gate.conn.Conn) // reading needs no gate
+	gate.reader.Reset(gate.conn.Conn) // reads bypass the gate
 	now := time.Now().UnixNano()
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
 		conn: conn, raw: gate.conn.Conn, log: log,
 		opened: now, lastPing: now,
 	}
-	s.active.Store(now)
+	s.lastActive.Store(now)
 	tune(s.raw)
 	conn.SetPingHandler(func(payload string) error {
-		s.active.Store(time.Now().UnixNano())
+		s.lastActive.Store(time.Now().UnixNano())
 		s.mu.Lock()
-		s.pong = &payload
+		s.pendingPong = &payload
 		s.mu.Unlock()
 		s.Wake()
 		return nil
 	})
 	conn.SetPongHandler(func(string) error {
 		now := time.Now().UnixNano()
-		s.active.Store(now)
+		s.lastActive.Store(now)
 		s.mu.Lock()
-		s.pinged, s.lastPong = 0, now
+		s.pingSent, s.lastPong = 0, now
 		s.mu.Unlock()
 		return nil
 	})
@@ -91,25 +88,25 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 	return s, nil
 }
 
-// gatedWriter gives gorilla a connection that takes the 101 and nothing after it:
-// its reader would write Closes of its own between the writer's frames.
+// gatedWriter gives gorilla a connection that discards everything written after the 101,
+// because gorilla's reader would write Closes between the frames of the session's writer.
 type gatedWriter struct {
 	http.ResponseWriter
 	conn   *gatedConn
-	reader *bufio.Reader // what the library reads through from now on
+	reader *bufio.Reader // the library reads through it
 }
 
 func (g *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h, ok := g.ResponseWriter.(http.Hijacker)
 	if !ok {
-		return nil, nil, errors.New("the connection cannot be taken over")
+		return nil, nil, errors.New("the connection cannot be hijacked")
 	}
 	conn, brw, err := h.Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	g.conn = &gatedConn{Conn: conn}
-	if brw.Reader.Buffered() == 0 { // else the library refuses the client, which was too early
+	if brw.Reader.Buffered() == 0 { // else the library refuses the handshake: data came too early
 		brw.Reader = bufio.NewReaderSize(conn, readBuffer)
 	}
 	g.reader = brw.Reader
@@ -128,8 +125,7 @@ func (c *gatedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// tune bounds the kernel's buffers. A connection that is no TCP socket (a test's
-// pipe) has none.
+// tune bounds the kernel's send buffer, if c is a TCP connection.
 func tune(c net.Conn) {
 	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = w.NetConn()

@@ -10,15 +10,15 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// closeWait is how long the peer's Close is waited for once ours is out.
+// closeWait is the timeout for the peer's Close after ours is sent.
 const closeWait = 2 * time.Second
 
-// maxAttempts bounds how often the write time-out may pass within one batch: a
-// peer that takes a byte now and then must not hold a writer for ever.
+// maxAttempts is the number of write timeouts allowed for one batch. Without it a peer that
+// reads a byte now and then could block a writer forever.
 const maxAttempts = 3
 
-// batchBytes is how much the writer gathers before it writes: one system call
-// and one packet for what has piled up, and the most that a stalled socket holds.
+// batchBytes is the size at which the writer stops collecting frames and writes them. It
+// bounds the memory that a stalled socket holds.
 const batchBytes = 8 << 10
 
 // Opcodes of RFC 6455 §5.2, with the FIN bit.
@@ -30,7 +30,7 @@ const (
 	opPong   = 0x8a
 )
 
-// A batch is what one write carries, and where each of its frames ends.
+// A batch holds the frames of one write, and the offset at which each of them ends.
 type batch struct {
 	buf  []byte
 	ends []int
@@ -38,8 +38,8 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, batchBytes+1024)} }}
 
-// append adds a frame. A server's frames are not masked (RFC 6455 §5.1), so one
-// encoding of a message serves all its sockets.
+// append adds a frame. Server frames are not masked (RFC 6455 §5.1), so the payload can be
+// shared by all sockets.
 func (b *batch) append(op byte, payload []byte) {
 	switch n := len(payload); {
 	case n < 126:
@@ -53,14 +53,14 @@ func (b *batch) append(op byte, payload []byte) {
 	b.ends = append(b.ends, len(b.buf))
 }
 
-// write is the session's writer. It exists only while there is something to say,
-// and it alone writes to the connection.
+// write is the session's writer. It runs only while there are frames to write. Nothing else
+// writes to the connection.
 func (s *Session) write() {
 	b, ok := batches.Get().(*batch)
 	if !ok {
 		panic("the pool holds batches")
 	}
-	defer s.leave(false)
+	defer s.finish(false)
 	for {
 		b.buf, b.ends = b.buf[:0], b.ends[:0]
 		full, last := s.fill(b)
@@ -68,8 +68,8 @@ func (s *Session) write() {
 			last = true
 		}
 		s.mu.Lock()
-		more := full || s.again || (s.pingDue && !last)
-		s.again = false
+		more := full || s.wakePending || (s.pingDue && !last)
+		s.wakePending = false
 		if last {
 			s.writerDone, s.writing = true, false
 		} else if !more {
@@ -89,20 +89,20 @@ func (s *Session) write() {
 	}
 }
 
-// fill gathers what there is to write. It reports whether there may be more, and
-// whether the Close is in the batch.
+// fill collects the frames to write. full is true if there may be more, last if the batch
+// contains the Close.
 func (s *Session) fill(b *batch) (full, last bool) {
-	s.control(b)
+	s.appendControl(b)
 	cause := s.ending()
-	if cause == nil || patient(cause) {
+	if cause == nil || flushesFirst(cause) {
 		for len(b.buf) < batchBytes {
-			m, err := s.next()
+			m, err := s.nextMessage()
 			if err != nil {
 				s.fail(err)
 				break
 			}
 			if m.Data == nil {
-				if m.Data = s.warning(); m.Data == nil {
+				if m.Data = s.expiryWarning(); m.Data == nil {
 					break
 				}
 			}
@@ -118,60 +118,62 @@ func (s *Session) fill(b *batch) (full, last bool) {
 			return true, false
 		}
 	}
-	if cause = s.ending(); cause == nil || (patient(cause) && s.handling.Load()) {
+	if cause = s.ending(); cause == nil || (flushesFirst(cause) && s.handling.Load()) {
 		return false, false
 	}
-	s.goodbye(b, cause)
+	s.appendClose(b, cause)
 	return false, true
 }
 
-// patient reports whether a close waits for what the client is owed: who is asked
-// to go elsewhere gets first the answers to what it has sent, and who is closed for
-// breaking a limit was told of it.
-func patient(c *frame.Close) bool { return c.Code == frame.CodeRestart || c.Code == frame.CodePolicy }
+// flushesFirst reports whether the pending messages are sent before the Close. A client that
+// has to reconnect gets the answers to its messages first, and one that exceeds the rate gets
+// its warnings.
+func flushesFirst(c *frame.Close) bool {
+	return c.Code == frame.CodeRestart || c.Code == frame.CodePolicy
+}
 
-func (s *Session) next() (m frame.Message, err error) {
+func (s *Session) nextMessage() (m frame.Message, err error) {
 	if s.handler == nil {
 		return frame.Message{}, nil
 	}
-	defer s.recovered("Next")
+	defer s.recoverPanic("Next")
 	return s.handler.Next(s.registry.ctx)
 }
 
-// control gathers the ping that is due and the pong that is owed.
-func (s *Session) control(b *batch) {
+// appendControl adds the ping and the pong that are due.
+func (s *Session) appendControl(b *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pong != nil {
-		b.append(opPong, []byte(*s.pong))
-		s.pong = nil
+	if s.pendingPong != nil {
+		b.append(opPong, []byte(*s.pendingPong))
+		s.pendingPong = nil
 	}
 	if s.pingDue {
 		b.append(opPing, nil)
-		s.pingDue, s.pinged = false, time.Now().UnixNano()
+		s.pingDue, s.pingSent = false, time.Now().UnixNano()
 	}
 }
 
-// goodbye gathers the frames that explain the end, and the Close.
-func (s *Session) goodbye(b *batch, c *frame.Close) {
+// appendClose adds the frame that explains the close, and the Close.
+func (s *Session) appendClose(b *batch, c *frame.Close) {
 	if explain := c.Encode(s.log.Ref); explain != nil {
 		b.append(opText, explain)
 	}
 	payload := []byte{}
-	if c.Code != 1005 && c.Code != 1006 { // RFC 6455 §7.4.1: never on the wire
+	if c.Code != 1005 && c.Code != 1006 { // RFC 6455 §7.4.1: must not be sent
 		text := c.Text(s.log.Ref)
 		if c.Reason == "" {
-			text = "" // the peer's own code, echoed
+			text = "" // echoes the peer's code
 		}
 		payload = append(binary.BigEndian.AppendUint16(nil, uint16(c.Code)), text...)
 	}
 	b.append(opClose, payload)
 }
 
-// send writes a batch. As long as the peer takes some bytes within the write
-// time-out it goes on; but a peer that needs longer than that is a slow consumer,
-// and gets no more than the frame that is under way, and the Close. A peer that
-// takes no byte is cut: no Close can reach it.
+// send writes a batch and reports whether the connection is still usable. After a write
+// timeout the peer is a slow consumer: send completes the current frame, drops the rest and
+// ends the session. A peer that read no byte within the timeout is cut, because no Close can
+// reach it.
 func (s *Session) send(b *batch) bool {
 	rest := b.buf
 	for attempt := 1; ; attempt++ {
@@ -181,7 +183,7 @@ func (s *Session) send(b *batch) bool {
 		rest = rest[n:]
 		switch {
 		case err == nil:
-			s.active.Store(time.Now().UnixNano())
+			s.lastActive.Store(time.Now().UnixNano())
 			return true
 		case n == 0 || attempt == maxAttempts || !errors.Is(err, os.ErrDeadlineExceeded):
 			s.cut("network", err)
@@ -189,19 +191,19 @@ func (s *Session) send(b *batch) bool {
 		}
 		if s.ending() == nil {
 			s.End(slowConsumer)
-			rest = b.through(len(b.buf) - len(rest))
+			rest = b.restOfFrame(len(b.buf) - len(rest))
 		}
 	}
 }
 
-// slowConsumer ends a session whose peer takes too long to read.
+// slowConsumer is the close for a peer that reads too slowly.
 var slowConsumer = &frame.Close{
 	Code: frame.CodeTryLater, Reason: "slow_consumer", After: time.Second,
 	Detail: "the client reads too slowly",
 }
 
-// through returns what is left of the frame that holds the byte at written.
-func (b *batch) through(written int) []byte {
+// restOfFrame returns the unwritten bytes of the current frame.
+func (b *batch) restOfFrame(written int) []byte {
 	for _, end := range b.ends {
 		if end >= written {
 			return b.buf[written:end]

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A Failure is one line about a connection of a user's that failed: enough to see
-// that it is not the first one.
+// A Failure is the summary of a failed connection of a user. It shows whether a failure is
+// repeated.
 type Failure struct {
 	User int64     `json:"user"`
 	Ref  string    `json:"ref"`
 	At   time.Time `json:"at"`
 	Code int       `json:"code"`
-	Why  string    `json:"why"` // as [Story.Why]
+	Why  string    `json:"why"` // the result of [Story.Why]
 }
 
-// Failure returns the line about a story. ok is false where nobody knows whose it is.
+// Failure returns the summary of a story. ok is false if the user is unknown or nothing failed.
 func (s *Story) Failure() (f Failure, ok bool) {
 	f = Failure{User: s.User, Ref: s.Ref, At: s.Began, Code: s.Code, Why: s.Why()}
 	if s.Outcome == "" && s.End != nil {
@@ -25,19 +25,19 @@ func (s *Story) Failure() (f Failure, ok bool) {
 	return f, s.User != 0 && f.Why != ""
 }
 
-// Encode returns a failure as it is kept.
+// Encode encodes a failure for a store.
 func (f Failure) Encode() []byte {
 	b, err := json.Marshal(struct {
 		Version int `json:"v"`
 		Failure
 	}{Version, f})
 	if err != nil {
-		panic(err) // it has no field that JSON does not know
+		panic(err) // every field can be encoded
 	}
 	return b
 }
 
-// DecodeFailure reads a failure that was kept. ok is false for another version's.
+// DecodeFailure decodes a failure. ok is false if it is not valid or has another version.
 func DecodeFailure(b []byte) (f Failure, ok bool) {
 	in := struct {
 		Version int `json:"v"`
@@ -47,16 +47,17 @@ func DecodeFailure(b []byte) (f Failure, ok bool) {
 	return f, err == nil && in.Version == Version
 }
 
-// pattern says in words what a user's failures, newest first, have to do with the one
-// of ref; "" where it stands alone.
-func pattern(ref, why string, failures []Failure) string {
+// describePattern returns how often the failure with the reference ref was preceded by others
+// with the same cause, and what that means. failures are those of one user, newest first. It
+// returns "" if there were none before.
+func describePattern(ref, why string, failures []Failure) string {
 	var oldest time.Time
 	n, listed := 0, false
 	for _, f := range failures {
 		if f.Ref == ref {
 			listed = true
 		}
-		if f.Why == why && (listed || f.Ref == ref) { // that one and those before it
+		if f.Why == why && listed { // this failure or an earlier one
 			n++
 			oldest = f.At
 		}
@@ -71,7 +72,7 @@ func pattern(ref, why string, failures []Failure) string {
 	return text
 }
 
-// habits is what it means when one user meets a cause again and again.
+// habits explains what it means if one user meets a cause repeatedly.
 var habits = map[string]string{
 	"token_expired":     "the client does not refresh its token",
 	"expired":           "the client does not refresh its token",
@@ -79,14 +80,14 @@ var habits = map[string]string{
 	"wrong_role":        "the app opens the other side of the room",
 	"no_such_customer":  "the app opens a room with a wrong id",
 	"no_such_therapist": "the app opens a room with a wrong id",
-	"user_inactive":     "the app goes on with a user who was deactivated",
-	"token_revoked":     "the app goes on with a token from before the sign-out",
-	"not_yet_valid":     "the clock of the tokens' issuer is ahead",
-	"abnormal":          "the connection is cut again and again, by the network or by a proxy",
+	"user_inactive":     "the app keeps using a deactivated user",
+	"token_revoked":     "the app keeps using a token from before the sign-out",
+	"not_yet_valid":     "the clock of the token issuer is ahead",
+	"abnormal":          "the network or a proxy keeps closing the connection",
 	"slow_consumer":     "the client's network is too slow, or its program does not read",
-	"pong_timeout":      "the client's network goes away again and again",
+	"pong_timeout":      "the client keeps losing its network",
 	"rate_limited":      "the client sends in a loop",
-	"too_large":         "the client sends the same message again and again",
+	"too_large":         "the client keeps sending the same message",
 }
 
 func ordinal(n int) string {

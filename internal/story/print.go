@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// The width of a line of text, and how much of a user's failures is shown.
+// The width of a line in characters, and the failures of a user that are shown.
 const (
 	lineWidth     = 100
 	failuresShown = 10
 	recently      = 10 * time.Minute
 )
 
-// Print writes a story as a timeline: what it was, the steps, the end, why, what to do,
-// and what else happened to the same user.
-func (t *Told) Print(w io.Writer) error {
+// Print writes a story as text: the connection, the steps, the end, the cause, the cure, and
+// other failures of the same user.
+func (t *Explanation) Print(w io.Writer) error {
 	p := &printer{}
 	s := t.Story
 	p.head(s)
@@ -30,13 +30,13 @@ func (t *Told) Print(w io.Writer) error {
 	}
 	p.end(s)
 	for _, r := range s.Returns {
-		p.line("%s  the client came back as %s and reported %s", clock(r.At), r.Ref, r.Code)
+		p.line("%s  the client reconnected as %s and reported close code %s", timestamp(r.At), r.Ref, r.Code)
 	}
 	p.why(t)
-	p.before(t)
+	p.previous(t)
 	p.user(t)
 	if t.Missing != "" {
-		p.line("\nRedis could not be asked, so this is what one replica remembers: %s", t.Missing)
+		p.line("\nRedis is unavailable, so this is only what one replica has in memory: %s", t.Missing)
 	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
@@ -50,13 +50,13 @@ func (p *printer) line(format string, args ...any) {
 
 func (p *printer) head(s *Story) {
 	p.line("%s  %s on replica %s", s.Ref, strings.TrimSpace(s.Endpoint+" socket"), s.Replica)
-	p.line("%s  %s from %s%s", clock(s.Began), s.Path, s.Remote, who(s))
+	p.line("%s  %s from %s%s", timestamp(s.Began), s.Path, s.Remote, userOf(s))
 	if s.LastRef != "" {
-		p.line("         came back after %s, of which it reported %s", s.LastRef, strconv.Quote(s.LastCode))
+		p.line("         previous connection %s, reported close code %s", s.LastRef, strconv.Quote(s.LastCode))
 	}
 }
 
-func who(s *Story) string {
+func userOf(s *Story) string {
 	switch {
 	case s.User == 0:
 		return ""
@@ -71,16 +71,16 @@ func (p *printer) end(s *Story) {
 	if e == nil {
 		return
 	}
-	p.line("%s  ended by the %s: %d %s %s", clock(e.At), e.By, e.Code, e.Reason, e.Detail)
-	pong := "no pong yet"
+	p.line("%s  ended by the %s: %d %s %s", timestamp(e.At), e.By, e.Code, e.Reason, e.Detail)
+	pong := "no pong"
 	if e.Pong != 0 {
 		pong = "last pong " + took(e.Pong) + " before"
 	}
-	p.line("         after %s, silent for %s, %s; %d messages in (%d bytes), %d out (%d bytes), %d waiting",
+	p.line("         after %s, idle for %s, %s; %d messages received (%d bytes), %d sent (%d bytes), %d queued",
 		took(e.Age), took(e.Idle), pong, e.Received, e.ReceivedBytes, e.Sent, e.SentBytes, e.Behind)
 }
 
-func (p *printer) why(t *Told) {
+func (p *printer) why(t *Explanation) {
 	s := t.Story
 	if s.Why() == "" {
 		return
@@ -104,27 +104,27 @@ func (p *printer) why(t *Told) {
 	}
 	p.line("Cause:     %s%s", code, words)
 	if t.Advice != nil {
-		p.text("           ", t.Advice.Means)
-		p.text("To do:     ", t.Advice.Cure)
+		p.paragraph("           ", t.Advice.Means)
+		p.paragraph("To do:     ", t.Advice.Cure)
 	}
 	if t.Pattern != "" {
-		p.text("Pattern:   ", t.Pattern)
+		p.paragraph("Pattern:   ", t.Pattern)
 	}
 }
 
-// before tells of the socket that the client had before this one.
-func (p *printer) before(t *Told) {
+// previous describes the client's previous connection.
+func (p *printer) previous(t *Explanation) {
 	if t.Before == nil {
 		return
 	}
-	p.line("\nThe socket before it, %s on replica %s, %s:", t.Before.Ref, t.Before.Replica, clock(t.Before.Began))
+	p.line("\nPrevious connection %s on replica %s, %s:", t.Before.Ref, t.Before.Replica, timestamp(t.Before.Began))
 	if f := t.Before.FailedStep(); f != nil {
 		p.line("  FAILED  %-20s %10s  %s: %s", f.Name, took(f.Took), t.Before.Why(), f.Detail)
 	}
 	p.end(t.Before)
 }
 
-func (p *printer) user(t *Told) {
+func (p *printer) user(t *Explanation) {
 	if len(t.SameUser) < 2 {
 		return
 	}
@@ -140,12 +140,12 @@ func (p *printer) user(t *Told) {
 			p.line("  … and %d more", len(t.SameUser)-i)
 			break
 		}
-		p.line("  %s  %s  %d %s", clock(f.At), f.Ref, f.Code, f.Why)
+		p.line("  %s  %s  %d %s", timestamp(f.At), f.Ref, f.Code, f.Why)
 	}
 }
 
-// text writes a paragraph behind a label.
-func (p *printer) text(label, text string) {
+// paragraph writes a label and a text that is wrapped to the line width.
+func (p *printer) paragraph(label, text string) {
 	line, indent := label, strings.Repeat(" ", len(label))
 	for word := range strings.FieldsSeq(text) {
 		if len(line)+len(word) > lineWidth && strings.TrimSpace(line) != "" {
@@ -157,9 +157,9 @@ func (p *printer) text(label, text string) {
 	p.line("%s", line)
 }
 
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// took writes a duration with three digits or so.
+// took formats a duration with about three digits.
 func took(d time.Duration) string {
 	switch {
 	case d >= time.Minute:

@@ -2,13 +2,13 @@ package story
 
 import "crypto/rand"
 
-// The alphabet of references has no i, l, o and u, so that one can be read out
-// over a telephone (Crockford's base 32).
+// alphabet is Crockford's base 32. It has no i, l, o and u, so that a reference can be read out
+// over the phone.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 const refLength = 16
 
-// NewRef returns a reference: 16 characters, 80 bits from a cryptographic source.
+// NewRef returns a new reference: 16 characters with 80 random bits.
 func NewRef() string {
 	var b [refLength]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand, since Go 1.24)
@@ -18,8 +18,8 @@ func NewRef() string {
 	return string(b[:])
 }
 
-// IsRef reports whether s looks like a reference: only those are repeated in a log,
-// and looked for.
+// IsRef reports whether s has the form of a reference. Other texts must not be logged or looked
+// up.
 func IsRef(s string) bool {
 	for _, c := range []byte(s) {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {

@@ -59,16 +59,16 @@ func TestEveryRefusalHasItsStoryOnTheOtherReplica(t *testing.T) {
 	if err := waitStory(t, b, ref).Print(&text); err != nil || !strings.Contains(text.String(), "the 2nd token_expired since") {
 		t.Errorf("the second one of a user is told as, %v:\n%s", err, text.String())
 	}
-	viaRedis, err := story.Tell(t.Context(), w.OpenRedis(t).Stories, ref)
+	viaRedis, err := story.Explain(t.Context(), w.OpenRedis(t).Stories, ref)
 	if err != nil || viaRedis.Story.Ref != ref {
 		t.Errorf("through Redis: %+v, %v", viaRedis, err)
 	}
 }
 
 // waitStory asks a replica's ops listener for a story, which may be on its way.
-func waitStory(t testing.TB, r *world.Replica, ref string) *story.Told {
+func waitStory(t testing.TB, r *world.Replica, ref string) *story.Explanation {
 	t.Helper()
-	var told *story.Told
+	var told *story.Explanation
 	world.Eventually(t, "the story of "+ref+" is there", func() (bool, any) {
 		var err error
 		told, err = ops.Ask(t.Context(), r.OpsAddr(), ref)

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// A ring holds the newest so many stories.
+// A ring holds a fixed number of the newest stories.
 type ring struct {
 	mu    sync.Mutex
 	all   []*Story
@@ -31,15 +31,15 @@ func (r *ring) add(s *Story) {
 	r.byRef[s.Ref] = append(r.byRef[s.Ref], s)
 }
 
-// find returns what is held under a reference.
+// find returns the stories with the reference ref.
 func (r *ring) find(ref string) []*Story {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.byRef[ref])
 }
 
-// of returns the failures of a user, newest first.
-func (r *ring) of(user int64) (failures []Failure) {
+// failuresOf returns the failures of a user, newest first.
+func (r *ring) failuresOf(user int64) (failures []Failure) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.all {

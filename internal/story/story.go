@@ -1,10 +1,9 @@
-// Package story tells what happened to one connection: the steps of its handshake,
-// each with its outcome, its detail and the time it took, and how it ended, under
-// one reference. It keeps the stories of those that failed, and knows for every
-// cause what to do.
+// Package story records what happened to each connection, under its reference: the steps of
+// the handshake with outcome, detail and duration, and how the connection ended. It keeps the
+// stories of failed connections and explains them.
 //
-// A story holds no token, no password and no text of a message: whoever writes a
-// detail into one sees to that, as for a line of the log.
+// A story must not contain a token, a password or the text of a message. Like a log line, its
+// details must be written accordingly.
 package story
 
 import (
@@ -14,22 +13,21 @@ import (
 	"time"
 )
 
-// Version is that of the form in which stories are kept. A replica leaves out what
-// carries another one.
+// Version is the version of the encoding. A replica ignores stories with another version.
 const Version = 1
 
 // The outcomes of a step and of a handshake.
 const (
 	OK       = "ok"
 	Accepted = "accepted"
-	Refused  = "refused" // a cause of the client's, or no room for it
-	Failed   = "error"   // a cause of the server's
+	Refused  = "refused" // because of the client or a limit
+	Failed   = "error"   // because of the server
 )
 
-// Received is the first step of every story.
+// Received is the name of the first step of every story.
 const Received = "received"
 
-// A Step is one thing that a handshake had to get through.
+// A Step is one step of a handshake.
 type Step struct {
 	Name    string        `json:"name"`
 	Outcome string        `json:"outcome"`
@@ -37,7 +35,7 @@ type Step struct {
 	Took    time.Duration `json:"took_ns"`
 }
 
-// An End is how a socket ended that had been accepted.
+// An End describes how an accepted connection ended.
 type End struct {
 	At            time.Time     `json:"at"`
 	By            string        `json:"by"` // server, client or network
@@ -45,45 +43,45 @@ type End struct {
 	Reason        string        `json:"reason"`
 	Detail        string        `json:"detail,omitempty"`
 	Age           time.Duration `json:"age_ns"`
-	Idle          time.Duration `json:"idle_ns"`                // since the last byte either way
+	Idle          time.Duration `json:"idle_ns"`                // since the last byte in either direction
 	Pong          time.Duration `json:"since_pong_ns,omitzero"` // since the last pong; 0 if there was none
 	Received      uint32        `json:"received"`               // messages
 	Sent          uint32        `json:"sent"`
 	ReceivedBytes uint64        `json:"received_bytes"`
 	SentBytes     uint64        `json:"sent_bytes"`
-	Behind        int64         `json:"behind,omitempty"` // messages that waited for the client
+	Behind        int64         `json:"behind,omitempty"` // messages not yet sent to the client
 }
 
-// A Return is a client that came back and said how its last socket had ended.
+// A Return records that the client reconnected and how it saw the connection end.
 type Return struct {
 	At   time.Time `json:"at"`
-	Ref  string    `json:"ref"`  // of the socket that it came back with
-	Code string    `json:"code"` // what it saw of the last one
+	Ref  string    `json:"ref"`  // of the new connection
+	Code string    `json:"code"` // close code of this connection as reported by the client
 }
 
-// A Story is what is known under one reference. What happened at different times is
-// kept as one story each, with some of these fields; [Merge] puts them together. It is
-// not safe for concurrent use.
+// A Story is what is known under one reference. Handshake, end and return are stored as
+// separate stories that have some of these fields each; [Merge] combines them. A Story is not
+// safe for concurrent use.
 type Story struct {
 	Version  int       `json:"v"`
 	Ref      string    `json:"ref"`
 	Replica  string    `json:"replica,omitempty"`
 	Began    time.Time `json:"began,omitzero"`
 	Endpoint string    `json:"endpoint,omitempty"`
-	Path     string    `json:"path,omitempty"` // as it may be logged
+	Path     string    `json:"path,omitempty"` // safe to log
 	Remote   string    `json:"remote,omitempty"`
-	User     int64     `json:"user,omitempty"` // 0 while nobody knows
+	User     int64     `json:"user,omitempty"` // 0 if unknown
 	Role     string    `json:"role,omitempty"`
 
 	Steps   []Step `json:"steps,omitempty"`
-	Outcome string `json:"outcome,omitempty"` // of the handshake; "" where it is not part of this
-	Status  int    `json:"status,omitempty"`  // HTTP, of a refusal before the upgrade
-	Code    int    `json:"code,omitempty"`    // the close, of one after it
+	Outcome string `json:"outcome,omitempty"` // of the handshake; "" if this part is not about the handshake
+	Status  int    `json:"status,omitempty"`  // HTTP status of a refusal before the upgrade
+	Code    int    `json:"code,omitempty"`    // close code of a refusal after the upgrade
 	Reason  string `json:"reason,omitempty"`
-	Cause   string `json:"cause,omitempty"` // the word beneath the reason: bad_signature, redis_refused
+	Cause   string `json:"cause,omitempty"` // sub-cause of the reason: bad_signature, redis_refused
 
-	LastRef  string `json:"last_ref,omitempty"`  // of the client's socket before this one
-	LastCode string `json:"last_code,omitempty"` // and what it saw of its end
+	LastRef  string `json:"last_ref,omitempty"`  // of the client's previous connection
+	LastCode string `json:"last_code,omitempty"` // its close code as reported by the client
 
 	End     *End     `json:"end,omitempty"`
 	Returns []Return `json:"returns,omitempty"`
@@ -96,7 +94,7 @@ func Begin(ref string) *Story {
 	return s
 }
 
-// Do runs a step and writes down how it went.
+// Do runs a step and records its outcome and duration.
 func (s *Story) Do(name string, run func() error) error {
 	began := time.Now()
 	s.Steps = append(s.Steps, Step{Name: name, Outcome: OK})
@@ -108,17 +106,16 @@ func (s *Story) Do(name string, run func() error) error {
 	return err
 }
 
-// Detail writes down what the step that is under way, or was last, has found.
+// Detail sets the detail of the current step, or of the last one if none is running.
 func (s *Story) Detail(text string) { s.last().Detail = Clip(text) }
 
-// Last returns the step that the story has come to.
+// Last returns the last step.
 func (s *Story) Last() Step { return *s.last() }
 
 func (s *Story) last() *Step { return &s.Steps[len(s.Steps)-1] }
 
-// Refuse ends the handshake's story with its last step: outcome is [Refused] or
-// [Failed], reason the word for the client, cause the one beneath it, which may be
-// empty.
+// Refuse records that the handshake failed at the last step. outcome is [Refused] or [Failed],
+// reason is the word for the client, and cause the sub-cause, which may be empty.
 func (s *Story) Refuse(outcome string, code int, reason, cause, detail string) {
 	s.Outcome, s.Code, s.Reason, s.Cause = outcome, code, reason, cause
 	s.last().Outcome = outcome
@@ -135,7 +132,7 @@ func (s *Story) FailedStep() *Step {
 	return nil
 }
 
-// Why returns the most exact word for why the connection failed, or "".
+// Why returns the most specific word for the reason why the connection failed, or "".
 func (s *Story) Why() string {
 	switch {
 	case s.Outcome != "" && s.Outcome != Accepted:
@@ -151,14 +148,14 @@ func (s *Story) Why() string {
 	return ""
 }
 
-// The longest text in a story, in bytes, and the largest story that is kept.
+// The maximum size of a detail and of an encoded story, in bytes.
 const (
 	maxDetail = 300
 	maxStory  = 4 << 10
 )
 
-// Clip takes the first line of a text, and not too much of it: a panic comes with its
-// stack.
+// Clip returns the first line of s, truncated to the maximum length of a detail. The other
+// lines can be the stack of a panic.
 func Clip(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	if len(s) > maxDetail {
@@ -167,7 +164,7 @@ func Clip(s string) string {
 	return s
 }
 
-// Encode returns a story as it is kept. One that is too large loses its details.
+// Encode encodes a story for a store. It drops the details of a story that is too large.
 func (s *Story) Encode() []byte {
 	b, err := json.Marshal(s)
 	if err == nil && len(b) > maxStory {
@@ -180,12 +177,12 @@ func (s *Story) Encode() []byte {
 		b, err = json.Marshal(&short)
 	}
 	if err != nil {
-		panic(err) // it has no field that JSON does not know
+		panic(err) // every field can be encoded
 	}
 	return b
 }
 
-// Decode reads a story that was kept. ok is false for another version's.
+// Decode decodes a story. ok is false if it is not valid or has another version.
 func Decode(b []byte) (s *Story, ok bool) {
 	s = &Story{}
 	if json.Unmarshal(b, s) != nil || s.Version != Version {
@@ -194,8 +191,8 @@ func Decode(b []byte) (s *Story, ok bool) {
 	return s, true
 }
 
-// Merge puts together what is known under one reference, in any order. It returns nil
-// for nothing.
+// Merge combines the parts of one story, which may come in any order. It returns nil if there
+// are none.
 func Merge(parts []*Story) *Story {
 	var all *Story
 	for _, p := range parts {
@@ -205,7 +202,7 @@ func Merge(parts []*Story) *Story {
 			all = &c
 			continue
 		}
-		if p.Outcome != "" && all.Outcome == "" { // the handshake's own part says most
+		if p.Outcome != "" && all.Outcome == "" { // the part of the handshake has most fields
 			end, returns := all.End, all.Returns
 			*all = *p
 			all.End, all.Returns = end, returns
@@ -214,7 +211,7 @@ func Merge(parts []*Story) *Story {
 			all.End = p.End
 		}
 		for _, r := range p.Returns {
-			if !contains(all.Returns, r) {
+			if !slices.ContainsFunc(all.Returns, func(known Return) bool { return known.Ref == r.Ref }) {
 				all.Returns = append(all.Returns, r)
 			}
 		}
@@ -223,13 +220,4 @@ func Merge(parts []*Story) *Story {
 		}
 	}
 	return all
-}
-
-func contains(returns []Return, r Return) bool {
-	for _, have := range returns {
-		if have.Ref == r.Ref {
-			return true
-		}
-	}
-	return false
 }

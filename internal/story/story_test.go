@@ -119,18 +119,18 @@ func TestPartsOfOneStoryAreMergedInAnyOrder(t *testing.T) {
 func TestKeeperTellsFromItsMemoryWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	store := &shelf{err: errors.New("Redis is away")}
-	k := story.NewKeeper("a", store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	k := story.NewRecorder("a", store, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	s := refused(7)
-	k.Failed(s)
-	told, err := k.Tell(t.Context(), s.Ref)
+	k.RecordFailed(s)
+	told, err := k.Explain(t.Context(), s.Ref)
 	if err != nil || told.Missing == "" || told.Story.Replica != "a" || told.Failed.Name != "token decoded" || told.Advice.Cause != "token_expired" {
 		t.Fatalf("told %+v, %v", told, err)
 	}
-	if _, err := k.Tell(t.Context(), story.NewRef()); err == nil || errors.Is(err, story.ErrUnknown) {
+	if _, err := k.Explain(t.Context(), story.NewRef()); err == nil || errors.Is(err, story.ErrUnknown) {
 		t.Errorf("an unknown one without a store is %v", err)
 	}
 	store.err = nil
-	if _, err := k.Tell(t.Context(), story.NewRef()); !errors.Is(err, story.ErrUnknown) {
+	if _, err := k.Explain(t.Context(), story.NewRef()); !errors.Is(err, story.ErrUnknown) {
 		t.Errorf("an unknown one is %v", err)
 	}
 }
@@ -141,15 +141,15 @@ func TestFloodIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &shelf{stalled: make(chan struct{})}
 		reg := prometheus.NewRegistry()
-		k := story.NewKeeper("a", store, slog.New(slog.DiscardHandler), reg)
+		k := story.NewRecorder("a", store, slog.New(slog.DiscardHandler), reg)
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { k.Run(ctx) })
 		first := refused(1)
-		k.Failed(first)
+		k.RecordFailed(first)
 		for range 60 {
 			for range 1000 {
-				k.Failed(refused(1))
+				k.RecordFailed(refused(1))
 			}
 			time.Sleep(time.Second) //nolint:forbidigo // in a bubble
 		}
@@ -159,12 +159,12 @@ func TestFloodIsBounded(t *testing.T) {
 		if n := store.len(); n < 1000 || n > 2*1024 { // one half with the store, one waiting
 			t.Errorf("%d of 60,001 stories waited for the store", n)
 		}
-		if _, err := k.Tell(t.Context(), first.Ref); err != nil {
+		if _, err := k.Explain(t.Context(), first.Ref); err != nil {
 			t.Errorf("the first one is lost: %v", err)
 		}
 		last := refused(2)
-		k.Failed(last)
-		if told, err := k.Tell(t.Context(), last.Ref); err != nil || told.Story.User != 2 {
+		k.RecordFailed(last)
+		if told, err := k.Explain(t.Context(), last.Ref); err != nil || told.Story.User != 2 {
 			t.Errorf("the newest one is not in the memory: %v", err)
 		}
 	})
@@ -182,7 +182,7 @@ func TestUsersHabitIsSeen(t *testing.T) {
 		{User: 7, Ref: "d", At: noon, Code: 4001, Why: "token_expired"},
 		{User: 7, Ref: "old", At: noon.Add(-24 * time.Hour), Code: 4001, Why: "token_expired"},
 	}, stories: []*story.Story{s}}
-	told, err := story.Tell(t.Context(), store, s.Ref)
+	told, err := story.Explain(t.Context(), store, s.Ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,14 +204,14 @@ func TestUsersHabitIsSeen(t *testing.T) {
 // BenchmarkFailedStory is what a failing handshake costs more: at 1,000 a second it
 // must not be felt by the good ones.
 func BenchmarkFailedStory(b *testing.B) {
-	k := story.NewKeeper("a", &shelf{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	k := story.NewRecorder("a", &shelf{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(b.Context())
 	var run sync.WaitGroup
 	run.Go(func() { k.Run(ctx) })
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			k.Failed(refused(1))
+			k.RecordFailed(refused(1))
 		}
 	})
 	cancel()
@@ -220,7 +220,7 @@ func BenchmarkFailedStory(b *testing.B) {
 
 // BenchmarkGoodStory is what the story of a good handshake costs.
 func BenchmarkGoodStory(b *testing.B) {
-	k := story.NewKeeper("a", &shelf{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	k := story.NewRecorder("a", &shelf{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -228,7 +228,7 @@ func BenchmarkGoodStory(b *testing.B) {
 			for range 7 {
 				_ = s.Do("a step", func() error { return nil })
 			}
-			k.Accepted(s)
+			k.RecordAccepted(s)
 		}
 	})
 }

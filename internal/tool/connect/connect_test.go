@@ -65,7 +65,7 @@ func TestItComesBackWhenItWasAskedTo(t *testing.T) {
 connecting to ws://host/ws/chat/1/2/
 connected  ref ref1  conversation conv  last message #11
   the server asks to come back in 0.0 s (restart)
-closed 1012 restart (ref ref1): This replica restarts. Trying again in 0.0 s, to resume after #11.
+closed 1012 restart (ref ref1): The replica is shutting down. Trying again in 0.0 s, to resume after #11.
 connecting to ws://host/ws/chat/1/2/, to resume after #11
 connected  ref ref2  conversation conv  last message #12
 #12 therapist 2 · 14:03:22  missed
@@ -84,7 +84,7 @@ func TestARefusalIsToldInWords(t *testing.T) {
 	same(t, `
 connecting to ws://host/ws/chat/3/2/
 ! not_your_room: customer 1 may not enter as customer 3`, got)
-	want := "closed 4003 not_your_room (ref ref1): The room belongs to somebody else. customer 1 may not enter as customer 3. Do not retry: mend the request."
+	want := "closed 4003 not_your_room (ref ref1): The room belongs to other users. customer 1 may not enter as customer 3. Do not retry. Fix the request."
 	if err == nil || err.Error() != want {
 		t.Errorf("ended with %v\nwant %s", err, want)
 	}

@@ -186,7 +186,7 @@ func (e *environment) users(ctx context.Context) error {
 	if err != nil || len(known) == len(ids) {
 		return err
 	}
-	hash, err := auth.NewPasswords(1).Hash(ctx, Password)
+	hash, err := auth.NewPasswords(1, 32).Hash(ctx, Password)
 	if err != nil {
 		return err
 	}

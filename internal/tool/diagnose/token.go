@@ -79,7 +79,7 @@ func (w *walk) judgeToken(context.Context) (string, error) {
 	if err := json.Unmarshal(in.Header, &header); err != nil || strings.EqualFold(header.Alg, "none") || header.Alg == "" {
 		return "", &trouble{cause: auth.TokenInvalid, detail: "wrong_algorithm: the token is not signed (alg none)"}
 	}
-	detail := fmt.Sprintf("%s, access token of user %d, ends in %s", clip(header.Alg), in.Says.UserID, short(in.Says.ExpiresAt.Sub(now)))
+	detail := fmt.Sprintf("%s, access token of user %d, ends in %s", clip(header.Alg), in.Parsed.UserID, short(in.Parsed.ExpiresAt.Sub(now)))
 	if header.Kid != "" {
 		detail += ", kid " + clip(header.Kid)
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// frames are what both decoders are tried with, and where the fuzzing starts.
+// frames are the inputs of the test and the seeds of the fuzz test.
 var frames = []string{
 	`{"message":"hi"}`, `{"type":"chat_message","message":"hi","client_message_id":"a-1"}`, `{"type":"ping"}`, `{}`, `{ }`, ``, ` `, `{`, `[]`, `null`,
 	` { "type" : "ping" , "message" : "x" , "client_message_id" : "7" } `, "\t{\n\"message\"\r:\"h\xc3\xa4\"}\n", `{"message":"a","message":"b"}`,
@@ -23,39 +23,39 @@ var frames = []string{
 	`{"latitude":1,"longitude":2,"recorded_at":"2026-01-31T12:00:00+02:00"}`, `{"latitude":null,"longitude":2}`, `{"latitude":1 2,"longitude":2}`,
 }
 
-func TestPlainFramesAreReadAsTheOthers(t *testing.T) {
+func TestFastPathAgreesWithEncodingJSON(t *testing.T) {
 	t.Parallel()
 	for _, text := range frames {
 		agree(t, []byte(text))
 	}
 	for _, text := range []string{frames[0], frames[1], frames[2]} {
-		if _, ok := plainClient([]byte(text)); !ok {
-			t.Errorf("%s is not plain", text)
+		if _, ok := decodeClientFast([]byte(text)); !ok {
+			t.Errorf("%s does not take the fast path", text)
 		}
 	}
 	for _, text := range []string{`{"latitude":52.52,"longitude":13.4}`, `{"latitude":-0,"longitude":1e2,"accuracy":8,"heading":0.5,"speed":1E-3,"recorded_at":"2026-01-31T12:00:00.123Z"}`} {
-		if _, ok := plainPosition([]byte(text)); !ok {
-			t.Errorf("%s is not plain", text)
+		if _, ok := decodePositionFast([]byte(text)); !ok {
+			t.Errorf("%s does not take the fast path", text)
 		}
 	}
 }
 
-func FuzzPlain(f *testing.F) {
+func FuzzFastPath(f *testing.F) {
 	for _, text := range frames {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) { agree(t, text) })
 }
 
-// agree holds what is read the short way to what encoding/json makes of it.
+// agree fails the test if the fast path decodes text to something else than encoding/json does.
 func agree(t *testing.T, text []byte) {
 	t.Helper()
-	if c, ok := plainClient(text); ok {
+	if c, ok := decodeClientFast(text); ok {
 		if want, err := decodeClient(text); err != nil || c != want {
 			t.Errorf("%q: %+v, want %+v, %v", text, c, want, err)
 		}
 	}
-	if p, ok := plainPosition(text); ok {
+	if p, ok := decodePositionFast(text); ok {
 		if want, err := decodeLocated(text); err != nil || want.Type != "" || !same(p, want.Position) {
 			t.Errorf("%q: %+v, want %+v, %v", text, p, want, err)
 		}
