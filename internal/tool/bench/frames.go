@@ -1,38 +1,35 @@
 package bench
 
 import (
-	"bytes"
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 )
 
-// The frames are looked through for the few fields that count, not decoded: a key
-// with its quotes and colon cannot stand inside of a JSON string.
-
-// field returns what follows a key, without the quotes of a string.
-func field(text []byte, key string) string {
-	i := bytes.Index(text, []byte(`"`+key+`":`))
-	if i < 0 {
-		return ""
-	}
-	rest := bytes.TrimLeft(text[i+len(key)+3:], " \t")
-	if len(rest) > 0 && rest[0] == '"' {
-		rest = rest[1:]
-		if end := bytes.IndexByte(rest, '"'); end >= 0 {
-			return string(rest[:end])
-		}
-		return ""
-	}
-	if end := bytes.IndexAny(rest, ",} \t"); end >= 0 {
-		return string(rest[:end])
-	}
-	return string(rest)
+// incoming holds the fields of a server's frame that bench uses. The client package
+// decodes all fields, which costs too much for a load generator: it often shares its
+// machine with the server.
+type incoming struct {
+	Type            string  `json:"type"`
+	ClientMessageID string  `json:"client_message_id"`
+	UserID          int64   `json:"user_id"`
+	Latitude        float64 `json:"latitude"`
+	Code            string  `json:"code"`
+	Reason          string  `json:"reason"`
 }
 
-func typeOf(text []byte) string { return field(text, "type") }
+// decodeFrame decodes a frame. Its Type is empty where the text is not a valid frame, and
+// its Latitude negative where the frame has none.
+func decodeFrame(text []byte) incoming {
+	f := incoming{Latitude: -1}
+	if json.Unmarshal(text, &f) != nil {
+		return incoming{}
+	}
+	return f
+}
 
-// chatFrame is the n-th message of a sender.
+// chatFrame returns message n of the sender.
 func (s *sender) chatFrame(n int64) []byte {
 	o := &s.group.run.o
 	b := make([]byte, 0, 96+o.Size)
@@ -50,8 +47,9 @@ func (s *sender) chatFrame(n int64) []byte {
 	return append(b, `"}`...)
 }
 
-// parseID reads a client_message_id of this run.
-func (r *run) parseID(id string) (of *sender, n int64, ok bool) {
+// parseMessageID returns the sender and the number in a client_message_id. ok is
+// false for messages that this run did not send.
+func (r *run) parseMessageID(id string) (from *sender, n int64, ok bool) {
 	rest, ok := strings.CutPrefix(id, r.id+"-")
 	if !ok {
 		return nil, 0, false
@@ -65,16 +63,13 @@ func (r *run) parseID(id string) (of *sender, n int64, ok bool) {
 	return r.senders[i], n, true
 }
 
-// positionFrame is the n-th position of a sender: its number is the latitude, in
-// steps of a metre.
+// positionFrame returns position n of a sender. The latitude encodes n, in steps of
+// about a metre.
 func positionFrame(n int64) []byte {
 	b := append(make([]byte, 0, 96), `{"latitude":`...)
 	b = strconv.AppendFloat(b, float64(n)/1e5, 'f', 5, 64)
 	return append(b, `,"longitude":13.40495,"accuracy":8,"heading":271.5,"speed":1.4}`...)
 }
 
-// parsePosition reads the number back.
-func parsePosition(text []byte) (n int64, ok bool) {
-	f, err := strconv.ParseFloat(field(text, "latitude"), 64)
-	return int64(math.Round(f * 1e5)), err == nil && f >= 0
-}
+// positionNumber returns the number that positionFrame encoded.
+func positionNumber(latitude float64) int64 { return int64(math.Round(latitude * 1e5)) }

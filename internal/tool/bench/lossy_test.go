@@ -96,8 +96,8 @@ func bungle(t *testing.T, deliver func(socket, n int) []int) *bench.Report {
 	server := httptest.NewServer(&bungler{deliver: deliver})
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
-		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 3, Rooms: 1, Rate: 100, For: 300 * time.Millisecond, Drain: 4 * time.Second,
-		Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 3, Rooms: 1, Rate: 100, For: 300 * time.Millisecond, Drain: 20 * time.Second,
+		Size: 10, Dialers: 1, HandshakeTimeout: time.Minute, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -167,8 +167,8 @@ func TestWhatABunglingServerDoesIsSeen(t *testing.T) {
 			if m.Lost != c.lost || m.Repeated != c.repeated || m.Reordered != c.reordered {
 				t.Errorf("%d lost, %d repeated, %d reordered; want %d, %d, %d", m.Lost, m.Repeated, m.Reordered, c.lost, c.repeated, c.reordered)
 			}
-			if r.Bad() != (c.lost+c.repeated+c.reordered > 0) {
-				t.Errorf("the verdict is bad: %v", r.Bad())
+			if r.Failed() != (c.lost+c.repeated+c.reordered > 0) {
+				t.Errorf("the verdict is bad: %v", r.Failed())
 			}
 		})
 	}
@@ -187,8 +187,8 @@ func TestAStallCountsForAllThatWasDueInIt(t *testing.T) {
 	}})
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
-		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 100, For: time.Second, Drain: 4 * time.Second,
-		Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		URLs: []string{server.URL}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 100, For: time.Second, Drain: 20 * time.Second,
+		Size: 10, Dialers: 1, HandshakeTimeout: time.Minute, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -216,12 +216,12 @@ func TestSocketsThatAServerDropsAreCountedByTheirCode(t *testing.T) {
 	t.Cleanup(server.Close)
 	r, err := bench.Run(t.Context(), bench.Options{
 		URLs: []string{strings.Replace(server.URL, "http", "ws", 1)}, Kind: bench.Chat, Sockets: 2, Rooms: 1, Rate: 50, For: 300 * time.Millisecond,
-		Drain: time.Second, Size: 10, Dialers: 1, HandshakeTimeout: 10 * time.Second, Keys: keys(t), First: 1, Last: 2,
+		Drain: time.Second, Size: 10, Dialers: 1, HandshakeTimeout: time.Minute, Keys: keys(t), First: 1, Last: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Closes["1013 slow_consumer"] != 2 || r.Bad() {
+	if r.Closes["1013 slow_consumer"] != 2 || r.Failed() {
 		t.Errorf("closes %v, messages %+v", r.Closes, r.Messages)
 	}
 }

@@ -99,7 +99,7 @@ func replicas(tb testing.TB, n int, edit ...func(*app.Options)) []*app.App {
 			tb.Fatal(err)
 		}
 		tb.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 			defer cancel()
 			if err := stop(ctx); err != nil {
 				tb.Errorf("stop a replica: %v", err)
@@ -126,8 +126,8 @@ func keys(tb testing.TB) *auth.Keys {
 func load(tb testing.TB, all []*app.App) bench.Options {
 	tb.Helper()
 	o := bench.Options{
-		Kind: bench.Chat, Sockets: 20, Rooms: 10, For: time.Second, Drain: 10 * time.Second, Size: 40, Dialers: 8,
-		HandshakeTimeout: 10 * time.Second, Keys: keys(tb), First: 1, Last: users,
+		Kind: bench.Chat, Sockets: 20, Rooms: 10, For: time.Second, Drain: time.Minute, Size: 40, Dialers: 8,
+		HandshakeTimeout: time.Minute, Keys: keys(tb), First: 1, Last: users,
 	}
 	for _, a := range all {
 		o.URLs = append(o.URLs, "http://"+a.Addr())

@@ -1,16 +1,16 @@
 package bench
 
-// A stream is what one socket has seen of one sender, whose messages are numbered
-// from 0. It is pure.
-type stream struct {
-	next      int64 // the lowest number above all that were seen
+// A sequence records which messages of one sender a socket has received. The
+// messages of a sender are numbered from 0.
+type sequence struct {
+	next      int64 // one more than the highest number received
 	missing   map[int64]struct{}
 	repeated  int64
 	reordered int64
 }
 
-// see takes a message in, and reports whether it is there for the first time.
-func (s *stream) see(n int64) bool {
+// add records message n. It reports whether n was received for the first time.
+func (s *sequence) add(n int64) bool {
 	switch {
 	case n == s.next:
 		s.next++
@@ -25,7 +25,7 @@ func (s *stream) see(n int64) bool {
 		s.next = n + 1
 		return true
 	}
-	if _, late := s.missing[n]; late {
+	if _, missing := s.missing[n]; missing {
 		delete(s.missing, n)
 		s.reordered++
 		return true
@@ -34,14 +34,14 @@ func (s *stream) see(n int64) bool {
 	return false
 }
 
-// saw reports whether a message was seen.
-func (s *stream) saw(n int64) bool {
+// contains reports whether message n was received.
+func (s *sequence) contains(n int64) bool {
 	_, missing := s.missing[n]
 	return n < s.next && !missing
 }
 
-// unseen calls f with each number below sent that was not seen.
-func (s *stream) unseen(sent int64, f func(n int64)) {
+// eachMissing calls f with each number below sent that was not received.
+func (s *sequence) eachMissing(sent int64, f func(n int64)) {
 	for n := range s.missing {
 		f(n)
 	}
