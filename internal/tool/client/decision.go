@@ -14,175 +14,175 @@ import (
 const (
 	backoffBase = time.Second
 	backoffCap  = 30 * time.Second
-	// policyDelay follows 1008: the client kept breaking a limit.
+	// policyDelay follows a 1008: the client kept exceeding a limit.
 	policyDelay = time.Minute
-	// maxAsked bounds what a server can ask for: a mistyped Retry-After must not
-	// silence a client for a day.
-	maxAsked = 10 * time.Minute
+	// maxAskedDelay bounds the delay that a server can ask for, so that a wrong
+	// Retry-After does not silence a client for a day.
+	maxAskedDelay = 10 * time.Minute
 )
 
-// A GaveUpError is the end of a session that trying again would not help.
+// A GaveUpError means that a session ended because another attempt would not help.
 type GaveUpError struct {
-	Cause error  // a *CloseError, a *Refused, or whatever ended the last attempt
-	Next  string // what a person can do
+	Cause error  // a *CloseError, a *StatusError, or another error of the last attempt
+	Next  string // advice for a person
 }
 
 func (e *GaveUpError) Error() string { return e.Cause.Error() + ". " + e.Next }
 func (e *GaveUpError) Unwrap() error { return e.Cause }
 
-// A tokenError is a TokenSource that gave none.
+// A tokenError wraps the error of a TokenSource.
 type tokenError struct{ err error }
 
 func (e *tokenError) Error() string { return "no token: " + e.err.Error() }
 func (e *tokenError) Unwrap() error { return e.err }
 
-// A verdict is what follows the end of a socket or of a handshake.
-type verdict struct {
+// A decision says what a session does after a failed attempt.
+type decision struct {
 	stop  bool
 	delay time.Duration
-	next  string // in words
+	next  string // explanation or advice for a person
 }
 
-// backoff is full jitter: anything from nothing to a limit that doubles with
-// each failure in a row. It spreads those who were cut off together.
+// backoff returns a delay with full jitter, up to a limit that doubles with each
+// consecutive failure. It spreads clients that were disconnected together.
 func (s *Session) backoff() time.Duration {
 	return s.jitter(min(backoffBase<<min(s.failures, 10), cmp.Or(s.o.MaxBackoff, backoffCap)))
 }
 
-// judge decides what follows err. Beside the back-off it changes two things: the
-// token that was refused, and the message that was too large.
-func (s *Session) judge(err error) verdict {
+// decide returns what to do after err. It also marks a refused token as such, and drops a
+// message that was too large.
+func (s *Session) decide(err error) decision {
 	if t, ok := errors.AsType[*tokenError](err); ok {
-		return s.judgeToken(t.err)
+		return s.decideToken(t.err)
 	}
-	if refused, ok := errors.AsType[*Refused](err); ok {
-		return s.judgeRefusal(refused)
+	if status, ok := errors.AsType[*StatusError](err); ok {
+		return s.decideStatus(status)
 	}
 	if closed, ok := errors.AsType[*CloseError](err); ok {
-		return s.judgeClose(closed)
+		return s.decideClose(closed)
 	}
 	if gap, ok := errors.AsType[*GapError](err); ok {
-		v := verdict{next: "Reconnecting to ask for " + "#" + strconv.FormatInt(gap.Expected, 10) + "."}
+		d := decision{next: "Reconnecting to request #" + strconv.FormatInt(gap.Expected, 10) + "."}
 		if s.failures > 0 {
-			v.delay = s.backoff()
+			d.delay = s.backoff()
 		}
-		return v
+		return d
 	}
 	if _, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
-		return verdict{stop: true, next: "The server's certificate is not accepted: look at its name, its chain and its expiry."}
+		return decision{stop: true, next: "The server's certificate was rejected: check its name, its chain and its expiry."}
 	}
 	if _, urlErr := SocketURL(s.o.Socket.URL); urlErr != nil {
-		return verdict{stop: true, next: "Mend the URL."}
+		return decision{stop: true, next: "Correct the URL."}
 	}
-	return verdict{delay: s.backoff(), next: "Look whether the server runs, whether the address is right, and whether something between refuses it."}
+	return decision{delay: s.backoff(), next: "Check that the server runs, that the address is right, and that no firewall or proxy refuses the connection."}
 }
 
-func (s *Session) judgeToken(err error) verdict {
-	refused, ok := errors.AsType[*Refused](err)
+func (s *Session) decideToken(err error) decision {
+	status, ok := errors.AsType[*StatusError](err)
 	switch {
 	case errors.Is(err, ErrNoFreshToken):
-		return verdict{stop: true, next: "Sign in again, and give the new token."}
-	case ok && refused.Status < 500 && !transient(refused.Status):
-		return verdict{stop: true, next: "The sign-in was refused: look at the identifier and the password."}
+		return decision{stop: true, next: "Sign in again, and use the new token."}
+	case ok && status.Status < 500 && !isTransient(status.Status):
+		return decision{stop: true, next: "The sign-in was refused: check the identifier and the password."}
 	case ok:
-		return verdict{delay: min(refused.RetryAfter, maxAsked) + s.backoff(), next: "Try to sign in again later."}
+		return decision{delay: min(status.RetryAfter, maxAskedDelay) + s.backoff(), next: "Try to sign in again later."}
 	}
-	return verdict{delay: s.backoff(), next: "Try to sign in again later."}
+	return decision{delay: s.backoff(), next: "Try to sign in again later."}
 }
 
-// transient reports the statuses below 500 that ask for another try (RFC 9110
+// isTransient reports whether a status below 500 asks for another attempt (RFC 9110
 // §15.5.9, RFC 8470, RFC 6585).
-func transient(status int) bool {
+func isTransient(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests
 }
 
-func (s *Session) judgeRefusal(r *Refused) verdict {
-	stop := func(next string) verdict { return verdict{stop: true, next: next} }
+func (s *Session) decideStatus(e *StatusError) decision {
+	stop := func(next string) decision { return decision{stop: true, next: next} }
 	switch {
-	case r.Status >= 500 || transient(r.Status):
-		return verdict{delay: min(r.RetryAfter, maxAsked) + s.backoff(), next: "The server, or what stands in front of it, takes no handshakes now: try again later."}
-	case r.Status == http.StatusForbidden:
-		return stop("The Origin is not on the server's list, or something in front of it refused.")
-	case r.Status == http.StatusNotFound:
-		return stop("Look at the path: there are /ws/test/, /ws/chat/{customer_id}/{therapist_id}/ and /ws/location/{customer_id}/{therapist_id}/.")
-	case r.Status == http.StatusUpgradeRequired:
-		return stop("The upgrade did not reach the server: a proxy between does not forward Upgrade and Connection.")
-	case r.Status >= 300 && r.Status < 400:
-		return stop("WebSocket clients follow no redirects: use the address it names (" + r.Header.Get("Location") + "), as ws:// or wss://.")
+	case e.Status >= 500 || isTransient(e.Status):
+		return decision{delay: min(e.RetryAfter, maxAskedDelay) + s.backoff(), next: "The server or a proxy in front of it accepts no handshakes now: try again later."}
+	case e.Status == http.StatusForbidden:
+		return stop("The Origin is not on the server's list, or a proxy refused the request.")
+	case e.Status == http.StatusNotFound:
+		return stop("Check the path: the server has /ws/test/, /ws/chat/{customer_id}/{therapist_id}/ and /ws/location/{customer_id}/{therapist_id}/.")
+	case e.Status == http.StatusUpgradeRequired:
+		return stop("The server did not receive the upgrade: a proxy does not forward the headers Upgrade and Connection.")
+	case e.Status >= 300 && e.Status < 400:
+		return stop("WebSocket clients do not follow redirects: use the address " + e.Header.Get("Location") + " with ws:// or wss://.")
 	default:
-		return stop("Mend the request, or what stands between.")
+		return stop("Correct the request, or check the proxies in front of the server.")
 	}
 }
 
-func (s *Session) judgeClose(c *CloseError) verdict {
-	code, word := c.Code, c.Reason
-	if !c.Clean && c.Announced != 0 {
-		code, word = c.Announced, c.Word // its Close frame was lost on the way
+func (s *Session) decideClose(c *CloseError) decision {
+	code, reason := c.Code, c.Reason
+	if !c.Clean && c.AnnouncedCode != 0 {
+		code, reason = c.AnnouncedCode, c.AnnouncedReason // the Close frame itself was lost
 	}
-	_, todo := meaning(code, word)
-	after := min(c.After, maxAsked)
+	_, todo := explainClose(code, reason)
+	after := min(c.ReconnectAfter, maxAskedDelay)
 	switch code {
 	case frame.CodeNormal, frame.CodeProtocol, frame.CodeUnsupported, frame.CodeInvalidData, 1010,
 		frame.CodeParameters, frame.CodeForbidden:
-		return verdict{stop: true, next: todo}
+		return decision{stop: true, next: todo}
 	case frame.CodeIdentity:
-		return s.judgeIdentity(word, todo)
+		return s.decideIdentity(reason, todo)
 	case frame.CodePolicy:
-		return verdict{delay: policyDelay, next: todo}
+		return decision{delay: policyDelay, next: todo}
 	case frame.CodeTooBig:
-		if p := s.box.largestSent(); p != nil {
-			s.drop(c.Ref, p.id, errors.New("too_large: the message is larger than the server's limit"))
+		if p := s.outbox.largestSent(); p != nil {
+			s.dropMessage(c.Ref, p.id, errors.New("too_large: the message is larger than the server's limit"))
 		}
-		return verdict{delay: s.backoff(), next: todo}
+		return decision{delay: s.backoff(), next: todo}
 	case frame.CodeRestart:
-		return s.asked(c.Told, after, todo)
+		return s.decideReconnect(c.ReconnectAsked, after, todo)
 	case frame.CodeTryLater:
-		return verdict{delay: max(after, s.backoff()), next: todo}
+		return decision{delay: max(after, s.backoff()), next: todo}
 	case CodeAbnormal:
-		if c.Told {
-			return s.asked(true, after, "Reconnect after after_ms, and resume.")
+		if c.ReconnectAsked {
+			return s.decideReconnect(true, after, resumeAsked)
 		}
 	}
 	if code >= 3000 {
-		return verdict{stop: true, next: todo}
+		return decision{stop: true, next: todo}
 	}
-	return verdict{delay: s.backoff(), next: todo}
+	return decision{delay: s.backoff(), next: todo}
 }
 
-// asked is the delay that the reconnect frame asked for: the server has spread
-// its clients already, and expects them then.
-func (s *Session) asked(told bool, after time.Duration, todo string) verdict {
-	if told && (after > 0 || s.failures == 0) {
-		return verdict{delay: after, next: todo}
+// decideReconnect uses the delay that a reconnect frame asked for without jitter, since the
+// server has already spread its clients.
+func (s *Session) decideReconnect(asked bool, after time.Duration, todo string) decision {
+	if asked && (after > 0 || s.failures == 0) {
+		return decision{delay: after, next: todo}
 	}
-	return verdict{delay: s.backoff(), next: todo}
+	return decision{delay: s.backoff(), next: todo}
 }
 
-// judgeIdentity gets a fresh token once. If the server refuses that one too, the
-// token is not what is wrong.
-func (s *Session) judgeIdentity(word, todo string) verdict {
+// decideIdentity gets a new token once. If the server refuses that one too, the token is
+// not the problem.
+func (s *Session) decideIdentity(reason, todo string) decision {
 	switch {
-	case word == "user_inactive", s.static:
-		return verdict{stop: true, next: todo}
-	case s.renewed:
-		return verdict{stop: true, next: "A fresh token was refused as well: ask the server why, under the reference."}
+	case reason == "user_inactive", s.staticToken:
+		return decision{stop: true, next: todo}
+	case s.tokenRenewed:
+		return decision{stop: true, next: "The server refused a new token as well: look up the reference on the server."}
 	}
-	s.renewed = true
-	s.token.refuse()
-	v := verdict{next: todo}
+	s.tokenRenewed = true
+	s.token.markRefused()
+	d := decision{next: todo}
 	if s.failures > 0 {
-		v.delay = s.backoff()
+		d.delay = s.backoff()
 	}
-	return v
+	return d
 }
 
-// refOf returns the reference of whatever ended an attempt, or nothing.
+// refOf returns the reference in the error of an attempt, if there is one.
 func refOf(err error) string {
 	if c, ok := errors.AsType[*CloseError](err); ok {
 		return c.Ref
 	}
-	if r, ok := errors.AsType[*Refused](err); ok {
-		return r.Ref
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Ref
 	}
 	return ""
 }

@@ -283,7 +283,7 @@ func TestSessionGivesItsSocketAFreshTokenBeforeTheOldOneExpires(t *testing.T) {
 			}
 			s.bye(1000, "bye")
 		})
-		s := start(t, SessionOptions{Socket: o, TokenSource: RenewingToken(counting(300))})
+		s := start(t, SessionOptions{Socket: o, TokenSource: renewingToken(counting(300))})
 		s.next(GaveUp)
 	})
 }
@@ -301,7 +301,7 @@ func TestSessionClosesWithTheHandshake(t *testing.T) {
 		if got := <-code; got != 3001 {
 			t.Errorf("the server saw %d, want 3001", got)
 		}
-		if _, err := s.SendMessage("late", ""); !errors.Is(err, errOver) {
+		if _, err := s.SendMessage("late", ""); !errors.Is(err, errEnded) {
 			t.Errorf("a send after the end: %v", err)
 		}
 	})
