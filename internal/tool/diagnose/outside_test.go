@@ -78,7 +78,7 @@ func onTheWay() []broken {
 			p := netfault.New(t, well.Addr())
 			p.Stall()
 			o := chat(t, p.Addr())
-			o.Timeout = time.Second
+			o.Timeout = 5 * time.Second
 			return o
 		}},
 		{"the clock of this machine is wrong", "clock_skew", "10m", func(t *testing.T, well *app.App) diagnose.Options {
@@ -166,14 +166,14 @@ func proxies() []broken {
 		{"a proxy waits for a replica in vain", "gateway_timeout", "504", func(t *testing.T, well *app.App) diagnose.Options {
 			p := netfault.New(t, well.Addr())
 			p.Stall()
-			return chat(t, reverse(t, always(p.Addr()), nil))
+			return chat(t, serve(t, reverseProxy(always(p.Addr()), nil, time.Second)))
 		}},
-		{"a proxy cuts idle connections", "idle_timeout", "about 4", func(t *testing.T, well *app.App) diagnose.Options {
+		{"a proxy cuts idle connections", "idle_timeout", after(4), func(t *testing.T, well *app.App) diagnose.Options {
 			o := chat(t, idleCutter(t, well.Addr(), 4*time.Second))
 			o.Idle = 20 * time.Second
 			return o
 		}},
-		{"haproxy cuts idle connections", "idle_timeout", "about 5", func(t *testing.T, well *app.App) diagnose.Options {
+		{"haproxy cuts idle connections", "idle_timeout", after(5), func(t *testing.T, well *app.App) diagnose.Options {
 			o := chat(t, haproxy(t, "server a "+well.Addr()))
 			o.Idle = 20 * time.Second
 			return o

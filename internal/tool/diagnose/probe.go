@@ -10,62 +10,61 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// probeLimit is how long a message may take through Redis.
-const probeLimit = 5 * time.Second
+// probeTimeout bounds the way of a probe through Redis.
+const probeTimeout = 5 * time.Second
 
-// errOldRelease is what a probe gets from a server that does not know it.
-var errOldRelease = errors.New("this release of the server has no probe")
+// errProbeUnknown is returned for a server version that does not know probe frames.
+var errProbeUnknown = errors.New("the server does not know probe frames")
 
-// pass sends a probe from each of two sockets to both: the way of a message through
-// Redis, of which nothing stays.
-func (w *walk) pass(ctx context.Context) (string, error) {
-	if len(w.sockets) < 2 {
-		return "", errNotHere
+// exchangeProbes sends a probe from each of two sockets to both. A probe passes through
+// Redis like a message, but is not stored.
+func (d *diagnosis) exchangeProbes(ctx context.Context) (string, error) {
+	if len(d.sockets) < 2 {
+		return "", errSkipped
 	}
-	a, b := w.sockets[0], w.sockets[1]
-	there, err := w.probe(ctx, a, b)
-	if errors.Is(err, errOldRelease) {
-		return "not tried: this release of the server cannot send a message that is not stored", nil
+	a, b := d.sockets[0], d.sockets[1]
+	there, err := d.sendProbe(ctx, a, b)
+	if errors.Is(err, errProbeUnknown) {
+		return "skipped: this version of the server does not know messages that are not stored", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	back, err := w.probe(ctx, b, a)
+	back, err := d.sendProbe(ctx, b, a)
 	if err != nil {
 		return "", err
 	}
 	from, to := replicaOf(a), replicaOf(b)
-	way := "between two sockets of replica " + from
+	path := "between two sockets of replica " + from
 	if from != to {
-		way = "between the replicas " + from + " and " + to
+		path = "between the replicas " + from + " and " + to
 	}
-	return fmt.Sprintf("through Redis %s: %s there, %s back", way, short(there), short(back)), nil
+	return fmt.Sprintf("through Redis %s: %s there, %s back", path, durationText(there), durationText(back)), nil
 }
 
-// probe sends one from a socket, and waits until it has come back there and has come
-// to the other one.
-func (w *walk) probe(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
+// sendProbe sends a probe and returns the time until both sockets have received it.
+func (d *diagnosis) sendProbe(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
 	id := client.NewID()
 	began := time.Now()
 	if err := from.Send(frame.Encode(frame.Probe{Type: frame.TypeProbe, ID: id})); err != nil {
-		return 0, &trouble{cause: "abnormal", ref: from.Ref(), detail: "the connection ended without a Close frame"}
+		return 0, &problem{cause: "abnormal", ref: from.Ref(), detail: abnormal}
 	}
-	limit, cancel := context.WithTimeout(ctx, min(probeLimit, w.Timeout))
+	limited, cancel := context.WithTimeout(ctx, min(probeTimeout, d.Timeout))
 	defer cancel()
-	if err := w.arrives(limit, from, id); err != nil {
-		if timedOut(err) {
-			err = &trouble{
+	if err := d.awaitProbe(limited, from, id); err != nil {
+		if isTimeout(err) {
+			err = &problem{
 				cause: "channel_layer_unavailable", ref: from.Ref(),
-				detail: fmt.Sprintf("a message of replica %s does not come back to it through Redis", replicaOf(from)),
+				detail: fmt.Sprintf("a message sent through replica %s did not come back to it through Redis", replicaOf(from)),
 			}
 		}
 		return 0, err
 	}
-	if err := w.arrives(limit, to, id); err != nil {
-		if timedOut(err) {
-			err = &trouble{
+	if err := d.awaitProbe(limited, to, id); err != nil {
+		if isTimeout(err) {
+			err = &problem{
 				cause: "split_channel_layer", ref: from.Ref(),
-				detail: fmt.Sprintf("a message of replica %s comes back to it through Redis, and does not reach replica %s", replicaOf(from), replicaOf(to)),
+				detail: fmt.Sprintf("a message sent through replica %s came back to it through Redis, but did not reach replica %s", replicaOf(from), replicaOf(to)),
 			}
 		}
 		return 0, err
@@ -73,22 +72,22 @@ func (w *walk) probe(ctx context.Context, from, to *client.Conn) (time.Duration,
 	return time.Since(began), nil
 }
 
-// arrives reads until the probe is there. What else is said in the room is not ours.
-func (w *walk) arrives(ctx context.Context, c *client.Conn, id string) error {
+// awaitProbe reads frames until the probe arrives. It ignores other frames of the room.
+func (d *diagnosis) awaitProbe(ctx context.Context, c *client.Conn, id string) error {
 	for {
 		f, err := c.Read(ctx)
 		closed, ok := errors.AsType[*client.CloseError](err)
 		switch {
 		case ok:
-			return ended(closed)
+			return closeProblem(closed)
 		case err != nil:
 			return err
 		case f.Type == frame.TypeProbe && f.ID == id:
 			return nil
 		case f.Type == frame.TypeError && f.Code == "unknown_type":
-			return errOldRelease
+			return errProbeUnknown
 		case f.Type == frame.TypeError && f.Close == 0:
-			return failed(f, c.Ref())
+			return errorFrameProblem(f, c.Ref())
 		}
 	}
 }

@@ -49,7 +49,7 @@ func answering(t testing.TB, status int, header http.Header, body string) string
 // reverse is a reverse proxy to what pick names at each request.
 func reverse(t testing.TB, pick func() string, edit func(*httputil.ProxyRequest)) string {
 	t.Helper()
-	return serve(t, reverseProxy(pick, edit, 3*time.Second))
+	return serve(t, reverseProxy(pick, edit, patience))
 }
 
 func reverseProxy(pick func() string, edit func(*httputil.ProxyRequest), wait time.Duration) http.Handler {

@@ -26,7 +26,7 @@ const (
 	secret   = "a secret of the tests with 32 bytes or more"
 	password = "a password of the tests"
 	// patience is how long a test waits for what should come at once.
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 // The users there are: odd ids are customers, even ids therapists.
@@ -123,7 +123,7 @@ func (w *world) start(t testing.TB, name string, edit ...func(*app.Options)) *ap
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		_ = stop(ctx) // with a store that was broken it cannot flush
 	})

@@ -85,7 +85,7 @@ func handshakes() []broken {
 		{"a token of a user who is not there", "user_unknown", "4001", as(nobody, "/ws/chat/99/2/")},
 		{"a token of a user who was deactivated", "user_inactive", "4001", as(inactive, "/ws/chat/5/2/")},
 		{"somebody else's room", "not_your_room", "4003", as(customer, "/ws/chat/3/2/")},
-		{"two of one side", "wrong_role", "user 1 is a customer and user 3 a customer", func(_ *testing.T, well *app.App) diagnose.Options {
+		{"two of one side", "wrong_role", "user 1 is a customer and user 3 is a customer", func(_ *testing.T, well *app.App) diagnose.Options {
 			return diagnose.Options{
 				URL: "http://" + well.Addr(), Identifier: "user1@example.com", Password: password,
 				PeerIdentifier: "user3@example.com", PeerPassword: password,
@@ -101,7 +101,7 @@ func handshakes() []broken {
 		}},
 		{"too many wrong passwords", "too_many_attempts", "429", func(t *testing.T, _ *app.App) diagnose.Options {
 			a := newWorld(t).ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 1 })
-			_, _ = client.Login(t.Context(), "http://"+a.Addr(), "user1@example.com", "a wrong one")
+			_, _ = client.Credentials{BaseURL: "http://" + a.Addr(), Identifier: "user1@example.com", Password: "a wrong one"}.Login(t.Context())
 			o := chat(t, a.Addr())
 			o.Token, o.Identifier, o.Password = "", "user1@example.com", password
 			return o
@@ -211,7 +211,7 @@ func replicas() []broken {
 			second := *first
 			change(&second)
 			a, b := first.ready(t, "a"), second.ready(t, "b")
-			within(t, 90*time.Second, "the first one warns of "+word, func() bool { return strings.Contains(body(t, ops(a)+"/readyz"), word) })
+			within(t, 3*time.Minute, "the first one warns of "+word, func() bool { return strings.Contains(body(t, ops(a)+"/readyz"), word) })
 			return looking(t, a.Addr(), a, b)
 		}
 	}
