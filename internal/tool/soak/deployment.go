@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,52 +16,51 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/netfault"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 const database = "roomspa"
 
-// A stage is what the clients chat through: both stores, the replicas, and the
-// links between them.
-type stage struct {
+// A deployment is the stores and the replicas of a run, with the links between them.
+type deployment struct {
 	dir      string
 	command  []string
-	postgres *sandbox.Postgres // nil where a test shares one, as Redis
+	postgres *sandbox.Postgres // nil if a test shares one; likewise redis
 	redis    *sandbox.Redis
 	pgURL    string
 	redisURL string
-	prefix   string       // of everything in Redis
-	remove   func() error // of the stores' data
+	prefix   string       // of keys and channels in Redis
+	remove   func() error // removes the stores' data
 	keys     *auth.Keys
 	secret   string
-	options  []string // of the replicas, as variables, beside those of environment
+	options  []string // environment variables of the replicas, in addition to those of environment
 	replicas []*replica
 	logs     []*os.File
 }
 
-// start starts everything. What it has started when it fails, stop ends.
-func (s *stage) start(ctx context.Context, replicas, rooms int) error {
+func newSecret() string { return rand.Text() + rand.Text() }
+
+// start starts everything. If it fails, stop stops what it has started.
+func (d *deployment) start(ctx context.Context, replicas, rooms int) error {
 	data, remove, err := sandbox.Scratch()
 	if err != nil {
 		return err
 	}
-	s.remove = remove
-	s.secret = newSecret()
-	if s.keys, err = auth.NewKeys([]string{s.secret}); err != nil {
+	d.remove = remove
+	d.secret = newSecret()
+	if d.keys, err = auth.NewKeys([]string{d.secret}); err != nil {
 		return err
 	}
-	if err := s.stores(ctx, data); err != nil {
+	if err := d.startStores(ctx, data); err != nil {
 		return err
 	}
-	if err := populate(ctx, s.pgURL, rooms); err != nil {
+	if err := populate(ctx, d.pgURL, rooms); err != nil {
 		return err
 	}
 	for i := range replicas {
-		r, err := s.replica(ctx, fmt.Sprintf("replica-%d", i+1), filepath.Join(data, fmt.Sprintf("replica-%d", i+1)))
-		if r != nil {
-			s.replicas = append(s.replicas, r)
-		}
+		name := fmt.Sprintf("replica-%d", i+1)
+		r, err := d.startReplica(ctx, name, filepath.Join(data, name))
+		d.replicas = append(d.replicas, r)
 		if err != nil {
 			return err
 		}
@@ -68,24 +68,24 @@ func (s *stage) start(ctx context.Context, replicas, rooms int) error {
 	return nil
 }
 
-// stores starts Postgres and Redis side by side.
-func (s *stage) stores(ctx context.Context, data string) error {
-	log, err := s.log("postgres")
+// startStores starts Postgres and Redis concurrently.
+func (d *deployment) startStores(ctx context.Context, data string) error {
+	log, err := d.openLog("postgres")
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	var pgErr, redisErr error
 	wg.Go(func() {
-		s.postgres, pgErr = sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
+		d.postgres, pgErr = sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
 			Dir: filepath.Join(data, "pg"), Settings: sandbox.TestSettings(), QuickInit: true, Log: log,
 		})
 		if pgErr == nil {
-			pgErr = s.postgres.EnsureDatabase(ctx, database)
+			pgErr = d.postgres.EnsureDatabase(ctx, database)
 		}
 	})
 	wg.Go(func() {
-		s.redis, redisErr = sandbox.StartRedis(ctx, sandbox.RedisOptions{
+		d.redis, redisErr = sandbox.StartRedis(ctx, sandbox.RedisOptions{
 			Dir: filepath.Join(data, "redis"), Settings: sandbox.RedisTestSettings(),
 		})
 	})
@@ -93,33 +93,34 @@ func (s *stage) stores(ctx context.Context, data string) error {
 	if err := errors.Join(pgErr, redisErr); err != nil {
 		return err
 	}
-	s.pgURL, s.redisURL, s.prefix = s.postgres.URL(database), s.redis.URL(), "soak:"
+	d.pgURL, d.redisURL, d.prefix = d.postgres.URL(database), d.redis.URL(), "soak:"
 	return nil
 }
 
-// log opens a file for what a process writes.
-func (s *stage) log(name string) (*os.File, error) {
-	file, err := os.Create(filepath.Join(s.dir, name+".log"))
+// openLog opens a file for the output of a process.
+func (d *deployment) openLog(name string) (*os.File, error) {
+	file, err := os.Create(filepath.Join(d.dir, name+".log"))
 	if err != nil {
-		return nil, fmt.Errorf("keep a log: %w", err)
+		return nil, fmt.Errorf("create a log file: %w", err)
 	}
-	s.logs = append(s.logs, file)
+	d.logs = append(d.logs, file)
 	return file, nil
 }
 
-// The users of a room, counted from 0, and the one who may read them all.
+// customerOf and therapistOf return the users of the room with an index.
 func customerOf(n int) room.UserID  { return room.UserID(2*n + 1) }
 func therapistOf(n int) room.UserID { return room.UserID(2*n + 2) }
 
+// support is the user who may read all rooms.
 const support room.UserID = 1_000_000
 
-// populate migrates the database, and creates the users of so many rooms.
+// populate migrates the database and creates the users of so many rooms.
 func populate(ctx context.Context, url string, rooms int) error {
-	quiet := slog.New(slog.DiscardHandler)
-	if _, err := postgres.Migrate(ctx, postgres.Options{URL: url}, quiet); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	if _, err := postgres.Migrate(ctx, postgres.Options{URL: url}, log); err != nil {
 		return err
 	}
-	db, err := postgres.Open(ctx, postgres.Options{URL: url}, quiet, prometheus.NewRegistry())
+	db, err := postgres.Open(ctx, postgres.Options{URL: url}, log, prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}
@@ -137,75 +138,50 @@ func populate(ctx context.Context, url string, rooms int) error {
 	return create(support, room.Support)
 }
 
-// complaints says what is wrong with the replicas beside what clients saw of
-// them: one that died by itself, or that got over a panic.
-func (s *stage) complaints() (list []string) {
-	for _, r := range s.replicas {
+// failures returns failures of the replicas that clients cannot see: a replica that ended by
+// itself, or a panic that it survived.
+func (d *deployment) failures() (list []string) {
+	for _, r := range d.replicas {
 		if r.program == nil {
 			continue
 		}
 		if err := r.program.Err(); err != nil {
-			list = append(list, "a replica died by itself: "+err.Error())
+			list = append(list, "a replica ended by itself: "+err.Error())
 		}
-		text, err := os.ReadFile(filepath.Join(s.dir, r.name+".log"))
+		text, err := os.ReadFile(filepath.Join(d.dir, r.name+".log"))
 		if err != nil {
 			list = append(list, err.Error())
 		}
 		for _, word := range []string{"panic in ", "DATA RACE"} {
 			if strings.Contains(string(text), word) {
-				list = append(list, fmt.Sprintf("the log of %s says %q", r.name, word))
+				list = append(list, fmt.Sprintf("the log of %s contains %q", r.name, word))
 			}
 		}
 	}
 	return list
 }
 
-// stop ends everything, the replicas first. Whatever stands still is let go.
-func (s *stage) stop(ctx context.Context) error {
+// stop stops everything, the replicas first.
+func (d *deployment) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
-	var mu sync.Mutex
-	var errs []error
-	all := func(stops ...func(context.Context) error) {
-		var wg sync.WaitGroup
-		for _, stop := range stops {
-			wg.Go(func() {
-				err := stop(ctx)
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			})
-		}
-		wg.Wait()
+	errs := make([]error, len(d.replicas))
+	var wg sync.WaitGroup
+	for i, r := range d.replicas {
+		wg.Go(func() { errs[i] = r.stop(ctx) })
 	}
-	var stops []func(context.Context) error
-	for _, r := range s.replicas {
-		stops = append(stops, r.stop)
+	wg.Wait()
+	if d.redis != nil {
+		errs = append(errs, d.redis.Stop(ctx))
 	}
-	all(stops...)
-	if s.redis != nil {
-		all(s.redis.Stop)
+	if d.postgres != nil {
+		errs = append(errs, d.postgres.Stop(ctx))
 	}
-	if s.postgres != nil {
-		all(s.postgres.Stop)
-	}
-	for _, file := range s.logs {
+	for _, file := range d.logs {
 		errs = append(errs, file.Close())
 	}
-	if s.remove != nil {
-		errs = append(errs, s.remove())
+	if d.remove != nil {
+		errs = append(errs, d.remove())
 	}
 	return errors.Join(errs...)
-}
-
-// links are what a replica is reached by and what it reaches the stores by.
-type links struct{ redis, postgres, front *netfault.Proxy }
-
-// each calls f for every link that there is.
-func (l *links) each(f func(*netfault.Proxy)) {
-	for _, p := range []*netfault.Proxy{l.front, l.redis, l.postgres} {
-		if p != nil {
-			f(p)
-		}
-	}
 }

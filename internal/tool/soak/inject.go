@@ -2,90 +2,93 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
 )
 
-// A server is a store or a replica, as one breaks it.
-type server interface {
+// A process is a store or a replica whose process can be broken.
+type process interface {
 	Kill() error
 	Pause() error
 	Resume() error
 	Restart(ctx context.Context) error
 }
 
-// act carries out one fault, and returns when it is mended.
-func (d *director) act(ctx context.Context, f *fault) error {
-	s := d.stage
-	r := s.replicas[f.replica]
+// inject injects one fault and returns when it is repaired.
+func (r *runner) inject(ctx context.Context, f *fault) error {
+	d := r.deployment
+	replica := d.replicas[f.replica]
 	rng := rand.New(rand.NewPCG(f.seed, 5))
 	switch f.kind {
 	case replicaKill:
-		return kill(ctx, r.program, f.lasts)
+		return kill(ctx, replica.program, f.duration)
 	case replicaStop:
-		return stop(ctx, r.program, f.lasts)
+		return suspend(ctx, replica.program, f.duration)
 	case replicaRestart:
-		return restart(ctx, r.program)
+		return restart(ctx, replica.program)
 	case redisRestart:
-		return restart(ctx, s.redis)
+		return restart(ctx, d.redis)
 	case redisKill:
-		return kill(ctx, s.redis, f.lasts)
+		return kill(ctx, d.redis, f.duration)
 	case redisStop:
-		return stop(ctx, s.redis, f.lasts)
+		return suspend(ctx, d.redis, f.duration)
 	case redisClients:
-		return killClients(ctx, s.redisURL, []string{"pubsub", "normal", ""}[rng.IntN(3)])
+		return killRedisClients(ctx, d.redisURL, []string{"pubsub", "normal", ""}[rng.IntN(3)])
 	case pgRestart:
-		return restart(ctx, s.postgres)
+		return restart(ctx, d.postgres)
 	case pgKill:
-		return kill(ctx, s.postgres, f.lasts)
+		return kill(ctx, d.postgres, f.duration)
 	case pgStop:
-		return stop(ctx, s.postgres, f.lasts)
+		return suspend(ctx, d.postgres, f.duration)
 	case lostCommit:
-		return loseAnswers(ctx, r.postgres, f.lasts)
+		return loseResponses(ctx, replica.postgres, f.duration)
 	case redisCut, redisStall, redisDelay:
-		return disturb(ctx, r.redis, f, rng)
+		return breakLink(ctx, replica.redis, f, rng)
 	case pgCut, pgStall, pgDelay:
-		return disturb(ctx, r.postgres, f, rng)
+		return breakLink(ctx, replica.postgres, f, rng)
 	case clientCut, clientStall, clientDelay:
-		return disturb(ctx, r.front, f, rng)
+		return breakLink(ctx, replica.front, f, rng)
 	case vanish:
-		d.vanish(ctx, rng, f.lasts)
+		r.disconnectClients(ctx, rng, f.duration)
 	case slow:
-		d.slow(ctx, rng, f.lasts)
+		r.slowClients(ctx, rng, f.duration)
 	default:
-		return fmt.Errorf("nobody knows how to do that")
+		return errors.New("unknown kind of fault")
 	}
 	return nil
 }
 
-func kill(ctx context.Context, s server, lasts time.Duration) error {
-	err := s.Kill()
-	pause(ctx, lasts)
+func kill(ctx context.Context, p process, duration time.Duration) error {
+	err := p.Kill()
+	pause(ctx, duration)
 	if err != nil {
 		return err
 	}
-	return restart(ctx, s)
+	return restart(ctx, p)
 }
 
-func restart(ctx context.Context, s server) error {
-	ctx, cancel := mending(ctx)
+func restart(ctx context.Context, p process) error {
+	ctx, cancel := repairContext(ctx)
 	defer cancel()
-	return s.Restart(ctx)
+	return p.Restart(ctx)
 }
 
-func stop(ctx context.Context, s server, lasts time.Duration) error {
-	if err := s.Pause(); err != nil {
+func suspend(ctx context.Context, p process, duration time.Duration) error {
+	if err := p.Pause(); err != nil {
 		return err
 	}
-	pause(ctx, lasts)
-	return s.Resume()
+	pause(ctx, duration)
+	return p.Resume()
 }
 
-// disturb breaks a link.
-func disturb(ctx context.Context, link *netfault.Proxy, f *fault, rng *rand.Rand) error {
+func breakLink(ctx context.Context, link *netfault.Proxy, f *fault, rng *rand.Rand) error {
 	defer link.Heal()
 	switch f.kind {
 	case redisCut, pgCut, clientCut:
@@ -95,19 +98,19 @@ func disturb(ctx context.Context, link *netfault.Proxy, f *fault, rng *rand.Rand
 	default:
 		link.Delay(time.Duration(20+rng.IntN(500)) * time.Millisecond)
 	}
-	pause(ctx, f.lasts)
+	pause(ctx, f.duration)
 	return nil
 }
 
-// loseAnswers lets statements reach Postgres, which carries them out, and loses
-// what it answers: first nothing comes back, then the connections are gone.
-func loseAnswers(ctx context.Context, link *netfault.Proxy, lasts time.Duration) error {
+// loseResponses lets statements reach Postgres but loses its responses: it holds them back
+// and then cuts the connections.
+func loseResponses(ctx context.Context, link *netfault.Proxy, duration time.Duration) error {
 	defer link.Heal()
 	link.StallDown()
 	before := link.Counts().Up
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(5 * time.Second) // the replica may have nothing to ask
+	limit := time.After(5 * time.Second) // the replica may have nothing to send
 	for link.Counts().Up == before {
 		select {
 		case <-tick.C:
@@ -117,33 +120,55 @@ func loseAnswers(ctx context.Context, link *netfault.Proxy, lasts time.Duration)
 		}
 		break
 	}
-	pause(ctx, lasts) // the commit
+	pause(ctx, duration) // the commit happens meanwhile
 	link.Cut()
 	return nil
 }
 
-// vanish takes some clients off the net. Half of them go without a word, so that
-// only a ping finds out; all come back with a new connection, and resume.
-func (d *director) vanish(ctx context.Context, rng *rand.Rand, lasts time.Duration) {
-	gone := d.crowd.some(rng, 0.5, func(*device) bool { return true })
-	for i, c := range gone {
-		c.gate.leave(i%2 == 0)
-		c.drop()
+// killRedisClients cuts connections from the server's side (CLIENT KILL), those of one type
+// or all of them. go-redis reconnects at once and may not notice what it has missed.
+func killRedisClients(ctx context.Context, url, kind string) error {
+	ctx, cancel := repairContext(ctx)
+	defer cancel()
+	o, err := goredis.ParseURL(url)
+	if err != nil {
+		return fmt.Errorf("parse the URL of Redis: %w", err)
 	}
-	pause(ctx, lasts)
-	for _, c := range gone {
-		c.gate.comeBack()
+	o.PoolSize, o.DisableIdentity = 1, true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	c := goredis.NewClient(o)
+	filter := []string{"SKIPME", "yes"}
+	if kind != "" {
+		filter = append(filter, "TYPE", kind)
+	}
+	if err := errors.Join(c.ClientKillByFilter(ctx, filter...).Err(), c.Close()); err != nil {
+		return fmt.Errorf("kill Redis connections: %w", err)
+	}
+	return nil
+}
+
+// disconnectClients takes half of the clients off the network. Half of these close no
+// connection, so that only a ping reveals it. All come back with a new connection.
+func (r *runner) disconnectClients(ctx context.Context, rng *rand.Rand, duration time.Duration) {
+	chosen := r.crowd.sample(rng, 0.5, func(*device) bool { return true })
+	for i, d := range chosen {
+		d.network.disconnect(i%2 == 0)
+		d.drop()
+	}
+	pause(ctx, duration)
+	for _, d := range chosen {
+		d.network.reconnect()
 	}
 }
 
-// slow makes clients of small buffers read nothing, or a little, for a while.
-func (d *director) slow(ctx context.Context, rng *rand.Rand, lasts time.Duration) {
-	late := d.crowd.some(rng, 0.5, func(c *device) bool { return c.gate.direct })
-	for i, c := range late {
-		c.gate.slowDown(i%2 == 0)
+// slowClients makes half of the clients with small buffers read nothing, or very slowly.
+func (r *runner) slowClients(ctx context.Context, rng *rand.Rand, duration time.Duration) {
+	chosen := r.crowd.sample(rng, 0.5, func(d *device) bool { return d.network.direct })
+	for i, d := range chosen {
+		d.network.slowDown(i%2 == 0)
 	}
-	pause(ctx, lasts)
-	for _, c := range late {
-		c.gate.hurry()
+	pause(ctx, duration)
+	for _, d := range chosen {
+		d.network.speedUp()
 	}
 }

@@ -12,49 +12,49 @@ import (
 
 var errOffline = errors.New("this client is offline")
 
-// A gate is a client's way out: it dials one replica or another, as an ingress
-// would, and can be closed, muted and slowed.
-type gate struct {
-	// direct leads to the replicas themselves, with a receive buffer so small that
-	// they feel it when the client stops reading: a link would hold a megabyte.
+// A network is the network of one client. Like an ingress it dials any of the replicas. It
+// can be disconnected and slowed down.
+type network struct {
+	// direct bypasses the links and uses a small receive buffer, so that a replica notices
+	// when the client stops reading: a link would buffer a megabyte.
 	direct bool
 	addrs  func(direct bool) []string
 
-	mu      sync.Mutex
-	rng     *rand.Rand
-	offline bool
-	mute    bool          // what is open says nothing more, not even goodbye
-	slow    chan struct{} // not nil while the client does not read; closed when it does again
-	trickle bool          // and not nil: it reads a little
-	ghosts  []net.Conn    // were closed without telling the peer
+	mu        sync.Mutex
+	rng       *rand.Rand
+	offline   bool
+	silent    bool          // connections are not closed towards the peer
+	slow      chan struct{} // not nil while the client reads slowly; closed when it reads normally again
+	trickle   bool          // while slow, the client reads a little instead of nothing
+	abandoned []net.Conn    // not closed towards the peer
 }
 
-// dial tries the replicas in an order of its own until one answers.
-func (g *gate) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	g.mu.Lock()
-	offline, direct := g.offline, g.direct
-	addrs := g.addrs(direct)
-	g.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	g.mu.Unlock()
+// dial tries the replicas in a random order.
+func (n *network) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	n.mu.Lock()
+	offline, direct := n.offline, n.direct
+	addrs := n.addrs(direct)
+	n.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	n.mu.Unlock()
 	if offline {
 		return nil, errOffline
 	}
 	d := net.Dialer{Timeout: time.Second}
 	if direct {
-		d.Control = smallBuffer
+		d.Control = setSmallBuffer
 	}
 	var errs []error
 	for _, addr := range addrs {
-		conn, err := d.DialContext(ctx, network, addr)
+		c, err := d.DialContext(ctx, network, addr)
 		if err == nil {
-			return &wire{Conn: conn, gate: g, closed: make(chan struct{})}, nil
+			return &conn{Conn: c, network: n, closed: make(chan struct{})}, nil
 		}
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
 }
 
-func smallBuffer(_, _ string, raw syscall.RawConn) error {
+func setSmallBuffer(_, _ string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
@@ -62,102 +62,101 @@ func smallBuffer(_, _ string, raw syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// leave makes the client lose its way; silently, its peers are not told of what
-// is closed meanwhile.
-func (g *gate) leave(silently bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.offline, g.mute = true, silently
+// disconnect refuses new connections until reconnect. If silent is true, connections that
+// are closed meanwhile stay open towards the peer.
+func (n *network) disconnect(silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.offline, n.silent = true, silent
 }
 
-func (g *gate) comeBack() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.offline, g.mute = false, false
+func (n *network) reconnect() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.offline, n.silent = false, false
 }
 
-// slowDown makes the client read nothing, or a little, until hurry.
-func (g *gate) slowDown(trickle bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.slow == nil {
-		g.slow, g.trickle = make(chan struct{}), trickle
+// slowDown makes the client read nothing, or a little if trickle is true, until speedUp.
+func (n *network) slowDown(trickle bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.slow == nil {
+		n.slow, n.trickle = make(chan struct{}), trickle
 	}
 }
 
-func (g *gate) hurry() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.slow != nil {
-		close(g.slow)
-		g.slow = nil
+func (n *network) speedUp() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.slow != nil {
+		close(n.slow)
+		n.slow = nil
 	}
 }
 
-// pace returns what a read has to wait for, and whether only for a while.
-func (g *gate) pace() (slow chan struct{}, trickle bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.slow, g.trickle
+func (n *network) readSpeed() (slow chan struct{}, trickle bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.slow, n.trickle
 }
 
-// close closes what was left open silently.
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, conn := range g.ghosts {
-		_ = conn.Close()
+// close closes the abandoned connections.
+func (n *network) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.abandoned {
+		_ = c.Close()
 	}
-	g.ghosts = nil
+	n.abandoned = nil
 }
 
-// A wire is a connection through a gate.
-type wire struct {
+// A conn is a connection of a network.
+type conn struct {
 	net.Conn
 
-	gate   *gate
-	once   sync.Once
-	closed chan struct{}
+	network *network
+	once    sync.Once
+	closed  chan struct{}
 }
 
-// Read reads as fast as the gate lets it.
-func (w *wire) Read(b []byte) (int, error) {
-	const sip, pause = 128, 50 * time.Millisecond
-	slow, trickle := w.gate.pace()
+// Read reads at the speed of the network.
+func (c *conn) Read(b []byte) (int, error) {
+	const trickleBytes, trickleInterval = 128, 50 * time.Millisecond
+	slow, trickle := c.network.readSpeed()
 	if slow == nil {
-		return w.Conn.Read(b)
+		return c.Conn.Read(b)
 	}
-	var some <-chan time.Time
+	var next <-chan time.Time
 	if trickle {
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(trickleInterval)
 		defer timer.Stop()
-		some = timer.C
-		b = b[:min(len(b), sip)]
+		next = timer.C
+		b = b[:min(len(b), trickleBytes)]
 	}
 	select {
 	case <-slow:
-	case <-some:
-	case <-w.closed:
+	case <-next:
+	case <-c.closed:
 		return 0, net.ErrClosed
 	}
-	return w.Conn.Read(b)
+	return c.Conn.Read(b)
 }
 
-// Close closes the connection, or abandons it where the gate is mute.
-func (w *wire) Close() (err error) {
-	w.once.Do(func() {
-		close(w.closed)
-		w.gate.mu.Lock()
-		mute := w.gate.mute
-		if mute {
-			w.gate.ghosts = append(w.gate.ghosts, w.Conn)
+// Close closes the connection, or abandons it if the network is silent.
+func (c *conn) Close() (err error) {
+	c.once.Do(func() {
+		close(c.closed)
+		c.network.mu.Lock()
+		silent := c.network.silent
+		if silent {
+			c.network.abandoned = append(c.network.abandoned, c.Conn)
 		}
-		w.gate.mu.Unlock()
-		if mute {
-			err = w.SetDeadline(time.Now()) // ends the reads and writes under way
+		c.network.mu.Unlock()
+		if silent {
+			err = c.SetDeadline(time.Now()) // ends pending reads and writes
 			return
 		}
-		err = w.Conn.Close()
+		err = c.Conn.Close()
 	})
 	return err
 }

@@ -83,15 +83,15 @@ const (
 	processes // the replicas are processes; otherwise they live in this one
 )
 
-// A scene is a stage with two replicas and one room of five devices, which talk.
+// A scene is a deployment with two replicas and one room of five devices, which talk.
 type scene struct {
-	*stage
+	*deployment
 
-	crowd    *crowd
-	director *director
-	talking  sync.WaitGroup
-	hush     context.CancelFunc
-	began    time.Time
+	crowd   *crowd
+	runner  *runner
+	talking sync.WaitGroup
+	hush    context.CancelFunc
+	began   time.Time
 }
 
 // scenePatience is how long anything may take, and how long after the last fault
@@ -102,8 +102,8 @@ const scenePatience = 90 * time.Second
 func newScene(t *testing.T, what own) *scene {
 	t.Helper()
 	t.Parallel()
-	s := &stage{dir: t.ArtifactDir(), secret: newSecret()}
-	if err := prepare(s.dir); err != nil {
+	s := &deployment{dir: t.ArtifactDir(), secret: newSecret()}
+	if err := makeDir(s.dir); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -132,13 +132,13 @@ func newScene(t *testing.T, what own) *scene {
 			s.inProcess(t, name)
 		}
 	}
-	sc := &scene{stage: s, hush: func() {}, began: time.Now()}
-	if sc.crowd, err = s.gather(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
+	sc := &scene{deployment: s, hush: func() {}, began: time.Now()}
+	if sc.crowd, err = s.startCrowd(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
 		t.Fatal(err)
 	}
 	closed := sync.OnceValue(sc.crowd.close)
 	t.Cleanup(func() { _ = closed() })
-	sc.director = &director{stage: s, crowd: sc.crowd, began: sc.began, locks: map[string]*sync.Mutex{}, going: map[string]int{}}
+	sc.runner = newRunner(s, sc.crowd, sc.began, nil)
 	sc.until(t, "all are connected", func() bool {
 		for _, d := range sc.crowd.devices {
 			if !d.connected.Load() {
@@ -153,14 +153,14 @@ func newScene(t *testing.T, what own) *scene {
 func oneRoom(ctx context.Context, url string) error { return populate(ctx, url, 1) }
 
 // process starts a replica as a process of its own, which is this binary.
-func (s *stage) process(t *testing.T, name string) {
+func (s *deployment) process(t *testing.T, name string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.command = []string{"/usr/bin/env", replicaVariable + "=1", self}
-	r, err := s.replica(t.Context(), name, filepath.Join(t.TempDir(), name))
+	r, err := s.startReplica(t.Context(), name, filepath.Join(t.TempDir(), name))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
 		defer cancel()
@@ -175,11 +175,11 @@ func (s *stage) process(t *testing.T, name string) {
 }
 
 // inProcess starts a replica in this process, behind links of its own.
-func (s *stage) inProcess(t *testing.T, name string) {
+func (s *deployment) inProcess(t *testing.T, name string) {
 	t.Helper()
 	r := &replica{name: name}
-	t.Cleanup(func() { r.each((*netfault.Proxy).Close) })
-	if err := s.link(r); err != nil {
+	t.Cleanup(func() { r.eachLink((*netfault.Proxy).Close) })
+	if err := s.openLinks(r); err != nil {
 		t.Fatal(err)
 	}
 	o, err := options(s.environment(r, 0, 0))
@@ -187,7 +187,7 @@ func (s *stage) inProcess(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	o.WriteTimeout = time.Second // the shortest there is
-	file, err := s.log(name)
+	file, err := s.openLog(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func (s *stage) inProcess(t *testing.T, name string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stopLimit)
 		defer cancel()
-		r.each((*netfault.Proxy).Heal)
+		r.eachLink((*netfault.Proxy).Heal)
 		if err := stop(ctx); err != nil {
 			t.Error(err)
 		}
@@ -222,7 +222,7 @@ func (s *scene) talk(t *testing.T) {
 	t.Helper()
 	ctx, hush := context.WithCancel(t.Context())
 	s.hush = hush
-	s.talking.Go(func() { s.crowd.talk(ctx) })
+	s.talking.Go(func() { s.crowd.sendAll(ctx) })
 	s.acknowledge(t, 25)
 }
 
@@ -258,8 +258,8 @@ func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, se
 	t.Helper()
 	for _, known := range kinds {
 		if known.kind == k {
-			f := &fault{kind: k, subject: known.subject, replica: replica, lasts: lasts, seed: seed}
-			if err := s.director.carryOut(t.Context(), f); err != nil {
+			f := &fault{kind: k, targetKind: known.target, replica: replica, duration: lasts, seed: seed}
+			if err := s.runner.execute(t.Context(), f); err != nil {
 				t.Error(err)
 			}
 			return
@@ -274,18 +274,18 @@ func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	t.Helper()
 	s.hush()
 	s.talking.Wait()
-	s.crowd.settle(t.Context(), scenePatience)
+	s.crowd.waitIdle(t.Context(), scenePatience)
 	run := judge.Run{Within: scenePatience, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.director.record(s.dir); err != nil {
+	if err := s.runner.writeFaults(s.dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeJSON(filepath.Join(s.dir, judge.RunFile), run); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.dump(t.Context()); err != nil {
+	if err := Dump(t.Context(), s.pgURL, s.dir); err != nil {
 		t.Fatal(err)
 	}
 	v, err := judge.Judge(os.DirFS(s.dir))
@@ -298,7 +298,7 @@ func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	if v.Count > 0 {
 		t.Errorf("%d violations", v.Count)
 	}
-	for _, c := range s.complaints() {
+	for _, c := range s.failures() {
 		t.Error(c)
 	}
 	text, _ := json.Marshal(v.Faults)
