@@ -12,53 +12,54 @@ import (
 	"syscall"
 )
 
-// quickArgs are initdb's in the cache: nobody minds losing it, and small WAL segments copy faster.
-var quickArgs = []string{"--no-sync", "--wal-segsize=1"}
+// templateArgs are arguments of initdb for the template. It need not survive a crash, and small WAL segments are copied
+// faster.
+var templateArgs = []string{"--no-sync", "--wal-segsize=1"}
 
-// copyCached fills the cluster from the cache, which it makes first if it is missing.
-func (c cluster) copyCached(ctx context.Context) error {
-	from, err := c.cached(ctx)
+// copyTemplate copies the template, which it creates if it does not exist.
+func (c cluster) copyTemplate(ctx context.Context) error {
+	from, err := c.template(ctx)
 	if err != nil {
-		return fmt.Errorf("initialise a cluster to copy: %w", err)
+		return fmt.Errorf("create the template cluster: %w", err)
 	}
 	secret, err := os.ReadFile(filepath.Join(from.dir, "password"))
 	if err != nil {
-		return fmt.Errorf("copy cluster: %w", err)
+		return fmt.Errorf("copy the template cluster: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(c.dir, "password"), secret, 0o600); err != nil {
-		return fmt.Errorf("copy cluster: %w", err)
+		return fmt.Errorf("copy the template cluster: %w", err)
 	}
-	to, err := c.unfinished()
+	to, err := c.makeUnfinished()
 	if err != nil {
 		return err
 	}
-	// GNU's cp shares the blocks where the file system can, and runs as the account, so that the copy is its own.
+	// cp runs as the account, which then owns the copy. GNU's cp shares blocks if the file system supports it.
 	if _, err := c.run(ctx, "/bin/cp", "-R", "--reflink=auto", from.data()+"/.", to); err != nil {
-		if to, err = c.unfinished(); err != nil {
+		if to, err = c.makeUnfinished(); err != nil {
 			return err
 		}
-		if err := c.copySlowly(from.data(), to); err != nil {
-			return fmt.Errorf("copy cluster: %w", err)
+		if err := c.copyFiles(from.data(), to); err != nil {
+			return fmt.Errorf("copy the template cluster: %w", err)
 		}
 	}
 	if err := os.Rename(to, c.data()); err != nil {
-		return fmt.Errorf("put data in place: %w", err)
+		return fmt.Errorf("rename the data directory: %w", err)
 	}
 	return nil
 }
 
-func (c cluster) copySlowly(from, to string) error {
+func (c cluster) copyFiles(from, to string) error {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		return err //nolint:wrapcheck // names the path
 	}
-	return c.as.own(to)
+	return c.as.chown(to)
 }
 
-// cached returns the cluster to copy. Many test binaries may ask at once: one makes it, the others wait.
-func (c cluster) cached(ctx context.Context) (cluster, error) {
+// template returns the cluster to copy. If several test binaries need it at once, one creates it and the others wait.
+func (c cluster) template(ctx context.Context) (cluster, error) {
 	version, err := c.run(ctx, c.tools.path("postgres"), "--version")
 	if err != nil {
-		return cluster{}, fmt.Errorf("ask postgres for its version: %w: %s", err, version)
+		return cluster{}, fmt.Errorf("get the version of postgres: %w: %s", err, version)
 	}
 	base, err := cacheDir(c.as)
 	if err != nil {
@@ -70,43 +71,43 @@ func (c cluster) cached(ctx context.Context) (cluster, error) {
 	}
 	defer func() { _ = lock.Close() }()
 
-	// Another path may be another build, with other defaults.
-	key := sha256.Sum256([]byte(version + c.tools.dir + strings.Join(quickArgs, " ")))
+	// The path is part of the key, since another build may have other defaults.
+	key := sha256.Sum256([]byte(version + c.tools.dir + strings.Join(templateArgs, " ")))
 	final := c
-	final.dir = filepath.Join(base, fmt.Sprintf("uid%d-%x", c.as.uidOrOurs(), key[:6]))
+	final.dir = filepath.Join(base, fmt.Sprintf("uid%d-%x", c.as.effectiveUID(), key[:6]))
 	if _, err := os.Stat(final.data()); err == nil {
 		return final, nil
 	}
 	making := c
 	making.dir = final.dir + ".unfinished"
 	if err := errors.Join(os.RemoveAll(making.dir), os.RemoveAll(final.dir)); err != nil {
-		return cluster{}, fmt.Errorf("remove remains: %w", err)
+		return cluster{}, fmt.Errorf("remove an unfinished template: %w", err)
 	}
 	if err := c.as.makeDir(making.dir); err != nil {
 		return cluster{}, err
 	}
-	if _, err := making.init(ctx, quickArgs...); err != nil {
+	if _, err := making.init(ctx, templateArgs...); err != nil {
 		return cluster{}, err
 	}
 	if err := os.Rename(making.dir, final.dir); err != nil {
-		return cluster{}, fmt.Errorf("put cluster in place: %w", err)
+		return cluster{}, fmt.Errorf("rename the template: %w", err)
 	}
 	return final, nil
 }
 
-// cacheDir returns a directory of ours that the account can enter: below the user's caches, else below a temporary
-// directory (root's home is closed to others). Somebody else's directory, waiting there for us, is not taken.
+// cacheDir returns a directory for templates that the account can enter: in the user's cache directory, or else in a
+// temporary directory. It rejects a directory that another user owns or can write to.
 func cacheDir(as *account) (string, error) {
 	var candidates []string
 	if caches, err := os.UserCacheDir(); err == nil {
 		candidates = append(candidates, filepath.Join(caches, "roomspa-sandbox"))
 	}
-	for _, tmp := range temporary() {
+	for _, tmp := range temporaryDirs() {
 		candidates = append(candidates, filepath.Join(tmp, fmt.Sprintf("roomspa-sandbox-%d", os.Geteuid())))
 	}
 	var errs []error
 	for _, dir := range candidates {
-		if err := as.mayEnter(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := as.checkAccess(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 			continue
 		}
@@ -121,10 +122,10 @@ func cacheDir(as *account) (string, error) {
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
 		if !ok || int(st.Uid) != os.Geteuid() || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
-			errs = append(errs, fmt.Errorf("%s is not ours alone", dir))
+			errs = append(errs, fmt.Errorf("%s belongs to another user or is writable by others", dir))
 			continue
 		}
 		return dir, nil
 	}
-	return "", fmt.Errorf("find a place for caches: %w", errors.Join(errs...))
+	return "", fmt.Errorf("find a directory for templates: %w", errors.Join(errs...))
 }
