@@ -53,12 +53,13 @@ func (c *benchCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	write := report.WriteText
 	if c.JSON {
-		write = report.WriteJSON
+		err = printJSON(std.Out, report)
+	} else {
+		err = report.WriteText(std.Out)
 	}
-	if err := write(std.Out); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("print the report: %w", err)
 	}
 	if report.Failed() {
 		return errors.New("messages were lost, repeated, reordered or misdelivered")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -68,10 +67,7 @@ func (c *diagnoseCmd) Run(ctx context.Context, std streams) error {
 		return &exitError{2, err}
 	}
 	if c.JSON {
-		e := json.NewEncoder(std.Out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report); err != nil {
+		if err := printJSON(std.Out, report); err != nil {
 			return fmt.Errorf("print the report: %w", err)
 		}
 	} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,9 +62,7 @@ func (c *importDjangoCmd) Run(ctx context.Context, std streams) error {
 		return fmt.Errorf("%w; the rows added so far remain (%v): run the import again to add the rest", err, report)
 	}
 	if c.JSON {
-		e := json.NewEncoder(std.Out)
-		e.SetIndent("", "  ")
-		err = e.Encode(report)
+		err = printJSON(std.Out, report)
 	} else {
 		err = report.WriteText(std.Out)
 	}

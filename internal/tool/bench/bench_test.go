@@ -54,9 +54,6 @@ func measure(t *testing.T, o bench.Options) *bench.Report {
 		t.Fatal(err)
 	}
 	t.Log("\n" + text.String())
-	if err := r.WriteJSON(&text); err != nil {
-		t.Fatal(err)
-	}
 	if r.Failed() || r.Connections.Opened != int64(o.Sockets) || r.Connections.Failed != 0 || len(r.Closes) != 0 || len(r.Refused) != 0 {
 		t.Errorf("bad: %v, closes %v, refused %v, connections %+v", r.Failed(), r.Closes, r.Refused, r.Connections)
 	}

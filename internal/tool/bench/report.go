@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -174,17 +173,6 @@ func total(all []Replica, sockets, messages float64) *Replica {
 	return t
 }
 
-// WriteJSON writes the report as one JSON object.
-func (r *Report) WriteJSON(to io.Writer) error {
-	e := json.NewEncoder(to)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
-}
-
 // WriteText writes the report as text.
 func (r *Report) WriteText(to io.Writer) error {
 	var b strings.Builder
@@ -226,10 +214,7 @@ func (r *Report) WriteText(to io.Writer) error {
 		row("interrupted", "the results cover the run until then")
 	}
 	_, err := io.WriteString(to, b.String())
-	if err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	return nil
+	return err
 }
 
 // String returns the quantiles in one line.
