@@ -51,7 +51,7 @@ func SocketURL(rawURL string) (*url.URL, error) {
 		u.Scheme = "wss"
 	default:
 		if u.Scheme != "" {
-			return nil, fmt.Errorf("the URL must begin with ws://, wss://, http:// or https://, not with %s:", u.Scheme)
+			return nil, fmt.Errorf("the URL must begin with ws://, wss://, http:// or https://; its scheme is %s", u.Scheme)
 		}
 		return nil, errors.New("the URL must begin with ws://, wss://, http:// or https://")
 	}
