@@ -28,7 +28,7 @@ func (c *conn) abort() { c.once.Do(func() { close(c.cut) }) }
 
 // run serves the connection until both sides have closed it or one has failed.
 func (c *conn) run() {
-	if !c.open(up) || !c.open(down) {
+	if !c.waitUnstalled(up) || !c.waitUnstalled(down) {
 		reset(c.client)
 		return
 	}
@@ -98,7 +98,7 @@ func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 		case <-c.cut:
 			return
 		case next, ok := <-queue:
-			if !ok || !c.wait(next.due) || !c.open(d) {
+			if !ok || !c.waitUntil(next.due) || !c.waitUnstalled(d) {
 				return
 			}
 			if len(next.bytes) == 0 {
@@ -117,7 +117,7 @@ func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 // read fills the queue. While its direction is stalled it reads nothing, so that the sender is blocked.
 func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
 	defer close(queue)
-	for c.open(d) {
+	for c.waitUnstalled(d) {
 		buffer := make([]byte, 4<<10)
 		n, err := from.Read(buffer)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -136,8 +136,8 @@ func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
 	}
 }
 
-// open waits while the direction is stalled. It returns false if the connection was cut.
-func (c *conn) open(d direction) bool {
+// waitUnstalled waits while the direction is stalled. It returns false if the connection was cut.
+func (c *conn) waitUnstalled(d direction) bool {
 	for {
 		f, changed := c.proxy.current()
 		select {
@@ -156,8 +156,8 @@ func (c *conn) open(d direction) bool {
 	}
 }
 
-// wait waits until due. It returns false if the connection was cut.
-func (c *conn) wait(due time.Time) bool {
+// waitUntil waits until due. It returns false if the connection was cut.
+func (c *conn) waitUntil(due time.Time) bool {
 	left := time.Until(due)
 	if left <= 0 {
 		return true

@@ -16,7 +16,7 @@ func (s *server) Pause() error {
 	s.op.Lock()
 	defer s.op.Unlock()
 	p := s.proc.Load()
-	if !p.running() {
+	if !p.isRunning() {
 		return fmt.Errorf("pause %s: it is not running", s.name)
 	}
 	pids, err := suspendTree(p.pid())
@@ -46,7 +46,7 @@ func (s *server) resume() error {
 	s.reaper.release()
 	s.reaper = nil
 	p := s.proc.Load()
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
 	pids, err := processTree(p.pid())

@@ -54,7 +54,7 @@ func startProcess(cmd *exec.Cmd, orphaned syscall.Signal, log io.Writer) (*proce
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-func (p *process) running() bool {
+func (p *process) isRunning() bool {
 	select {
 	case <-p.done:
 		return false

@@ -25,6 +25,16 @@ import (
 	"time"
 )
 
+// StartStores starts both stores concurrently. After an error it returns those that run.
+func StartStores(ctx context.Context, po PostgresOptions, ro RedisOptions) (p *Postgres, r *Redis, err error) {
+	var wg sync.WaitGroup
+	var pgErr, redisErr error
+	wg.Go(func() { p, pgErr = StartPostgres(ctx, po) })
+	wg.Go(func() { r, redisErr = StartRedis(ctx, ro) })
+	wg.Wait()
+	return p, r, errors.Join(pgErr, redisErr)
+}
+
 // killLimit bounds the wait for the end of a killed process tree. It takes milliseconds, except on an overloaded machine.
 const killLimit = time.Minute
 
@@ -136,7 +146,7 @@ func (s *server) Done() <-chan struct{} { return s.proc.Load().done }
 // quotes the end of its output.
 func (s *server) Err() error {
 	p := s.proc.Load()
-	if p.running() || p.stopRequested.Load() {
+	if p.isRunning() || p.stopRequested.Load() {
 		return nil
 	}
 	return fmt.Errorf("%s %w", s.name, p.endError())
@@ -155,7 +165,7 @@ func (s *server) stop(ctx context.Context) error {
 	p := s.proc.Load()
 	p.stopRequested.Store(true)
 	defer s.release()
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
 	err := s.resume()

@@ -64,7 +64,7 @@ func suspendTree(root int) ([]int, error) {
 // killTree kills a process and all its descendants, and waits until they have ended. Postgres does not start while a
 // backend of the previous server still runs.
 func killTree(p *process) error {
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
 	pids, err := suspendTree(p.pid()) // a suspended process cannot fork

@@ -96,11 +96,11 @@ func Import(ctx context.Context, o Options, target *postgres.DB) (Report, error)
 			continue
 		}
 		if err := step.run(ctx); err != nil {
-			return im.finished(), fmt.Errorf("import %s: %w", step.what, err)
+			return im.finish(), fmt.Errorf("import %s: %w", step.what, err)
 		}
 		im.showProgress(true)
 	}
-	return im.finished(), nil
+	return im.finish(), nil
 }
 
 // connect connects to the predecessor's database. Its errors contain neither the password
@@ -172,7 +172,7 @@ func importRows[T any](
 	return flush()
 }
 
-func (im *importer) finished() Report {
+func (im *importer) finish() Report {
 	im.report.TookMS = time.Since(im.began).Milliseconds()
 	return im.report
 }
@@ -181,7 +181,7 @@ func (im *importer) finished() Report {
 func (im *importer) showProgress(now bool) {
 	if im.o.Progress != nil && (now || time.Since(im.lastProgress) >= progressInterval) {
 		im.lastProgress = time.Now()
-		im.o.Progress(im.finished())
+		im.o.Progress(im.finish())
 	}
 }
 

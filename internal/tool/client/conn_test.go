@@ -46,7 +46,7 @@ func TestConnSendsAndReads(t *testing.T) {
 	}
 	for _, send := range []func() error{
 		func() error { return c.SendMessage("hi", "1") },
-		func() error { return c.SendPosition(At(1, 2)) },
+		func() error { return c.SendPosition(NewPosition(1, 2)) },
 		func() error { return c.SendBinary([]byte{0, 255}) },
 	} {
 		if err := send(); err != nil {

@@ -153,7 +153,7 @@ func (s *Session) write(ctx context.Context, conn *Conn) {
 			if conn.Send(position) != nil {
 				return
 			}
-			s.outbox.positionWritten()
+			s.outbox.confirmPosition()
 			continue
 		}
 		s.record(Record{Kind: RecordSent, Ref: conn.Ref(), ClientMessageID: message.id, Text: message.text})

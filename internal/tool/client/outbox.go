@@ -111,8 +111,8 @@ func (b *outbox) take() (p *pending, position []byte, wait time.Duration) {
 	return nil, nil, 0
 }
 
-// positionWritten removes the position that take returned.
-func (b *outbox) positionWritten() {
+// confirmPosition removes the position that take returned.
+func (b *outbox) confirmPosition() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writing = nil

@@ -175,9 +175,9 @@ func TestSessionStopsWhereTryingAgainIsOfNoUse(t *testing.T) {
 				s := start(t, SessionOptions{Socket: o})
 				e := s.next(GaveUp)
 				<-s.Done()
-				gave, ok := errors.AsType[*GaveUpError](s.ended())
+				gave, ok := errors.AsType[*GaveUpError](s.endError())
 				if !ok || gave.Next == "" || e.Ref == "" {
-					t.Fatalf("ended with %v, ref %q", s.ended(), e.Ref)
+					t.Fatalf("ended with %v, ref %q", s.endError(), e.Ref)
 				}
 				if closed, ok := errors.AsType[*CloseError](gave); ok && closed.Code == c.want {
 					return

@@ -97,8 +97,8 @@ func encodeAuth(token string) []byte {
 // Ping is the frame that requests a pong frame.
 var Ping = json.RawMessage(`{"type":"` + frame.TypePing + `"}`)
 
-// At returns a position with a latitude and a longitude only.
-func At(latitude, longitude float64) room.Position {
+// NewPosition returns a position with a latitude and a longitude only.
+func NewPosition(latitude, longitude float64) room.Position {
 	none := math.NaN()
 	return room.Position{Latitude: latitude, Longitude: longitude, Accuracy: none, Heading: none, Speed: none}
 }

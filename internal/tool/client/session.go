@@ -122,7 +122,7 @@ func NewSession(o SessionOptions) *Session {
 // or the session's own if it has ended.
 func (s *Session) SendMessage(text, clientMessageID string) (string, error) {
 	id := cmp.Or(clientMessageID, NewID())
-	if err := s.ended(); err != nil {
+	if err := s.endError(); err != nil {
 		return id, err
 	}
 	return id, s.outbox.add(&pending{id: id, text: text, encoded: encodeMessage(text, id)})
@@ -130,7 +130,7 @@ func (s *Session) SendMessage(text, clientMessageID string) (string, error) {
 
 // SendPosition queues a position. It replaces one that is not yet sent.
 func (s *Session) SendPosition(p room.Position) error {
-	if err := s.ended(); err != nil {
+	if err := s.endError(); err != nil {
 		return err
 	}
 	s.outbox.setPosition(encodePosition(p))
@@ -140,7 +140,7 @@ func (s *Session) SendPosition(p room.Position) error {
 // Send writes a frame to the current socket at once. The frame may overtake queued
 // messages, and is never sent again. Send returns ErrNotConnected if no socket is ready.
 func (s *Session) Send(text []byte) error {
-	if err := s.ended(); err != nil {
+	if err := s.endError(); err != nil {
 		return err
 	}
 	conn := s.currentConn()
@@ -155,7 +155,7 @@ func (s *Session) Send(text []byte) error {
 func (s *Session) Await(ctx context.Context, n int) error {
 	ok, err := s.outbox.await(ctx, n, s.done)
 	if err == nil && !ok {
-		return s.ended()
+		return s.endError()
 	}
 	return err
 }
@@ -202,8 +202,8 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 
 var errEnded = errors.New("the session has ended")
 
-// ended returns the error that ended the session, or nil while it runs.
-func (s *Session) ended() error {
+// endError returns the error that ended the session, or nil while it runs.
+func (s *Session) endError() error {
 	select {
 	case <-s.done:
 		return cmp.Or(s.err, errEnded)

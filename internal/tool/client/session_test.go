@@ -260,7 +260,7 @@ func TestSessionSendsOnlyTheNewestPosition(t *testing.T) {
 			s.untilClosed()
 		})})
 		for latitude := range 5 {
-			if err := s.SendPosition(At(float64(latitude), 100)); err != nil {
+			if err := s.SendPosition(NewPosition(float64(latitude), 100)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -309,7 +309,7 @@ func TestSessionClosesWithTheHandshake(t *testing.T) {
 
 func TestPositionsLeaveOutWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	p := At(13.75, 100.5)
+	p := NewPosition(13.75, 100.5)
 	if got := string(encodePosition(p)); got != `{"latitude":13.75,"longitude":100.5}` {
 		t.Error(got)
 	}

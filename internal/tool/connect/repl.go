@@ -50,15 +50,15 @@ func (r *repl) execute(ctx context.Context, line string) (goOn bool) {
 	default:
 		err = r.send(ctx, line)
 	}
-	if err != nil && !r.ended(ctx) {
+	if err != nil && !r.hasEnded(ctx) {
 		r.view.warn(err)
 		r.failed = true
 	}
 	return true
 }
 
-// ended reports whether the session has ended, which the error of the command explains.
-func (r *repl) ended(ctx context.Context) bool {
+// hasEnded reports whether the session has ended, which the error of the command explains.
+func (r *repl) hasEnded(ctx context.Context) bool {
 	select {
 	case <-r.session.Done():
 		return true
@@ -96,7 +96,7 @@ func (r *repl) sendPosition(ctx context.Context, line string) error {
 	if !found || err != nil || err2 != nil {
 		return errors.New("a position must be latitude,longitude in degrees, as in 13.7563,100.5018, or a JSON object")
 	}
-	p := client.At(lat, lon)
+	p := client.NewPosition(lat, lon)
 	if invalid := p.Validate(); invalid != nil {
 		return invalid
 	}

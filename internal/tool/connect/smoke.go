@@ -202,7 +202,7 @@ func (s *smoke) location(ctx context.Context) (time.Duration, string, error) {
 	return s.exchange(ctx, client.Location, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
 		// A random latitude, so that a stored last position is not mistaken for this one.
 		latitude, began := float64(rand.IntN(1e6))/1e6, time.Now() //nolint:gosec // no secret
-		if err := from.SendPosition(client.At(latitude, 0)); err != nil {
+		if err := from.SendPosition(client.NewPosition(latitude, 0)); err != nil {
 			return 0, err
 		}
 		f, err := await(ctx, to, "the position", func(f *client.Frame) bool {

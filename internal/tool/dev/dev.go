@@ -124,26 +124,18 @@ func (e *environment) reset() error {
 	return nil
 }
 
-// startStores starts Postgres and Redis concurrently and migrates the schema.
-func (e *environment) startStores(ctx context.Context) error {
-	var wg sync.WaitGroup
-	var pgErr, redisErr error
-	wg.Go(func() {
-		e.postgres, pgErr = sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
-			Dir: filepath.Join(e.options.Dir, "postgres"), Settings: map[string]string{"max_connections": "200"},
-		})
-		if pgErr == nil {
-			pgErr = e.postgres.EnsureDatabase(ctx, database)
-		}
-	})
-	wg.Go(func() {
-		e.redis, redisErr = sandbox.StartRedis(ctx, sandbox.RedisOptions{Dir: filepath.Join(e.options.Dir, "redis")})
-	})
-	wg.Wait()
-	if err := errors.Join(pgErr, redisErr); err != nil {
+// startStores starts Postgres and Redis and migrates the schema.
+func (e *environment) startStores(ctx context.Context) (err error) {
+	e.postgres, e.redis, err = sandbox.StartStores(ctx,
+		sandbox.PostgresOptions{Dir: filepath.Join(e.options.Dir, "postgres"), Settings: map[string]string{"max_connections": "200"}},
+		sandbox.RedisOptions{Dir: filepath.Join(e.options.Dir, "redis")})
+	if err != nil {
 		return err
 	}
-	_, err := postgres.Migrate(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log)
+	if err := e.postgres.EnsureDatabase(ctx, database); err != nil {
+		return err
+	}
+	_, err = postgres.Migrate(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log)
 	return err
 }
 

@@ -68,29 +68,18 @@ func (d *deployment) start(ctx context.Context, replicas, rooms int) error {
 	return nil
 }
 
-// startStores starts Postgres and Redis concurrently.
 func (d *deployment) startStores(ctx context.Context, data string) error {
 	log, err := d.openLog("postgres")
 	if err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	var pgErr, redisErr error
-	wg.Go(func() {
-		d.postgres, pgErr = sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
-			Dir: filepath.Join(data, "pg"), Settings: sandbox.TestSettings(), QuickInit: true, Log: log,
-		})
-		if pgErr == nil {
-			pgErr = d.postgres.EnsureDatabase(ctx, database)
-		}
-	})
-	wg.Go(func() {
-		d.redis, redisErr = sandbox.StartRedis(ctx, sandbox.RedisOptions{
-			Dir: filepath.Join(data, "redis"), Settings: sandbox.RedisTestSettings(),
-		})
-	})
-	wg.Wait()
-	if err := errors.Join(pgErr, redisErr); err != nil {
+	d.postgres, d.redis, err = sandbox.StartStores(ctx,
+		sandbox.PostgresOptions{Dir: filepath.Join(data, "pg"), Settings: sandbox.TestSettings(), QuickInit: true, Log: log},
+		sandbox.RedisOptions{Dir: filepath.Join(data, "redis"), Settings: sandbox.RedisTestSettings()})
+	if err != nil {
+		return err
+	}
+	if err := d.postgres.EnsureDatabase(ctx, database); err != nil {
 		return err
 	}
 	d.pgURL, d.redisURL, d.prefix = d.postgres.URL(database), d.redis.URL(), "soak:"
