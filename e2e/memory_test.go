@@ -86,7 +86,7 @@ func TestAFullReplicaRefuses(t *testing.T) {
 // enter enters a room and returns the result.
 func enter(ctx context.Context, o client.Options) (how string, conn *client.Conn) {
 	conn, err := client.Dial(ctx, o)
-	if refused, ok := errors.AsType[*client.Refused](err); ok {
+	if refused, ok := errors.AsType[*client.StatusError](err); ok {
 		return fmt.Sprint(refused.Status), nil
 	}
 	if err != nil {

@@ -70,13 +70,13 @@ var packages = map[string][]string{
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"auth", "postgres", "room"},
 	"tool/check":    {"app", "channel", "ops", "postgres", "redis"},
-	"tool/bench":    {"auth", "frame", "room", "story", "tool/client"},
+	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
-	"tool/connect":  {"frame", "room", "tool/client"},
-	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox", "tool/client"},
-	"tool/diagnose": {"auth", "frame", "room", "story", "tool/client"},
-	"tool/judge":    {"frame", "room", "tool/client"},
-	"tool/soak":     {"auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
+	"tool/connect":  {"frame", "tool/client"},
+	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
+	"tool/diagnose": {"auth", "frame", "tool/client"},
+	"tool/judge":    {},
+	"tool/soak":     {"auth", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
 	// Test kit: for tests, tool/dev and tool/soak.
 	"testkit/netfault":  {},

@@ -15,34 +15,34 @@ import (
 )
 
 type benchCmd struct {
-	URLs []string `arg:"" name:"url" help:"The servers, as in wss://host. The two sides of a room are on different ones where several are given."`
+	URLs []string `arg:"" name:"url" help:"URLs of the servers, as in wss://host. With several, the two sides of a room connect to different ones."`
 
-	Kind        string `default:"chat" enum:"chat,location" env:"-" group:"Load" help:"chat or location."`
-	Connections int    `short:"n" default:"100" env:"-" group:"Load" help:"Sockets to open."`
-	Rooms       int    `placeholder:"N" env:"-" group:"Load" help:"Rooms to spread them over. Default: two sockets a room."`
-	Fanout      int    `placeholder:"N" env:"-" group:"Load" help:"One room of N sockets, one of which sends, in place of --connections and --rooms."`
+	Kind        string `default:"chat" enum:"chat,location" env:"-" group:"Load" help:"Endpoint to load: chat or location."`
+	Connections int    `short:"n" default:"100" env:"-" group:"Load" help:"Number of sockets to open."`
+	Rooms       int    `placeholder:"N" env:"-" group:"Load" help:"Number of rooms to spread the sockets over. Default: two sockets per room."`
+	Fanout      int    `placeholder:"N" env:"-" group:"Load" help:"Open one room of N sockets, of which one sends. Replaces --connections and --rooms."`
 
-	Rate    float64       `placeholder:"N" env:"-" group:"Load" help:"Messages a second of all senders together, sent by a fixed schedule; latency counts from when a message was due. Default: one for each sender."`
-	Max     bool          `env:"-" group:"Load" help:"Send as fast as it goes: each sender's next message when its last one has reached the whole room."`
-	Idle    bool          `env:"-" group:"Load" help:"Only hold the sockets, to measure memory."`
-	Touch   bool          `env:"-" group:"Load" help:"With --idle: every sender sends one message first."`
-	For     time.Duration `default:"10s" env:"-" group:"Load" help:"How long it is measured."`
-	Warm    time.Duration `default:"1s" env:"-" group:"Load" help:"How long it is sent before that."`
-	Drain   time.Duration `default:"10s" env:"-" group:"Load" help:"How long late deliveries are waited for."`
+	Rate    float64       `placeholder:"N" env:"-" group:"Load" help:"Messages per second of all senders together, on a fixed schedule. Latency counts from a message's scheduled time. Default: one per sender."`
+	Max     bool          `env:"-" group:"Load" help:"Send as fast as possible: each sender sends its next message when the whole room has received its last one."`
+	Idle    bool          `env:"-" group:"Load" help:"Only hold the sockets open, to measure memory."`
+	Touch   bool          `env:"-" group:"Load" help:"With --idle: let every sender send one message first."`
+	For     time.Duration `default:"10s" env:"-" group:"Load" help:"Length of the measurement."`
+	Warm    time.Duration `default:"1s" env:"-" group:"Load" help:"How long to send before the measurement begins."`
+	Drain   time.Duration `default:"10s" env:"-" group:"Load" help:"Longest wait for late deliveries after the measurement."`
 	Size    int           `default:"64" env:"-" group:"Load" help:"Length of a chat message in bytes."`
-	Dialers int           `default:"64" env:"-" group:"Load" help:"Handshakes in flight at once."`
-	Timeout time.Duration `default:"20s" env:"-" group:"Load" help:"How long a handshake may take."`
+	Dialers int           `default:"64" env:"-" group:"Load" help:"Number of concurrent handshakes."`
+	Timeout time.Duration `default:"20s" env:"-" group:"Load" help:"Time limit for one handshake."`
 
-	JWTSecret  []string `name:"jwt-secret" sep:"," placeholder:"SECRET" group:"Who" help:"Secret to mint the tokens with; better in ROOMSPA_JWT_SECRET or ROOMSPA_JWT_SECRET_FILE than here."`
-	Users      string   `default:"1-2000" env:"-" group:"Who" help:"Range of the users, customers and therapists in turn (customers have the odd ids if it begins with one)."`
-	TokensFile string   `placeholder:"FILE" env:"-" group:"Who" help:"Lines of a customer's id, a therapist's id and the token of one of the two, in place of both."`
+	JWTSecret  []string `name:"jwt-secret" sep:"," placeholder:"SECRET" group:"Users" help:"Secret to sign the users' tokens with. Prefer ROOMSPA_JWT_SECRET or ROOMSPA_JWT_SECRET_FILE, which other users of this machine cannot see."`
+	Users      string   `default:"1-2000" env:"-" group:"Users" help:"Range of user ids: customers and therapists in turn, beginning with a customer."`
+	TokensFile string   `placeholder:"FILE" env:"-" group:"Users" help:"File of existing tokens, one line each: customer id, therapist id, token of one of the two. Replaces --jwt-secret and --users."`
 
-	Ops  []string `placeholder:"URL" sep:"," env:"-" group:"Replicas" help:"Ops listeners whose /metrics tell memory and CPU."`
-	PID  []int    `name:"pid" placeholder:"PID" sep:"," env:"-" group:"Replicas" help:"Processes on this machine whose memory and CPU are read."`
-	JSON bool     `name:"json" env:"-" help:"Print one JSON object instead of a text."`
+	Ops  []string `placeholder:"URL" sep:"," env:"-" group:"Replicas" help:"URLs of ops listeners, to read the memory and CPU of replicas from their metrics."`
+	PID  []int    `name:"pid" placeholder:"PID" sep:"," env:"-" group:"Replicas" help:"Ids of processes on this machine whose memory and CPU to read."`
+	JSON bool     `name:"json" env:"-" help:"Print the report as one JSON object."`
 }
 
-// Run makes the load and prints what it found.
+// Run generates the load and prints the report.
 func (c *benchCmd) Run(ctx context.Context, std streams) error {
 	o, err := c.options()
 	if err != nil {
@@ -53,15 +53,16 @@ func (c *benchCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	write := report.WriteText
 	if c.JSON {
-		write = report.WriteJSON
+		err = printJSON(std.Out, report)
+	} else {
+		err = report.WriteText(std.Out)
 	}
-	if err := write(std.Out); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("print the report: %w", err)
 	}
-	if report.Bad() {
-		return errors.New("messages were lost, repeated or out of order")
+	if report.Failed() {
+		return errors.New("messages were lost, repeated, reordered or misdelivered")
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func (c *benchCmd) options() (o bench.Options, err error) {
 	}
 	switch {
 	case c.Idle && (c.Max || c.Rate > 0):
-		return o, errors.New("--idle excludes --rate and --max")
+		return o, errors.New("--idle cannot be combined with --rate or --max")
 	case !c.Idle && !c.Max && c.Rate == 0:
 		o.Rate = float64(senders)
 	}
@@ -104,7 +105,7 @@ func (c *benchCmd) options() (o bench.Options, err error) {
 	from, err := strconv.ParseInt(first, 10, 64)
 	to, err2 := strconv.ParseInt(last, 10, 64)
 	if err != nil || err2 != nil {
-		return o, fmt.Errorf("--users is a range of ids, as in 1-2000, not %q", c.Users)
+		return o, fmt.Errorf("--users must be a range of ids, as in 1-2000, not %q", c.Users)
 	}
 	o.First, o.Last = room.UserID(from), room.UserID(to)
 	return o, o.Validate()

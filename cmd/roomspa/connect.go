@@ -14,21 +14,21 @@ import (
 )
 
 type connectCmd struct {
-	URL string `arg:"" name:"url" help:"The endpoint, as in wss://host/ws/chat/1/2/; with --smoke the server, as in https://host."`
+	URL string `arg:"" name:"url" help:"URL of the endpoint, as in wss://host/ws/chat/1/2/; with --smoke that of the server, as in https://host."`
 
-	Token      string        `placeholder:"TOKEN" group:"Who" help:"Access token."`
-	TokenFile  string        `placeholder:"FILE" env:"-" group:"Who" help:"File that holds the access token. It is read again when the server refuses the token."`
-	Identifier string        `placeholder:"EMAIL" group:"Who" help:"Email or phone to sign in with, again whenever a token has expired."`
-	Password   string        `placeholder:"PASSWORD" group:"Who" help:"Password to sign in with; without it you are asked. Better in the environment than here."`
-	Since      *int64        `placeholder:"SEQ" env:"-" group:"How" help:"Begin with the messages after this one."`
-	Once       bool          `env:"-" group:"How" help:"Do not reconnect."`
-	JSON       bool          `name:"json" env:"-" group:"How" help:"Print one JSON object a line for each event."`
-	GiveUp     time.Duration `default:"1m" env:"-" group:"How" help:"Give up after so long without a connection; 0 for never."`
+	Token      string        `placeholder:"TOKEN" group:"Credentials" help:"Access token."`
+	TokenFile  string        `placeholder:"FILE" env:"-" group:"Credentials" help:"File with the access token. It is read again whenever the server refuses the token."`
+	Identifier string        `placeholder:"EMAIL" group:"Credentials" help:"Email or phone to sign in with. A new token is requested whenever one has expired."`
+	Password   string        `placeholder:"PASSWORD" group:"Credentials" help:"Password of the identifier. Default: ask for it. Prefer ROOMSPA_PASSWORD or ROOMSPA_PASSWORD_FILE, which other users of this machine cannot see."`
+	Since      *int64        `placeholder:"SEQ" env:"-" group:"Connection" help:"Begin with a replay of the messages after this sequence number."`
+	Once       bool          `env:"-" group:"Connection" help:"Do not reconnect."`
+	JSON       bool          `name:"json" env:"-" group:"Connection" help:"Print one JSON object per event."`
+	GiveUp     time.Duration `default:"1m" env:"-" group:"Connection" help:"Give up when there was no connection for this long; 0 for never."`
 
-	Smoke          bool          `env:"-" group:"Smoke test" help:"Try test, chat and location, and say in three lines whether each works. Without credentials the demo users of roomspa dev are taken."`
-	PeerIdentifier string        `placeholder:"EMAIL" group:"Smoke test" help:"The other side of the room."`
-	PeerPassword   string        `placeholder:"PASSWORD" group:"Smoke test" help:"The other side's password. Default: the same."`
-	Timeout        time.Duration `default:"10s" env:"-" group:"Smoke test" help:"How long each of the three may take."`
+	Smoke          bool          `env:"-" group:"Smoke test" help:"Test the endpoints test, chat and location, and print one line for each. Without credentials, use the demo users of roomspa dev."`
+	PeerIdentifier string        `placeholder:"EMAIL" group:"Smoke test" help:"Email or phone of the other side of the room."`
+	PeerPassword   string        `placeholder:"PASSWORD" group:"Smoke test" help:"Password of the other side. Default: the same password."`
+	Timeout        time.Duration `default:"10s" env:"-" group:"Smoke test" help:"Time limit for each endpoint."`
 }
 
 // Help is shown by --help.
@@ -39,7 +39,7 @@ func (*connectCmd) Help() string {
   roomspa connect https://host --smoke`
 }
 
-// Run talks to an endpoint, or tries all of them.
+// Run runs the interactive client or the smoke test.
 func (c *connectCmd) Run(ctx context.Context, std streams) error {
 	if _, err := client.SocketURL(c.URL); err != nil {
 		return &exitError{2, err}
@@ -56,8 +56,8 @@ func (c *connectCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
-// accessToken is the token that is given; with an identifier there is none, and the
-// password is asked for.
+// accessToken returns the given token. With an identifier it returns none, and asks for the
+// password.
 func (c *connectCmd) accessToken(ctx context.Context, std streams) (string, error) {
 	var o client.SessionOptions
 	err := c.credentials(ctx, &o, std)
@@ -67,7 +67,7 @@ func (c *connectCmd) accessToken(ctx context.Context, std streams) (string, erro
 	return o.TokenSource(ctx, "")
 }
 
-// credentials decides where the tokens come from.
+// credentials sets the source of the tokens.
 func (c *connectCmd) credentials(ctx context.Context, o *client.SessionOptions, std streams) error {
 	given := 0
 	for _, source := range []string{c.Token, c.TokenFile, c.Identifier} {
@@ -77,7 +77,7 @@ func (c *connectCmd) credentials(ctx context.Context, o *client.SessionOptions, 
 	}
 	switch {
 	case given > 1:
-		return errors.New("give one of --token, --token-file and --identifier")
+		return errors.New("--token, --token-file and --identifier exclude each other")
 	case c.Since != nil && *c.Since < 0:
 		return errors.New("--since must be 0 or more")
 	case c.TokenFile != "":
@@ -97,10 +97,10 @@ func (c *connectCmd) credentials(ctx context.Context, o *client.SessionOptions, 
 
 func (c *connectCmd) smoke(ctx context.Context, std streams) error {
 	if c.Token != "" || c.TokenFile != "" {
-		return &exitError{2, errors.New("--smoke signs in itself: give --identifier and --peer-identifier, or neither")}
+		return &exitError{2, errors.New("--smoke needs --identifier and --peer-identifier instead of a token, or neither for the demo users of roomspa dev")}
 	}
 	if (c.Identifier == "") != (c.PeerIdentifier == "") {
-		return &exitError{2, errors.New("--smoke needs both sides: --identifier and --peer-identifier, or neither for the demo users")}
+		return &exitError{2, errors.New("--smoke needs both --identifier and --peer-identifier, or neither for the demo users of roomspa dev")}
 	}
 	if c.Identifier == "" {
 		c.Identifier, c.PeerIdentifier = dev.Demo(1).Email, dev.Demo(2).Email
@@ -114,7 +114,7 @@ func (c *connectCmd) smoke(ctx context.Context, std streams) error {
 		Peer: client.Credentials{Identifier: c.PeerIdentifier, Password: cmp.Or(c.PeerPassword, c.Password)},
 	})
 	if err == nil && !good {
-		return &exitError{1, errors.New("")} // the three lines have said it
+		return &exitError{1, errors.New("")} // the output has said it
 	}
 	return err
 }
@@ -126,7 +126,7 @@ func (c *connectCmd) askPassword(ctx context.Context, std streams) (err error) {
 	return err
 }
 
-// colored follows https://no-color.org.
+// colored reports whether to write colors (https://no-color.org).
 func colored(out io.Writer) bool {
 	return connect.IsTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -10,24 +10,24 @@ import (
 )
 
 type devCmd struct {
-	Dir      string `placeholder:"DIR" help:"Where the data is kept. Default: a directory of this user."`
-	Reset    bool   `help:"Begin anew: forget what earlier starts left."`
-	Users    int    `default:"3" help:"Demo users of each role: odd ids are customers, even ids therapists."`
-	Replicas int    `default:"2" help:"Replicas to start."`
-	Listen   string `default:"127.0.0.1:8000" env:"-" help:"The address in front of the replicas; where its port is taken, another one is chosen."`
-	JSON     bool   `name:"json" help:"Print one JSON object instead of a text, once everything is ready."`
+	Dir      string `placeholder:"DIR" help:"Directory of the data. Default: roomspa-dev in the cache directory of this user."`
+	Reset    bool   `help:"Delete the data of earlier starts."`
+	Users    int    `default:"3" help:"Number of demo users of each role. Odd ids are customers, even ids therapists."`
+	Replicas int    `default:"2" help:"Number of replicas to start."`
+	Listen   string `default:"127.0.0.1:8000" env:"-" help:"Address of the load balancer in front of the replicas. If its port is in use, a free one is taken."`
+	JSON     bool   `name:"json" help:"Print one JSON object when everything is ready."`
 }
 
 // Help is shown by --help.
 func (*devCmd) Help() string {
-	return `Needs nothing but the PostgreSQL and Redis programs. Data is kept from start to start.
+	return `Needs only the PostgreSQL and Redis programs. Data is kept between starts.
 
 Examples:
   roomspa dev
   roomspa dev --reset --users 10 --replicas 3`
 }
 
-// Run starts everything and keeps it running until Ctrl-C.
+// Run runs the deployment until Ctrl-C.
 func (c *devCmd) Run(ctx context.Context, std streams) error {
 	if c.Users < 1 || c.Replicas < 1 {
 		return &exitError{2, fmt.Errorf("--users and --replicas must be 1 or more")}
@@ -46,8 +46,8 @@ func (c *devCmd) Run(ctx context.Context, std streams) error {
 	})
 }
 
-// dir is where the data is kept. Root's own home is closed to the user that
-// Postgres then runs as, so root's data lies elsewhere.
+// dir returns the directory of the data. For root it is outside the home directory, which the
+// user that Postgres runs as cannot enter.
 func (c *devCmd) dir() (string, error) {
 	if c.Dir != "" {
 		return c.Dir, nil
@@ -57,7 +57,7 @@ func (c *devCmd) dir() (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a place for the data: %w; name one with --dir", err)
+		return "", fmt.Errorf("find a directory for the data: %w; name one with --dir", err)
 	}
 	return filepath.Join(cache, "roomspa-dev"), nil
 }

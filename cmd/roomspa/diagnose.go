@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,30 +17,30 @@ import (
 )
 
 type diagnoseCmd struct {
-	URL string `arg:"" name:"url" help:"The endpoint, as in wss://host/ws/chat/1/2/; or the server, as in https://host."`
+	URL string `arg:"" name:"url" help:"URL of the endpoint, as in wss://host/ws/chat/1/2/, or of the server, as in https://host."`
 
-	Token      string `placeholder:"TOKEN" group:"Who" help:"Access token."`
-	TokenFile  string `placeholder:"FILE" env:"-" group:"Who" help:"File that holds the access token."`
-	Identifier string `placeholder:"EMAIL" group:"Who" help:"Email or phone to sign in with."`
-	Password   string `placeholder:"PASSWORD" group:"Who" help:"Password to sign in with; without it you are asked. Better in the environment than here."`
+	Token      string `placeholder:"TOKEN" group:"Credentials" help:"Access token."`
+	TokenFile  string `placeholder:"FILE" env:"-" group:"Credentials" help:"File with the access token."`
+	Identifier string `placeholder:"EMAIL" group:"Credentials" help:"Email or phone to sign in with."`
+	Password   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the identifier. Default: ask for it. Prefer ROOMSPA_PASSWORD or ROOMSPA_PASSWORD_FILE, which other users of this machine cannot see."`
 
-	PeerIdentifier string `placeholder:"EMAIL" group:"Who" help:"Email or phone of the other side, where the URL names no room: it is then the room of both."`
-	PeerPassword   string `placeholder:"PASSWORD" group:"Who" help:"The other side's password. Default: the same."`
+	PeerIdentifier string `placeholder:"EMAIL" group:"Credentials" help:"Email or phone of the other side of the room, if the URL names no room."`
+	PeerPassword   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the other side. Default: the same password."`
 
-	Origin  string        `placeholder:"ORIGIN" env:"-" group:"How" help:"Connect as a browser would from a page of this origin, as in https://app.example.com."`
-	Idle    time.Duration `placeholder:"90s" env:"-" group:"How" help:"Leave a socket silent for so long, to measure the time-out of a proxy."`
-	Ops     []string      `placeholder:"URL" env:"-" group:"How" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to see the inside too. May be repeated."`
-	CA      string        `name:"ca" placeholder:"FILE" env:"-" group:"How" help:"Certificates (PEM) of the private authority to trust, beside the system's."`
-	Timeout time.Duration `default:"10s" env:"-" group:"How" help:"How long one thing may take."`
-	JSON    bool          `name:"json" env:"-" group:"How" help:"Print one JSON object at the end."`
+	Origin  string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect like a browser on a page of this origin, as in https://app.example.com."`
+	Idle    time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave a socket silent for this long, to measure the idle timeout of proxies."`
+	Ops     []string      `placeholder:"URL" env:"-" group:"Connection" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to use what the replica reports. May be repeated."`
+	CA      string        `name:"ca" placeholder:"FILE" env:"-" group:"Connection" help:"PEM file of certificates to trust in addition to the system's."`
+	Timeout time.Duration `default:"10s" env:"-" group:"Connection" help:"Time limit for each wait."`
+	JSON    bool          `name:"json" env:"-" group:"Connection" help:"Print the report as one JSON object."`
 }
 
 // Help is shown by --help.
 func (*diagnoseCmd) Help() string {
-	return `Walks the way of a client, a step a line, and stops at what is wrong: the name, TCP, TLS, HTTP and the upgrade through
-all proxies, an echo, the token, the room, a message through Redis between two replicas. Names the cause and the cure.
-No message is stored, and the other side of the room sees nothing. Ctrl-C ends it with what is known so far.
-Exit code: 0 if all is well, 1 if not.
+	return `Connects like a client, step by step, and stops at the first problem: name, TCP, TLS, HTTP and the upgrade through all
+proxies, an echo, the token, the room, a message through Redis between two replicas. Names the cause and the cure.
+No message is stored, and the other side of the room sees nothing. Ctrl-C stops it and prints the results so far.
+Exit code: 0 if there is no problem, 1 if there is one.
 
 Examples:
   roomspa diagnose https://host
@@ -50,14 +49,14 @@ Examples:
   roomspa diagnose wss://host/ws/chat/1/2/ --token-file token --ops http://10.0.0.7:9090 --ops http://10.0.0.8:9090 --json`
 }
 
-// Run diagnoses, and prints what was found.
+// Run runs the diagnosis and prints the report.
 func (c *diagnoseCmd) Run(ctx context.Context, std streams) error {
 	o, err := c.options(ctx, std)
 	if err != nil {
 		return &exitError{2, err}
 	}
 	text := &diagnose.Text{Out: std.Out, Terminal: connect.IsTerminal(std.Out), Color: colored(std.Out)}
-	if c.JSON { // what a machine reads must not be mixed with what a person waits for
+	if c.JSON { // Out is for the report alone
 		text = &diagnose.Text{Out: std.Err, Terminal: connect.IsTerminal(std.Err), Color: colored(std.Err)}
 	}
 	if !c.JSON || text.Terminal {
@@ -68,17 +67,14 @@ func (c *diagnoseCmd) Run(ctx context.Context, std streams) error {
 		return &exitError{2, err}
 	}
 	if c.JSON {
-		e := json.NewEncoder(std.Out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		if err := e.Encode(report); err != nil {
+		if err := printJSON(std.Out, report); err != nil {
 			return fmt.Errorf("print the report: %w", err)
 		}
 	} else {
-		text.Conclude(report)
+		text.Finish(report)
 	}
 	if !report.OK {
-		return &exitError{1, errors.New("")} // the report has said it
+		return &exitError{1, errors.New("")} // the report explains it
 	}
 	return nil
 }
@@ -86,7 +82,7 @@ func (c *diagnoseCmd) Run(ctx context.Context, std streams) error {
 func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Options, err error) {
 	given := connectCmd{URL: c.URL, Token: c.Token, TokenFile: c.TokenFile, Identifier: c.Identifier, Password: c.Password}
 	if err := diagnose.Valid(c.URL); err != nil {
-		return o, err // before a password is asked for
+		return o, err // before asking for a password
 	}
 	if c.PeerIdentifier != "" && c.Identifier == "" {
 		return o, errors.New("--peer-identifier needs --identifier")
@@ -97,11 +93,11 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 	}
 	for _, ops := range c.Ops {
 		if u, err := url.Parse(ops); err != nil || u.Host == "" || !strings.HasPrefix(u.Scheme, "http") {
-			return o, errors.New("--ops takes the URL of an ops listener, as in http://10.0.0.7:9090")
+			return o, errors.New("--ops must be the URL of an ops listener, as in http://10.0.0.7:9090")
 		}
 	}
 	if c.Idle < 0 || c.Timeout <= 0 {
-		return o, errors.New("--idle and --timeout must not be negative")
+		return o, errors.New("--idle must not be negative, and --timeout must be above 0")
 	}
 	o = diagnose.Options{
 		URL: c.URL, Token: token, Identifier: given.Identifier, Password: given.Password,
@@ -109,23 +105,24 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 		Origin: c.Origin, Idle: c.Idle, Ops: c.Ops, Timeout: c.Timeout,
 	}
 	if c.CA != "" {
-		o.TLS, err = trusting(c.CA)
+		o.TLS, err = trustFile(c.CA)
 	}
 	return o, err
 }
 
-// trusting trusts the certificates in a file beside the system's.
-func trusting(path string) (*tls.Config, error) {
+// trustFile returns a configuration that trusts the certificates in a file in addition to the
+// system's.
+func trustFile(path string) (*tls.Config, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("--ca: %w", err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		roots = x509.NewCertPool() // a system without any still trusts the file
+		roots = x509.NewCertPool() // a system without certificates
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", path)
+		return nil, fmt.Errorf("--ca: %s contains no PEM certificate", path)
 	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }

@@ -11,20 +11,20 @@ import (
 )
 
 type soakCmd struct {
-	Run   soakRunCmd   `cmd:"" default:"withargs" help:"Break everything that can be broken for a while, and judge whether a message was lost."`
-	Check soakCheckCmd `cmd:"" help:"Judge histories that were written earlier."`
+	Run   soakRunCmd   `cmd:"" default:"withargs" help:"Start replicas and stores, break them and the links between them for a while, and check that no message was lost."`
+	Check soakCheckCmd `cmd:"" help:"Check the histories of an earlier run again."`
 }
 
 type soakRunCmd struct {
-	For      time.Duration `default:"10m" env:"-" help:"How long. A run of 10 minutes or more must have had enough of everything to count."`
-	Seed     uint64        `env:"-" help:"Decides the faults; the same seed plans the same. Default: a random one, which is printed."`
-	Replicas int           `default:"3" env:"-" help:"Replicas to start."`
-	Clients  int           `default:"75" env:"-" help:"Sockets, five to a room."`
-	Rate     float64       `default:"450" env:"-" help:"Messages a second, of all clients together."`
-	Dir      string        `placeholder:"DIR" env:"-" help:"Where the histories and logs are written; must be empty. Default: a new temporary directory, which is printed."`
+	For      time.Duration `default:"10m" env:"-" help:"Length of the run. A run of 10 minutes or more fails if it had too few messages, faults or reconnects."`
+	Seed     uint64        `env:"-" help:"Seed of the plan of faults. Default: a random seed, which is printed."`
+	Replicas int           `default:"3" env:"-" help:"Number of replicas to start."`
+	Clients  int           `default:"75" env:"-" help:"Number of sockets, five per room."`
+	Rate     float64       `default:"450" env:"-" help:"Messages per second of all clients together."`
+	Dir      string        `placeholder:"DIR" env:"-" help:"Empty directory for the histories and logs. Default: a new temporary directory, which is printed."`
 }
 
-// Run soaks. Exit code 1 says that something was lost, or nothing proven.
+// Run runs the soak. The exit code is 1 if there were violations, or if the run proves nothing.
 func (c *soakRunCmd) Run(ctx context.Context, std streams) error {
 	if c.For <= 0 || c.Replicas < 1 || c.Clients < 1 || c.Rate <= 0 {
 		return &exitError{2, errors.New("--for, --replicas, --clients and --rate must be above 0")}
@@ -41,24 +41,24 @@ func (c *soakRunCmd) Run(ctx context.Context, std streams) error {
 	if c.Seed == 0 {
 		c.Seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
-	return verdict(soak.Run(ctx, soak.Options{
+	return resultError(soak.Run(ctx, soak.Options{
 		For: c.For, Seed: c.Seed, Replicas: c.Replicas, Clients: c.Clients, Rate: c.Rate, Dir: c.Dir,
 		Command: []string{self, "serve"}, Out: std.Out,
 	}))
 }
 
 type soakCheckCmd struct {
-	Dir string `arg:"" help:"The directory that a run has written."`
+	Dir string `arg:"" help:"Directory of the histories."`
 }
 
-// Run judges. Exit code 1 says that something was lost.
+// Run checks the histories. The exit code is 1 if there were violations.
 func (c *soakCheckCmd) Run(_ context.Context, std streams) error {
-	return verdict(soak.Check(c.Dir, std.Out))
+	return resultError(soak.Check(c.Dir, std.Out))
 }
 
-func verdict(good bool, err error) error {
+func resultError(good bool, err error) error {
 	if err == nil && !good {
-		return &exitError{1, errors.New("")} // the output has said it
+		return &exitError{1, errors.New("")} // the output explains it
 	}
 	return err
 }

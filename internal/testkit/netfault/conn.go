@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// conn is one connection through the proxy.
+// A conn is one connection through the proxy.
 type conn struct {
 	proxy  *Proxy
 	client *net.TCPConn
@@ -17,18 +17,18 @@ type conn struct {
 	cut    chan struct{} // closed by abort
 }
 
-// chunk is what was read at once; an empty one is the sender's end.
+// A chunk holds the bytes of one read. An empty chunk is the end of the stream.
 type chunk struct {
 	bytes []byte
 	due   time.Time
 }
 
-// abort makes run reset both sides and end.
+// abort makes run reset both sides and return.
 func (c *conn) abort() { c.once.Do(func() { close(c.cut) }) }
 
-// run serves the connection until both sides have ended it or one has failed.
+// run serves the connection until both sides have closed it or one has failed.
 func (c *conn) run() {
-	if !c.open(up) || !c.open(down) {
+	if !c.waitUnstalled(up) || !c.waitUnstalled(down) {
 		reset(c.client)
 		return
 	}
@@ -46,7 +46,7 @@ func (c *conn) run() {
 		close(ended)
 	}()
 	select {
-	case <-c.cut: // this ends reads and writes under way
+	case <-c.cut: // the resets end pending reads and writes
 		reset(c.client)
 		reset(target)
 		<-ended
@@ -55,7 +55,7 @@ func (c *conn) run() {
 	}
 }
 
-// finish closes both sides as the one that failed was closed: in order, or not.
+// finish closes both sides, with a reset if the connection was aborted.
 func (c *conn) finish(target *net.TCPConn) {
 	select {
 	case <-c.cut:
@@ -81,12 +81,13 @@ func (c *conn) dial() (*net.TCPConn, error) {
 	}()
 	target, err := new(net.Dialer).DialContext(ctx, "tcp", c.proxy.target)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the client sees a reset
+		return nil, err //nolint:wrapcheck // the error is not used: the client gets a reset
 	}
 	return target.(*net.TCPConn), nil //nolint:forcetypeassert,errcheck // it was dialled as TCP
 }
 
-// pipe carries bytes from one side to the other. Its queue (1 MiB) lets delayed bytes follow each other closely.
+// pipe passes bytes from one side to the other. Its queue (1 MiB) holds delayed bytes, so that a delay does not limit the
+// rate.
 func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 	queue := make(chan chunk, 256)
 	var reader sync.WaitGroup
@@ -97,7 +98,7 @@ func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 		case <-c.cut:
 			return
 		case next, ok := <-queue:
-			if !ok || !c.wait(next.due) || !c.open(d) {
+			if !ok || !c.waitUntil(next.due) || !c.waitUnstalled(d) {
 				return
 			}
 			if len(next.bytes) == 0 {
@@ -113,10 +114,10 @@ func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 	}
 }
 
-// read fills the queue. While its direction is stalled it takes nothing, so that the sender feels the pressure.
+// read fills the queue. While its direction is stalled it reads nothing, so that the sender is blocked.
 func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
 	defer close(queue)
-	for c.open(d) {
+	for c.waitUnstalled(d) {
 		buffer := make([]byte, 4<<10)
 		n, err := from.Read(buffer)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -135,8 +136,8 @@ func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
 	}
 }
 
-// open waits while the direction is stalled; false means that the connection was cut.
-func (c *conn) open(d direction) bool {
+// waitUnstalled waits while the direction is stalled. It returns false if the connection was cut.
+func (c *conn) waitUnstalled(d direction) bool {
 	for {
 		f, changed := c.proxy.current()
 		select {
@@ -155,7 +156,8 @@ func (c *conn) open(d direction) bool {
 	}
 }
 
-func (c *conn) wait(due time.Time) bool {
+// waitUntil waits until due. It returns false if the connection was cut.
+func (c *conn) waitUntil(due time.Time) bool {
 	left := time.Until(due)
 	if left <= 0 {
 		return true
@@ -170,7 +172,7 @@ func (c *conn) wait(due time.Time) bool {
 	}
 }
 
-// reset closes with RST instead of FIN.
+// reset closes a connection with RST instead of FIN.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()

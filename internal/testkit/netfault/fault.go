@@ -16,7 +16,7 @@ const (
 	down                  // target to client
 )
 
-// Cut resets every connection (RST, on both sides) and refuses new ones until Heal, as a dead host's kernel does.
+// Cut resets all connections on both sides (RST) and refuses new ones until Heal.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -29,22 +29,22 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Stall holds back all bytes, in both directions; connections stay, and new ones are accepted but never answered. What is
-// held back, the end of a connection included, arrives after Heal.
+// Stall holds back all bytes in both directions. Connections stay open, and new ones are accepted but not passed on. Bytes
+// and ends of connections that are held back arrive after Heal.
 func (p *Proxy) Stall() { p.change(func(f *fault) { f.stalled = [2]bool{true, true} }) }
 
-// StallUp is Stall for what goes to the target: requests do not arrive.
+// StallUp is like Stall for bytes to the target only: requests do not arrive.
 func (p *Proxy) StallUp() { p.change(func(f *fault) { f.stalled[up] = true }) }
 
-// StallDown is Stall for what comes from the target: requests are carried out, answers are not seen.
+// StallDown is like Stall for bytes from the target only: requests are executed, but responses do not arrive.
 func (p *Proxy) StallDown() { p.change(func(f *fault) { f.stalled[down] = true }) }
 
-// Delay makes all bytes arrive d later in each direction, without limiting their rate; 0 ends it. Bytes under way keep
-// the delay they had when they were sent.
+// Delay delays all bytes by d in each direction, without limiting their rate; 0 ends the delay. It does not affect bytes
+// that were already sent.
 func (p *Proxy) Delay(d time.Duration) { p.change(func(f *fault) { f.delay = d }) }
 
-// Heal ends every fault. Connections that were cut stay so; after a Cut the proxy listens again at its address, and
-// Heal panics if another process has taken the port. Healing a closed proxy does nothing.
+// Heal ends all faults. After a Cut the proxy listens again at its address; connections that were cut stay closed. Heal
+// panics if another process has taken the port. It does nothing if the proxy is closed.
 func (p *Proxy) Heal() {
 	p.change(func(f *fault) { *f = fault{} })
 	p.mu.Lock()
@@ -67,7 +67,7 @@ func (p *Proxy) change(edit func(*fault)) {
 	p.changed = make(chan struct{})
 }
 
-// current returns the fault and what tells that it has changed.
+// current returns the current fault and a channel that is closed when it changes.
 func (p *Proxy) current() (fault, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,8 +84,8 @@ func (p *Proxy) count(d direction, n int) {
 	}
 }
 
-// listenLow takes a port from below the range of outgoing connections (Linux 32768, macOS 49152), so that none of them
-// occupies it between Cut and Heal. Against other proxies it is held by the UDP port of the same number.
+// listenLow listens on a port below the range of outgoing connections (Linux 32768, macOS 49152), so that none of them
+// takes it between Cut and Heal. The UDP port of the same number reserves it against other proxies.
 func listenLow() (net.Listener, net.PacketConn, error) {
 	const lowest, count = 10000, 5000
 	var last error
@@ -102,5 +102,5 @@ func listenLow() (net.Listener, net.PacketConn, error) {
 		}
 		last = errors.Join(err, held.Close())
 	}
-	return nil, nil, errors.Join(errors.New("a hundred ports were taken"), last)
+	return nil, nil, errors.Join(errors.New("find a free port: a hundred attempts failed"), last)
 }

@@ -1,8 +1,8 @@
-// Package netfault is a TCP proxy for tests and for `roomspa soak` that stands between a replica and its Postgres or Redis, or between a client
-// and a replica, and breaks the line: cut, stalled in one direction or both, slow.
+// Package netfault is a TCP proxy for tests and for `roomspa soak`. Between a replica and its stores, or between a client
+// and a replica, it can cut, stall or delay connections.
 //
-// It owns its listener and the connections through it. It refuses to know what flows through them, and to be imported by
-// anything that serves.
+// It owns its listener and its connections, and does not interpret the bytes that it passes on. Nothing that serves may
+// import it.
 package netfault
 
 import (
@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// Proxy passes connections on to a target. Its methods may be called by several goroutines.
+// A Proxy passes connections on to a target. Its methods are safe for concurrent use.
 type Proxy struct {
 	target string
 	addr   string
-	held   net.PacketConn // reserves the port while it is cut
-	ends   sync.WaitGroup // the accepting goroutine and every connection
+	held   net.PacketConn // reserves the port while the proxy is cut
+	ends   sync.WaitGroup // of the accepting goroutine and all connections
 
 	mu       sync.Mutex
 	listener net.Listener // nil while cut
@@ -36,14 +36,14 @@ type fault struct {
 	delay   time.Duration
 }
 
-// Counts are what a proxy has seen.
+// Counts holds the counts of a proxy.
 type Counts struct {
-	Accepted int   // connections since the beginning
-	Open     int   // connections now
-	Up, Down int64 // bytes handed on to the target and from it
+	Accepted int   // all connections so far
+	Open     int   // current connections
+	Up, Down int64 // bytes passed to the target and from it
 }
 
-// New starts a proxy to target (host:port) that is closed at the end of the test, with all its connections.
+// New starts a proxy to target (host:port) that is closed at the end of the test.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p, err := Listen(target)
@@ -54,7 +54,7 @@ func New(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Listen starts a proxy to target (host:port) on a free port of 127.0.0.1. Close it.
+// Listen starts a proxy to target (host:port) on a free port of 127.0.0.1. The caller must close it.
 func Listen(target string) (*Proxy, error) {
 	l, held, err := listenLow()
 	if err != nil {
@@ -71,7 +71,7 @@ func Listen(target string) (*Proxy, error) {
 // Addr returns the proxy's host:port. It stays the same through Cut and Heal.
 func (p *Proxy) Addr() string { return p.addr }
 
-// URL returns raw with its host and port replaced by the proxy's. It panics if raw is no URL.
+// URL returns raw with the host and port of the proxy. It panics if raw is not a URL.
 func (p *Proxy) URL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *Proxy) URL(raw string) string {
 	return u.String()
 }
 
-// Counts returns what the proxy has seen so far.
+// Counts returns the current counts.
 func (p *Proxy) Counts() Counts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,8 +90,8 @@ func (p *Proxy) Counts() Counts {
 	return counts
 }
 
-// Close resets all connections, stops listening and returns when every goroutine of the proxy has ended. Closing twice
-// does nothing.
+// Close resets all connections, stops listening and waits for all goroutines of the proxy. It may be called more than
+// once.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -101,7 +101,7 @@ func (p *Proxy) Close() {
 	_ = p.held.Close()
 }
 
-// serve accepts in the background. The caller holds mu, or is alone.
+// serve accepts connections in the background. The caller holds mu, unless the proxy is new.
 func (p *Proxy) serve(l net.Listener) {
 	p.listener = l
 	p.ends.Go(func() {
@@ -111,14 +111,14 @@ func (p *Proxy) serve(l net.Listener) {
 				return
 			}
 			if err != nil {
-				continue // the client has gone again
+				continue // the client has closed the connection
 			}
 			p.admit(l, client.(*net.TCPConn)) //nolint:forcetypeassert,errcheck // it came from a TCP listener
 		}
 	})
 }
 
-// admit begins a connection, unless it came from a listener that was cut in the meantime.
+// admit begins a connection, unless its listener was cut meanwhile.
 func (p *Proxy) admit(l net.Listener, client *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"syscall"
 )
 
-// account is the user that Postgres' programs run as, since they refuse root. A nil account is ourselves.
+// An account is the user that runs the programs of Postgres, which refuse to run as root. A nil account is the current
+// user.
 type account struct {
 	name     string
 	uid, gid uint32
@@ -19,7 +20,7 @@ type account struct {
 
 func postgresAccount() (*account, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // a nil account has a meaning
+		return nil, nil //nolint:nilnil // a nil account is the current user
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -29,14 +30,14 @@ func postgresAccount() (*account, error) {
 		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
 		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
 		if err := errors.Join(errUID, errGID); err != nil {
-			return nil, fmt.Errorf("read ids of user %q: %w", name, err)
+			return nil, fmt.Errorf("parse the ids of user %q: %w", name, err)
 		}
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil, errors.New(`postgres refuses to run as root, and there is neither a user "postgres" nor a user "nobody" to run it as`)
+	return nil, errors.New(`postgres refuses to run as root, and there is no user "postgres" or "nobody" to run it as`)
 }
 
-func (a *account) uidOrOurs() int {
+func (a *account) effectiveUID() int {
 	if a == nil {
 		return os.Geteuid()
 	}
@@ -50,8 +51,8 @@ func (a *account) attr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: a.uid, Gid: a.gid}}
 }
 
-// own gives a path, and all below it, to the account.
-func (a *account) own(path string) error {
+// chown gives the account a path and everything below it.
+func (a *account) chown(path string) error {
 	if a == nil {
 		return nil
 	}
@@ -63,8 +64,8 @@ func (a *account) own(path string) error {
 	})
 }
 
-// makeDir makes dir with its missing parents: ours alone, or passable for the account where there is one. Directories
-// that were there keep their modes, but for dir itself.
+// makeDir makes dir and its missing parents. They belong to the current user; an account can pass through them. The modes
+// of existing directories do not change, except that of dir.
 func (a *account) makeDir(dir string) error {
 	var made []string
 	for d := dir; ; d = filepath.Dir(d) {
@@ -86,15 +87,15 @@ func (a *account) makeDir(dir string) error {
 			return err //nolint:wrapcheck // names the path
 		}
 	}
-	return a.mayEnter(dir)
+	return a.checkAccess(dir)
 }
 
-// mayEnter tells whether the account can pass through dir and all above it.
-func (a *account) mayEnter(dir string) error {
+// checkAccess returns an error if the account cannot pass through dir and its parents.
+func (a *account) checkAccess(dir string) error {
 	if a == nil {
 		return nil
 	}
-	for d := resolve(dir); ; d = filepath.Dir(d) {
+	for d := realPath(dir); ; d = filepath.Dir(d) {
 		info, err := os.Stat(d)
 		if err != nil {
 			return err //nolint:wrapcheck // names the path
@@ -106,7 +107,7 @@ func (a *account) mayEnter(dir string) error {
 			bit = 0o010
 		}
 		if info.Mode().Perm()&bit == 0 {
-			return fmt.Errorf("postgres refuses to run as root, and user %q cannot enter %s (mode %04o): use a directory outside it, or run as another user than root",
+			return fmt.Errorf("postgres refuses to run as root, and user %q cannot enter %s (mode %04o): use another directory, or run as a user other than root",
 				a.name, d, info.Mode().Perm())
 		}
 		if d == filepath.Dir(d) {

@@ -9,9 +9,9 @@ import (
 	"strconv"
 )
 
-// freePort returns a port of 127.0.0.1 that nobody listens on at this moment. It is taken from below the range of
-// outgoing connections (Linux 32768, macOS 49152), so that none of them occupies it while the server is down; against
-// other sandboxes it is held by the UDP port of the same number.
+// freePort returns a free port of 127.0.0.1. It is below the range of outgoing connections (Linux 32768, macOS 49152), so
+// that none of them takes it while the server is down. held is the UDP port of the same number, which reserves the port
+// against other sandboxes.
 func freePort() (port int, held io.Closer, err error) {
 	const lowest, count = 15000, 17000
 	var last error
@@ -29,9 +29,9 @@ func freePort() (port int, held io.Closer, err error) {
 			continue
 		}
 		if err := l.Close(); err != nil {
-			return 0, nil, errors.Join(fmt.Errorf("choose a free port: %w", err), held.Close())
+			return 0, nil, errors.Join(fmt.Errorf("find a free port: %w", err), held.Close())
 		}
 		return port, held, nil
 	}
-	return 0, nil, errors.Join(errors.New("choose a free port: a hundred attempts failed"), last)
+	return 0, nil, errors.Join(errors.New("find a free port: a hundred attempts failed"), last)
 }

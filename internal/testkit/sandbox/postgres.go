@@ -16,35 +16,57 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// superuser owns the cluster and is whom the URLs sign in as.
+// superuser is the owner of the cluster and the user in its URLs.
 const superuser = "roomspa"
 
-// PostgresOptions says where and how a Postgres runs.
+// PostgresOptions configures a Postgres server.
 type PostgresOptions struct {
-	// Dir holds the data, the password (0600) and a lock. It is made if it is missing; what an earlier start left in it is
-	// used again. As root it must be passable for the user "postgres" (or "nobody"), which the server then runs as.
+	// Dir holds the data, the password (0600) and a lock. It is created if it does not exist, and data of an earlier start
+	// is used again. For root the user "postgres" (or "nobody"), which the server then runs as, must be able to enter it.
 	Dir string
-	// Port is where it listens, on 127.0.0.1 only; 0 chooses a free one.
+	// Port is the port on 127.0.0.1; 0 chooses a free one.
 	Port int
-	// Settings are server settings as in postgresql.conf, for instance TestSettings.
+	// Settings are server settings as in postgresql.conf, such as TestSettings.
 	Settings map[string]string
-	// QuickInit fills an empty Dir with a copy of a cluster that was initialised once for this version and user, instead of
-	// running initdb, which takes a second or two. All such clusters share one random password. For tests.
+	// QuickInit initialises an empty Dir with a copy of a cluster that was made once for this version and user. Running
+	// initdb takes a second or two. All such clusters share one random password. For tests.
 	QuickInit bool
-	// Log takes what the server writes, one goroutine at a time; nil drops it. Errors quote the end of it either way.
+	// Log receives the output of the server, from one goroutine at a time; nil discards it. Errors quote the end of it in
+	// any case.
 	Log io.Writer
 }
 
-// Postgres is a running server. Its methods may be called by several goroutines.
+// TestSettings returns settings that make Postgres fast and small. Committed data survives Kill but not a power failure: a
+// commit hands its WAL to the kernel. That requires synchronous_commit, which costs almost nothing without fsync. The
+// caller owns the map.
+func TestSettings() map[string]string {
+	return map[string]string{
+		"fsync":            "off",
+		"full_page_writes": "off",
+		"max_connections":  "200",
+		"shared_buffers":   "32MB",
+		"autovacuum":       "off",
+		"jit":              "off",
+		"max_wal_size":     "1GB",
+
+		"wal_level":       "minimal",
+		"max_wal_senders": "0",
+
+		// In the data directory: a killed server would leave files in /dev/shm.
+		"dynamic_shared_memory_type": "mmap",
+	}
+}
+
+// Postgres is a running server. Its methods are safe for concurrent use.
 type Postgres struct {
 	server
 
 	password string
 }
 
-// StartPostgres runs a server and returns when it answers queries. An empty directory is initialised first: UTF-8, locale
-// C, scram-sha-256 with a random password. ctx bounds the start only; end the server with Stop or Kill. A missing program
-// is an error that says what to install; a directory that another process uses is an error after five seconds.
+// StartPostgres starts a server and returns when it answers queries. It initialises an empty directory with UTF-8, locale
+// C and scram-sha-256 with a random password. ctx bounds only the start; stop the server with Stop or Kill. If a program is
+// missing, the error says what to install. If another process uses the directory, StartPostgres fails after five seconds.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	p, err := newPostgres(ctx, o)
 	if err != nil {
@@ -59,7 +81,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 func newPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("find directory: %w", err)
+		return nil, fmt.Errorf("resolve the directory: %w", err)
 	}
 	c := cluster{dir: dir}
 	if c.tools, err = findPostgres(); err != nil {
@@ -68,7 +90,7 @@ func newPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if c.as, err = postgresAccount(); err != nil {
 		return nil, err
 	}
-	if err := c.as.mayEnter(c.tools.dir); err != nil {
+	if err := c.as.checkAccess(c.tools.dir); err != nil {
 		return nil, err
 	}
 	if err := c.as.makeDir(dir); err != nil {
@@ -88,8 +110,8 @@ func newPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	return p, nil
 }
 
-// URL returns the address of a database, with the superuser's password: good for every client in every mode, without TLS.
-// The database "postgres" is always there.
+// URL returns the URL of a database, with the password of the superuser and without TLS. The database "postgres" always
+// exists.
 func (p *Postgres) URL(database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(superuser, p.password), Host: p.Addr(),
@@ -98,22 +120,22 @@ func (p *Postgres) URL(database string) string {
 	return u.String()
 }
 
-// EnsureDatabase makes an empty database unless it is there.
+// EnsureDatabase creates an empty database if it does not exist.
 func (p *Postgres) EnsureDatabase(ctx context.Context, name string) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres"))
 	if err != nil {
-		return fmt.Errorf("make database %q: %w", name, err)
+		return fmt.Errorf("create database %q: %w", name, err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	var there bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&there); err != nil {
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
 		return fmt.Errorf("look for database %q: %w", name, err)
 	}
-	if there {
+	if exists {
 		return nil
 	}
 	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return fmt.Errorf("make database %q: %w", name, err)
+		return fmt.Errorf("create database %q: %w", name, err)
 	}
 	return nil
 }
@@ -121,13 +143,13 @@ func (p *Postgres) EnsureDatabase(ctx context.Context, name string) error {
 func (p *Postgres) connect(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres"))
 	if err != nil {
-		return err //nolint:wrapcheck // answers says what it was for
+		return err //nolint:wrapcheck // the caller says what it was for
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	return conn.Ping(ctx) //nolint:wrapcheck // as above
 }
 
-// serve is the command line of the server.
+// serve returns the command that runs the server.
 func (c cluster) serve(port int, settings map[string]string) *exec.Cmd {
 	all := map[string]string{"unix_socket_directories": socketDir(c.data())}
 	maps.Copy(all, settings)
@@ -143,9 +165,11 @@ func (c cluster) serve(port int, settings map[string]string) *exec.Cmd {
 	return cmd
 }
 
-var plainPath = regexp.MustCompile(`^[\w/.-]+$`) // others would need quoting in a list
+// plainPath matches paths that need no quoting in a list.
+var plainPath = regexp.MustCompile(`^[\w/.-]+$`)
 
-// socketDir returns dir if a socket in it has a path that the kernel takes (macOS 103 bytes, Linux 107), otherwise "": none.
+// socketDir returns dir if the path of a socket in it is short enough (macOS 103 bytes, Linux 107). Otherwise it returns
+// "", for no socket.
 func socketDir(dir string) string {
 	if len(dir)+len("/.s.PGSQL.65535.lock") > 103 || !plainPath.MatchString(dir) {
 		return ""

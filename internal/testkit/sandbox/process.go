@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -11,16 +12,16 @@ import (
 	"time"
 )
 
-// process is one run of a server.
+// A process is one run of a server.
 type process struct {
-	cmd   *exec.Cmd
-	tail  *tail
-	asked atomic.Bool   // its end was asked for
-	done  chan struct{} // closed after Wait
-	err   error         // what Wait said; read it after done
+	cmd           *exec.Cmd
+	tail          *tail
+	stopRequested atomic.Bool   // its end was stopRequested for
+	done          chan struct{} // closed after Wait
+	err           error         // of Wait; valid after done
 }
 
-// startProcess runs cmd in a process group of its own; orphaned is what the kernel sends it when we die. What it writes
+// startProcess runs cmd in its own process group. The kernel sends it the signal orphaned when our process ends. Its output
 // goes to log, which may be nil.
 func startProcess(cmd *exec.Cmd, orphaned syscall.Signal, log io.Writer) (*process, error) {
 	p := &process{cmd: cmd, tail: &tail{next: log}, done: make(chan struct{})}
@@ -28,13 +29,13 @@ func startProcess(cmd *exec.Cmd, orphaned syscall.Signal, log io.Writer) (*proce
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	dieWithParent(cmd.SysProcAttr, orphaned)
+	setParentDeathSignal(cmd.SysProcAttr, orphaned)
 	cmd.Stdout, cmd.Stderr = p.tail, p.tail
-	cmd.WaitDelay = time.Second // a grandchild may hold the log's pipe open after the end of the main process
+	cmd.WaitDelay = time.Second // a grandchild may keep the pipe of the log open
 
 	started := make(chan error)
 	go func() {
-		// "Parent" means the thread that forked, prctl(2) PR_SET_PDEATHSIG: keep it until the child has ended.
+		// The parent is the thread that forked (prctl(2), PR_SET_PDEATHSIG), so it must live as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -46,14 +47,14 @@ func startProcess(cmd *exec.Cmd, orphaned syscall.Signal, log io.Writer) (*proce
 		close(p.done)
 	}()
 	if err := <-started; err != nil {
-		return nil, err //nolint:wrapcheck // the caller says which program
+		return nil, err //nolint:wrapcheck // the caller adds the program
 	}
 	return p, nil
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-func (p *process) running() bool {
+func (p *process) isRunning() bool {
 	select {
 	case <-p.done:
 		return false
@@ -62,21 +63,26 @@ func (p *process) running() bool {
 	}
 }
 
-// died says how the process ended. Call it after done.
-func (p *process) died() error {
+// endError returns how the process ended. It must be called after done.
+func (p *process) endError() error {
 	how := "exit status 0"
 	if p.err != nil {
 		how = p.err.Error()
 	}
 	if p.tail.portTaken() {
-		return fmt.Errorf("%w: it ended with %s: %s", errPortTaken, how, p.tail.lastWords())
+		return fmt.Errorf("%w: ended with %s: %s", errPortTaken, how, p.tail.lastLines())
 	}
-	return fmt.Errorf("it ended with %s: %s", how, p.tail.lastWords())
+	if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return errors.New("ended with " + how) // the last output does not explain it
+		}
+	}
+	return fmt.Errorf("ended with %s: %s", how, p.tail.lastLines())
 }
 
-// answers calls ping until it succeeds, the process ends or ctx does.
-func (p *process) answers(ctx context.Context, ping func(context.Context) error) error {
-	const pause, limit = 10 * time.Millisecond, 2 * time.Second // between attempts; for one attempt
+// waitForAnswer calls ping until it succeeds, the process ends or ctx ends.
+func (p *process) waitForAnswer(ctx context.Context, ping func(context.Context) error) error {
+	const pause, limit = 10 * time.Millisecond, 2 * time.Second // between attempts; of one attempt
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -89,9 +95,9 @@ func (p *process) answers(ctx context.Context, ping func(context.Context) error)
 		timer.Reset(pause)
 		select {
 		case <-p.done:
-			return p.died()
+			return p.endError()
 		case <-ctx.Done():
-			return fmt.Errorf("wait for its first answer: %w (it said: %s; we saw: %w)", context.Cause(ctx), p.tail.lastWords(), err)
+			return fmt.Errorf("wait for its first answer: %w (its last output: %s; the last attempt: %w)", context.Cause(ctx), p.tail.lastLines(), err)
 		case <-timer.C:
 		}
 	}

@@ -8,21 +8,22 @@ import (
 	"syscall"
 )
 
-func dieWithParent(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
+// setParentDeathSignal makes the kernel send a process this signal when its parent ends.
+func setParentDeathSignal(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
 
-// relative is one process as its family sees it.
-type relative struct {
+// processInfo is one entry of the process list.
+type processInfo struct {
 	parent int
 	state  byte // R, S, D, T, Z …: proc_pid_stat(5)
 }
 
-// processes lists every process that can be seen.
-func processes() (map[int]relative, error) {
+// processes lists all visible processes.
+func processes() (map[int]processInfo, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err //nolint:wrapcheck // names the path
 	}
-	all := make(map[int]relative, len(entries))
+	all := make(map[int]processInfo, len(entries))
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -30,9 +31,9 @@ func processes() (map[int]relative, error) {
 		}
 		stat, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "stat"))
 		if err != nil {
-			continue // it has ended since
+			continue // the process has ended
 		}
-		// The second field, the command, may hold anything, brackets and blanks included.
+		// The second field, the command, may contain parentheses and spaces.
 		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
 		fields := strings.Fields(rest)
 		if len(fields) < 2 {
@@ -42,12 +43,12 @@ func processes() (map[int]relative, error) {
 		if err != nil {
 			continue
 		}
-		all[pid] = relative{parent: parent, state: fields[0][0]}
+		all[pid] = processInfo{parent: parent, state: fields[0][0]}
 	}
 	return all, nil
 }
 
-// commandLine returns what pid was started with, or "".
+// commandLine returns the command line of a process, or "".
 func commandLine(pid int) string {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {

@@ -10,22 +10,22 @@ import (
 	"syscall"
 )
 
-// dieWithParent has no counterpart here.
-func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
+// setParentDeathSignal does nothing: these systems have no such signal.
+func setParentDeathSignal(*syscall.SysProcAttr, syscall.Signal) {}
 
-// relative is one process as its family sees it.
-type relative struct {
+// processInfo is one entry of the process list.
+type processInfo struct {
 	parent int
 	state  byte // as ps writes it: T is stopped, Z a zombie
 }
 
-// processes lists every process that can be seen.
-func processes() (map[int]relative, error) {
+// processes lists all visible processes.
+func processes() (map[int]processInfo, error) {
 	out, err := exec.Command("ps", "-axo", "pid=,ppid=,state=").Output() //nolint:noctx // milliseconds
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	all := make(map[int]relative)
+	all := make(map[int]processInfo)
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		if len(fields) != 3 {
@@ -34,13 +34,13 @@ func processes() (map[int]relative, error) {
 		pid, errPID := strconv.Atoi(fields[0])
 		parent, errParent := strconv.Atoi(fields[1])
 		if errPID == nil && errParent == nil {
-			all[pid] = relative{parent: parent, state: fields[2][0]}
+			all[pid] = processInfo{parent: parent, state: fields[2][0]}
 		}
 	}
 	return all, nil
 }
 
-// commandLine returns what pid was started with, or "".
+// commandLine returns the command line of a process, or "".
 func commandLine(pid int) string {
 	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx,gosec // a number
 	if err != nil {

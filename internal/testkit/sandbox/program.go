@@ -10,29 +10,29 @@ import (
 	"syscall"
 )
 
-// ProgramOptions says how a program of the caller's runs.
+// ProgramOptions configures a program of the caller.
 type ProgramOptions struct {
 	Name string // in errors
-	// Dir holds a lock, and whatever the program keeps there. It is made if it is missing.
+	// Dir holds a lock and any data of the program. It is created if it does not exist.
 	Dir string
-	// Command returns what is run, each time anew. Both ports are of 127.0.0.1 and stay the same across Restart.
+	// Command returns a new command for each start. Both ports are on 127.0.0.1 and stay the same across Restart.
 	Command func(port, second int) *exec.Cmd
-	// Answers returns nil when the program does what it is for.
+	// Answers returns nil when the program works.
 	Answers func(ctx context.Context, port, second int) error
-	// Log takes what the program writes, one goroutine at a time; nil drops it.
+	// Log receives the output of the program, from one goroutine at a time; nil discards it.
 	Log io.Writer
 }
 
-// Program is a running program that can be paused, killed and restarted as the servers can: roomspa itself, for
-// instance. SIGTERM asks it to end. Its methods may be called by several goroutines.
+// Program is a running program that can be paused, killed and restarted like the servers: roomspa itself, for instance.
+// Stop sends SIGTERM. Its methods are safe for concurrent use.
 type Program struct {
 	server
 
 	second int
-	holds  io.Closer
+	held   io.Closer // reserves the second port
 }
 
-// StartProgram runs a program and returns when it answers. ctx bounds the start only; end the program with Stop or Kill.
+// StartProgram starts a program and returns when it answers. ctx bounds only the start; stop the program with Stop or Kill.
 func StartProgram(ctx context.Context, o ProgramOptions) (*Program, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -42,14 +42,14 @@ func StartProgram(ctx context.Context, o ProgramOptions) (*Program, error) {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
 	p := &Program{}
-	if p.second, p.holds, err = freePort(); err != nil {
+	if p.second, p.held, err = freePort(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
 	p.name, p.dir, p.stopSignal, p.log = o.Name, dir, syscall.SIGTERM, o.Log
 	p.command = func(port int) *exec.Cmd { return o.Command(port, p.second) }
 	p.ping = func(ctx context.Context) error { return o.Answers(ctx, p.port, p.second) }
 	if err := p.start(ctx, 0); err != nil {
-		return nil, fmt.Errorf("start %s: %w", o.Name, errors.Join(err, p.holds.Close()))
+		return nil, fmt.Errorf("start %s: %w", o.Name, errors.Join(err, p.held.Close()))
 	}
 	return p, nil
 }

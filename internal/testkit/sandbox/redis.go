@@ -20,21 +20,27 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// RedisOptions says where and how a Redis runs.
+// RedisOptions configures a Redis server.
 type RedisOptions struct {
-	// Dir holds the data, redis.conf, the password (both 0600) and a lock. It is made if it is missing; what an earlier
-	// start left in it is used again.
+	// Dir holds the data, redis.conf, the password (both 0600) and a lock. It is created if it does not exist, and data of
+	// an earlier start is used again.
 	Dir string
-	// Port is where it listens, on 127.0.0.1 only; 0 chooses a free one.
+	// Port is the port on 127.0.0.1; 0 chooses a free one.
 	Port int
-	// Settings are directives as in redis.conf; a value may hold several words, and "" is the empty word. Without any,
-	// every write is appended to a file, synced each second. requirepass replaces the random password.
+	// Settings are directives as in redis.conf. A value may consist of several words, and "" is the empty word. By default
+	// every write is appended to a file that is synced each second. requirepass replaces the random password.
 	Settings map[string]string
-	// Log takes what the server writes, one goroutine at a time; nil drops it. Errors quote the end of it either way.
+	// Log receives the output of the server, from one goroutine at a time; nil discards it. Errors quote the end of it in
+	// any case.
 	Log io.Writer
 }
 
-// Redis is a running server. Its methods may be called by several goroutines.
+// RedisTestSettings returns settings for a Redis without persistence. The caller owns the map.
+func RedisTestSettings() map[string]string {
+	return map[string]string{"appendonly": "no", "save": ""}
+}
+
+// Redis is a running server. Its methods are safe for concurrent use.
 type Redis struct {
 	server
 
@@ -42,17 +48,17 @@ type Redis struct {
 	password string
 }
 
-// Beside returns a command that runs the server's program with other arguments, as a
-// sentinel for instance, and the libraries that it needs. Whoever starts it ends it.
+// Beside returns a command that runs redis-server with other arguments, as a sentinel for instance. The caller starts and
+// stops it.
 func (r *Redis) Beside(args ...string) *exec.Cmd {
 	cmd := exec.Command(r.found.path("redis-server"), args...) //nolint:gosec,noctx // outlives the context of its start
 	cmd.Env = r.found.env
 	return cmd
 }
 
-// StartRedis runs a server and returns when it answers PING, its data loaded. ctx bounds the start only; end the server
-// with Stop or Kill. It runs as the calling user, root included. A missing program is an error that says what to install;
-// a directory that another process uses is an error after five seconds.
+// StartRedis starts a server and returns when it has loaded its data and answers PING. ctx bounds only the start; stop the
+// server with Stop or Kill. It runs as the current user, even as root. If the program is missing, the error says what to
+// install. If another process uses the directory, StartRedis fails after five seconds.
 func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	r, err := newRedis(ctx, o)
 	if err != nil {
@@ -67,14 +73,14 @@ func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 func newRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("find directory: %w", err)
+		return nil, fmt.Errorf("resolve the directory: %w", err)
 	}
 	found, err := findRedis()
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+		return nil, fmt.Errorf("make the directory: %w", err)
 	}
 	r := &Redis{found: found}
 	r.name, r.dir, r.stopSignal, r.log = "redis", dir, syscall.SIGTERM, o.Log
@@ -94,7 +100,7 @@ func newRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	return r, nil
 }
 
-// configure writes redis.conf: the password must not be seen in a list of processes.
+// configure writes redis.conf. Arguments would show the password in the process list.
 func (r *Redis) configure(settings map[string]string) error {
 	all := map[string]string{
 		"appendonly": "yes", "appendfsync": "everysec", "daemonize": "no", "logfile": "", "dir": `"` + r.dir + `"`,
@@ -114,7 +120,7 @@ func (r *Redis) configure(settings map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		value := all[name]
 		if strings.ContainsAny(name+value, "\r\n") {
-			return fmt.Errorf("setting %q: more than one line", name)
+			return fmt.Errorf("setting %q has more than one line", name)
 		}
 		if value == "" {
 			value = `""`
@@ -122,23 +128,23 @@ func (r *Redis) configure(settings map[string]string) error {
 		conf.WriteString(name + " " + value + "\n")
 	}
 	if err := os.WriteFile(filepath.Join(r.dir, "redis.conf"), []byte(conf.String()), 0o600); err != nil {
-		return fmt.Errorf("write configuration: %w", err)
+		return fmt.Errorf("write redis.conf: %w", err)
 	}
 	return nil
 }
 
-// URL returns the server's address with its password, for the default user and database 0.
+// URL returns the URL of database 0, with the password of the default user.
 func (r *Redis) URL() string {
 	u := url.URL{Scheme: "redis", User: url.UserPassword("default", r.password), Host: r.Addr(), Path: "/0"}
 	return u.String()
 }
 
 func (r *Redis) connect(ctx context.Context) error {
-	knock, err := new(net.Dialer).DialContext(ctx, "tcp", r.Addr()) // go-redis would print every refusal to stderr
+	probe, err := new(net.Dialer).DialContext(ctx, "tcp", r.Addr()) // go-redis prints every refused connection to stderr
 	if err != nil {
-		return err //nolint:wrapcheck // answers says what it was for
+		return err //nolint:wrapcheck // the caller says what it was for
 	}
-	_ = knock.Close()
+	_ = probe.Close()
 	client := goredis.NewClient(&goredis.Options{
 		Addr: r.Addr(), Username: "default", Password: r.password,
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, ContextTimeoutEnabled: true,

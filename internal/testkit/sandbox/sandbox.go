@@ -1,13 +1,13 @@
-// Package sandbox starts private, real Postgres and Redis server processes: for `roomspa dev`, whose data lives on in a
-// directory, and for tests, which stop, pause and kill them.
+// Package sandbox starts private Postgres and Redis servers: for `roomspa dev`, which keeps their data in a directory, and
+// for tests, which stop, pause and kill them.
 //
-// It owns the processes it started, their directory, their ports (127.0.0.1 only) and their random passwords. It refuses
-// to download anything, to imitate a server in memory, to touch a server that somebody else runs, and to know what is
-// stored in them: schemas and keys are the caller's. Unix only.
+// It owns the processes, their directories, their ports on 127.0.0.1 and their random passwords. It downloads nothing, does
+// not emulate servers in memory, and does not touch other servers. Schemas and keys belong to the caller. It runs on Unix
+// only.
 //
-// The servers die with the process that started them, even after its kill -9 (Linux; elsewhere they are left behind and
-// the next start says so), and they stand in process groups of their own, so that a Ctrl-C in the terminal reaches the
-// caller alone, which can then stop things in order.
+// On Linux the servers end with the process that started them, even if that is killed with SIGKILL. Elsewhere they keep
+// running, and the next start fails. They have their own process groups: a Ctrl-C in the terminal reaches only the caller,
+// which can then stop them in order.
 package sandbox
 
 import (
@@ -25,30 +25,39 @@ import (
 	"time"
 )
 
-// killLimit bounds how long a killed process tree may take to vanish. The kernel needs milliseconds; a machine deep in
-// swap needs more.
-const killLimit = 10 * time.Second
+// StartStores starts both stores concurrently. After an error it returns those that run.
+func StartStores(ctx context.Context, po PostgresOptions, ro RedisOptions) (p *Postgres, r *Redis, err error) {
+	var wg sync.WaitGroup
+	var pgErr, redisErr error
+	wg.Go(func() { p, pgErr = StartPostgres(ctx, po) })
+	wg.Go(func() { r, redisErr = StartRedis(ctx, ro) })
+	wg.Wait()
+	return p, r, errors.Join(pgErr, redisErr)
+}
+
+// killLimit bounds the wait for the end of a killed process tree. It takes milliseconds, except on an overloaded machine.
+const killLimit = time.Minute
 
 var errPortTaken = errors.New("the port is taken")
 
-// server is what Postgres and Redis have in common: one tree of processes at one port over one directory.
+// A server is what Postgres, Redis and programs have in common: a process tree with a port and a directory.
 type server struct {
 	name       string         // in errors
-	dir        string         // locked as long as the server runs
-	stopSignal syscall.Signal // asks for an orderly end
+	dir        string         // locked while the server runs
+	stopSignal syscall.Signal // asks the process to shut down
 	command    func(port int) *exec.Cmd
 	ping       func(context.Context) error
 	log        io.Writer
 	port       int
-	held       io.Closer // reserves the port for Restart, until the garbage collector finds it
+	held       io.Closer // reserves the port for Restart until it is garbage collected
 
-	op    sync.Mutex // one operation at a time; guards lock and leash
-	lock  *os.File
-	leash *leash
-	proc  atomic.Pointer[process] // the latest process, running or not
+	op     sync.Mutex // serialises operations; guards lock and reaper
+	lock   *os.File
+	reaper *reaper
+	proc   atomic.Pointer[process] // the latest process, which may have ended
 }
 
-// start runs the server at port; 0 takes a free one, and another one when somebody was faster.
+// start starts the server at a port. For 0 it takes a free port, and tries another one if that port is taken meanwhile.
 func (s *server) start(ctx context.Context, port int) error {
 	s.op.Lock()
 	defer s.op.Unlock()
@@ -72,7 +81,7 @@ func (s *server) start(ctx context.Context, port int) error {
 	}
 }
 
-// boot starts one process and waits until it answers. On an error nothing is left running.
+// boot starts one process and waits until it answers. After an error no process is running.
 func (s *server) boot(ctx context.Context) error {
 	if err := s.acquire(ctx); err != nil {
 		return err
@@ -85,14 +94,14 @@ func (s *server) boot(ctx context.Context) error {
 		return fmt.Errorf("run %s: %w", s.name, err)
 	}
 	s.proc.Store(p)
-	if err := p.answers(ctx, s.ping); err != nil {
-		p.asked.Store(true)
+	if err := p.waitForAnswer(ctx, s.ping); err != nil {
+		p.stopRequested.Store(true)
 		return errors.Join(err, s.destroy(p))
 	}
 	return nil
 }
 
-// acquire locks the directory. A former server may just be shutting down, its owner having died: give it a moment.
+// acquire locks the directory. It waits for a moment, since a server whose owner has died may be shutting down.
 func (s *server) acquire(ctx context.Context) error {
 	if s.lock != nil {
 		return nil
@@ -114,37 +123,38 @@ func (s *server) release() {
 	}
 }
 
-// destroy kills the whole tree of p and waits until none of it is left.
+// destroy kills the process tree of p and waits for its end.
 func (s *server) destroy(p *process) error {
 	defer s.release()
 	err := killTree(p)
-	s.leash.drop()
-	s.leash = nil
+	s.reaper.release()
+	s.reaper = nil
 	return err
 }
 
-// Addr returns host:port. It stays the same across Restart.
+// Addr returns the server's host:port. It stays the same across Restart.
 func (s *server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// PID returns the id of the server's main process, the latest one if it has ended.
+// PID returns the process id of the server's latest main process.
 func (s *server) PID() int { return s.proc.Load().cmd.Process.Pid }
 
-// Done returns a channel that is closed when the current main process has ended, for whatever reason. After Restart ask
-// again: the new process has a new channel.
+// Done returns a channel that is closed when the current main process has ended, for whatever reason. Restart starts a
+// process with a new channel.
 func (s *server) Done() <-chan struct{} { return s.proc.Load().done }
 
-// Err returns nil as long as the server runs and after Stop and Kill; if the server ended by itself it says how, with the
-// server's last words.
+// Err returns nil while the server runs and after Stop and Kill. If the server ended by itself, the error says how and
+// quotes the end of its output.
 func (s *server) Err() error {
 	p := s.proc.Load()
-	if p.running() || p.asked.Load() {
+	if p.isRunning() || p.stopRequested.Load() {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", s.name, p.died())
+	return fmt.Errorf("%s %w", s.name, p.endError())
 }
 
-// Stop shuts the server down in order (Postgres: a fast shutdown; Redis: with a save if it is configured to) and waits
-// for its end. When ctx ends first, the server is killed and ctx's cause returned. Stopping a stopped server does nothing.
+// Stop shuts the server down and waits for its end. Postgres performs a fast shutdown, and Redis saves its data if it is
+// configured to. If ctx ends first, Stop kills the server and returns ctx's cause. It does nothing if the server has
+// stopped.
 func (s *server) Stop(ctx context.Context) error {
 	s.op.Lock()
 	defer s.op.Unlock()
@@ -153,9 +163,9 @@ func (s *server) Stop(ctx context.Context) error {
 
 func (s *server) stop(ctx context.Context) error {
 	p := s.proc.Load()
-	p.asked.Store(true)
+	p.stopRequested.Store(true)
 	defer s.release()
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
 	err := s.resume()
@@ -169,25 +179,25 @@ func (s *server) stop(ctx context.Context) error {
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("stop %s: %w; it was killed", s.name, context.Cause(ctx)), s.destroy(p))
+		return errors.Join(fmt.Errorf("stop %s: %w; killed it instead", s.name, context.Cause(ctx)), s.destroy(p))
 	}
 }
 
-// Kill ends the server's whole process tree with SIGKILL and returns when none of it is left, so that Restart works at
-// once. Killing a server that does not run does nothing.
+// Kill kills the server's whole process tree with SIGKILL and waits for its end. It does nothing if the server does not
+// run.
 func (s *server) Kill() error {
 	s.op.Lock()
 	defer s.op.Unlock()
 	p := s.proc.Load()
-	p.asked.Store(true)
+	p.stopRequested.Store(true)
 	if err := s.destroy(p); err != nil {
 		return fmt.Errorf("kill %s: %w", s.name, err)
 	}
 	return nil
 }
 
-// Restart runs the server again at the same port with the same data, after an orderly Stop if it is still running, and
-// returns when it answers.
+// Restart starts the server again with the same port and data, and returns when it answers. If the server still runs,
+// Restart stops it first.
 func (s *server) Restart(ctx context.Context) error {
 	s.op.Lock()
 	defer s.op.Unlock()

@@ -12,21 +12,21 @@ import (
 
 const scratchPrefix, scratchNew = "rs-", "rsnew-"
 
-// Scratch makes a temporary directory for servers: with a short path, since Unix sockets have a limit, and passable for
-// the user that Postgres runs as. It also removes those that died owners left behind. remove deletes it; stop the servers
-// in it first.
+// Scratch makes a temporary directory for servers. Its path is short, since the paths of Unix sockets are limited, and the
+// user that Postgres runs as can enter it. remove deletes it; stop the servers in it first. Scratch also deletes
+// directories whose owners have died.
 func Scratch() (dir string, remove func() error, err error) {
 	as, err := postgresAccount()
 	if err != nil {
 		return "", nil, err
 	}
 	var errs []error
-	for _, base := range temporary() {
-		if err := as.mayEnter(base); err != nil {
+	for _, base := range temporaryDirs() {
+		if err := as.checkAccess(base); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		sweep(base)
+		removeOrphans(base)
 		dir, lock, err := scratchIn(base, as)
 		if err != nil {
 			errs = append(errs, err)
@@ -37,11 +37,12 @@ func Scratch() (dir string, remove func() error, err error) {
 	return "", nil, fmt.Errorf("make a temporary directory: %w", errors.Join(errs...))
 }
 
-// scratchIn gives the directory its final name when it is locked, so that nobody sweeps it away meanwhile.
+// scratchIn makes a directory in base. The directory gets its final name when it is locked, so that another process does
+// not remove it as an orphan.
 func scratchIn(base string, as *account) (string, *os.File, error) {
 	made, err := os.MkdirTemp(base, scratchNew)
 	if err != nil {
-		return "", nil, err //nolint:wrapcheck // Scratch says what it was for
+		return "", nil, err //nolint:wrapcheck // the caller says what it was for
 	}
 	if err := as.makeDir(made); err != nil {
 		return "", nil, err
@@ -57,8 +58,8 @@ func scratchIn(base string, as *account) (string, *os.File, error) {
 	return dir, lock, nil
 }
 
-// sweep removes our scratch directories whose owner has died.
-func sweep(base string) {
+// removeOrphans removes the current user's scratch directories whose owners have died.
+func removeOrphans(base string) {
 	dirs, _ := filepath.Glob(filepath.Join(base, scratchPrefix+"*"))
 	for _, dir := range dirs {
 		info, err := os.Lstat(dir)
@@ -69,10 +70,10 @@ func sweep(base string) {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
-			continue // not one of ours
+			continue // not a scratch directory
 		}
 		if lock, err := tryLock(dir); err == nil {
-			if !serving(dir) {
+			if !hasServer(dir) {
 				_ = os.RemoveAll(dir)
 			}
 			_ = lock.Close()
@@ -80,8 +81,8 @@ func sweep(base string) {
 	}
 }
 
-// serving tells whether a server below dir has outlived its owner, for the moment that its shutdown takes.
-func serving(dir string) bool {
+// hasServer reports whether a server in dir is still shutting down after the death of its owner.
+func hasServer(dir string) bool {
 	locks, _ := filepath.Glob(filepath.Join(dir, "*", "lock"))
 	return slices.ContainsFunc(locks, func(path string) bool {
 		lock, err := tryLock(filepath.Dir(path))
@@ -92,7 +93,7 @@ func serving(dir string) bool {
 	})
 }
 
-// temporary lists directories for temporary things, the configured one first.
-func temporary() []string {
+// temporaryDirs lists directories for temporary files, the configured one first.
+func temporaryDirs() []string {
 	return slices.Compact([]string{filepath.Clean(os.TempDir()), "/tmp", "/var/tmp"})
 }

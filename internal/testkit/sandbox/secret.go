@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// password returns the one kept in dir, or makes and keeps a new one.
+// password returns the password stored in dir. It generates one if there is none.
 func password(dir string) (string, error) {
 	path := filepath.Join(dir, "password")
 	kept, err := os.ReadFile(path)
@@ -18,11 +18,11 @@ func password(dir string) (string, error) {
 		return secret, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read password: %w", err)
+		return "", fmt.Errorf("read the password: %w", err)
 	}
 	secret := rand.Text()
 	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep password: %w", err)
+		return "", fmt.Errorf("store the password: %w", err)
 	}
 	return secret, nil
 }

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// tailBytes is enough for the last dozen lines a server writes before it gives up.
+// tailBytes is enough for about a dozen lines.
 const tailBytes = 4 << 10
 
-// tail passes a server's log on and keeps the end of it for errors.
+// A tail passes the output of a process on and keeps the end of it for errors.
 type tail struct {
 	next io.Writer // may be nil
 
@@ -18,7 +18,7 @@ type tail struct {
 	last []byte
 }
 
-// Write never fails: a full disk under the log must not fill the server's pipe.
+// Write never fails: if it did, for example because the disk is full, the process would block on its output.
 func (t *tail) Write(b []byte) (int, error) {
 	if t.next != nil {
 		_, _ = t.next.Write(b)
@@ -38,8 +38,8 @@ func (t *tail) portTaken() bool {
 	return bytes.Contains(t.last, []byte("Address already in use")) || bytes.Contains(t.last, []byte("Failed listening on port"))
 }
 
-// lastWords returns, in one line, why the server gave up: Postgres' FATAL line, otherwise the last three lines.
-func (t *tail) lastWords() string {
+// lastLines returns the first FATAL or PANIC line of Postgres, or else the last three lines, joined to one.
+func (t *tail) lastLines() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var lines []string
@@ -54,7 +54,7 @@ func (t *tail) lastWords() string {
 		}
 	}
 	if len(lines) == 0 {
-		return "(it wrote nothing)"
+		return "no output"
 	}
 	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }

@@ -1,119 +1,195 @@
-// Package django brings over what the predecessor, a Django application, has in its
-// database: users with their password hashes, conversations and messages. It only
-// reads there, in one snapshot. What it cannot bring over it leaves out and names.
+// Package adopt implements `roomspa import django`. It imports users with their password
+// hashes, conversations and messages from the database of the predecessor, a Django
+// application. It only reads there, in one snapshot. It reports what it cannot import.
 package adopt
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Options says what is imported from where.
+// Options configures an import.
 type Options struct {
 	URL    string // of the predecessor's database
 	Tables Tables
-	// Roles translates roles of the predecessor into ours; one that is not named
-	// stands for itself.
+	// Roles maps roles of the predecessor to roles of roomspa. A role that is not in it stays
+	// the same.
 	Roles map[string]room.Role
-	// TimeZone is that of times without one (USE_TZ = False). Default: UTC.
+	// TimeZone is the time zone of times without one (USE_TZ = False). Default: UTC.
 	TimeZone string
-	// NoUsers leaves the users out: roomspa.users is a view over the predecessor's.
+	// NoUsers skips the users, for a roomspa.users that is a view over the predecessor's.
 	NoUsers bool
 	// Rehearse writes nothing, and counts what would be written.
 	Rehearse bool
-	// Progress is told now and then how far it is; it may be nil.
+	// Progress is called from time to time with the report so far; nil for none.
 	Progress func(Report)
 }
 
 const (
-	// batchRows and batchBytes bound a batch, and with it the memory: one is in it
-	// at a time, and the rows of the source come as they are taken.
+	// batchRows and batchBytes bound a batch and thereby the memory: only one batch is held
+	// at a time.
 	batchRows  = 1000
 	batchBytes = 4 << 20
-	// mostLeftOut bounds what is remembered of rows that were left out, since what
-	// belongs to them is left out too. Whoever has more has named the wrong tables.
-	mostLeftOut = 1_000_000
-	// progressEvery is the time between two calls of Progress.
-	progressEvery = 2 * time.Second
+	// maxSkipped bounds the number of users and rooms whose conversations and messages must
+	// be skipped as well. More of them suggest that the tables are the wrong ones.
+	maxSkipped = 1_000_000
+	// progressInterval is the time between two calls of Progress.
+	progressInterval = 2 * time.Second
+	connectTimeout   = 10 * time.Second
 )
 
-// An importer is one import under way.
+// An importer is the state of one call of Import.
 type importer struct {
-	o      Options
-	source *source
-	target *postgres.DB
-	report Report
-	began  time.Time
-	told   time.Time
+	o            Options
+	source       pgx.Tx // a snapshot of the predecessor's database
+	target       *postgres.DB
+	report       Report
+	began        time.Time
+	lastProgress time.Time
 
-	noUser map[room.UserID]bool // those that were left out
-	noRoom map[room.Room]bool   // likewise
-	now    time.Time            // stands for a time that the predecessor does not know
+	skippedUsers map[room.UserID]bool
+	skippedRooms map[room.Room]bool
+	now          time.Time // replaces missing times
 }
 
-// Import brings everything over that is not there yet, and returns what it has
-// done. It may be repeated, also after one that was interrupted: what is there
-// already is known by its id and left as it is, and what is new is added behind it.
+// Import imports everything that is not yet in the target, and returns a report. It may be
+// repeated, even after an interruption: rows that exist are recognised by their ids and
+// stay as they are, and new ones are added after them.
 func Import(ctx context.Context, o Options, target *postgres.DB) (Report, error) {
 	im := &importer{
-		o: o, target: target, report: Report{Rehearsal: o.Rehearse}, began: time.Now(), told: time.Now(),
-		noUser: map[room.UserID]bool{}, noRoom: map[room.Room]bool{}, now: time.Now().UTC(),
+		o: o, target: target, report: Report{Rehearsal: o.Rehearse}, began: time.Now(), lastProgress: time.Now(),
+		skippedUsers: map[room.UserID]bool{}, skippedRooms: map[room.Room]bool{}, now: time.Now().UTC(),
 	}
-	var err error
-	if im.source, err = open(ctx, o); err != nil {
-		return im.report, err
-	}
-	defer im.source.close(ctx)
-	missing, err := im.o.Tables.check(ctx, im.source.tx, o.NoUsers)
+	conn, err := connect(ctx, o)
 	if err != nil {
 		return im.report, err
 	}
-	im.o.Tables.forget(missing)
-	im.report.findMany("no_column", int64(len(missing)), missing...)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		_ = conn.Close(ctx) // it was only read
+	}()
+	if im.source, err = conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
+		return im.report, fmt.Errorf("begin a snapshot of the predecessor's database: %w", err)
+	}
+	missing, err := im.o.Tables.check(ctx, im.source, o.NoUsers)
+	if err != nil {
+		return im.report, err
+	}
+	im.o.Tables.clearMissing(missing)
+	im.report.add("no_column", int64(len(missing)), missing...)
 	for _, step := range []struct {
 		what string
 		run  func(context.Context) error
-	}{{"users", im.users}, {"conversations", im.conversations}, {"messages", im.messages}} {
+	}{{"users", im.importUsers}, {"conversations", im.importConversations}, {"messages", im.importMessages}} {
 		if step.what == "users" && o.NoUsers {
 			continue
 		}
 		if err := step.run(ctx); err != nil {
-			return im.done(), fmt.Errorf("import %s: %w", step.what, err)
+			return im.finish(), fmt.Errorf("import %s: %w", step.what, err)
 		}
-		im.tell(true)
+		im.showProgress(true)
 	}
-	return im.done(), nil
+	return im.finish(), nil
 }
 
-func (im *importer) done() Report {
+// connect connects to the predecessor's database. Its errors contain neither the password
+// nor the reason why the URL is invalid, which would quote it.
+func connect(ctx context.Context, o Options) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(o.URL)
+	if err != nil || o.URL == "" {
+		return nil, errors.New("the URL of the predecessor's database is invalid: it should look like postgres://user:password@host:5432/name")
+	}
+	cfg.ConnectTimeout = connectTimeout
+	maps.Copy(cfg.RuntimeParams, map[string]string{
+		"application_name": "roomspa import", "timezone": cmp.Or(o.TimeZone, "UTC"),
+		"default_transaction_read_only": "on", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+		"client_encoding": "UTF8",
+	})
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+			return nil, fmt.Errorf("connect to the predecessor's database: %s", pg.Message)
+		}
+		return nil, fmt.Errorf("connect to the predecessor's database at %s: %w", cfg.Host, errors.Unwrap(err))
+	}
+	return conn, nil
+}
+
+// importRows runs a query on the source and writes its rows in batches. convert returns
+// false for a row to skip. size returns the approximate number of bytes of a row.
+func importRows[T any](
+	ctx context.Context, im *importer, query string,
+	convert func(pgx.Rows) (row T, ok bool, err error), size func(T) int, write func(context.Context, []T) error,
+) error {
+	var batch []T
+	bytes := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		err := write(ctx, batch)
+		batch, bytes = batch[:0], 0
+		im.showProgress(false)
+		return err
+	}
+	rows, err := im.source.Query(ctx, query)
+	if err != nil {
+		return fmt.Errorf("read the predecessor's database: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, ok, err := convert(rows)
+		if err != nil {
+			return fmt.Errorf("read the predecessor's database: %w", err)
+		}
+		if ok {
+			batch = append(batch, row)
+			bytes += size(row)
+		}
+		if len(batch) >= batchRows || bytes >= batchBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if len(im.skippedUsers)+len(im.skippedRooms) > maxSkipped {
+			return fmt.Errorf("more than %d users and rooms cannot be imported: check that these are the right tables and columns", maxSkipped)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the predecessor's database: %w", err)
+	}
+	return flush()
+}
+
+func (im *importer) finish() Report {
 	im.report.TookMS = time.Since(im.began).Milliseconds()
 	return im.report
 }
 
-// tell calls Progress, not too often.
-func (im *importer) tell(now bool) {
-	if im.o.Progress != nil && (now || time.Since(im.told) >= progressEvery) {
-		im.told = time.Now()
-		im.o.Progress(im.done())
+// showProgress calls Progress, at most once per progressInterval unless now is true.
+func (im *importer) showProgress(now bool) {
+	if im.o.Progress != nil && (now || time.Since(im.lastProgress) >= progressInterval) {
+		im.lastProgress = time.Now()
+		im.o.Progress(im.finish())
 	}
 }
 
-// role translates a role of the predecessor.
+// role maps a role of the predecessor.
 func (im *importer) role(theirs string) (room.Role, bool) {
 	r, ok := im.o.Roles[theirs]
 	if !ok {
 		r = room.Role(theirs)
 	}
 	return r, r == room.Customer || r == room.Therapist || r == room.Support
-}
-
-func (im *importer) tooMuchLeftOut() error {
-	if len(im.noUser)+len(im.noRoom) > mostLeftOut {
-		return fmt.Errorf("more than %d users and conversations had to be left out: are these the right tables and columns?", mostLeftOut)
-	}
-	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-func (t *Tables) conversations() string {
+func (t *Tables) selectConversations() string {
 	customer, therapist := column("c", t.ConversationCustomer), column("c", t.ConversationTherapist)
 	id, role := column("c", t.ConversationID), pgx.Identifier{t.UserRole}.Sanitize()
 	return fmt.Sprintf(`
@@ -24,51 +24,37 @@ ORDER BY %[2]s, %[3]s, %[4]s::timestamptz, %[1]s`,
 		id, customer, therapist, column("c", t.ConversationCreated), role, quote(t.Conversations), quote(t.Users), pgx.Identifier{t.UserID}.Sanitize())
 }
 
-func (im *importer) conversations(ctx context.Context) error {
-	var batch []postgres.ImportedConversation
+func (im *importer) importConversations(ctx context.Context) error {
 	var last room.Room
-	flush := func() error {
-		err := im.writeConversations(ctx, batch)
-		batch = batch[:0]
-		return err
-	}
-	err := im.source.each(ctx, im.o.Tables.conversations(), func(rows pgx.Rows) error {
+	return importRows(ctx, im, im.o.Tables.selectConversations(), func(rows pgx.Rows) (c postgres.ImportedConversation, ok bool, err error) {
 		var id string
-		var c postgres.ImportedConversation
 		var created *time.Time
-		var customer, therapist *string // roles; nil where there is no such user
+		var customer, therapist *string // roles; nil if there is no such user
 		if err := rows.Scan(&id, &c.Room.Customer, &c.Room.Therapist, &created, &customer, &therapist); err != nil {
-			return fmt.Errorf("read a conversation: %w", err)
+			return c, false, err
 		}
 		im.report.Conversations.Read++
-		if why := im.judgeRoom(c.Room, customer, therapist); why != "" {
-			im.leaveRoom(c.Room, why, id)
-			return im.tooMuchLeftOut()
+		if kind := im.checkRoom(c.Room, customer, therapist); kind != "" {
+			im.skipRoom(c.Room, kind, id)
+			return c, false, nil
 		}
 		if c.Room == last {
-			im.report.find("merged_conversations", id)
+			im.report.add("merged_conversations", 1, id)
 			im.report.Conversations.Known++
-			return nil
+			return c, false, nil
 		}
 		last = c.Room
 		c.ID, c.CreatedAt = conversationID(id), im.now
 		if created != nil {
 			c.CreatedAt = *created
 		}
-		if batch = append(batch, c); len(batch) < batchRows {
-			return nil
-		}
-		return flush()
-	})
-	if err == nil {
-		err = flush()
-	}
-	return err
+		return c, true, nil
+	}, func(postgres.ImportedConversation) int { return 0 }, im.writeConversations)
 }
 
-// judgeRoom returns why nobody could enter a room.
-func (im *importer) judgeRoom(r room.Room, customer, therapist *string) string {
-	if customer == nil || therapist == nil || im.noUser[r.Customer] || im.noUser[r.Therapist] {
+// checkRoom returns the finding if nobody could enter the room, or "".
+func (im *importer) checkRoom(r room.Room, customer, therapist *string) string {
+	if customer == nil || therapist == nil || im.skippedUsers[r.Customer] || im.skippedUsers[r.Therapist] {
 		return "no_such_user"
 	}
 	c, _ := im.role(*customer)
@@ -79,16 +65,13 @@ func (im *importer) judgeRoom(r room.Room, customer, therapist *string) string {
 	return ""
 }
 
-func (im *importer) leaveRoom(r room.Room, why, id string) {
+func (im *importer) skipRoom(r room.Room, kind, id string) {
 	im.report.Conversations.LeftOut++
-	im.report.find(why, id)
-	im.noRoom[r] = true
+	im.report.add(kind, 1, id)
+	im.skippedRooms[r] = true
 }
 
 func (im *importer) writeConversations(ctx context.Context, batch []postgres.ImportedConversation) error {
-	if len(batch) == 0 {
-		return nil
-	}
 	done, err := im.target.ImportConversations(ctx, batch, !im.o.Rehearse)
 	if err != nil {
 		return err
@@ -96,14 +79,13 @@ func (im *importer) writeConversations(ctx context.Context, batch []postgres.Imp
 	im.report.Conversations.Added += done.Added
 	im.report.Conversations.Known += done.Known
 	for _, r := range done.Taken {
-		im.leaveRoom(r, "conversation_taken", fmt.Sprintf("of customer %d and therapist %d", r.Customer, r.Therapist))
+		im.skipRoom(r, "conversation_taken", fmt.Sprintf("of customer %d and therapist %d", r.Customer, r.Therapist))
 	}
-	im.tell(false)
 	return nil
 }
 
-// conversationID keeps an id that is a uuid, and makes one of any other, always the
-// same.
+// conversationID returns an id that is a UUID unchanged. For any other id it returns a UUID
+// that depends only on that id.
 func conversationID(theirs string) room.ID {
 	if id, err := room.ParseID(theirs); err == nil {
 		return id

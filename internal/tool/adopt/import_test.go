@@ -228,8 +228,8 @@ func TestImportSaysWhatIsWrongWithTheSource(t *testing.T) {
 	}{
 		"a table":              {func(o *adopt.Options) { o.Tables.Users = "auth_user" }, "there is no table auth_user: name it with --users-table"},
 		"a column":             {func(o *adopt.Options) { o.Tables.MessageText = "body" }, `the table chat_message has no column "body"`},
-		"a URL that is none":   {func(o *adopt.Options) { o.URL = "postgres://user:geheim@host:port/" }, "cannot be read"},
-		"a server that is not": {func(o *adopt.Options) { o.URL = "postgres://user:geheim@127.0.0.1:1/x" }, "cannot be reached"},
+		"a URL that is none":   {func(o *adopt.Options) { o.URL = "postgres://user:geheim@host:port/" }, "is invalid"},
+		"a server that is not": {func(o *adopt.Options) { o.URL = "postgres://user:geheim@127.0.0.1:1/x" }, "connection refused"},
 		"a role that is none":  {func(o *adopt.Options) { o.Roles = nil }, ""},
 	} {
 		o := options(source)
@@ -266,7 +266,7 @@ func TestImportFromTablesOfAnotherShape(t *testing.T) {
 	}
 	for range 2 { // the second time it knows them all
 		report, err := adopt.Import(t.Context(), o, db)
-		if err != nil || found(report)["no_column"] != 3 || !report.Whole() {
+		if err != nil || found(report)["no_column"] != 3 || !report.Complete() {
 			t.Fatalf("%+v, %v", report, err)
 		}
 	}

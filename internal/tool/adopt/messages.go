@@ -15,8 +15,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// messages come room by room, in the order in which they are numbered.
-func (t *Tables) messages() string {
+// selectMessages orders the messages by room, and within a room as they are numbered.
+func (t *Tables) selectMessages() string {
 	id, created := column("m", t.MessageID), column("m", t.MessageCreated)
 	customer, therapist := column("c", t.ConversationCustomer), column("c", t.ConversationTherapist)
 	return fmt.Sprintf(`
@@ -28,51 +28,36 @@ ORDER BY %[3]s, %[4]s, %[7]s, %[1]s`,
 		column("m", t.MessageText), created, quote(t.Messages), quote(t.Conversations), column("m", t.MessageConversation))
 }
 
-func (im *importer) messages(ctx context.Context) error {
-	var batch []postgres.ImportedMessage
-	bytes := 0
-	flush := func() error {
-		err := im.writeMessages(ctx, batch)
-		batch, bytes = batch[:0], 0
-		return err
-	}
-	err := im.source.each(ctx, im.o.Tables.messages(), func(rows pgx.Rows) error {
+func (im *importer) importMessages(ctx context.Context) error {
+	return importRows(ctx, im, im.o.Tables.selectMessages(), func(rows pgx.Rows) (m postgres.ImportedMessage, ok bool, err error) {
 		var id string
 		var inRoom bool
-		var m postgres.ImportedMessage
 		var at *time.Time
 		if err := rows.Scan(&id, &inRoom, &m.Room.Customer, &m.Room.Therapist, &m.Sender, &m.Text, &at); err != nil {
-			return fmt.Errorf("read a message: %w", err)
+			return m, false, err
 		}
 		im.report.Messages.Read++
-		if why := im.judgeMessage(&m, inRoom, at); why != "" {
+		if kind := im.checkMessage(&m, inRoom, at); kind != "" {
 			im.report.Messages.LeftOut++
-			im.report.find(why, id)
-			return nil
+			im.report.add(kind, 1, id)
+			return m, false, nil
 		}
 		if m.Text == "" {
-			im.report.find("empty_text", id)
+			im.report.add("empty_text", 1, id)
 		}
-		m.At = at.UTC().Truncate(time.Millisecond) // as all of ours
+		m.At = at.UTC().Truncate(time.Millisecond) // the precision of roomspa
 		m.ID = messageID(id, m.At)
-		batch = append(batch, m)
-		if bytes += len(m.Text); len(batch) < batchRows && bytes < batchBytes {
-			return nil
-		}
-		return flush()
-	})
-	if err == nil {
-		err = flush()
-	}
-	return err
+		return m, true, nil
+	}, func(m postgres.ImportedMessage) int { return len(m.Text) }, im.writeMessages)
 }
 
-// judgeMessage returns why a message cannot come over, and finds the sender's side.
-func (im *importer) judgeMessage(m *postgres.ImportedMessage, inRoom bool, at *time.Time) string {
+// checkMessage returns the finding if a message cannot be imported, or "". It sets the role
+// of the sender.
+func (im *importer) checkMessage(m *postgres.ImportedMessage, inRoom bool, at *time.Time) string {
 	switch {
 	case !inRoom:
 		return "no_conversation"
-	case im.noRoom[m.Room]:
+	case im.skippedRooms[m.Room]:
 		return "conversation_left"
 	case !utf8.ValidString(m.Text) || strings.IndexByte(m.Text, 0) >= 0:
 		return "unreadable_text"
@@ -89,9 +74,6 @@ func (im *importer) judgeMessage(m *postgres.ImportedMessage, inRoom bool, at *t
 }
 
 func (im *importer) writeMessages(ctx context.Context, batch []postgres.ImportedMessage) error {
-	if len(batch) == 0 {
-		return nil
-	}
 	done, err := im.target.ImportMessages(ctx, batch, !im.o.Rehearse)
 	if err != nil {
 		return err
@@ -99,18 +81,16 @@ func (im *importer) writeMessages(ctx context.Context, batch []postgres.Imported
 	im.report.Messages.Added += done.Added
 	im.report.Messages.Known += done.Known
 	for _, id := range done.Changed {
-		im.report.find("message_changed", id.String())
+		im.report.add("message_changed", 1, id.String())
 	}
-	im.report.findMany("late", done.Late)
-	im.report.findMany("erased_message", done.Erased)
-	im.tell(false)
+	im.report.add("late", done.Late)
+	im.report.add("erased_message", done.Erased)
 	return nil
 }
 
-// messageID makes a UUIDv7 (RFC 9562 §5.7) of the time and of the id that the
-// message has in the predecessor, always the same. Theirs are not kept even where
-// they are uuids: a range of ours is a range of time, and replicas look for new
-// messages by it.
+// messageID returns a UUIDv7 (RFC 9562 §5.7) that depends only on the time and the
+// predecessor's id. Even ids that are UUIDs are replaced: replicas look for recent messages
+// by ranges of ids, which must be ranges of time.
 func messageID(theirs string, at time.Time) room.ID {
 	sum := sha256.Sum256([]byte("roomspa import django message " + theirs))
 	id := room.ID(sum[:16])

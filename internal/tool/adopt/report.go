@@ -2,10 +2,12 @@ package adopt
 
 import (
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 )
 
-// A Report is what an import has done, or would do.
+// A Report is the result of an import, or of its rehearsal.
 type Report struct {
 	Rehearsal     bool      `json:"rehearsal"`
 	Users         Count     `json:"users"`
@@ -15,62 +17,61 @@ type Report struct {
 	TookMS        int64     `json:"took_ms"`
 }
 
-// A Count is of one table. Read is the sum of the others.
+// A Count counts the rows of one table. Read is the sum of the others.
 type Count struct {
 	Read    int64 `json:"read"`
 	Added   int64 `json:"added"`
-	Known   int64 `json:"known"` // were there already
+	Known   int64 `json:"known"` // imported earlier
 	LeftOut int64 `json:"left_out"`
 }
 
-// A Finding is something that a person should know of.
+// A Finding describes rows that were imported with changes, or not at all.
 type Finding struct {
 	Kind    string `json:"kind"` // a stable word
 	LeftOut bool   `json:"left_out"`
 	Count   int64  `json:"count"`
-	// Examples are the ids of the first few in the predecessor's database.
+	// Examples are the ids of the first few rows in the predecessor's database.
 	Examples []string `json:"examples"`
 	Means    string   `json:"means"`
 }
 
-const mostExamples = 10
+const maxExamples = 10
 
-// The kinds of findings. Those in leftOut mean that rows did not come over.
+// leftOut lists the kinds of findings about rows that were not imported.
 var leftOut = map[string]string{
-	"bad_user_id":          "users whose id is not between 1 and 2^53-1, which is what every client can read",
-	"unknown_role":         "users whose role is none of ours: translate it with --role",
-	"duplicate_email":      "users whose e-mail address another one with a lower id has, in another case: change it in the predecessor",
-	"email_or_phone_taken": "users whose e-mail address or phone number another user of roomspa has",
+	"bad_user_id":          "users whose id is not between 1 and 2^53-1, the range that all clients can represent",
+	"unknown_role":         "users whose role is unknown to roomspa: map it with --role",
+	"duplicate_email":      "users with the same e-mail address as a user with a lower id, ignoring case: change it in the predecessor",
+	"email_or_phone_taken": "users whose e-mail address or phone number belongs to another user of roomspa",
 	"erased_user":          "users who were erased in roomspa",
-	"unreadable_user":      "users with an e-mail address or hash that is not UTF-8",
-	"no_such_user":         "conversations with somebody who does not exist or was left out",
-	"wrong_role":           "conversations whose customer is no customer, or whose therapist is no therapist",
-	"conversation_taken":   "conversations whose id another room's conversation has in roomspa",
-	"no_conversation":      "messages of no conversation",
+	"unreadable_user":      "users whose e-mail address or hash is not valid UTF-8",
+	"no_such_user":         "conversations with a user who does not exist or was left out",
+	"wrong_role":           "conversations whose customer is not a customer, or whose therapist is not a therapist",
+	"conversation_taken":   "conversations whose id belongs to the conversation of another room in roomspa",
+	"no_conversation":      "messages without a conversation",
 	"conversation_left":    "messages of conversations that were left out",
-	"foreign_sender":       "messages whose sender is on neither side of the conversation",
-	"unreadable_text":      "messages whose text is not UTF-8 or has a NUL",
-	"no_time":              "messages that do not say when they were sent",
+	"foreign_sender":       "messages whose sender is neither the customer nor the therapist of the conversation",
+	"unreadable_text":      "messages whose text is not valid UTF-8 or contains a NUL",
+	"no_time":              "messages without a time",
 }
 
+// noted lists the kinds of findings about rows that were imported with changes.
 var noted = map[string]string{
-	"no_column":            "columns that the tables do not have: these values are missing",
-	"no_email":             "users without an e-mail address: they got one that leads nowhere, and sign in by phone",
-	"duplicate_phone":      "users without the phone number that another one with a lower id has: they sign in by e-mail",
-	"no_phone":             "users whose phone number has an @, and would be taken for an e-mail address: they came without it",
-	"unknown_hash":         "users with a password hash that roomspa cannot read: they need a new password",
-	"user_changed":         "users who are in roomspa with another e-mail address, phone number, role or activity; they were left as they are there",
-	"merged_conversations": "conversations of a room that has several: their messages became one conversation, in the order of their times",
+	"no_column":            "columns that do not exist in the predecessor: their values are missing",
+	"no_email":             "users without an e-mail address: they got an invalid one, and sign in with their phone number",
+	"duplicate_phone":      "users with the same phone number as a user with a lower id: they have none now, and sign in with their e-mail address",
+	"no_phone":             "users whose phone number contains an @, which would make it an e-mail address: they have none now",
+	"unknown_hash":         "users whose password hash roomspa cannot verify: they need a new password",
+	"user_changed":         "users whose e-mail address, phone number, role or activity differs in roomspa, where it stays as it is",
+	"merged_conversations": "further conversations of a room: their messages became part of its one conversation, ordered by time",
 	"empty_text":           "messages without text: in roomspa they look like erased ones",
-	"message_changed":      "messages that have another text in roomspa; it was left as it is there",
-	"late":                 "messages that are older than one which is in roomspa already: they stand behind it",
-	"erased_message":       "messages of users who were erased in roomspa: they came without their text",
+	"message_changed":      "messages whose text differs in roomspa, where it stays as it is",
+	"late":                 "messages that are older than one that was imported or sent before: they are numbered after it",
+	"erased_message":       "messages of users who were erased in roomspa: they have no text now",
 }
 
-// find counts one more of a kind. Rows that are left out are counted by table too.
-func (r *Report) find(kind, example string) { r.findMany(kind, 1, example) }
-
-func (r *Report) findMany(kind string, n int64, examples ...string) {
+// add adds n rows to the finding of a kind.
+func (r *Report) add(kind string, n int64, examples ...string) {
 	if n == 0 {
 		return
 	}
@@ -85,15 +86,47 @@ func (r *Report) findMany(kind string, n int64, examples ...string) {
 	}
 	f := &r.Findings[i]
 	f.Count += n
-	f.Examples = append(f.Examples, examples[:min(len(examples), mostExamples-len(f.Examples))]...)
+	f.Examples = append(f.Examples, examples[:min(len(examples), maxExamples-len(f.Examples))]...)
 }
 
-// Whole reports whether everything came over, or would.
-func (r *Report) Whole() bool {
+// Complete reports whether no row was left out.
+func (r *Report) Complete() bool {
 	return r.Users.LeftOut == 0 && r.Conversations.LeftOut == 0 && r.Messages.LeftOut == 0
 }
 
-// String is one line for the progress.
+// String returns the number of rows read, in one line.
 func (r Report) String() string {
 	return fmt.Sprintf("users %d, conversations %d, messages %d", r.Users.Read, r.Conversations.Read, r.Messages.Read)
+}
+
+// WriteText writes a table of the counts, followed by the findings.
+func (r *Report) WriteText(to io.Writer) error {
+	var b strings.Builder
+	added := "added"
+	if r.Rehearsal {
+		added = "to add"
+	}
+	fmt.Fprintf(&b, "%-14s %10s %10s %10s %10s\n", "", "read", added, "known", "left out")
+	for _, row := range []struct {
+		name string
+		Count
+	}{{"users", r.Users}, {"conversations", r.Conversations}, {"messages", r.Messages}} {
+		fmt.Fprintf(&b, "%-14s %10d %10d %10d %10d\n", row.name, row.Read, row.Added, row.Known, row.LeftOut)
+	}
+	for _, f := range r.Findings {
+		outcome := "note"
+		if f.LeftOut {
+			outcome = "LEFT OUT"
+		}
+		fmt.Fprintf(&b, "%-8s %6d %s", outcome, f.Count, f.Means)
+		if len(f.Examples) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(f.Examples, ", "))
+		}
+		fmt.Fprintln(&b)
+	}
+	if r.Rehearsal {
+		fmt.Fprintln(&b, "This was a rehearsal: nothing was written.")
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
 }

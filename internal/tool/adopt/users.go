@@ -15,9 +15,9 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// users numbers those that share an e-mail address or a phone number, so that no
-// list of all of them has to be kept here.
-func (t *Tables) users() string {
+// selectUsers numbers users with the same email or phone, so that duplicates are found
+// without holding all users in memory.
+func (t *Tables) selectUsers() string {
 	id, email, phone := column("u", t.UserID), column("u", t.UserEmail), column("u", t.UserPhone)
 	return fmt.Sprintf(`
 SELECT %[1]s::bigint, coalesce(%[2]s::text, ''), coalesce(%[3]s::text, ''), coalesce(%[4]s::text, ''), coalesce(%[5]s::boolean, false),
@@ -28,49 +28,35 @@ FROM %[8]s u ORDER BY 1`,
 		column("u", t.UserPassword), column("u", t.UserJoined), quote(t.Users))
 }
 
-// users brings the users over. First of all it looks whether the tables are there.
-func (im *importer) users(ctx context.Context) error {
-	var batch []postgres.ImportedUser
+func (im *importer) importUsers(ctx context.Context) error {
 	highest := room.UserID(0)
-	flush := func() error {
-		err := im.writeUsers(ctx, batch)
-		batch = batch[:0]
-		return err
-	}
-	err := im.source.each(ctx, im.o.Tables.users(), func(rows pgx.Rows) error {
-		var u postgres.ImportedUser
-		var id, sameEmail, samePhone int64
+	err := importRows(ctx, im, im.o.Tables.selectUsers(), func(rows pgx.Rows) (u postgres.ImportedUser, ok bool, err error) {
+		var emailNumber, phoneNumber int64
 		var role string
 		var joined *time.Time
-		if err := rows.Scan(&id, &u.Email, &u.Phone, &role, &u.Active, &u.Hash, &joined, &sameEmail, &samePhone); err != nil {
-			return fmt.Errorf("read a user: %w", err)
+		if err := rows.Scan(&u.ID, &u.Email, &u.Phone, &role, &u.Active, &u.Hash, &joined, &emailNumber, &phoneNumber); err != nil {
+			return u, false, err
 		}
 		im.report.Users.Read++
-		u.ID, u.CreatedAt = room.UserID(id), im.now
-		if joined != nil {
+		if u.CreatedAt = im.now; joined != nil {
 			u.CreatedAt = *joined
 		}
-		if why := im.judgeUser(&u, role, sameEmail, samePhone); why != "" {
-			im.leaveUser(u.ID, why)
-			return im.tooMuchLeftOut()
+		if kind := im.checkUser(&u, role, emailNumber, phoneNumber); kind != "" {
+			im.skipUser(u.ID, kind)
+			return u, false, nil
 		}
 		highest = max(highest, u.ID)
-		if batch = append(batch, u); len(batch) < batchRows {
-			return nil
-		}
-		return flush()
-	})
-	if err == nil {
-		err = flush()
-	}
+		return u, true, nil
+	}, func(u postgres.ImportedUser) int { return len(u.Email) + len(u.Phone) + len(u.Hash) }, im.writeUsers)
 	if err == nil && im.report.Users.Added > 0 && !im.o.Rehearse {
 		err = im.target.ReserveUserIDs(ctx, highest)
 	}
 	return err
 }
 
-// judgeUser returns why a user cannot come over, and mends what can be mended.
-func (im *importer) judgeUser(u *postgres.ImportedUser, role string, sameEmail, samePhone int64) string {
+// checkUser returns the finding if a user cannot be imported, or "". It sets the role and
+// corrects what can be corrected.
+func (im *importer) checkUser(u *postgres.ImportedUser, role string, emailNumber, phoneNumber int64) string {
 	id := strconv.FormatInt(int64(u.ID), 10)
 	var ok bool
 	switch u.Role, ok = im.role(role); {
@@ -80,38 +66,35 @@ func (im *importer) judgeUser(u *postgres.ImportedUser, role string, sameEmail, 
 		return "unknown_role"
 	case !utf8.ValidString(u.Email) || !utf8.ValidString(u.Hash) || strings.ContainsRune(u.Email+u.Hash, 0):
 		return "unreadable_user"
-	case u.Email != "" && sameEmail > 1:
+	case u.Email != "" && emailNumber > 1:
 		return "duplicate_email"
 	}
 	if u.Email == "" {
 		u.Email = "user-" + id + "@no-email.invalid" // RFC 2606 §2
-		im.report.find("no_email", id)
+		im.report.add("no_email", 1, id)
 	}
 	switch {
 	case u.Phone == "":
 	case strings.Contains(u.Phone, "@") || !utf8.ValidString(u.Phone):
 		u.Phone = ""
-		im.report.find("no_phone", id)
-	case samePhone > 1:
+		im.report.add("no_phone", 1, id)
+	case phoneNumber > 1:
 		u.Phone = ""
-		im.report.find("duplicate_phone", id)
+		im.report.add("duplicate_phone", 1, id)
 	}
 	if auth.CheckHash(u.Hash) != nil {
-		im.report.find("unknown_hash", id)
+		im.report.add("unknown_hash", 1, id)
 	}
 	return ""
 }
 
-func (im *importer) leaveUser(id room.UserID, why string) {
+func (im *importer) skipUser(id room.UserID, kind string) {
 	im.report.Users.LeftOut++
-	im.report.find(why, strconv.FormatInt(int64(id), 10))
-	im.noUser[id] = true
+	im.report.add(kind, 1, strconv.FormatInt(int64(id), 10))
+	im.skippedUsers[id] = true
 }
 
 func (im *importer) writeUsers(ctx context.Context, batch []postgres.ImportedUser) error {
-	if len(batch) == 0 {
-		return nil
-	}
 	done, err := im.target.ImportUsers(ctx, batch, !im.o.Rehearse)
 	if err != nil {
 		return err
@@ -119,16 +102,15 @@ func (im *importer) writeUsers(ctx context.Context, batch []postgres.ImportedUse
 	im.report.Users.Added += done.Added
 	im.report.Users.Known += done.Known
 	for _, id := range done.Changed {
-		im.report.find("user_changed", strconv.FormatInt(int64(id), 10))
+		im.report.add("user_changed", 1, strconv.FormatInt(int64(id), 10))
 	}
 	for _, id := range done.Taken {
-		im.leaveUser(id, "email_or_phone_taken")
+		im.skipUser(id, "email_or_phone_taken")
 	}
-	// Their rows are there, with nothing in them: rooms go on to exist.
+	// Erased users still have an empty row, so their rooms are not skipped.
 	for _, id := range done.Erased {
 		im.report.Users.LeftOut++
-		im.report.find("erased_user", strconv.FormatInt(int64(id), 10))
+		im.report.add("erased_user", 1, strconv.FormatInt(int64(id), 10))
 	}
-	im.tell(false)
-	return im.tooMuchLeftOut()
+	return nil
 }

@@ -1,9 +1,9 @@
-// Package bench is `roomspa bench`: it opens many sockets against running
-// replicas, sends through them, and says what was delivered, how fast, and at
-// what cost. It owns the load and its judgement, and refuses to start servers.
+// Package bench implements `roomspa bench`. It opens many sockets to running
+// replicas, sends messages through them and reports delivery, latency and cost. It
+// starts no servers.
 //
-// Every message is known by its sender and a number, so that each socket's view
-// of each sender can be checked: nothing lost, repeated, out of order or in the
+// Each message carries the number of its sender and a sequence number. From these
+// the package finds messages that were lost, repeated, reordered or delivered to the
 // wrong room.
 package bench
 
@@ -19,80 +19,83 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// The kinds of sockets there are.
+// The kinds of sockets.
 const (
 	Chat     = "chat"
 	Location = "location"
 )
 
-// Bounds, so that a slip of a finger stays harmless.
+// Limits that keep a mistyped option harmless.
 const (
-	MaxSockets = 200_000
-	MaxFor     = 24 * time.Hour
-	maxEach    = 9_000_000 // messages of one sender; positions carry their number as a latitude
+	MaxSockets           = 200_000
+	MaxFor               = 24 * time.Hour
+	maxMessagesPerSender = 9_000_000 // a position carries its number as its latitude
 )
 
-// Options says what load is made, against what.
+// Options describes a load and its target.
 type Options struct {
-	// URLs are the servers, as in wss://host. The sockets of a room take turns
-	// among them.
+	// URLs are the servers, as in wss://host. Consecutive sockets of a room use
+	// consecutive URLs.
 	URLs []string
 	// Kind is Chat (the default) or Location.
 	Kind string
-	// Sockets is how many are opened, over so many Rooms: by default two a room.
-	// With one room of more than two sockets, one of them sends and all hear it.
+	// Sockets is the number of sockets, and Rooms the number of rooms that they are
+	// spread over. In a single room of more than two sockets one socket sends and all
+	// receive; otherwise two sockets of each room send.
 	Sockets, Rooms int
 
-	// Rate is the messages a second of all senders together, sent whether or not
-	// the earlier ones have arrived. 0 with Max: each sender sends as soon as its
-	// last message was delivered to all. 0 without Max: the sockets are only held.
+	// Rate is the number of messages per second of all senders together. Messages are
+	// sent on schedule, whether or not earlier ones have arrived.
 	Rate float64
-	Max  bool
-	// Touch lets every socket send one message first, where they are only held: a
-	// server's memory is not the same before and after that.
+	// Max makes each sender send its next message when all sockets of its room have
+	// received the last one. Without Rate and Max the sockets are only held open.
+	Max bool
+	// Touch makes every sender of an idle load send one message first: a server uses
+	// more memory for a socket that has sent something.
 	Touch bool
-	// Warm is sent and not measured, then For is measured, then late deliveries are
-	// waited for, at most for Drain.
+	// Warm is how long messages are sent before the measurement, For the length of the
+	// measurement, and Drain the longest wait for late deliveries after it.
 	Warm, For, Drain time.Duration
 	// Size is the length of a chat message in bytes.
 	Size int
-	// Dialers is how many handshakes are in flight at once, and HandshakeTimeout how
-	// long each may take.
+	// Dialers is the number of handshakes in flight, and HandshakeTimeout the limit for
+	// each of them.
 	Dialers          int
 	HandshakeTimeout time.Duration
 
-	// Keys mint the tokens of the users from First to Last, which are customers and
-	// therapists in turn. Seats, with tokens of their own, take the place of both.
+	// Keys sign the tokens of the users from First to Last, which are customers and
+	// therapists in turn. Seats replaces all three by users with tokens of their own.
 	Keys        *auth.Keys
 	First, Last room.UserID
 	Seats       []Seat
 
-	// Ops are ops listeners of replicas, PIDs their processes on this machine: where
-	// their memory and CPU are read.
+	// Memory and CPU are read from Ops, the URLs of ops listeners, and from PIDs, the
+	// ids of processes on this machine.
 	Ops  []string
 	PIDs []int
 
-	// Progress is told every second how far it is; nil for nobody.
+	// Progress receives one line per second; nil for none.
 	Progress io.Writer
 }
 
-// Validate names the first option that cannot work.
+// Validate returns an error that describes the first invalid option.
 func (o *Options) Validate() error {
 	for _, c := range []struct {
 		ok   bool
 		want string
 	}{
-		{len(o.URLs) > 0, "at least one URL is needed"},
-		{o.Kind == Chat || o.Kind == Location, "the kind is chat or location"},
-		{o.Sockets >= 1 && o.Sockets <= MaxSockets, fmt.Sprintf("between 1 and %d sockets can be opened", MaxSockets)},
-		{o.Rooms >= 1 && o.Rooms <= o.Sockets, "there must be a socket for every room"},
-		{o.Rate >= 0 && o.Rate <= 1e6, "the rate is between 0 and 1,000,000 messages a second"},
-		{o.Rate == 0 || !o.Max, "a rate and as fast as it goes exclude each other"},
-		{o.For > 0 && o.For <= MaxFor, fmt.Sprintf("it can run for at most %s", MaxFor)},
-		{o.Warm >= 0 && o.Drain >= 0 && o.HandshakeTimeout > 0, "times must not be negative"},
-		{o.Size >= 1 && o.Size <= 4000, "a message has between 1 and 4000 bytes"},
-		{o.Dialers >= 1 && o.Dialers <= 4096, "between 1 and 4096 handshakes can be in flight"},
-		{o.Keys != nil || len(o.Seats) > 0, "tokens are needed: a secret to mint them with, or a file of them"},
+		{len(o.URLs) > 0, "at least one URL is required"},
+		{o.Kind == Chat || o.Kind == Location, "the kind must be chat or location"},
+		{o.Sockets >= 1 && o.Sockets <= MaxSockets, fmt.Sprintf("the number of sockets must be between 1 and %d", MaxSockets)},
+		{o.Rooms >= 1 && o.Rooms <= o.Sockets, "the number of rooms must be between 1 and the number of sockets"},
+		{o.Rate >= 0 && o.Rate <= 1e6, "the rate must be between 0 and 1,000,000 messages per second"},
+		{o.Rate == 0 || !o.Max, "a rate and the maximum speed cannot be combined"},
+		{o.For > 0 && o.For <= MaxFor, fmt.Sprintf("the measurement must be longer than 0 and at most %s", MaxFor)},
+		{o.Warm >= 0 && o.Drain >= 0, "the times to warm up and to drain must not be negative"},
+		{o.HandshakeTimeout > 0, "the handshake timeout must be above 0"},
+		{o.Size >= 1 && o.Size <= 4000, "the message size must be between 1 and 4000 bytes"},
+		{o.Dialers >= 1 && o.Dialers <= 4096, "the number of concurrent handshakes must be between 1 and 4096"},
+		{o.Keys != nil || len(o.Seats) > 0, "tokens are required: give a secret to sign them with, or a file of tokens"},
 	} {
 		if !c.ok {
 			return errors.New(c.want)
@@ -101,53 +104,54 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// A run is one call of Run under way.
+// A run is the state of one call of Run.
 type run struct {
 	o       Options
-	id      string // in every message, to tell it from another run's
+	id      string // part of every message, to tell it from those of other runs
 	began   time.Time
 	groups  []*group
 	sockets []*socket
 	senders []*sender
-	watch   *watchers
+	servers []*server
 	dialer  *dialer
-	readers sync.WaitGroup
-	tally   tally
+	totals  totals
 	window  window
+
+	readers  sync.WaitGroup // of the sockets
+	sampling sync.WaitGroup // of the servers
 }
 
-// Run makes the load and reports on it. When ctx ends it stops early and reports
-// what is known. The error says why there is nothing to report.
+// Run generates the load and returns its report. When ctx ends, the run stops early
+// and the report says so. An error means that there is nothing to report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{o: o, id: newID(), began: time.Now(), watch: newWatchers(o.Ops, o.PIDs)}
-	if err := r.layOut(); err != nil {
+	r := &run{o: o, id: newRunID(), began: time.Now(), servers: newServers(o.Ops, o.PIDs)}
+	if err := r.assignSockets(); err != nil {
 		return nil, err
 	}
 	r.dialer = newDialer(&r.o)
-	defer r.hangUp()
-	stop := r.progress(ctx)
+	defer r.closeAll()
+	stop := r.startProgress(ctx)
 	defer stop()
-	if len(r.watch.all) > 0 {
+	if len(r.servers) > 0 {
 		r.prewarm(ctx)
 	}
-	r.watch.snap(ctx, before)
+	r.sampleServers(ctx, atStart)
 	r.dialAll(ctx)
-	if r.tally.opened.Load() == 0 {
-		return nil, fmt.Errorf("no socket could be opened: %s", r.tally.why())
+	if r.totals.opened.Load() == 0 {
+		return nil, fmt.Errorf("no socket could be opened: %s", r.totals.commonFailure())
 	}
 	switch {
 	case ctx.Err() != nil:
 	case o.Rate > 0:
-		r.openLoop(ctx)
+		r.sendAtRate(ctx)
 	case o.Max:
-		r.closedLoop(ctx)
+		r.sendAtMax(ctx)
 	default:
-		r.hold(ctx)
+		r.holdIdle(ctx)
 	}
 	r.drain(ctx)
-	r.tally.phase.Store(phaseDone)
 	return r.report(ctx), nil
 }

@@ -54,7 +54,7 @@ func BenchmarkDeployment(b *testing.B) {
 					b.Fatal(err)
 				}
 				m := r.Messages
-				if r.Bad() {
+				if r.Failed() {
 					b.Errorf("%+v", m)
 				}
 				b.ReportMetric(m.PerSecond, "messages/s")

@@ -5,52 +5,53 @@ import (
 	"time"
 )
 
-// A group is one room: who sits in it, and what each has seen of each.
+// A group is the sockets of one room, with a record of what each of them received
+// from each sender.
 type group struct {
 	run     *run
 	sockets []*socket
 	senders []*sender
 
-	mu sync.Mutex
+	mu sync.Mutex // guards what changes in the senders
 }
 
-// A sender is a socket that sends. Its group's lock guards what changes.
+// A sender is a socket that sends.
 type sender struct {
 	socket *socket
 	group  *group
-	index  int // among all senders
+	index  int // among all senders of the run
 
-	due     []time.Duration // when each message was due, since the run began
-	refused map[int64]bool
-	acks    stream
-	streams []stream // what each socket of the group has seen of this sender
+	scheduled []time.Duration // when each message was to be sent, since the run began
+	refused   map[int64]bool
+	acks      sequence
+	received  []sequence // by each socket of the group
 
-	flight int64 // closed loop: the message under way, -1 for none
-	left   int   // sockets that have not seen it
+	inFlight int64 // the last message while it is being delivered, else -1
+	pending  int   // number of sockets that have not received it
 }
 
-// send sends the sender's next message, which is due at a time since the run
-// began.
-func (s *sender) send(due time.Duration) {
-	g, t := s.group, &s.group.run.tally
+// send sends the next message of the sender. Latencies count from scheduled, the
+// time since the run began at which the message was to be sent.
+func (s *sender) send(scheduled time.Duration) {
+	g := s.group
 	if !s.socket.alive.Load() {
 		return
 	}
 	g.mu.Lock()
-	n := int64(len(s.due))
-	if n >= maxEach {
+	n := int64(len(s.scheduled))
+	if n >= maxMessagesPerSender {
 		g.mu.Unlock()
 		return
 	}
-	s.due = append(s.due, due)
-	s.flight, s.left = n, 0
+	s.scheduled = append(s.scheduled, scheduled)
+	s.inFlight, s.pending = n, 0
 	for _, to := range g.sockets {
 		if to.alive.Load() {
-			s.left++
+			s.pending++
 		}
 	}
 	g.mu.Unlock()
-	t.sent.Add(1)
+	g.run.totals.sent.Add(1)
 	if g.run.o.Kind == Location {
 		s.socket.write(positionFrame(n))
 	} else {
@@ -58,181 +59,176 @@ func (s *sender) send(due time.Duration) {
 	}
 }
 
-// receive takes in a frame that a socket has got.
-func (g *group) receive(by *socket, text []byte, now time.Duration) {
-	t := &g.run.tally
-	switch typeOf(text) {
+// handleFrame records a frame that a socket of the group received.
+func (g *group) handleFrame(by *socket, text []byte, now time.Duration) {
+	f, t := decodeFrame(text), &g.run.totals
+	switch f.Type {
 	case "chat_message":
-		from, n, ok := g.run.parseID(field(text, "client_message_id"))
+		from, n, ok := g.run.parseMessageID(f.ClientMessageID)
 		switch {
 		case !ok:
 			t.foreign.Add(1)
 		case from.group != g:
 			t.misdelivered.Add(1)
 		default:
-			g.delivered(by, from, n, now)
+			g.recordDelivery(by, from, n, now)
 		}
 	case "location_update":
-		n, ok := parsePosition(text)
-		from := g.senderOf(field(text, "user_id"))
-		if !ok || from == nil {
+		from := g.senderOf(f.UserID)
+		if from == nil || f.Latitude < 0 {
 			t.foreign.Add(1)
 			return
 		}
-		g.delivered(by, from, n, now)
+		g.recordDelivery(by, from, positionNumber(f.Latitude), now)
 	case "ack":
-		if from, n, ok := g.run.parseID(field(text, "client_message_id")); ok && from.socket == by {
-			g.acked(from, n, now)
+		if from, n, ok := g.run.parseMessageID(f.ClientMessageID); ok && from.socket == by {
+			g.recordAck(from, n, now)
 		}
 	case "error":
-		g.refused(by, text)
+		g.recordRefusal(by, &f)
 	case "reconnect":
-		t.refuse("reconnect " + field(text, "reason"))
+		t.count(&t.refusals, "reconnect "+f.Reason)
 	}
 }
 
-func (g *group) senderOf(user string) *sender {
+func (g *group) senderOf(user int64) *sender {
 	for _, s := range g.senders {
-		if itoa(int64(s.socket.user)) == user {
+		if int64(s.socket.user) == user {
 			return s
 		}
 	}
 	return nil
 }
 
-// delivered notes that a socket has got a message.
-func (g *group) delivered(by *socket, from *sender, n int64, now time.Duration) {
+func (g *group) recordDelivery(by *socket, from *sender, n int64, now time.Duration) {
 	g.mu.Lock()
-	if n >= int64(len(from.due)) {
+	if n >= int64(len(from.scheduled)) {
 		g.mu.Unlock()
-		g.run.tally.foreign.Add(1) // of an earlier run: the last known position
+		g.run.totals.foreign.Add(1) // the last known position of an earlier run
 		return
 	}
-	first := from.streams[by.place].see(n)
-	due := from.due[n]
-	next := false
-	if first && n == from.flight {
-		next = g.seen(from)
-	}
+	first := from.received[by.place].add(n)
+	scheduled := from.scheduled[n]
+	complete := first && n == from.inFlight && from.countDown()
 	g.mu.Unlock()
 	if first {
-		g.run.window.delivered(by == from.socket, due, now)
+		g.run.window.addDelivery(by == from.socket, scheduled, now)
 	}
-	if next {
-		g.run.complete(from)
+	if complete {
+		g.run.sendNext(from)
 	}
 }
 
-// seen counts one socket less that a message under way has to reach, and reports
-// whether that was the last one. The lock is held.
-func (g *group) seen(from *sender) bool {
-	if from.left--; from.left > 0 {
+// countDown records that one more socket needs no delivery of the message in flight.
+// It reports whether that socket was the last one. The caller holds the group's lock.
+func (s *sender) countDown() bool {
+	if s.pending--; s.pending > 0 {
 		return false
 	}
-	from.flight = -1
+	s.inFlight = -1
 	return true
 }
 
-func (g *group) acked(from *sender, n int64, now time.Duration) {
+func (g *group) recordAck(from *sender, n int64, now time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if n < int64(len(from.due)) && from.acks.see(n) {
-		g.run.window.acked(from.due[n], now)
+	if n < int64(len(from.scheduled)) && from.acks.add(n) {
+		g.run.window.addAck(from.scheduled[n], now)
 	}
 }
 
-// refused notes an error frame: what the server has refused is not lost.
-func (g *group) refused(by *socket, text []byte) {
-	t := &g.run.tally
-	t.refuse(field(text, "code"))
+// recordRefusal records an error frame. A message that the server refused does not
+// count as lost.
+func (g *group) recordRefusal(by *socket, f *incoming) {
+	t := &g.run.totals
+	t.count(&t.refusals, f.Code)
 	from := by.sender
 	if from == nil {
 		return
 	}
 	next := false
 	g.mu.Lock()
-	n, known := from.flight, true
+	n, known := from.inFlight, true
 	if g.run.o.Kind == Chat {
-		_, n, known = g.run.parseID(field(text, "client_message_id"))
+		_, n, known = g.run.parseMessageID(f.ClientMessageID)
 	}
 	if known && n >= 0 {
 		if from.refused == nil {
 			from.refused = map[int64]bool{}
 		}
 		from.refused[n] = true
-		if n == from.flight {
-			from.flight, next = -1, true
+		if n == from.inFlight {
+			from.inFlight, next = -1, true
 		}
 	}
 	g.mu.Unlock()
 	if next {
-		g.run.complete(from)
+		g.run.sendNext(from)
 	}
 }
 
-// gone notes that a socket has ended: nobody waits for it any more.
-func (g *group) gone(who *socket) {
-	var free []*sender
+// recordEnd stops waiting for deliveries to a socket that has ended.
+func (g *group) recordEnd(ended *socket) {
+	var complete []*sender
 	g.mu.Lock()
 	for _, s := range g.senders {
 		switch {
-		case s.socket == who:
-			s.flight = -1
-		case s.flight >= 0 && !s.streams[who.place].saw(s.flight) && g.seen(s):
-			free = append(free, s)
+		case s.socket == ended:
+			s.inFlight = -1
+		case s.inFlight >= 0 && !s.received[ended.place].contains(s.inFlight) && s.countDown():
+			complete = append(complete, s)
 		}
 	}
 	g.mu.Unlock()
-	for _, s := range free {
-		g.run.complete(s)
+	for _, s := range complete {
+		g.run.sendNext(s)
 	}
 }
 
-// A verdict is what became of the messages.
-type verdict struct {
+// deliveries counts messages by what became of them.
+type deliveries struct {
 	lost, repeated, reordered, superseded, unanswered int64
 }
 
-func (v *verdict) add(w verdict) {
-	v.lost += w.lost
-	v.repeated += w.repeated
-	v.reordered += w.reordered
-	v.superseded += w.superseded
-	v.unanswered += w.unanswered
+// countDeliveries compares what was sent with what was received, in all groups.
+func (r *run) countDeliveries() (d deliveries) {
+	for _, g := range r.groups {
+		g.countDeliveries(&d)
+	}
+	return d
 }
 
-// judge compares what was sent with what was seen. A chat message is owed to every
-// socket of the room that is still there once it was acknowledged. Of positions
-// only the newest is owed: a server may leave out what is out of date.
-func (g *group) judge() (v verdict) {
+// countDeliveries adds the group's messages to d. Every open socket must have received
+// every acknowledged chat message. Of positions only the newest must have arrived: a
+// server may skip outdated ones.
+func (g *group) countDeliveries(d *deliveries) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	chat := g.run.o.Kind == Chat
 	for _, s := range g.senders {
-		sent := int64(len(s.due))
+		sent := int64(len(s.scheduled))
 		if chat && s.socket.alive.Load() {
-			s.acks.unseen(sent, func(n int64) {
+			s.acks.eachMissing(sent, func(n int64) {
 				if !s.refused[n] {
-					v.unanswered++
+					d.unanswered++
 				}
 			})
 		}
-		for i := range s.streams {
-			st := &s.streams[i]
-			v.repeated += st.repeated
-			v.reordered += st.reordered
+		for i := range s.received {
+			received := &s.received[i]
+			d.repeated += received.repeated
+			d.reordered += received.reordered
 			if !g.sockets[i].alive.Load() {
 				continue
 			}
-			st.unseen(sent, func(n int64) {
+			received.eachMissing(sent, func(n int64) {
 				switch {
-				case chat && s.acks.saw(n), !chat && n == sent-1 && !s.refused[n] && s.socket.alive.Load():
-					v.lost++
+				case chat && s.acks.contains(n), !chat && n == sent-1 && !s.refused[n] && s.socket.alive.Load():
+					d.lost++
 				case !chat && !s.refused[n]:
-					v.superseded++
+					d.superseded++
 				}
 			})
 		}
 	}
-	return v
 }

@@ -131,7 +131,7 @@ func measured(b *testing.B, o bench.Options) *bench.Report {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if r.Bad() || r.Connections.Failed > 0 {
+	if r.Failed() || r.Connections.Failed > 0 {
 		b.Fatalf("%+v %+v", r.Connections, r.Messages)
 	}
 	return r

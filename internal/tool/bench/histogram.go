@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// A histogram counts durations in buckets of at most 3 % width, from one
-// microsecond to an hour. It may be recorded to by many goroutines.
+// A histogram counts durations from one microsecond to an hour in buckets that are at
+// most 3 % wide. It is safe for concurrent use.
 type histogram struct {
 	buckets [32 * 34]atomic.Uint64
-	most    atomic.Int64
+	max     atomic.Int64 // nanoseconds
 }
 
-// bucketOf is exact below 64 us; above, each power of two has 32 buckets.
+// bucketOf returns the bucket of a value. Below 64 us each value has its own bucket;
+// above, each power of two has 32 buckets.
 func bucketOf(us uint64) int {
 	if us < 64 {
 		return int(us)
@@ -22,8 +23,8 @@ func bucketOf(us uint64) int {
 	return 32*e + int(us>>e)
 }
 
-// top returns the highest value of a bucket.
-func top(bucket int) uint64 {
+// upperBound returns the highest value of a bucket.
+func upperBound(bucket int) uint64 {
 	if bucket < 64 {
 		return uint64(bucket)
 	}
@@ -35,14 +36,14 @@ func (h *histogram) record(d time.Duration) {
 	us := max(0, d.Microseconds())
 	h.buckets[min(bucketOf(uint64(us)), len(h.buckets)-1)].Add(1)
 	for {
-		most := h.most.Load()
-		if int64(d) <= most || h.most.CompareAndSwap(most, int64(d)) {
+		highest := h.max.Load()
+		if int64(d) <= highest || h.max.CompareAndSwap(highest, int64(d)) {
 			return
 		}
 	}
 }
 
-// Latency is how long something took: quantiles in milliseconds.
+// Latency holds the quantiles of a duration, in milliseconds.
 type Latency struct {
 	Count uint64  `json:"count"`
 	P50   float64 `json:"p50_ms"`
@@ -53,7 +54,7 @@ type Latency struct {
 
 func (h *histogram) latency() Latency {
 	var counts [len(h.buckets)]uint64
-	l := Latency{Max: ms(time.Duration(h.most.Load()))}
+	l := Latency{Max: milliseconds(time.Duration(h.max.Load()))}
 	for i := range counts {
 		counts[i] = h.buckets[i].Load()
 		l.Count += counts[i]
@@ -65,7 +66,7 @@ func (h *histogram) latency() Latency {
 		rank, seen := uint64(q.at*float64(l.Count)), uint64(0)
 		for i, c := range counts {
 			if seen += c; seen > rank {
-				*q.to = min(ms(time.Duration(top(i))*time.Microsecond), l.Max)
+				*q.to = min(milliseconds(time.Duration(upperBound(i))*time.Microsecond), l.Max)
 				break
 			}
 		}
@@ -73,4 +74,4 @@ func (h *histogram) latency() Latency {
 	return l
 }
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -13,8 +13,8 @@ func TestBucketsAreNarrowAndMeetEachOther(t *testing.T) {
 		if b < last || b > last+1 && us < 64 {
 			t.Fatalf("%d us is in bucket %d after %d", us, b, last)
 		}
-		if top(b) < us || float64(top(b)) > 1.04*float64(us)+1 {
-			t.Fatalf("%d us is in a bucket up to %d us", us, top(b))
+		if upperBound(b) < us || float64(upperBound(b)) > 1.04*float64(us)+1 {
+			t.Fatalf("%d us is in a bucket up to %d us", us, upperBound(b))
 		}
 		last = b
 	}
@@ -35,15 +35,15 @@ func TestQuantiles(t *testing.T) {
 	h.record(24 * time.Hour) // beyond the last bucket, and no panic
 }
 
-func TestAStreamTellsLossFromRepetitionAndDisorder(t *testing.T) {
+func TestASequenceTellsLossFromRepetitionAndDisorder(t *testing.T) {
 	t.Parallel()
-	var s stream
+	var s sequence
 	for _, n := range []int64{0, 1, 4, 2, 2, 1, 6} {
-		s.see(n)
+		s.add(n)
 	}
-	var unseen []int64
-	s.unseen(9, func(n int64) { unseen = append(unseen, n) })
-	if s.reordered != 1 || s.repeated != 2 || len(unseen) != 4 || s.saw(3) || !s.saw(4) || s.saw(7) {
-		t.Errorf("%+v, unseen %v", s, unseen)
+	var missing []int64
+	s.eachMissing(9, func(n int64) { missing = append(missing, n) })
+	if s.reordered != 1 || s.repeated != 2 || len(missing) != 4 || s.contains(3) || !s.contains(4) || s.contains(7) {
+		t.Errorf("%+v, missing %v", s, missing)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,15 +12,15 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// A Seat is one user's place in one room, with a token for it.
+// A Seat is the place of one user in one room, with a token of that user.
 type Seat struct {
 	Room  room.Room
 	Token string
 }
 
-// ParseSeats reads lines of a customer's id, a therapist's id and the token of one
-// of the two. Empty lines and those that begin with # are skipped. No error holds
-// a token.
+// ParseSeats parses lines of a customer's id, a therapist's id and a token of one of
+// the two. It skips empty lines and lines that begin with #. Its errors never contain a
+// token.
 func ParseSeats(text string) ([]Seat, error) {
 	var seats []Seat
 	line := 0
@@ -32,30 +31,30 @@ func ParseSeats(text string) ([]Seat, error) {
 			continue
 		}
 		if len(f) != 3 {
-			return nil, fmt.Errorf("line %d has %d words, want: customer_id therapist_id token", line, len(f))
+			return nil, fmt.Errorf("line %d has %d fields, want 3: customer_id therapist_id token", line, len(f))
 		}
 		customer, ok := room.ParseUserID(f[0])
 		therapist, ok2 := room.ParseUserID(f[1])
 		if !ok || !ok2 {
-			return nil, fmt.Errorf("line %d does not begin with two ids", line)
+			return nil, fmt.Errorf("line %d does not begin with two user ids", line)
 		}
 		seats = append(seats, Seat{room.Room{Customer: customer, Therapist: therapist}, f[2]})
 	}
 	if len(seats) == 0 {
-		return nil, errors.New("there is no line in it: customer_id therapist_id token")
+		return nil, errors.New("the file has no line of the form: customer_id therapist_id token")
 	}
 	return seats, nil
 }
 
-// newID returns what this run's messages begin with.
-func newID() string { return "b" + strings.ToLower(rand.Text()[:8]) }
+// newRunID returns the random prefix of a run's client_message_ids.
+func newRunID() string { return "b" + strings.ToLower(rand.Text()[:8]) }
 
-// tokenSlack is how long a minted token lives beyond the planned end.
+// tokenSlack is how long a token is valid beyond the planned end of the run.
 const tokenSlack = 10 * time.Minute
 
-// layOut decides who sits where: the sockets of a room are its customer's and its
-// therapist's in turn, each on the next URL.
-func (r *run) layOut() error {
+// assignSockets spreads the sockets over the rooms, the users and the URLs. Customer
+// and therapist alternate within a room.
+func (r *run) assignSockets() error {
 	bases := make([]string, len(r.o.URLs))
 	for i, given := range r.o.URLs {
 		u, err := client.SocketURL(given)
@@ -65,7 +64,7 @@ func (r *run) layOut() error {
 		u.Path, u.RawQuery = strings.TrimRight(u.Path, "/"), ""
 		bases[i] = u.String()
 	}
-	seat, err := r.seating()
+	newSocket, err := r.socketFactory()
 	if err != nil {
 		return err
 	}
@@ -74,23 +73,22 @@ func (r *run) layOut() error {
 	}
 	for i := range r.o.Sockets {
 		g, place := i%r.o.Rooms, i/r.o.Rooms
-		s, err := seat(g, place)
+		s, err := newSocket(g, place)
 		if err != nil {
 			return err
 		}
-		s.group, s.place = r.groups[g], place
-		s.url = bases[(g+place)%len(bases)] + "/ws/" + r.o.Kind + "/" +
-			strconv.FormatInt(int64(s.room.Customer), 10) + "/" + strconv.FormatInt(int64(s.room.Therapist), 10) + "/"
+		s.run, s.group, s.place = r, r.groups[g], place
+		s.url = fmt.Sprintf("%s/ws/%s/%d/%d/", bases[(g+place)%len(bases)], r.o.Kind, s.room.Customer, s.room.Therapist)
 		s.group.sockets = append(s.group.sockets, s)
 		r.sockets = append(r.sockets, s)
 	}
 	for _, g := range r.groups {
-		speakers := g.sockets[:min(2, len(g.sockets))]
+		senders := g.sockets[:min(2, len(g.sockets))]
 		if r.o.Rooms == 1 && len(g.sockets) > 2 {
-			speakers = speakers[:1] // one speaks, all hear
+			senders = senders[:1] // a fan-out
 		}
-		for _, s := range speakers {
-			s.sender = &sender{socket: s, group: g, index: len(r.senders), streams: make([]stream, len(g.sockets)), flight: -1}
+		for _, s := range senders {
+			s.sender = &sender{socket: s, group: g, index: len(r.senders), received: make([]sequence, len(g.sockets)), inFlight: -1}
 			g.senders = append(g.senders, s.sender)
 			r.senders = append(r.senders, s.sender)
 		}
@@ -98,22 +96,25 @@ func (r *run) layOut() error {
 	return nil
 }
 
-// seating returns who takes which place of which room.
-func (r *run) seating() (func(g, place int) (*socket, error), error) {
+// A socketFactory makes the socket for a place in a group.
+type socketFactory func(g, place int) (*socket, error)
+
+func (r *run) socketFactory() (socketFactory, error) {
 	if len(r.o.Seats) > 0 {
-		return r.given()
+		return r.seatedSockets()
 	}
 	pairs := int64(r.o.Last-r.o.First+1) / 2
 	if r.o.First < 1 || pairs < 1 {
-		return nil, errors.New("the users are a range of two ids or more, as in 1-2000")
+		return nil, errors.New("the range of users must hold two ids or more, as in 1-2000")
 	}
 	if int64(r.o.Rooms) > pairs*pairs {
-		return nil, fmt.Errorf("%d customers and %d therapists have %d rooms, not %d: give a wider range of users", pairs, pairs, pairs*pairs, r.o.Rooms)
+		return nil, fmt.Errorf("%d customers and %d therapists have %d rooms together, but %d are wanted: give a wider range of users",
+			pairs, pairs, pairs*pairs, r.o.Rooms)
 	}
 	life := r.o.Warm + r.o.For + r.o.Drain + tokenSlack
 	return func(g, place int) (*socket, error) {
 		c, t := int64(g)%pairs, (int64(g)+int64(g)/pairs)%pairs
-		s := &socket{run: r, room: room.Room{Customer: r.o.First + room.UserID(2*c), Therapist: r.o.First + room.UserID(2*t+1)}}
+		s := &socket{room: room.Room{Customer: r.o.First + room.UserID(2*c), Therapist: r.o.First + room.UserID(2*t+1)}}
 		s.user = s.room.Customer
 		if place%2 == 1 {
 			s.user = s.room.Therapist
@@ -126,27 +127,27 @@ func (r *run) seating() (func(g, place int) (*socket, error), error) {
 	}, nil
 }
 
-// given seats by the tokens of a file.
-func (r *run) given() (func(g, place int) (*socket, error), error) {
-	rooms := map[room.Room]int{}
-	var seats [][]Seat
+// seatedSockets makes sockets from Options.Seats.
+func (r *run) seatedSockets() (socketFactory, error) {
+	index := map[room.Room]int{}
+	var seats [][]Seat // by room
 	for _, s := range r.o.Seats {
-		g, ok := rooms[s.Room]
+		g, ok := index[s.Room]
 		if !ok {
 			g = len(seats)
-			rooms[s.Room], seats = g, append(seats, nil)
+			index[s.Room], seats = g, append(seats, nil)
 		}
 		seats[g] = append(seats[g], s)
 	}
 	if len(seats) < r.o.Rooms {
-		return nil, fmt.Errorf("the tokens are for %d rooms, not %d", len(seats), r.o.Rooms)
+		return nil, fmt.Errorf("the tokens are for %d rooms, but %d are wanted", len(seats), r.o.Rooms)
 	}
 	return func(g, place int) (*socket, error) {
-		of := seats[g][place%len(seats[g])]
-		user := room.UserID(client.UserOf(of.Token))
-		if user != of.Room.Customer && user != of.Room.Therapist {
-			return nil, fmt.Errorf("a token for room %d %d is of user %d", of.Room.Customer, of.Room.Therapist, user)
+		seat := seats[g][place%len(seats[g])]
+		user := room.UserID(client.UserOf(seat.Token))
+		if user != seat.Room.Customer && user != seat.Room.Therapist {
+			return nil, fmt.Errorf("the token for customer %d and therapist %d belongs to user %d", seat.Room.Customer, seat.Room.Therapist, user)
 		}
-		return &socket{run: r, room: of.Room, user: user, token: func() (string, error) { return of.Token, nil }}, nil
+		return &socket{room: seat.Room, user: user, token: func() (string, error) { return seat.Token, nil }}, nil
 	}, nil
 }

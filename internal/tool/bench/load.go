@@ -6,223 +6,212 @@ import (
 	"time"
 )
 
-// stallLimit is how long a closed loop waits for a message before it sends the
-// next one all the same.
+// stallLimit is how long a sender at maximum speed waits for the delivery of a
+// message before it sends the next one.
 const stallLimit = 5 * time.Second
 
-// now is the time since the run began.
+// now returns the time since the run began.
 func (r *run) now() time.Duration { return time.Since(r.began) }
 
-// prewarm opens and closes some sockets, so that what a server allocates once is
-// not counted for the sockets that are measured.
+// prewarm opens and closes some sockets, so that what a server allocates only once is
+// not attributed to the measured sockets.
 func (r *run) prewarm(ctx context.Context) {
-	const some = 50
-	list := r.sockets[:min(some, len(r.sockets))]
+	const count = 50
 	var wg sync.WaitGroup
-	for _, s := range list {
+	for _, s := range r.sockets[:min(count, len(r.sockets))] {
 		wg.Go(func() {
 			if s.dial(ctx) == nil {
 				r.readers.Go(s.read)
-				s.bye()
+				s.close()
 			}
 		})
 	}
 	wg.Wait()
 	r.readers.Wait()
-	pause(ctx, 500*time.Millisecond) // for the server to forget them
+	pause(ctx, 500*time.Millisecond) // until the server has released them
 }
 
-// dialAll opens all sockets, so many at once.
+// dialAll opens all sockets, several at a time.
 func (r *run) dialAll(ctx context.Context) {
 	began := time.Now()
-	todo := make(chan *socket)
+	forEach(r.sockets, r.o.Dialers, func(s *socket) {
+		if ctx.Err() != nil {
+			return
+		}
+		at, t := time.Now(), &r.totals
+		if err := s.dial(ctx); err != nil {
+			if ctx.Err() == nil {
+				t.failed.Add(1)
+				t.count(&t.failures, err.Error())
+			}
+			return
+		}
+		t.handshake.record(time.Since(at))
+		t.opened.Add(1)
+		t.dialling.Store(int64(time.Since(began)))
+		r.readers.Go(s.read)
+	})
+}
+
+// closeAll closes all sockets and waits until their readers have ended.
+func (r *run) closeAll() {
+	forEach(r.sockets, 64, func(s *socket) {
+		if s.alive.Load() {
+			s.close()
+		}
+	})
+	r.readers.Wait()
+}
+
+// forEach calls f for every socket, in so many goroutines.
+func forEach(sockets []*socket, goroutines int, f func(*socket)) {
+	queue := make(chan *socket)
 	var wg sync.WaitGroup
-	for range min(r.o.Dialers, len(r.sockets)) {
+	for range min(goroutines, len(sockets)) {
 		wg.Go(func() {
-			for s := range todo {
-				at := time.Now()
-				if err := s.dial(ctx); err != nil {
-					if ctx.Err() == nil {
-						r.tally.failed.Add(1)
-						r.tally.fail(err.Error())
-					}
-					continue
-				}
-				r.tally.handshake.record(time.Since(at))
-				r.tally.opened.Add(1)
-				r.tally.dialling.Store(int64(time.Since(began)))
-				r.readers.Go(s.read)
+			for s := range queue {
+				f(s)
 			}
 		})
 	}
-	for _, s := range r.sockets {
-		if ctx.Err() != nil {
-			break
-		}
-		todo <- s
+	for _, s := range sockets {
+		queue <- s
 	}
-	close(todo)
+	close(queue)
 	wg.Wait()
 }
 
-// begin begins to measure what is due from a time on. The schedule does not wait
-// while replicas are looked at.
-func (r *run) begin(ctx context.Context, from time.Duration) {
+// beginWindow begins the measurement at the time from. It does not wait for the
+// servers' usage, which is read in the background.
+func (r *run) beginWindow(ctx context.Context, from time.Duration) {
 	r.window.from.Store(int64(from))
-	r.tally.phase.Store(phaseMeasuring)
-	r.watch.looking.Go(func() { r.watch.snap(ctx, open) })
+	r.totals.phase.Store(phaseMeasuring)
+	r.sampling.Go(func() { r.sampleServers(ctx, atOpen) })
 }
 
-// shut ends the measuring: what is due from here on does not count.
-func (r *run) shut(ctx context.Context, to time.Duration) {
+// endWindow ends the measurement at the time to.
+func (r *run) endWindow(ctx context.Context, to time.Duration) {
 	r.window.to.Store(int64(to))
-	r.watch.looking.Wait()
-	r.watch.snap(context.WithoutCancel(ctx), after)
+	r.sampling.Wait()
+	r.sampleServers(context.WithoutCancel(ctx), atEnd)
 }
 
-// openLoop sends by a schedule that is fixed beforehand. A message that is sent
-// late has been due in time, and its latency counts from there.
-func (r *run) openLoop(ctx context.Context) {
+// sendAtRate sends on a fixed schedule (an open loop). The latency of a message counts
+// from its scheduled time, even where it is sent later.
+func (r *run) sendAtRate(ctx context.Context) {
 	start, i := r.now(), 0
-	until := func(end time.Duration) {
+	sendUntil := func(end time.Duration) {
 		for ctx.Err() == nil {
-			due := start + time.Duration(float64(i)*float64(time.Second)/r.o.Rate)
-			if due >= end {
+			scheduled := start + time.Duration(float64(i)*float64(time.Second)/r.o.Rate)
+			if scheduled >= end {
 				return
 			}
-			if wait := due - r.now(); wait > 0 {
+			if wait := scheduled - r.now(); wait > 0 {
 				pause(ctx, wait)
 				continue
 			}
-			r.senders[i%len(r.senders)].send(due)
+			r.senders[i%len(r.senders)].send(scheduled)
 			i++
 		}
 	}
-	r.tally.phase.Store(phaseWarming)
+	r.totals.phase.Store(phaseWarming)
 	from, to := start+r.o.Warm, start+r.o.Warm+r.o.For
-	until(from)
-	r.begin(ctx, from)
-	until(to)
+	sendUntil(from)
+	r.beginWindow(ctx, from)
+	sendUntil(to)
 	if ctx.Err() != nil {
 		to = min(to, r.now())
 	}
-	r.shut(ctx, to)
+	r.endWindow(ctx, to)
 }
 
-// closedLoop sends as fast as messages are delivered.
-func (r *run) closedLoop(ctx context.Context) {
-	r.tally.phase.Store(phaseWarming)
+// sendAtMax sends each sender's next message when its last one is delivered (a closed
+// loop).
+func (r *run) sendAtMax(ctx context.Context) {
+	r.totals.phase.Store(phaseWarming)
 	for _, s := range r.senders {
 		s.send(r.now())
 	}
-	r.loop(ctx, r.o.Warm)
-	r.begin(ctx, r.now())
-	r.loop(ctx, r.o.For)
-	r.shut(ctx, r.now())
-	r.tally.phase.Store(phaseDraining)
+	r.unblockStalled(ctx, r.o.Warm)
+	r.beginWindow(ctx, r.now())
+	r.unblockStalled(ctx, r.o.For)
+	r.endWindow(ctx, r.now())
 }
 
-// loop waits, and frees senders whose message does not arrive.
-func (r *run) loop(ctx context.Context, d time.Duration) {
+// sendNext continues the closed loop of a sender whose message all sockets have
+// received.
+func (r *run) sendNext(s *sender) {
+	if p := r.totals.phase.Load(); r.o.Max && (p == phaseWarming || p == phaseMeasuring) {
+		s.send(r.now())
+	}
+}
+
+// unblockStalled waits for d. Meanwhile it continues senders whose message is not
+// delivered within stallLimit.
+func (r *run) unblockStalled(ctx context.Context, d time.Duration) {
 	end := r.now() + d
 	for ctx.Err() == nil && r.now() < end {
 		pause(ctx, min(500*time.Millisecond, end-r.now()))
 		for _, s := range r.senders {
 			s.group.mu.Lock()
-			stuck := s.flight >= 0 && r.now()-s.due[s.flight] > stallLimit
+			stalled := s.inFlight >= 0 && r.now()-s.scheduled[s.inFlight] > stallLimit
 			s.group.mu.Unlock()
-			if stuck {
-				r.tally.stalls.Add(1)
+			if stalled {
+				r.totals.stalls.Add(1)
 				s.send(r.now())
 			}
 		}
 	}
 }
 
-// complete is called when all sockets of a room have got a message.
-func (r *run) complete(s *sender) {
-	if p := r.tally.phase.Load(); r.o.Max && (p == phaseWarming || p == phaseMeasuring) {
-		s.send(r.now())
-	}
-}
-
-// hold keeps the sockets open and does nothing.
-func (r *run) hold(ctx context.Context) {
-	r.tally.phase.Store(phaseHolding)
+// holdIdle holds the sockets open, after one message each where Touch is set.
+func (r *run) holdIdle(ctx context.Context) {
+	r.totals.phase.Store(phaseHolding)
 	if r.o.Touch {
 		for i, s := range r.sockets {
 			if s.sender != nil {
 				s.sender.send(r.now())
 			}
 			if i%200 == 199 {
-				pause(ctx, 50*time.Millisecond) // a burst would measure its own queues
+				pause(ctx, 50*time.Millisecond) // a burst would measure the server's queues
 			}
 		}
-		r.settle(ctx, r.o.Drain)
+		r.waitForDeliveries(ctx, r.o.Drain)
 	}
-	r.watch.snap(ctx, open)
+	r.sampleServers(ctx, atOpen)
 	r.window.from.Store(int64(r.now()))
 	pause(ctx, r.o.For)
-	r.shut(ctx, r.now())
+	r.endWindow(ctx, r.now())
 }
 
-// drain waits for what is still under way; not for long where the user waits too.
+// drain waits for late deliveries, up to one second where the run was interrupted.
 func (r *run) drain(ctx context.Context) {
-	r.tally.phase.Store(phaseDraining)
+	r.totals.phase.Store(phaseDraining)
 	limit := r.o.Drain
 	if ctx.Err() != nil {
 		limit = min(limit, time.Second)
 	}
-	r.settle(context.WithoutCancel(ctx), limit)
+	r.waitForDeliveries(context.WithoutCancel(ctx), limit)
 }
 
-// settle waits until nothing is owed, nothing has come for a while, or the limit
-// is over.
-func (r *run) settle(ctx context.Context, limit time.Duration) {
-	const quiet = 3 * time.Second
-	end, last, lastAt := r.now()+limit, verdict{}, r.now()
+// waitForDeliveries returns when every message is delivered, nothing has arrived for a
+// third of the limit, or the limit is reached.
+func (r *run) waitForDeliveries(ctx context.Context, limit time.Duration) {
+	quiet := limit / 3
+	end, last, lastAt := r.now()+limit, deliveries{}, r.now()
 	for ctx.Err() == nil && r.now() < end {
-		v := r.judge()
-		if v.lost == 0 && v.unanswered == 0 {
+		d := r.countDeliveries()
+		if d.lost == 0 && d.unanswered == 0 {
 			return
 		}
-		if v != last {
-			last, lastAt = v, r.now()
+		if d != last {
+			last, lastAt = d, r.now()
 		} else if r.now()-lastAt > quiet {
 			return
 		}
 		pause(ctx, 50*time.Millisecond)
 	}
-	r.tally.late.Store(r.now()-lastAt < quiet) // it was still coming: late is not lost
-}
-
-func (r *run) judge() (v verdict) {
-	for _, g := range r.groups {
-		v.add(g.judge())
-	}
-	return v
-}
-
-// hangUp closes all sockets.
-func (r *run) hangUp() {
-	r.tally.phase.Store(phaseDone)
-	var wg sync.WaitGroup
-	todo := make(chan *socket)
-	for range 64 {
-		wg.Go(func() {
-			for s := range todo {
-				s.bye()
-			}
-		})
-	}
-	for _, s := range r.sockets {
-		if s.alive.Load() {
-			todo <- s
-		}
-	}
-	close(todo)
-	wg.Wait()
-	r.readers.Wait()
+	r.totals.late.Store(r.now()-lastAt < quiet) // messages were still arriving: they are late, not lost
 }
 
 // pause waits for d, or until ctx ends.

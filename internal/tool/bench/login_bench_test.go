@@ -63,7 +63,7 @@ func chatting(b *testing.B, replica *process) float64 {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if report.Bad() {
+	if report.Failed() {
 		b.Errorf("%+v", report.Messages)
 	}
 	return report.Messages.Latency.P99

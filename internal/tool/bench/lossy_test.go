@@ -168,8 +168,8 @@ func TestWhatABunglingServerDoesIsSeen(t *testing.T) {
 			if m.Lost != c.lost || m.Repeated != c.repeated || m.Reordered != c.reordered {
 				t.Errorf("%d lost, %d repeated, %d reordered; want %d, %d, %d", m.Lost, m.Repeated, m.Reordered, c.lost, c.repeated, c.reordered)
 			}
-			if r.Bad() != (c.lost+c.repeated+c.reordered > 0) {
-				t.Errorf("the verdict is bad: %v", r.Bad())
+			if r.Failed() != (c.lost+c.repeated+c.reordered > 0) {
+				t.Errorf("the verdict is bad: %v", r.Failed())
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestSocketsThatAServerDropsAreCountedByTheirCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Closes["1013 slow_consumer"] != 2 || r.Bad() {
+	if r.Closes["1013 slow_consumer"] != 2 || r.Failed() {
 		t.Errorf("closes %v, messages %+v", r.Closes, r.Messages)
 	}
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -12,7 +11,7 @@ import (
 	"time"
 )
 
-// A Report is what a run has found. Times are milliseconds unless the name says
+// A Report holds the results of a run. Times are in milliseconds unless the name says
 // otherwise.
 type Report struct {
 	Kind        string      `json:"kind"`
@@ -22,52 +21,52 @@ type Report struct {
 	Interrupted bool        `json:"interrupted,omitempty"`
 	Connections Connections `json:"connections"`
 	Messages    *Messages   `json:"messages,omitempty"`
-	// Refused counts error frames by code, Closes the sockets that ended before their
-	// time by close code and reason.
+	// Refused counts error frames by code. Closes counts sockets that ended early, by
+	// close code and reason.
 	Refused  map[string]int64 `json:"refused,omitempty"`
 	Closes   map[string]int64 `json:"closes,omitempty"`
 	Replicas []Replica        `json:"replicas,omitempty"`
 	Total    *Replica         `json:"total,omitempty"` // all replicas together
 }
 
-// Connections is what became of the handshakes.
+// Connections counts handshakes by outcome.
 type Connections struct {
 	Wanted              int              `json:"wanted"`
 	Opened              int64            `json:"opened"`
 	Failed              int64            `json:"failed"`
 	HandshakesPerSecond float64          `json:"handshakes_per_second"`
-	Handshake           Latency          `json:"handshake"` // from the dial to the connected frame
+	Handshake           Latency          `json:"handshake"` // from dialling to the connected frame
 	Failures            map[string]int64 `json:"failures,omitempty"`
 }
 
-// Messages is what became of the messages. Sent counts all; rates and latencies
-// are of those that were due while it was measured.
+// Messages counts messages by outcome. Rates and latencies cover only the messages
+// scheduled within the measurement; counts cover all messages.
 type Messages struct {
 	Senders         int     `json:"senders"`
 	OfferedPerSec   float64 `json:"offered_per_second,omitempty"`
 	Seconds         float64 `json:"seconds"`
-	PerSecond       float64 `json:"per_second"`        // delivered back to their senders
-	FramesPerSecond float64 `json:"frames_per_second"` // delivered to all sockets
-	Latency         Latency `json:"latency"`           // from due to delivered to another socket
-	Echo            Latency `json:"echo"`              // from due to delivered to the sender
-	Ack             Latency `json:"ack"`               // from due to acknowledged; chat
+	PerSecond       float64 `json:"per_second"`        // delivered to their own senders
+	FramesPerSecond float64 `json:"frames_per_second"` // deliveries to all sockets
+	Latency         Latency `json:"latency"`           // from the scheduled time to the delivery to another socket
+	Echo            Latency `json:"echo"`              // from the scheduled time to the delivery to the sender
+	Ack             Latency `json:"ack"`               // from the scheduled time to the acknowledgement; chat only
 
 	Sent         int64 `json:"sent"`
-	Lost         int64 `json:"lost"`     // acknowledged and not delivered, for each socket
-	Repeated     int64 `json:"repeated"` // delivered more than once, for each socket
-	Reordered    int64 `json:"reordered"`
-	Misdelivered int64 `json:"misdelivered"` // delivered into another room
-	Late         int64 `json:"late"`         // still under way when the drain time was over
+	Lost         int64 `json:"lost"`         // acknowledged but not delivered, counted per socket
+	Repeated     int64 `json:"repeated"`     // delivered more than once, counted per socket
+	Reordered    int64 `json:"reordered"`    // delivered after a later message, counted per socket
+	Misdelivered int64 `json:"misdelivered"` // delivered to another room
+	Late         int64 `json:"late"`         // not yet delivered at the end of the drain time
 	Unanswered   int64 `json:"unanswered"`   // neither acknowledged nor refused
-	Superseded   int64 `json:"superseded"`   // positions left out for newer ones
-	Stalls       int64 `json:"stalls"`       // --max: sent on after five seconds without a delivery
-	Foreign      int64 `json:"foreign"`      // messages of somebody else
+	Superseded   int64 `json:"superseded"`   // positions that the server skipped for newer ones
+	Stalls       int64 `json:"stalls"`       // with --max: messages that were not delivered within five seconds
+	Foreign      int64 `json:"foreign"`      // messages that this run did not send
 }
 
-// A Replica is what one used.
+// A Replica holds what a replica has used.
 type Replica struct {
 	Name               string  `json:"name"`
-	Connections        float64 `json:"connections"` // -1 where it does not say
+	Connections        float64 `json:"connections"` // -1 if unknown
 	MemoryBefore       float64 `json:"memory_before_bytes"`
 	Memory             float64 `json:"memory_bytes"`
 	BytesPerConnection float64 `json:"bytes_per_connection,omitempty"`
@@ -77,22 +76,22 @@ type Replica struct {
 	Error              string  `json:"error,omitempty"`
 }
 
-// Bad reports whether the servers broke a promise.
-func (r *Report) Bad() bool {
+// Failed reports whether messages were lost, repeated, reordered or misdelivered.
+func (r *Report) Failed() bool {
 	m := r.Messages
 	return m != nil && m.Lost+m.Repeated+m.Reordered+m.Misdelivered > 0
 }
 
 func (r *run) report(ctx context.Context) *Report {
-	t := &r.tally
+	t := &r.totals
 	out := &Report{
 		Kind: r.o.Kind, Mode: "idle", URLs: r.o.URLs, Rooms: r.o.Rooms, Interrupted: ctx.Err() != nil,
 		Connections: Connections{
 			Wanted: r.o.Sockets, Opened: t.opened.Load(), Failed: t.failed.Load(),
 			HandshakesPerSecond: float64(t.opened.Load()) / max(1e-3, time.Duration(t.dialling.Load()).Seconds()),
-			Handshake:           t.handshake.latency(), Failures: t.copied(&t.failures),
+			Handshake:           t.handshake.latency(), Failures: t.clone(&t.failures),
 		},
-		Refused: t.copied(&t.refusals), Closes: t.copied(&t.closes),
+		Refused: t.clone(&t.refusals), Closes: t.clone(&t.closes),
 	}
 	if t.sent.Load() > 0 {
 		out.Messages = r.messages()
@@ -103,8 +102,8 @@ func (r *run) report(ctx context.Context) *Report {
 	case r.o.Max:
 		out.Mode = "max"
 	}
-	for _, w := range r.watch.all {
-		out.Replicas = append(out.Replicas, w.replica())
+	for _, s := range r.servers {
+		out.Replicas = append(out.Replicas, s.report())
 	}
 	if len(out.Replicas) > 0 {
 		out.Total = total(out.Replicas, float64(out.Connections.Opened), float64(r.window.messages.Load()))
@@ -113,18 +112,18 @@ func (r *run) report(ctx context.Context) *Report {
 }
 
 func (r *run) messages() *Messages {
-	t, w, v := &r.tally, &r.window, r.judge()
+	t, w, d := &r.totals, &r.window, r.countDeliveries()
 	m := &Messages{
 		Senders: len(r.senders), OfferedPerSec: r.o.Rate, Latency: w.latency.latency(), Echo: w.echo.latency(), Ack: w.ack.latency(),
-		Sent: t.sent.Load(), Lost: v.lost, Repeated: v.repeated, Reordered: v.reordered, Unanswered: v.unanswered,
-		Superseded: v.superseded, Misdelivered: t.misdelivered.Load(), Stalls: t.stalls.Load(), Foreign: t.foreign.Load(),
+		Sent: t.sent.Load(), Lost: d.lost, Repeated: d.repeated, Reordered: d.reordered, Unanswered: d.unanswered,
+		Superseded: d.superseded, Misdelivered: t.misdelivered.Load(), Stalls: t.stalls.Load(), Foreign: t.foreign.Load(),
 	}
 	if t.late.Load() {
 		m.Late, m.Lost = m.Lost, 0
 	}
 	from, to := w.from.Load(), cmp.Or(w.to.Load(), int64(r.now()))
 	if from > 0 {
-		// What was due in time and came late was not delivered at that rate.
+		// A late delivery lengthens the time, or it would count as delivered at the offered rate.
 		m.Seconds = time.Duration(max(to, w.ended.Load()) - from).Seconds()
 		m.PerSecond = float64(w.messages.Load()) / max(1e-3, m.Seconds)
 		m.FramesPerSecond = float64(w.frames.Load()) / max(1e-3, m.Seconds)
@@ -132,27 +131,26 @@ func (r *run) messages() *Messages {
 	return m
 }
 
-func (w *watcher) replica() Replica {
-	at := &w.saw
-	p := Replica{Name: w.name, Connections: at[open].connections, MemoryBefore: at[before].rss, Memory: max(at[open].rss, at[after].rss)}
-	for _, s := range at {
-		if s.err != nil {
-			p.Error = s.err.Error()
+func (s *server) report() Replica {
+	start, opened, end := &s.samples[atStart], &s.samples[atOpen], &s.samples[atEnd]
+	p := Replica{Name: s.name, Connections: opened.connections, MemoryBefore: start.rss, Memory: max(opened.rss, end.rss)}
+	for _, u := range s.samples {
+		if u.err != nil {
+			p.Error = u.err.Error()
 		}
 	}
-	if at[open].at.IsZero() || p.Error != "" {
+	if opened.at.IsZero() || p.Error != "" {
 		return p
 	}
-	p.CPUSeconds = at[after].cpu - at[open].cpu
-	p.CPUPercent = 100 * p.CPUSeconds / max(1e-3, at[after].at.Sub(at[open].at).Seconds())
-	if at[before].connections >= 0 && at[open].connections > at[before].connections {
-		p.BytesPerConnection = (p.Memory - p.MemoryBefore) / (at[open].connections - at[before].connections)
+	p.CPUSeconds = end.cpu - opened.cpu
+	p.CPUPercent = 100 * p.CPUSeconds / max(1e-3, end.at.Sub(opened.at).Seconds())
+	if start.connections >= 0 && opened.connections > start.connections {
+		p.BytesPerConnection = (p.Memory - p.MemoryBefore) / (opened.connections - start.connections)
 	}
 	return p
 }
 
-// total adds up all replicas. Its figures per connection and per message are of the
-// sockets and messages of this run.
+// total adds up all replicas. It divides by the sockets and messages of this run.
 func total(all []Replica, sockets, messages float64) *Replica {
 	t := &Replica{Name: "all"}
 	for _, p := range all {
@@ -175,26 +173,15 @@ func total(all []Replica, sockets, messages float64) *Replica {
 	return t
 }
 
-// WriteJSON writes the report as one JSON object.
-func (r *Report) WriteJSON(to io.Writer) error {
-	e := json.NewEncoder(to)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
-		return fmt.Errorf("print the report: %w", err)
-	}
-	return nil
-}
-
-// WriteText writes the report for a person.
+// WriteText writes the report as text.
 func (r *Report) WriteText(to io.Writer) error {
 	var b strings.Builder
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-14s "+format+"\n", append([]any{name}, args...)...)
 	}
 	c := &r.Connections
-	row("connections", "%d of %d open in %d rooms, %.0f handshakes/s, %s", c.Opened, c.Wanted, r.Rooms, c.HandshakesPerSecond, c.Handshake)
-	counts(&b, "failed", c.Failures)
+	row("connections", "%d of %d open in %d rooms, %.0f handshakes/s; handshake %s", c.Opened, c.Wanted, r.Rooms, c.HandshakesPerSecond, c.Handshake)
+	writeCounts(&b, "failed", c.Failures)
 	if m := r.Messages; m != nil {
 		if m.Seconds > 0 && m.Latency.Count+m.Echo.Count > 0 {
 			offered := ""
@@ -202,8 +189,8 @@ func (r *Report) WriteText(to io.Writer) error {
 				offered = fmt.Sprintf(" of %.0f/s offered", m.OfferedPerSec)
 			}
 			row("messages", "%.0f/s%s, %.0f frames/s, %d senders", m.PerSecond, offered, m.FramesPerSecond, m.Senders)
-			row("latency", "%s to the others", m.Latency)
-			row("", "%s back to the sender", m.Echo)
+			row("latency", "%s to the other sockets", m.Latency)
+			row("", "%s to the sender", m.Echo)
 			if m.Ack.Count > 0 {
 				row("", "%s to the acknowledgement", m.Ack)
 			}
@@ -211,10 +198,10 @@ func (r *Report) WriteText(to io.Writer) error {
 		row("delivery", "%d sent; %d lost, %d repeated, %d reordered, %d misdelivered", m.Sent, m.Lost, m.Repeated, m.Reordered, m.Misdelivered)
 		more := map[string]int64{"late": m.Late, "unanswered": m.Unanswered, "superseded": m.Superseded, "stalls": m.Stalls, "foreign": m.Foreign}
 		maps.DeleteFunc(more, func(_ string, n int64) bool { return n == 0 })
-		counts(&b, "", more)
+		writeCounts(&b, "", more)
 	}
-	counts(&b, "refused", r.Refused)
-	counts(&b, "closed early", r.Closes)
+	writeCounts(&b, "refused", r.Refused)
+	writeCounts(&b, "closed early", r.Closes)
 	for _, p := range r.Replicas {
 		row("replica", "%s", p)
 	}
@@ -224,30 +211,27 @@ func (r *Report) WriteText(to io.Writer) error {
 		row("", "%s", r.Total.perMessage())
 	}
 	if r.Interrupted {
-		row("interrupted", "this is what was known")
+		row("interrupted", "the results cover the run until then")
 	}
 	_, err := io.WriteString(to, b.String())
-	if err != nil {
-		return fmt.Errorf("print the report: %w", err)
-	}
-	return nil
+	return err
 }
 
-// String says the quantiles in a few words.
+// String returns the quantiles in one line.
 func (l Latency) String() string {
 	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms", l.P50, l.P99, l.P999, l.Max)
 }
 
-// String says what a replica used in one line.
+// String returns the usage in one line.
 func (p Replica) String() string {
 	if p.Error != "" {
-		return p.Name + " cannot be seen: " + p.Error
+		return p.Name + ": usage unknown: " + p.Error
 	}
 	s := fmt.Sprintf("%s: %.1f MiB", p.Name, p.Memory/(1<<20))
 	if p.BytesPerConnection > 0 {
 		s += fmt.Sprintf(", %.1f KiB per connection", p.BytesPerConnection/1024)
 	}
-	s += fmt.Sprintf(", CPU %.1f %%", p.CPUPercent)
+	s += fmt.Sprintf(", CPU %.1f%%", p.CPUPercent)
 	if p.CPUMsPerMessage > 0 {
 		s += ", " + p.perMessage()
 	}
@@ -255,11 +239,11 @@ func (p Replica) String() string {
 }
 
 func (p Replica) perMessage() string {
-	return fmt.Sprintf("%.3f ms of CPU per message", p.CPUMsPerMessage)
+	return fmt.Sprintf("%.3f ms CPU per message", p.CPUMsPerMessage)
 }
 
-// counts writes a line of what was counted, the most frequent first.
-func counts(b *strings.Builder, name string, of map[string]int64) {
+// writeCounts writes a line of counts, the highest first.
+func writeCounts(b *strings.Builder, name string, of map[string]int64) {
 	if len(of) == 0 {
 		return
 	}

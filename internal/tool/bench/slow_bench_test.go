@@ -126,7 +126,7 @@ func beside(b *testing.B, replica *process, length, stall time.Duration) (p99 fl
 	if err != nil {
 		b.Fatal(err)
 	}
-	if report.Bad() {
+	if report.Failed() {
 		b.Errorf("%+v", report.Messages)
 	}
 	stop()

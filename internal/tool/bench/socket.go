@@ -19,9 +19,9 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A socket is one connection: a goroutine that reads, and one that writes while
-// there is something to write. The full client would cost the machine that
-// measures more than the server it measures.
+// A socket is one connection. It has a goroutine that reads, and one that writes while
+// there is something to write. The full client of package client would use more CPU
+// than the server that is measured.
 type socket struct {
 	run    *run
 	group  *group
@@ -30,32 +30,32 @@ type socket struct {
 	user   room.UserID
 	url    string
 	token  func() (string, error)
-	sender *sender // nil for one that only hears
+	sender *sender // nil for a socket that only receives
 
 	conn    *websocket.Conn
 	alive   atomic.Bool
-	leaving atomic.Bool // we have said goodbye
+	closing atomic.Bool // this side has begun to close
 
 	mu      sync.Mutex
 	queue   [][]byte
 	writing bool
 }
 
-// How long a peer may take nothing, and how large a frame may be.
 const (
-	writeLimit = 10 * time.Second
-	readLimit  = 1 << 20
+	writeTimeout = 10 * time.Second
+	maxFrame     = 1 << 20 // bytes
 )
 
-// A dialer is what all sockets are dialled with.
+// A dialer dials all sockets of a run.
 type dialer struct {
 	websocket.Dialer
 
 	dialled atomic.Int64
 }
 
-// A source address has some 28,000 ports on Linux.
-const portsEach = 20_000
+// portsPerAddress is how many sockets are dialled from one source address. Linux has
+// some 28,000 ports for outgoing connections.
+const portsPerAddress = 20_000
 
 func newDialer(o *Options) *dialer {
 	d := &dialer{}
@@ -67,16 +67,15 @@ func newDialer(o *Options) *dialer {
 		var from net.Dialer
 		host, _, _ := net.SplitHostPort(address)
 		n := d.dialled.Add(1)
-		if ip := net.ParseIP(host); o.Sockets > portsEach && ip != nil && ip.To4() != nil && ip.IsLoopback() {
-			from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+n/portsEach))}
+		if ip := net.ParseIP(host); o.Sockets > portsPerAddress && ip != nil && ip.To4() != nil && ip.IsLoopback() {
+			from.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+n/portsPerAddress))}
 		}
-		return from.DialContext(ctx, network, address) //nolint:wrapcheck // the dialer says what it was for
+		return from.DialContext(ctx, network, address) //nolint:wrapcheck // the dialer adds what it was for
 	}
 	return d
 }
 
-// dial opens the socket, and returns when the server has said that it is
-// connected.
+// dial opens the socket and waits for its connected frame.
 func (s *socket) dial(ctx context.Context) error {
 	token, err := s.token()
 	if err != nil {
@@ -86,45 +85,45 @@ func (s *socket) dial(ctx context.Context) error {
 	d.Subprotocols = []string{"bearer", token}
 	ctx, cancel := context.WithTimeout(ctx, s.run.o.HandshakeTimeout)
 	defer cancel()
-	conn, res, err := d.DialContext(ctx, s.url, nil) //nolint:bodyclose // the library has read it, and keeps nothing open
+	conn, res, err := d.DialContext(ctx, s.url, nil) //nolint:bodyclose // the library has read it and keeps nothing open
 	switch {
 	case errors.Is(err, websocket.ErrBadHandshake):
 		return errors.New("HTTP " + strconv.Itoa(res.StatusCode))
 	case err != nil:
-		return plain(err)
+		return summarize(err)
 	}
-	conn.SetReadLimit(readLimit)
+	conn.SetReadLimit(maxFrame)
 	_ = conn.SetReadDeadline(time.Now().Add(s.run.o.HandshakeTimeout))
 	for {
 		_, text, err := conn.ReadMessage()
 		if err != nil {
 			_ = conn.Close()
-			return plain(err)
+			return summarize(err)
 		}
-		if typeOf(text) == "connected" {
+		if decodeFrame(text).Type == "connected" {
 			break
 		}
 	}
 	_ = conn.SetReadDeadline(time.Time{})
 	conn.SetPingHandler(func(payload string) error {
-		_ = conn.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(writeLimit)) // the next read fails
+		_ = conn.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(writeTimeout)) // the next read fails
 		return nil
 	})
 	s.conn = conn
-	s.leaving.Store(false)
+	s.closing.Store(false)
 	s.alive.Store(true)
 	return nil
 }
 
-// plain says in few words how a socket failed or ended, so that like can be
-// counted with like.
-func plain(err error) error {
+// summarize reduces an error to a few words, so that equal failures are counted
+// together.
+func summarize(err error) error {
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
 		word, _, _ := strings.Cut(ce.Text, " ref=")
 		return errors.New(strings.TrimSpace(strconv.Itoa(ce.Code) + " " + word))
 	}
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		return errors.New("time-out")
+		return errors.New("timeout")
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return fmt.Errorf("1006 %w", op.Err)
@@ -138,28 +137,29 @@ func plain(err error) error {
 	return err
 }
 
-var scratch = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+// buffers hold one frame each.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
-// read reads until the socket ends.
+// read handles frames until the socket ends.
 func (s *socket) read() {
 	for {
 		_, r, err := s.conn.NextReader()
 		if err == nil {
-			err = s.frame(r)
+			err = s.readFrame(r)
 		}
 		if err != nil {
-			s.ended(err)
+			s.end(err)
 			return
 		}
 	}
 }
 
-func (s *socket) frame(r io.Reader) error {
-	buf, ok := scratch.Get().(*[]byte)
+func (s *socket) readFrame(r io.Reader) error {
+	buf, ok := buffers.Get().(*[]byte)
 	if !ok {
-		panic("the pool holds byte slices")
+		panic("bench: the pool holds something else than byte slices")
 	}
-	defer scratch.Put(buf)
+	defer buffers.Put(buf)
 	*buf = (*buf)[:0]
 	for {
 		if len(*buf) == cap(*buf) {
@@ -168,7 +168,7 @@ func (s *socket) frame(r io.Reader) error {
 		n, err := r.Read((*buf)[len(*buf):cap(*buf)])
 		*buf = (*buf)[:len(*buf)+n]
 		if errors.Is(err, io.EOF) {
-			s.group.receive(s, *buf, time.Since(s.run.began))
+			s.group.handleFrame(s, *buf, time.Since(s.run.began))
 			return nil
 		}
 		if err != nil {
@@ -177,28 +177,28 @@ func (s *socket) frame(r io.Reader) error {
 	}
 }
 
-// ended notes how the socket ended, unless it was us.
-func (s *socket) ended(err error) {
+// end records how the socket ended, unless this side has closed it.
+func (s *socket) end(err error) {
 	if s.alive.CompareAndSwap(true, false) {
-		if !s.leaving.Load() {
-			s.run.tally.close(plain(err).Error())
+		if t := &s.run.totals; !s.closing.Load() {
+			t.count(&t.closes, summarize(err).Error())
 		}
-		s.group.gone(s)
+		s.group.recordEnd(s)
 	}
 	_ = s.conn.Close()
 }
 
-// bye closes the socket as a client should: its Close, then what is still to come
-// up to the server's.
-func (s *socket) bye() {
-	s.leaving.Store(true)
+// close begins the closing handshake. The reader goes on until the server's Close
+// frame, for 2 s at most.
+func (s *socket) close() {
+	s.closing.Store(true)
 	text := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	_ = s.conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
 	_ = s.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
 }
 
-// write hands a frame to the writer, which runs only while there is something to
-// write: one socket that is stuck must not hold up the schedule of the others.
+// write queues a frame for the writer. It never blocks: a stuck socket must not delay
+// the schedule of the others.
 func (s *socket) write(text []byte) {
 	s.mu.Lock()
 	s.queue = append(s.queue, text)
@@ -206,11 +206,12 @@ func (s *socket) write(text []byte) {
 	s.writing = true
 	s.mu.Unlock()
 	if start {
-		go s.flush()
+		go s.writeQueue()
 	}
 }
 
-func (s *socket) flush() {
+// writeQueue is the writer. It ends when the queue is empty.
+func (s *socket) writeQueue() {
 	for {
 		s.mu.Lock()
 		queue := s.queue
@@ -221,9 +222,9 @@ func (s *socket) flush() {
 			return
 		}
 		for _, text := range queue {
-			_ = s.conn.SetWriteDeadline(time.Now().Add(writeLimit))
+			_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if err := s.conn.WriteMessage(websocket.TextMessage, text); err != nil {
-				s.ended(err)
+				s.end(err)
 				return
 			}
 		}

@@ -11,34 +11,34 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// The codes that a client reports and nobody sends (RFC 6455 §7.1.5, §7.1.6).
+// Codes that a client reports but that are never sent (RFC 6455 §7.1.5, §7.1.6).
 const (
 	CodeNoStatus = 1005 // a Close frame without a code
 	CodeAbnormal = 1006 // no Close frame
 )
 
-// closeWait is how long the peer may take to answer our Close.
-const closeWait = 2 * time.Second
+// closeTimeout is how long the peer may take to answer our Close frame.
+const closeTimeout = 2 * time.Second
 
-// A CloseError is how a socket ended.
+// A CloseError describes how a socket ended.
 type CloseError struct {
 	Code   int
-	Reason string // the stable word
-	Ref    string // the reason's reference, else the socket's
-	// Clean tells that the peer sent a Close frame. Where it did not, Code is
-	// 1006 and Err says what was seen instead.
+	Reason string // the first word of the Close frame's reason
+	Ref    string // from the reason, or else the socket's own
+	// Clean is true if the peer sent a Close frame. Otherwise Code is 1006 and Err is
+	// what was observed instead.
 	Clean bool
-	// Detail is what the error frame before the close said to a person, Announced
-	// and Word the code and word that it said would follow: where the Close frame
-	// itself was lost, they are what the server meant. All empty without one.
-	Detail    string
-	Announced int
-	Word      string
-	// After is the delay that the reconnect frame before the close asked for;
-	// Told says that there was such a frame.
-	After time.Duration
-	Told  bool
-	Err   error
+	// Detail, AnnouncedCode and AnnouncedReason come from the error frame before the
+	// Close, if there was one. They are the server's intention even where the Close frame
+	// itself was lost.
+	Detail          string
+	AnnouncedCode   int
+	AnnouncedReason string
+	// ReconnectAsked is true if a reconnect frame came before the Close. ReconnectAfter
+	// is the delay that it asked for.
+	ReconnectAsked bool
+	ReconnectAfter time.Duration
+	Err            error
 }
 
 func (e *CloseError) Error() string {
@@ -61,17 +61,16 @@ func (e *CloseError) Error() string {
 
 func (e *CloseError) Unwrap() error { return e.Err }
 
-// Close sends a Close frame and waits up to 2 s for the peer's, dropping the
-// frames that arrive meanwhile. Where the peer answers or had closed before it
-// returns nil, else the *[CloseError] that tells what came instead. How the
-// socket ended is what Read returns from now on.
+// Close sends a Close frame and waits up to 2 s for the peer's. Frames that arrive
+// meanwhile are dropped. It returns nil if the peer sent a Close frame, or else the
+// *[CloseError] that Read returns from now on.
 func (c *Conn) Close(code int, reason string) error {
-	c.unwant()
-	timeout := time.NewTimer(closeWait)
+	c.stopDelivery()
+	timeout := time.NewTimer(closeTimeout)
 	defer timeout.Stop()
 	if c.closeSent.CompareAndSwap(false, true) {
-		// A peer that does not take it does not answer either: see below.
-		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeWait))
+		// A peer that does not take the frame does not answer it either, which is handled below.
+		_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeTimeout))
 	}
 	select {
 	case <-c.ended:
@@ -85,41 +84,30 @@ func (c *Conn) Close(code int, reason string) error {
 	return c.err
 }
 
-// CloseNow cuts the connection without a word, as a lost network would, and
+// CloseNow cuts the connection without a Close frame, as a lost network would. It
 // returns when the socket's goroutine has ended.
 func (c *Conn) CloseNow() {
-	c.cut(errors.New("the connection was cut by this client"))
+	c.cut(errors.New("this client cut the connection"))
 	<-c.ended
 }
 
-// farewell is what the server said before it closed.
-type farewell struct {
-	detail, ref, word string
-	code              int
-	after             time.Duration
-	told              bool
-}
-
-func (l *farewell) note(f Frame) {
+// announceClose records in e what a frame says about the Close that follows it.
+func (e *CloseError) announceClose(f Frame) {
 	switch {
 	case f.Type == frame.TypeError && f.Close != 0:
-		l.detail, l.ref, l.word, l.code = f.Detail, f.Ref, f.Code, f.Close
+		e.Detail, e.AnnouncedReason, e.AnnouncedCode = f.Detail, f.Code, f.Close
+		if f.Ref != "" {
+			e.Ref = f.Ref
+		}
 	case f.Type == frame.TypeReconnect:
-		l.after, l.told = time.Duration(f.AfterMS)*time.Millisecond, true
+		e.ReconnectAfter, e.ReconnectAsked = time.Duration(f.AfterMS)*time.Millisecond, true
 	}
 }
 
-// closeError says how the socket ended, from gorilla's last error and what was
-// heard before it.
-func (c *Conn) closeError(err error, last farewell) *CloseError {
-	e := &CloseError{
-		Code: CodeAbnormal, Ref: c.Ref(), Detail: last.detail, Announced: last.code, Word: last.word,
-		After: last.after, Told: last.told,
-	}
-	if last.ref != "" {
-		e.Ref = last.ref
-	}
-	cause := c.cutCause.Load()
+// finish completes e with gorilla's last error. cause is why this client cut the
+// connection, nil if it did not.
+func (e *CloseError) finish(err error, cause *error) {
+	e.Code = CodeAbnormal
 	closed, ok := errors.AsType[*websocket.CloseError](err)
 	switch {
 	case ok && closed.Code != CodeAbnormal:
@@ -135,5 +123,4 @@ func (c *Conn) closeError(err error, last farewell) *CloseError {
 	default:
 		e.Err = err
 	}
-	return e
 }

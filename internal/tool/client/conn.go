@@ -1,8 +1,15 @@
+// Package client is the Go client of the protocol. A [Conn] is one socket and hides
+// nothing. A [Session] is a client of one endpoint that loses no message: it reconnects
+// as the close codes demand, resumes after the highest seq that it has seen, and sends
+// unacknowledged messages again.
+//
+// The other tools and the end-to-end tests use this client. It imports nothing of the
+// server but rooms and frames.
 package client
 
 import (
+	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -11,76 +18,69 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A Conn is one socket. Its methods may be called at the same time, and Read by
-// several goroutines, each frame going to one of them.
+// A Conn is one socket. Its methods are safe for concurrent use. If several goroutines
+// call Read, each frame goes to one of them.
 //
-// One goroutine reads the socket from the beginning: it holds one frame until
-// Read takes it, and reads nothing, answers no ping and sees no Close while it
-// does. So a caller that stops reading is a slow reader, as a test may wish. It
-// ends with the socket; every Conn must be closed, by Close or CloseNow.
+// A goroutine reads from the socket and holds one frame until Read takes it. Meanwhile it
+// reads nothing, answers no pings and sees no Close: a caller that stops reading is a
+// slow reader. The goroutine ends with the socket, so every Conn must be closed with
+// Close or CloseNow.
 type Conn struct {
 	ws           *websocket.Conn
 	header       http.Header
 	writeTimeout time.Duration
 
-	writing chan struct{} // held by the one who writes
+	writing chan struct{} // holds one value while a goroutine writes
 	frames  chan Frame
-	closing chan struct{} // closed when frames are no longer wanted
+	closing chan struct{} // closed when frames are no longer delivered
 	ended   chan struct{} // closed after err is set
 	err     *CloseError
 
-	cutOnce   sync.Once
-	wantOnce  sync.Once
-	closeSent atomic.Bool
-	cutCause  atomic.Pointer[error] // why we cut it, where we did
-	alive     keepAlive
+	cutOnce     sync.Once
+	closingOnce sync.Once
+	closeSent   atomic.Bool
+	cutCause    atomic.Pointer[error] // why this client cut the connection
+	keepAlive   keepAlive
 }
 
 func newConn(ws *websocket.Conn, o Options, header http.Header) *Conn {
 	c := &Conn{
 		ws:           ws,
 		header:       header,
-		writeTimeout: o.writeTimeout(),
+		writeTimeout: cmp.Or(o.WriteTimeout, defaultWriteTimeout),
 		writing:      make(chan struct{}, 1),
 		frames:       make(chan Frame),
 		closing:      make(chan struct{}),
 		ended:        make(chan struct{}),
 	}
-	ws.SetReadLimit(maxRead)
-	// gorilla's own handlers give the peer one second to take the answer.
+	ws.SetReadLimit(maxFrame)
+	// The library's own handlers give the peer only one second to take the answer.
 	ws.SetPingHandler(func(payload string) error {
-		c.alive.heard()
-		_ = c.control(websocket.PongMessage, []byte(payload)) // a dead socket fails the next read
+		c.keepAlive.recordActivity()
+		_ = c.writeControl(websocket.PongMessage, []byte(payload)) // a dead socket fails the next read
 		return nil
 	})
-	ws.SetPongHandler(func(string) error { c.alive.heard(); return nil })
+	ws.SetPongHandler(func(string) error { c.keepAlive.recordActivity(); return nil })
 	ws.SetCloseHandler(func(code int, _ string) error {
 		if c.closeSent.CompareAndSwap(false, true) {
-			_ = c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""))
+			_ = c.writeControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""))
 		}
 		return nil
 	})
-	c.alive.start(c, o.keepAlive())
+	c.keepAlive.start(c, cmp.Or(o.KeepAlive, defaultKeepAlive))
 	go c.read()
 	return c
 }
 
-// Ref returns the reference that the server gave this socket; empty where what
-// answered is not roomspa.
+// Ref returns the reference that the server gave this socket. It is empty if the peer is
+// not roomspa.
 func (c *Conn) Ref() string { return c.header.Get("Roomspa-Ref") }
 
-// Header returns the header of the 101.
+// Header returns the header of the server's 101 response.
 func (c *Conn) Header() http.Header { return c.header }
 
-// Subprotocol returns the subprotocol that the server took.
-func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
-
-// NetConn returns the connection below, for tests that break it.
-func (c *Conn) NetConn() net.Conn { return c.ws.NetConn() }
-
-// Read returns the next frame. Once the socket is closed it returns a
-// *[CloseError], always the same one. If ctx ends first it returns ctx's error,
-// and nothing is lost: the next Read goes on.
+// Read returns the next frame. Once the socket has ended it always returns the same
+// *[CloseError]. If ctx ends first, Read returns ctx's error and no frame is lost.
 func (c *Conn) Read(ctx context.Context) (Frame, error) {
 	select {
 	case f := <-c.frames:
@@ -94,34 +94,35 @@ func (c *Conn) Read(ctx context.Context) (Frame, error) {
 
 // read is the goroutine of the socket.
 func (c *Conn) read() {
-	var last farewell
-	dropping := false // what follows a frame that was dropped is dropped too, or the caller would see a hole
+	end := &CloseError{Ref: c.Ref()}
+	dropping := false // once a frame is dropped all later ones are, so that the caller sees no gap
 	for {
 		kind, raw, err := c.ws.ReadMessage()
 		if err != nil {
-			c.alive.stop()
-			c.err = c.closeError(err, last)
+			c.keepAlive.stop()
+			end.finish(err, c.cutCause.Load())
+			c.err = end
 			c.cut(nil)
 			close(c.ended)
 			return
 		}
-		c.alive.heard()
+		c.keepAlive.recordActivity()
 		f := parseFrame(raw, kind == websocket.BinaryMessage, time.Now())
-		last.note(f)
+		end.announceClose(f)
 		if dropping {
 			continue
 		}
-		c.alive.pause()
+		c.keepAlive.pause()
 		select {
 		case c.frames <- f:
 		case <-c.closing:
 			dropping = true
 		}
-		c.alive.resume()
+		c.keepAlive.resume()
 	}
 }
 
-// cut closes the connection below; the first cause stands.
+// cut closes the TCP connection. The first cause stands.
 func (c *Conn) cut(cause error) {
 	c.cutOnce.Do(func() {
 		if cause != nil {
@@ -129,8 +130,8 @@ func (c *Conn) cut(cause error) {
 		}
 		_ = c.ws.Close()
 	})
-	c.unwant()
+	c.stopDelivery()
 }
 
-// unwant lets the reader drop what nobody will take.
-func (c *Conn) unwant() { c.wantOnce.Do(func() { close(c.closing) }) }
+// stopDelivery makes the reader drop the frames that it still reads.
+func (c *Conn) stopDelivery() { c.closingOnce.Do(func() { close(c.closing) }) }

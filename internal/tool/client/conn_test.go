@@ -37,8 +37,8 @@ func TestConnSendsAndReads(t *testing.T) {
 		s.untilClosed()
 	})
 	c := dialed(t, Options{URL: url, Token: "a.b.c"})
-	if c.Ref() != "ref1" || c.Subprotocol() != "bearer" {
-		t.Errorf("ref %q, subprotocol %q", c.Ref(), c.Subprotocol())
+	if c.Ref() != "ref1" || c.Header().Get("Sec-WebSocket-Protocol") != "bearer" {
+		t.Errorf("ref %q, header %v", c.Ref(), c.Header())
 	}
 	first, err := c.Read(t.Context())
 	if err != nil || first.Type != "connected" || *first.LastSeq != 3 || first.At.IsZero() {
@@ -46,7 +46,7 @@ func TestConnSendsAndReads(t *testing.T) {
 	}
 	for _, send := range []func() error{
 		func() error { return c.SendMessage("hi", "1") },
-		func() error { return c.SendPosition(At(1, 2)) },
+		func() error { return c.SendPosition(NewPosition(1, 2)) },
 		func() error { return c.SendBinary([]byte{0, 255}) },
 	} {
 		if err := send(); err != nil {
@@ -91,26 +91,22 @@ func TestWhatIsReadWhileItIsCutHasNoHole(t *testing.T) {
 	}
 }
 
-func TestTheTokenGoesWhereItIsToldTo(t *testing.T) {
+func TestTheHandshakeCarriesTheOptions(t *testing.T) {
 	t.Parallel()
 	seen := make(chan []string, 3)
 	url := serveTCP(t, func(s *side) {
-		seen <- []string{s.r.Header.Get("Sec-WebSocket-Protocol"), s.r.Header.Get("Authorization"), s.r.URL.RawQuery, s.r.Header.Get("Origin")}
+		seen <- []string{s.r.Header.Get("Sec-WebSocket-Protocol"), s.r.URL.RawQuery, s.r.Header.Get("Origin")}
 	})
 	since := int64(5)
 	for _, c := range []struct {
 		o    Options
 		want []string
 	}{
-		{Options{URL: url, Token: "t"}, []string{"bearer, t", "", "", ""}},
 		{
-			Options{URL: strings.Replace(url, "ws", "http", 1) + "?greet=1", Token: "t", TokenIn: TokenInHeader, Since: &since, LastRef: "r", LastCode: 1006},
-			[]string{"", "Bearer t", "greet=1&last_code=1006&last_ref=r&since=5", ""},
+			Options{URL: strings.Replace(url, "ws", "http", 1) + "?greet=1", Token: "t", Since: &since, LastRef: "r", LastCode: 1006},
+			[]string{"bearer, t", "greet=1&last_code=1006&last_ref=r&since=5", ""},
 		},
-		{
-			Options{URL: url, Token: "t", TokenIn: TokenInQuery, Header: http.Header{"origin": {"http://app"}}},
-			[]string{"", "", "token=t", "http://app"},
-		},
+		{Options{URL: url, Header: http.Header{"origin": {"http://app"}}}, []string{"", "", "http://app"}},
 	} {
 		dialed(t, c.o)
 		if diff := cmp.Diff(c.want, <-seen); diff != "" {
@@ -122,7 +118,7 @@ func TestTheTokenGoesWhereItIsToldTo(t *testing.T) {
 func TestARefusedHandshakeSaysWhoRefusedAndWhy(t *testing.T) {
 	t.Parallel()
 	_, err := Dial(t.Context(), Options{URL: serveTCP(t, answer(503, "Retry-After", "7"))})
-	r, ok := errors.AsType[*Refused](err)
+	r, ok := errors.AsType[*StatusError](err)
 	if !ok || r.Status != 503 || r.RetryAfter != 7*time.Second || r.Problem.Code != "some_code" || r.Ref != "ref1" {
 		t.Fatalf("refused with %+v (%v)", r, err)
 	}
@@ -135,7 +131,7 @@ func TestARefusedHandshakeSaysWhoRefusedAndWhy(t *testing.T) {
 		_, _ = w.Write([]byte(`{"title":"Not found","ref":"r","code":"no_such_path","detail":"` + strings.Repeat("long ", 400) + `"}`))
 	}
 	_, err = Dial(t.Context(), Options{URL: serveTCP(t, http.HandlerFunc(long))})
-	if r, ok := errors.AsType[*Refused](err); !ok || r.Problem.Code != "no_such_path" || r.Problem.Ref != "r" {
+	if r, ok := errors.AsType[*StatusError](err); !ok || r.Problem.Code != "no_such_path" || r.Problem.Ref != "r" {
 		t.Errorf("a cut problem document became %+v (%v)", r, err)
 	}
 }
@@ -150,11 +146,11 @@ func TestClosesAreTypedErrors(t *testing.T) {
 		{"a refusal", func(s *side) {
 			s.say(`{"type":"error","code":"token_expired","detail":"since 5 minutes","ref":"abc","close":4001}`)
 			s.bye(4001, "token_expired ref=abc")
-		}, CloseError{Code: 4001, Reason: "token_expired", Ref: "abc", Clean: true, Detail: "since 5 minutes", Announced: 4001, Word: "token_expired"}},
+		}, CloseError{Code: 4001, Reason: "token_expired", Ref: "abc", Clean: true, Detail: "since 5 minutes", AnnouncedCode: 4001, AnnouncedReason: "token_expired"}},
 		{"a restart", func(s *side) {
 			s.say(`{"type":"reconnect","after_ms":1800,"reason":"restart"}`)
 			s.bye(1012, "restart ref=abc")
-		}, CloseError{Code: 1012, Reason: "restart", Ref: "abc", Clean: true, After: 1800 * time.Millisecond, Told: true}},
+		}, CloseError{Code: 1012, Reason: "restart", Ref: "abc", Clean: true, ReconnectAfter: 1800 * time.Millisecond, ReconnectAsked: true}},
 		{"a cut", func(s *side) { s.cut() }, CloseError{Code: 1006, Ref: "ref1"}},
 		{"a Close without a code", func(s *side) { s.bye(1005, "") }, CloseError{Code: 1005, Ref: "ref1", Clean: true}},
 	} {
@@ -277,7 +273,7 @@ func TestASilentPeerIsFoundAndAHealthyOneIsNot(t *testing.T) {
 		deaf := dialed(t, servePipe(t, "/", func(*side) { <-done }))
 		began = time.Now()
 		_, err := deaf.Read(t.Context())
-		if took := time.Since(began); !errors.Is(err, errSilent) || took != defaultKeepAlive+pongWait {
+		if took := time.Since(began); !errors.Is(err, errNoPong) || took != defaultKeepAlive+pongTimeout {
 			t.Errorf("deaf: %v after %s", err, took)
 		}
 	})
@@ -305,7 +301,7 @@ func TestCloseDoesNotWaitForeverForAnAnswer(t *testing.T) {
 		}))
 		began := time.Now()
 		err := c.Close(1000, "")
-		if closed, ok := errors.AsType[*CloseError](err); !ok || closed.Clean || time.Since(began) != closeWait {
+		if closed, ok := errors.AsType[*CloseError](err); !ok || closed.Clean || time.Since(began) != closeTimeout {
 			t.Errorf("close: %v after %s", err, time.Since(began))
 		}
 	})

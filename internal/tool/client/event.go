@@ -2,27 +2,27 @@ package client
 
 import "time"
 
-// An EventKind says what happened to a session.
+// An EventKind is the kind of an event of a session.
 type EventKind int
 
-// What happens to a session, in the order in which it usually does.
+// The kinds of events, in the order in which they usually occur.
 const (
-	// Connecting: a handshake begins. Since is set where it resumes.
+	// Connecting: a handshake begins. Since is set if it resumes.
 	Connecting EventKind = iota
-	// Connected: the endpoint has let us in. Frame is its first frame, nil on the
-	// echo endpoint, which says nothing.
+	// Connected: the socket is ready. Frame is the connected frame, nil on the echo
+	// endpoint.
 	Connected
-	// Resumed: the replay is over and the stream is live; Frame says what was
-	// replayed. With its Reset, drop every message beyond ToSeq.
+	// Resumed: the replay is complete and the stream is live. Frame is the resumed frame.
+	// If its Reset is set, the server has lost the messages beyond ToSeq.
 	Resumed
-	// Arrived: Frame has arrived. Repeated messages do not.
+	// Arrived: Frame arrived. There is no event for a repeated message.
 	Arrived
-	// Dropped: Message will never be stored, and Err says why.
+	// Dropped: the message with the text Message was refused for good, because of Err.
 	Dropped
-	// Closed: a socket or a handshake ended as Err says; Next says what is done
-	// now and Delay when.
+	// Closed: a socket or a handshake ended with Err. The session tries again after Delay;
+	// Next explains what it does.
 	Closed
-	// GaveUp: the session is over, for the reason Err; Next says what to do.
+	// GaveUp: the session ended with Err. Next advises what to do.
 	GaveUp
 )
 
@@ -30,68 +30,66 @@ func (k EventKind) String() string {
 	return [...]string{"connecting", "connected", "resumed", "frame", "dropped", "closed", "gave_up"}[k]
 }
 
-// An Event is one thing that happened to a session.
+// An Event describes something that happened to a session.
 type Event struct {
 	Kind    EventKind
-	Ref     string // the socket's; empty where there is none
+	Ref     string // of the socket; empty if there is none
 	Frame   *Frame
 	Since   *int64
-	Message string // Dropped: its text
+	Message string
 	Err     error
 	Delay   time.Duration
 	Next    string
 }
 
-// A RecordKind says what a session did or saw.
+// A RecordKind is the kind of a record of a session.
 type RecordKind int
 
-// What a session records. A checker of delivery needs no more than this.
+// The kinds of records. They are sufficient to verify delivery.
 const (
-	// RecordConnected: a socket is ready; Seq is the conversation's last, and Since
-	// what the replay was asked for, nil for none.
+	// RecordConnected: a socket is ready. Seq is the last seq of the conversation; Since
+	// is the seq after which a replay was requested, nil for none.
 	RecordConnected RecordKind = iota
 	// RecordSent: a message was written to a socket, for the first time or again.
 	RecordSent
-	// RecordAcknowledged: the server says that a message is stored, as Seq.
+	// RecordAcknowledged: the server acknowledged a message as stored with Seq.
 	RecordAcknowledged
-	// RecordReceived: a message came for the first time, next in order.
+	// RecordReceived: a message arrived for the first time, in order.
 	RecordReceived
-	// RecordDuplicate: a message came again, and was dropped. On one socket this
-	// breaks the contract.
+	// RecordDuplicate: a message arrived again, and was dropped. On one socket this
+	// violates the protocol.
 	RecordDuplicate
-	// RecordGap: Seq came where Expected should have. It breaks the contract; the
-	// message is not taken, the session reconnects and resumes.
+	// RecordGap: Seq arrived instead of Expected, which violates the protocol. The
+	// session drops the message, reconnects and resumes.
 	RecordGap
-	// RecordReset: the server has lost the messages beyond Seq, up to Expected-1.
-	RecordReset
-	// RecordDropped: a message was refused for good.
+	// RecordDropped: a message was refused for good, because of Detail.
 	RecordDropped
-	// RecordClosed: a socket ended, with Code; 0 where we had no use for it.
+	// RecordClosed: a socket ended with Code; 0 if the session itself abandoned it.
 	RecordClosed
-	// RecordResumed: the replay is over; its messages were Expected to Seq.
+	// RecordResumed: the replay of the messages from Expected to Seq is complete.
 	RecordResumed
-	// RecordDeferred: a message was refused for now, as Detail says, and is sent
-	// again later.
+	// RecordDeferred: a message was refused for now, because of Detail. The session sends
+	// it again later.
 	RecordDeferred
 )
 
-// A Record is one entry of what a session did or saw.
+// A Record describes one action or observation of a session.
 type Record struct {
 	Kind            RecordKind
 	At              time.Time
-	Ref             string // the socket's
+	Ref             string // of the socket
 	Seq             int64
 	Since           *int64
 	Expected        int64
 	ID              string
 	ClientMessageID string
-	Text            string // of what was sent
+	Text            string // of a sent message
 	Duplicate       bool   // of an acknowledgement
 	Code            int
-	Detail          string // why a message was deferred or dropped
-	Frame           *Frame // of what came from the server
+	Detail          string
+	Frame           *Frame // nil if the record is not about a received frame
 }
 
-// A Recorder is told all that a session does and sees. It is called from two
-// goroutines, and must not block.
+// A Recorder receives the records of a session. It is called from two goroutines and must
+// not block.
 type Recorder func(Record)

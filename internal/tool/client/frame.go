@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// A Frame is one message of a socket as it arrived, with the fields of the
-// protocol read out of it. Which of them mean something depends on Type; what a
-// frame does not hold is zero here.
+// A Frame is a WebSocket message as it arrived, with the decoded fields of the protocol.
+// Type decides which fields are meaningful. Fields that the message does not have are
+// zero.
 type Frame struct {
-	// At is when the frame was read off the socket.
+	// At is when the message was read from the socket.
 	At time.Time `json:"-"`
-	// Raw is the message as it came.
+	// Raw is the undecoded message.
 	Raw []byte `json:"-"`
-	// Binary tells a binary message; nothing is read out of one.
+	// Binary is true for a binary message, whose fields are not decoded.
 	Binary bool `json:"-"`
 
 	Type string `json:"type"`
@@ -33,7 +33,6 @@ type Frame struct {
 
 	// connected
 	LastSeq *int64 `json:"last_seq"`
-	ReadSeq *int64 `json:"read_seq"`
 	Peer    *Peer  `json:"peer"`
 
 	// resumed
@@ -41,7 +40,7 @@ type Frame struct {
 	ToSeq   int64 `json:"to_seq"`
 	Reset   bool  `json:"reset"`
 
-	// history: its messages have everything but At and Raw
+	// history; its messages have no At and no Raw
 	Messages []Frame `json:"messages"`
 	HasMore  bool    `json:"has_more"`
 
@@ -80,8 +79,8 @@ type Peer struct {
 	LastSeen string `json:"last_seen"`
 }
 
-// parseFrame never fails: what is no JSON object, as an echo may be, is a frame
-// with nothing but Raw, and a field of a type we do not expect hides no other.
+// parseFrame never fails. A message that is not a JSON object, such as an echo, becomes a
+// frame with only Raw. A field of an unexpected type does not hide the others.
 func parseFrame(raw []byte, binary bool, at time.Time) Frame {
 	f := Frame{}
 	if !binary {

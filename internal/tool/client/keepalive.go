@@ -8,20 +8,20 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-var errSilent = errors.New("the peer was silent, and did not answer our ping")
+var errNoPong = errors.New("the peer sent nothing and did not answer our ping")
 
-// keepAlive finds half-open connections: after a silence it pings, after a
-// longer one it cuts. The silence does not count while the caller of Read is the
-// one who holds things up.
+// keepAlive detects half-open connections. It pings after some silence and cuts the
+// connection if nothing comes back. Time that the reader spends waiting for the caller of
+// Read does not count as silence.
 type keepAlive struct {
 	conn  *Conn
 	after time.Duration
 
-	mu     sync.Mutex
-	timer  *time.Timer // nil where it is off
-	last   time.Time
-	paused bool
-	over   bool
+	mu      sync.Mutex
+	timer   *time.Timer // nil if disabled
+	last    time.Time   // of the last activity
+	paused  bool
+	stopped bool
 }
 
 func (k *keepAlive) start(c *Conn, after time.Duration) {
@@ -29,23 +29,23 @@ func (k *keepAlive) start(c *Conn, after time.Duration) {
 	defer k.mu.Unlock()
 	k.conn, k.after, k.last = c, after, time.Now()
 	if after > 0 {
-		k.timer = time.AfterFunc(after, k.look)
+		k.timer = time.AfterFunc(after, k.check)
 	}
 }
 
 func (k *keepAlive) stop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.over = true; k.timer != nil {
+	if k.stopped = true; k.timer != nil {
 		k.timer.Stop()
 	}
 }
 
-func (k *keepAlive) heard()  { k.set(k.paused) }
-func (k *keepAlive) pause()  { k.set(true) }
-func (k *keepAlive) resume() { k.set(false) }
+func (k *keepAlive) recordActivity() { k.set(k.paused) }
+func (k *keepAlive) pause()          { k.set(true) }
+func (k *keepAlive) resume()         { k.set(false) }
 
-// set is called by the reader's goroutine only, which alone reads paused without
+// set is only called by the reader's goroutine, which may therefore read paused without
 // the lock.
 func (k *keepAlive) set(paused bool) {
 	k.mu.Lock()
@@ -53,9 +53,9 @@ func (k *keepAlive) set(paused bool) {
 	k.last, k.paused = time.Now(), paused
 }
 
-// look is the timer's goroutine; it sets the timer anew as its last act, so only
-// one runs at a time.
-func (k *keepAlive) look() {
+// check runs on the timer's goroutine. It resets the timer last, so that only one check
+// runs at a time.
+func (k *keepAlive) check() {
 	k.mu.Lock()
 	ping, paused := k.last.Add(k.after), k.paused
 	k.mu.Unlock()
@@ -63,16 +63,16 @@ func (k *keepAlive) look() {
 	switch now := time.Now(); {
 	case paused:
 		next = now.Add(k.after)
-	case !now.Before(ping.Add(pongWait)):
-		k.conn.cut(errSilent)
+	case !now.Before(ping.Add(pongTimeout)):
+		k.conn.cut(errNoPong)
 		return
 	case !now.Before(ping):
-		next = ping.Add(pongWait)
-		_ = k.conn.control(websocket.PingMessage, nil) // what cannot be written will not be answered
+		next = ping.Add(pongTimeout)
+		_ = k.conn.writeControl(websocket.PingMessage, nil) // a ping that cannot be written is not answered either
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.over {
+	if !k.stopped {
 		k.timer.Reset(time.Until(next))
 	}
 }

@@ -22,7 +22,7 @@ func loginServer(t *testing.T) string {
 		var in map[string]string
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		switch {
-		case r.URL.Path == "/app/login/" && in["password"] == "right", r.URL.Path == "/app/token/refresh/" && in["refresh_token"] == "r":
+		case r.URL.Path == "/app/login/" && in["password"] == "right":
 			_, _ = w.Write([]byte(`{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":300,"user":{"id":1,"email":"a@x","role":"customer"}}`))
 		case r.URL.Path == "/web/login/":
 			_, _ = w.Write([]byte(`<html>`))
@@ -40,25 +40,25 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	base := loginServer(t)
 	socket := strings.Replace(base, "http", "ws", 1) + "/app/ws/chat/1/2/?since=3"
-	got, err := Login(t.Context(), socket, "a@x", "right")
+	login := func(url, password string) (Tokens, error) {
+		return Credentials{BaseURL: url, Identifier: "a@x", Password: password}.Login(t.Context())
+	}
+	got, err := login(socket, "right")
 	if err != nil || got.AccessToken != "a" || got.User != (User{1, "a@x", "customer"}) || got.ExpiresIn != 300 || got.Received.IsZero() {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if again, err := (Credentials{BaseURL: base + "/app"}).Refresh(t.Context(), got.RefreshToken); err != nil || again.AccessToken != "a" {
-		t.Errorf("refresh: %+v, %v", again, err)
-	}
-	_, err = Login(t.Context(), base+"/app/", "a@x", "wrong")
-	if r, ok := errors.AsType[*Refused](err); !ok || r.Status != 401 || r.Problem.Code != "bad_credentials" || r.Ref != "abc" {
+	_, err = login(base+"/app/", "wrong")
+	if r, ok := errors.AsType[*StatusError](err); !ok || r.Status != 401 || r.Problem.Code != "bad_credentials" || r.Ref != "abc" {
 		t.Errorf("wrong password: %v", err)
 	}
-	if _, err = Login(t.Context(), base+"/web", "a@x", "right"); err == nil || !strings.Contains(err.Error(), "is this a roomspa server?") {
+	if _, err = login(base+"/web", "right"); err == nil || !strings.Contains(err.Error(), "check that the URL is a roomspa server's") {
 		t.Errorf("a web page: %v", err)
 	}
 }
 
 func TestRenewingTokenSignsInOnlyWhenItMust(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		source := RenewingToken(counting(300))
+		source := renewingToken(counting(300))
 		want := func(refused, want string) {
 			t.Helper()
 			if got, err := source(t.Context(), refused); err != nil || got != want {
@@ -79,7 +79,7 @@ func TestRenewingTokenSignsInOnlyWhenItMust(t *testing.T) {
 func TestRenewingTokenSignsInOnceForAllWhoWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		logins := 0
-		source := RenewingToken(func(context.Context) (Tokens, error) {
+		source := renewingToken(func(context.Context) (Tokens, error) {
 			logins++
 			<-time.After(time.Second)
 			return Tokens{AccessToken: "a", ExpiresIn: 300, Received: time.Now()}, nil
@@ -135,22 +135,26 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-func TestExplainHasWordsForEveryClose(t *testing.T) {
+func TestEveryCloseIsExplained(t *testing.T) {
 	t.Parallel()
+	explain := func(code int, reason string) string {
+		means, todo := explainClose(code, reason)
+		return means + " " + todo
+	}
 	for _, r := range frame.Reasons {
-		if got := Explain(r.Code, r.Word); got != r.Means+" "+r.Client {
+		if got := explain(r.Code, r.Word); got != r.Means+" "+r.Client {
 			t.Errorf("%d %s: %q", r.Code, r.Word, got)
 		}
-		if got := Explain(r.Code, ""); strings.Contains(got, "not one of") || strings.Contains(got, "reserved") {
+		if got := explain(r.Code, ""); strings.Contains(got, "not one of") || strings.Contains(got, "reserved") {
 			t.Errorf("%d has no words of its own: %q", r.Code, got)
 		}
 	}
 	for code, want := range map[int]string{1006: "without a Close frame", 1001: "leaves the page", 4321: "not one of roomspa's", 2000: "reserved"} {
-		if got := Explain(code, ""); !strings.Contains(got, want) {
+		if got := explain(code, ""); !strings.Contains(got, want) {
 			t.Errorf("%d: %q", code, got)
 		}
 	}
-	if got := Explain(4001, "something_new"); !strings.HasPrefix(got, "Not authenticated.") {
+	if got := explain(4001, "something_new"); !strings.HasPrefix(got, "Not authenticated.") {
 		t.Errorf("an unknown reason: %q", got)
 	}
 }

@@ -7,33 +7,32 @@ import (
 	"time"
 )
 
-// ErrFull is what a send answers while as many messages wait for their
-// acknowledgement as the session may keep.
+// ErrFull is returned by a send while the outbox of the session is full.
 var ErrFull = errors.New("too many messages wait for their acknowledgement")
 
-// A pending message is not acknowledged yet.
+// A pending message is not yet acknowledged.
 type pending struct {
 	id, text string
 	encoded  []byte
-	sent     bool // on the socket of now
+	sent     bool // on the current socket
 }
 
-// An outbox keeps what a session still has to say: messages until they are
-// acknowledged, in order, and the newest position until it is sent.
+// An outbox holds the messages of a session in order until they are acknowledged, and the
+// newest position until it is sent.
 type outbox struct {
 	limit int
-	wake  chan struct{} // holds one when there may be something to send
+	wake  chan struct{} // holds one value while there may be something to send
 
 	mu       sync.Mutex
 	messages []*pending
 	position []byte
-	writing  []byte // the position that was taken and is not written yet
-	holdTill time.Time
-	changed  chan struct{} // closed when something has left the box
+	writing  []byte // the position that was taken and is not yet written
+	pausedTo time.Time
+	removed  chan struct{} // closed and replaced when something leaves the outbox
 }
 
 func newOutbox(limit int) *outbox {
-	return &outbox{limit: limit, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	return &outbox{limit: limit, wake: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
 func (b *outbox) add(p *pending) error {
@@ -43,7 +42,7 @@ func (b *outbox) add(p *pending) error {
 		return ErrFull
 	}
 	b.messages = append(b.messages, p)
-	b.rouse()
+	b.wakeWriter()
 	return nil
 }
 
@@ -51,33 +50,33 @@ func (b *outbox) setPosition(encoded []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.position = encoded
-	b.rouse()
+	b.wakeWriter()
 }
 
-func (b *outbox) rouse() {
+func (b *outbox) wakeWriter() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-// rewind marks everything as unsent, for a new socket.
-func (b *outbox) rewind() {
+// resendAll marks everything as unsent, for a new socket.
+func (b *outbox) resendAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.messages {
 		p.sent = false
 	}
 	if b.position == nil {
-		b.position = b.writing // the write failed, and there is none newer
+		b.position = b.writing // its write failed, and there is no newer one
 	}
-	b.holdTill, b.writing = time.Time{}, nil
-	b.rouse()
+	b.pausedTo, b.writing = time.Time{}, nil
+	b.wakeWriter()
 }
 
-// again marks one message as unsent and lets nothing go before the delay is
-// over, so that it and those after it keep their order.
-func (b *outbox) again(id string, delay time.Duration) {
+// resendLater marks one message as unsent. Nothing is sent before the delay has passed, so
+// that this message and those after it keep their order.
+func (b *outbox) resendLater(id string, delay time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range b.messages {
@@ -85,18 +84,18 @@ func (b *outbox) again(id string, delay time.Duration) {
 			p.sent = false
 		}
 	}
-	if till := time.Now().Add(delay); till.After(b.holdTill) {
-		b.holdTill = till
+	if until := time.Now().Add(delay); until.After(b.pausedTo) {
+		b.pausedTo = until
 	}
-	b.rouse()
+	b.wakeWriter()
 }
 
-// next takes the oldest message that is not sent, or the position. Where nothing
-// may go yet it returns the time to wait.
-func (b *outbox) next() (p *pending, position []byte, wait time.Duration) {
+// take returns the position or else the oldest unsent message. If nothing may be sent yet
+// it returns the time to wait.
+func (b *outbox) take() (p *pending, position []byte, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if wait := time.Until(b.holdTill); wait > 0 {
+	if wait := time.Until(b.pausedTo); wait > 0 {
 		return nil, nil, wait
 	}
 	if b.position != nil {
@@ -112,30 +111,30 @@ func (b *outbox) next() (p *pending, position []byte, wait time.Duration) {
 	return nil, nil, 0
 }
 
-// positionWritten tells that what next gave is on its way.
-func (b *outbox) positionWritten() {
+// confirmPosition removes the position that take returned.
+func (b *outbox) confirmPosition() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writing = nil
-	b.shrunk()
+	b.notifyRemoved()
 }
 
-// remove takes a message out, and reports its text.
+// remove removes a message and returns its text.
 func (b *outbox) remove(id string) (text string, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, p := range b.messages {
 		if p.id == id {
 			b.messages = append(b.messages[:i], b.messages[i+1:]...)
-			b.shrunk()
+			b.notifyRemoved()
 			return p.text, true
 		}
 	}
 	return "", false
 }
 
-// largestSent returns the largest message that the socket of now was given, or
-// nil: after a 1009, that is the one.
+// largestSent returns the largest message that was sent on the current socket, or nil. It
+// is the one that a 1009 is about.
 func (b *outbox) largestSent() *pending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -148,11 +147,13 @@ func (b *outbox) largestSent() *pending {
 	return largest
 }
 
-func (b *outbox) shrunk() {
-	close(b.changed)
-	b.changed = make(chan struct{})
+func (b *outbox) notifyRemoved() {
+	close(b.removed)
+	b.removed = make(chan struct{})
 }
 
+// len returns the number of messages and positions, and a channel that is closed when it
+// decreases.
 func (b *outbox) len() (int, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,20 +161,19 @@ func (b *outbox) len() (int, <-chan struct{}) {
 	if b.position != nil || b.writing != nil {
 		n++
 	}
-	return n, b.changed
+	return n, b.removed
 }
 
-// await waits until at most n are left, or until over is closed, when it returns
-// false.
-func (b *outbox) await(ctx context.Context, n int, over <-chan struct{}) (bool, error) {
+// await waits until at most n are left. It returns false if done is closed before.
+func (b *outbox) await(ctx context.Context, n int, done <-chan struct{}) (bool, error) {
 	for {
-		left, changed := b.len()
+		left, removed := b.len()
 		if left <= n {
 			return true, nil
 		}
 		select {
-		case <-changed:
-		case <-over:
+		case <-removed:
+		case <-done:
 			return false, nil
 		case <-ctx.Done():
 			return false, ctx.Err()

@@ -110,7 +110,7 @@ func TestARefusedTokenIsReplacedOnce(t *testing.T) {
 			s.say(`{"type":"error","code":"token_invalid","detail":"bad_signature","ref":"r","close":4001}`)
 			s.bye(4001, "token_invalid ref=r")
 		}
-		s := start(t, SessionOptions{TokenSource: RenewingToken(counting(300)), Socket: servePipe(t, chatPath, refuse)})
+		s := start(t, SessionOptions{TokenSource: renewingToken(counting(300)), Socket: servePipe(t, chatPath, refuse)})
 		if e := s.next(Closed); e.Delay != 0 || e.Ref != "r" {
 			t.Errorf("closed %+v, want no delay", e)
 		}
@@ -133,7 +133,7 @@ func TestAFreshTokenMayBeRefusedAgainOnceItHasWorked(t *testing.T) {
 			s.stay(5 * time.Minute)
 			s.bye(4001, "token_expired ref=r")
 		})
-		s := start(t, SessionOptions{TokenSource: RenewingToken(counting(300)), Socket: servePipe(t, chatPath, expire)})
+		s := start(t, SessionOptions{TokenSource: renewingToken(counting(300)), Socket: servePipe(t, chatPath, expire)})
 		for range 4 {
 			s.next(Connected)
 			if e := s.next(Closed); e.Delay != 0 {
@@ -175,14 +175,14 @@ func TestSessionStopsWhereTryingAgainIsOfNoUse(t *testing.T) {
 				s := start(t, SessionOptions{Socket: o})
 				e := s.next(GaveUp)
 				<-s.Done()
-				gave, ok := errors.AsType[*GaveUpError](s.over())
+				gave, ok := errors.AsType[*GaveUpError](s.endError())
 				if !ok || gave.Next == "" || e.Ref == "" {
-					t.Fatalf("ended with %v, ref %q", s.over(), e.Ref)
+					t.Fatalf("ended with %v, ref %q", s.endError(), e.Ref)
 				}
 				if closed, ok := errors.AsType[*CloseError](gave); ok && closed.Code == c.want {
 					return
 				}
-				if refused, ok := errors.AsType[*Refused](gave); ok && refused.Status == c.want && refused.Problem.Code == "some_code" {
+				if refused, ok := errors.AsType[*StatusError](gave); ok && refused.Status == c.want && refused.Problem.Code == "some_code" {
 					return
 				}
 				t.Errorf("ended with %v, want %d", gave, c.want)
@@ -239,9 +239,9 @@ func TestTheMessageThatWasTooLargeIsNotSentAgain(t *testing.T) {
 func TestVerdictsAgreeWithTheListOfReasons(t *testing.T) {
 	t.Parallel()
 	for _, r := range frame.Reasons {
-		s := NewSession(SessionOptions{Socket: Options{URL: "ws://server" + chatPath}, TokenSource: RenewingToken(counting(300))})
+		s := NewSession(SessionOptions{Socket: Options{URL: "ws://server" + chatPath}, TokenSource: renewingToken(counting(300))})
 		s.jitter = func(limit time.Duration) time.Duration { return limit }
-		v := s.judge(&CloseError{Code: r.Code, Reason: r.Word, Clean: true})
+		v := s.decide(&CloseError{Code: r.Code, Reason: r.Word, Clean: true})
 		stop := strings.HasPrefix(r.Client, "Do not retry") || r.Code == frame.CodeNormal
 		if v.stop != stop {
 			t.Errorf("%d %s: stop %v, but %q", r.Code, r.Word, v.stop, r.Client)
@@ -255,11 +255,11 @@ func TestVerdictsAgreeWithTheListOfReasons(t *testing.T) {
 func TestSessionSignsInAgainWhileTheServerCannot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
-		source := RenewingToken(func(context.Context) (Tokens, error) {
+		source := renewingToken(func(context.Context) (Tokens, error) {
 			if n++; n == 1 {
-				return Tokens{}, &Refused{Status: 503, RetryAfter: 3 * time.Second}
+				return Tokens{}, &StatusError{Status: 503, RetryAfter: 3 * time.Second}
 			}
-			return Tokens{}, &Refused{Status: 401}
+			return Tokens{}, &StatusError{Status: 401}
 		})
 		s := start(t, SessionOptions{TokenSource: source, Socket: Options{URL: "ws://server" + chatPath}})
 		if e := s.next(Closed); e.Delay != 4*time.Second {

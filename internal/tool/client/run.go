@@ -10,22 +10,21 @@ import (
 )
 
 const (
-	// stableAfter is how long a socket must have been ready for the failures
-	// before it to be forgotten.
+	// stableAfter is how long a socket must have been ready to reset the backoff.
 	stableAfter = 10 * time.Second
-	// readyWait is how long an endpoint may take from the upgrade to its first
-	// frame. The server's own handshake has limits of a few seconds.
-	readyWait = 15 * time.Second
+	// readyTimeout bounds the time from the upgrade to the connected frame. The server's
+	// own handshake has limits of a few seconds.
+	readyTimeout = 15 * time.Second
 )
 
 var (
-	errQuit     = errors.New("the session was closed by its owner")
-	errNotReady = errors.New("the server upgraded the connection, and then said nothing for 15 s")
+	errClosed   = errors.New("the session was closed by its owner")
+	errNotReady = errors.New("the server upgraded the connection, but sent no connected frame within " + readyTimeout.String())
 )
 
-// Run runs the session until it is over. It returns nil after Close, ctx's error
-// after ctx (whose end closes the socket with 1000 too), and a *[GaveUpError]
-// when the codes say that trying again is of no use.
+// Run runs the session until it ends. It returns nil after Close, ctx's error when ctx
+// ends (which closes the socket with 1000), and a *[GaveUpError] when another attempt
+// would not help.
 func (s *Session) Run(ctx context.Context) error {
 	defer close(s.done)
 	running, cancel := context.WithCancelCause(ctx)
@@ -35,27 +34,27 @@ func (s *Session) Run(ctx context.Context) error {
 	wg.Go(func() {
 		select {
 		case <-s.quit:
-			cancel(errQuit)
+			cancel(errClosed)
 		case <-running.Done():
 		}
 	})
-	s.contactAt = time.Now()
+	s.lastReady = time.Now()
 	for s.err == nil {
-		err := s.attempt(running)
+		err := s.runSocket(running)
 		if running.Err() != nil {
 			s.err = context.Cause(running)
 			break
 		}
-		s.err = s.recover(running, err)
+		s.err = s.waitToRetry(running, err)
 	}
-	if errors.Is(s.err, errQuit) {
+	if errors.Is(s.err, errClosed) {
 		s.err = nil
 	}
 	return s.err
 }
 
-// attempt is the life of one socket, from its token to its end.
-func (s *Session) attempt(ctx context.Context) error {
+// runSocket gets a token, dials a socket and serves it until it ends.
+func (s *Session) runSocket(ctx context.Context) error {
 	s.readyAt = time.Time{}
 	token, err := s.token.get(ctx, s.o.TokenSource)
 	if err != nil {
@@ -66,7 +65,7 @@ func (s *Session) attempt(ctx context.Context) error {
 	if s.endpoint == Chat {
 		o.Since = s.since()
 	}
-	s.tell(Event{Kind: Connecting, Since: o.Since})
+	s.emit(Event{Kind: Connecting, Since: o.Since})
 	conn, err := Dial(ctx, o)
 	if err != nil {
 		return err
@@ -81,27 +80,27 @@ func (s *Session) attempt(ctx context.Context) error {
 	return err
 }
 
-// serve reads a socket until its end, or ctx's. Its writer lives as long as it
-// is ready, and never longer than this call.
+// serve handles the frames of a socket until it or ctx ends. The socket's writer runs
+// while the socket is ready, and has ended when serve returns.
 func (s *Session) serve(ctx context.Context, conn *Conn) error {
 	writing, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer conn.CloseNow()
 	defer cancel()
-	defer s.setLive(nil)
+	defer s.setConn(nil)
 
 	ready := func(f *Frame) {
-		s.readyAt, s.renewed = time.Now(), false
-		s.box.rewind()
-		s.setLive(conn)
-		s.tell(Event{Kind: Connected, Ref: conn.Ref(), Frame: f})
+		s.readyAt, s.tokenRenewed = time.Now(), false
+		s.outbox.resendAll()
+		s.setConn(conn)
+		s.emit(Event{Kind: Connected, Ref: conn.Ref(), Frame: f})
 		wg.Go(func() { s.write(writing, conn) })
 	}
 	if s.endpoint == Echo {
 		ready(nil)
 	}
-	waiting, stop := context.WithTimeout(ctx, readyWait)
+	waiting, stop := context.WithTimeout(ctx, readyTimeout)
 	defer stop()
 	for {
 		reading := ctx
@@ -112,17 +111,17 @@ func (s *Session) serve(ctx context.Context, conn *Conn) error {
 		_, ended := errors.AsType[*CloseError](err)
 		switch {
 		case ctx.Err() != nil:
-			return s.leave(conn)
+			return s.closeSocket(conn)
 		case err != nil && !ended:
-			_ = conn.Close(frame.CodeNormal, "") // how it ends is of no interest
+			_ = conn.Close(frame.CodeNormal, "") // the error below says more
 			return &CloseError{Code: CodeAbnormal, Ref: conn.Ref(), Err: errNotReady}
 		case err != nil:
 			return err
 		case s.readyAt.IsZero() && f.Type == frame.TypeConnected:
-			s.begin(conn, &f)
+			s.handleConnected(conn, &f)
 			ready(&f)
 		default:
-			if err := s.receive(writing, &wg, conn, &f); err != nil {
+			if err := s.handleFrame(writing, &wg, conn, &f); err != nil {
 				_ = conn.Close(frame.CodeNormal, "")
 				return err
 			}
@@ -130,46 +129,46 @@ func (s *Session) serve(ctx context.Context, conn *Conn) error {
 	}
 }
 
-// leave says goodbye because the session ends.
-func (s *Session) leave(conn *Conn) error {
+// closeSocket closes the last socket of the session.
+func (s *Session) closeSocket(conn *Conn) error {
 	code, reason := frame.CodeNormal, ""
 	select {
 	case <-s.quit:
 		code, reason = s.code, s.reason
 	default:
 	}
-	_ = conn.Close(code, reason) // the session is over, however the peer takes it
+	_ = conn.Close(code, reason) // the session ends, whatever the peer answers
 	return conn.err
 }
 
-// recover decides what follows the end of a socket, and waits for it. It returns
-// the session's end, or nil to try again.
-func (s *Session) recover(ctx context.Context, err error) error {
+// waitToRetry waits as long as the session has to after err. It returns nil to try again,
+// or the error that ends the session.
+func (s *Session) waitToRetry(ctx context.Context, err error) error {
 	now := time.Now()
 	if !s.readyAt.IsZero() {
-		if s.contactAt = now; now.Sub(s.readyAt) >= stableAfter {
+		if s.lastReady = now; now.Sub(s.readyAt) >= stableAfter {
 			s.failures = 0
 		}
 	}
-	v := s.judge(err)
+	d := s.decide(err)
 	if errors.Is(err, ErrNoFreshToken) && s.lastErr != nil {
-		err = s.lastErr // says why a fresh one was needed
+		err = s.lastErr // the reason why a new token was needed
 	}
 	s.lastErr = err
 	ref := refOf(err)
 	switch {
 	case s.o.Once:
-		v = verdict{stop: true, next: v.next}
-	case !v.stop && s.o.GiveUpAfter > 0 && now.Add(v.delay).Sub(s.contactAt) > s.o.GiveUpAfter:
-		v = verdict{stop: true, next: "There was no connection for " + s.o.GiveUpAfter.String() + ". " + v.next}
+		d = decision{stop: true, next: d.next}
+	case !d.stop && s.o.GiveUpAfter > 0 && now.Add(d.delay).Sub(s.lastReady) > s.o.GiveUpAfter:
+		d = decision{stop: true, next: "There was no connection for " + s.o.GiveUpAfter.String() + ". " + d.next}
 	}
-	if v.stop {
-		s.tell(Event{Kind: GaveUp, Ref: ref, Err: err, Next: v.next})
-		return &GaveUpError{Cause: err, Next: v.next}
+	if d.stop {
+		s.emit(Event{Kind: GaveUp, Ref: ref, Err: err, Next: d.next})
+		return &GaveUpError{Cause: err, Next: d.next}
 	}
 	s.failures++
-	s.tell(Event{Kind: Closed, Ref: ref, Err: err, Delay: v.delay, Next: v.next})
-	timer := time.NewTimer(v.delay)
+	s.emit(Event{Kind: Closed, Ref: ref, Err: err, Delay: d.delay, Next: d.next})
+	timer := time.NewTimer(d.delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -179,10 +178,10 @@ func (s *Session) recover(ctx context.Context, err error) error {
 	}
 }
 
-func (s *Session) setLive(conn *Conn) {
+func (s *Session) setConn(conn *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live = conn
+	s.conn = conn
 }
 
 func (s *Session) since() *int64 {
@@ -197,7 +196,7 @@ func (s *Session) advance(seq int64) {
 	s.highest = &seq
 }
 
-func (s *Session) tell(e Event) {
+func (s *Session) emit(e Event) {
 	if s.o.On != nil {
 		s.o.On(e)
 	}

@@ -12,20 +12,20 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Send sends a text frame as it is. It blocks while the peer takes nothing, for
-// the write time-out at most; after an error the socket is over.
+// Send sends a text frame. It blocks while the peer accepts no data, at most for the write
+// timeout. An error ends the socket.
 func (c *Conn) Send(text []byte) error { return c.write(websocket.TextMessage, text) }
 
-// SendBinary sends a binary frame, which only the echo endpoint takes.
+// SendBinary sends a binary frame, which only the echo endpoint accepts.
 func (c *Conn) SendBinary(data []byte) error { return c.write(websocket.BinaryMessage, data) }
 
-// SendMessage sends a chat message. A clientMessageID makes sending it again
-// harmless; without one the ack cannot be told from another.
+// SendMessage sends a chat message. With a clientMessageID the message can be sent again
+// without being stored twice, and its ack can be recognised.
 func (c *Conn) SendMessage(text, clientMessageID string) error {
 	return c.Send(encodeMessage(text, clientMessageID))
 }
 
-// SendPosition sends a position; NaN stands for a value that is not given.
+// SendPosition sends a position. It leaves out values that are NaN.
 func (c *Conn) SendPosition(p room.Position) error { return c.Send(encodePosition(p)) }
 
 func (c *Conn) write(kind int, data []byte) error {
@@ -37,16 +37,15 @@ func (c *Conn) write(kind int, data []byte) error {
 	}
 	_ = c.ws.SetWriteDeadline(time.Now().Add(c.writeTimeout)) // gorilla's never fails
 	if err := c.ws.WriteMessage(kind, data); err != nil {
-		// A frame may be half written: nothing can follow it (RFC 6455 §5.4).
+		// The frame may be incomplete, and no other frame can follow it (RFC 6455 §5.4).
 		c.cut(fmt.Errorf("write a frame: %w", err))
 		return fmt.Errorf("write a frame: %w", err)
 	}
 	return nil
 }
 
-// control writes a control frame; gorilla lets these overtake the caller of
-// write.
-func (c *Conn) control(kind int, data []byte) error {
+// writeControl writes a control frame. It may run beside write.
+func (c *Conn) writeControl(kind int, data []byte) error {
 	return c.ws.WriteControl(kind, data, time.Now().Add(c.writeTimeout))
 }
 
@@ -59,7 +58,7 @@ func encodeMessage(text, clientMessageID string) []byte {
 }
 
 func encodePosition(p room.Position) []byte {
-	given := func(v float64) *float64 {
+	optional := func(v float64) *float64 {
 		if math.IsNaN(v) {
 			return nil
 		}
@@ -72,21 +71,20 @@ func encodePosition(p room.Position) []byte {
 		Heading    *float64 `json:"heading,omitempty"`
 		Speed      *float64 `json:"speed,omitempty"`
 		RecordedAt string   `json:"recorded_at,omitempty"`
-	}{given(p.Latitude), given(p.Longitude), given(p.Accuracy), given(p.Heading), given(p.Speed), ""}
+	}{optional(p.Latitude), optional(p.Longitude), optional(p.Accuracy), optional(p.Heading), optional(p.Speed), ""}
 	if !p.RecordedAt.IsZero() {
 		out.RecordedAt = p.RecordedAt.UTC().Format(frame.TimeLayout)
 	}
 	return frame.Encode(out)
 }
 
-// EncodeHistory returns the frame that asks for a page of n messages before a
-// seq; 0 asks for the server's default, or for the newest page.
-func EncodeHistory(n int, beforeSeq int64) []byte {
+// EncodeHistory returns the frame that requests the last n messages, or the server's
+// default number of them if n is 0.
+func EncodeHistory(n int) []byte {
 	return frame.Encode(struct {
-		Type      string `json:"type"`
-		BeforeSeq int64  `json:"before_seq,omitempty"`
-		Limit     int    `json:"limit,omitempty"`
-	}{frame.TypeHistory, beforeSeq, n})
+		Type  string `json:"type"`
+		Limit int    `json:"limit,omitempty"`
+	}{frame.TypeHistory, n})
 }
 
 func encodeAuth(token string) []byte {
@@ -96,11 +94,11 @@ func encodeAuth(token string) []byte {
 	}{"auth", token})
 }
 
-// Ping is the frame that asks for a pong.
+// Ping is the frame that requests a pong frame.
 var Ping = json.RawMessage(`{"type":"` + frame.TypePing + `"}`)
 
-// At returns a position of which nothing but the place is known.
-func At(latitude, longitude float64) room.Position {
+// NewPosition returns a position with a latitude and a longitude only.
+func NewPosition(latitude, longitude float64) room.Position {
 	none := math.NaN()
 	return room.Position{Latitude: latitude, Longitude: longitude, Accuracy: none, Heading: none, Speed: none}
 }

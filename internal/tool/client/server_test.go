@@ -196,7 +196,7 @@ func (r *run) next(kind EventKind) Event {
 					return e
 				}
 			default:
-				r.t.Fatalf("the session ended (%v) before %q", r.over(), kind)
+				r.t.Fatalf("the session ended (%v) before %q", r.endError(), kind)
 			}
 		}
 	}

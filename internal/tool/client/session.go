@@ -16,62 +16,61 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// ErrNotConnected is what a frame that is not kept gets while no socket is ready.
+// ErrNotConnected is returned by [Session.Send] while no socket is ready.
 var ErrNotConnected = errors.New("not connected")
 
-// SessionOptions is what a session needs. Only Socket.URL and, on the endpoints
-// of a room, a token are needed.
+// SessionOptions configures a session. Only Socket.URL is required, and a token on the
+// endpoints of a room.
 type SessionOptions struct {
-	// Socket is how each socket is dialled. Its Since, LastRef and LastCode are
-	// the session's to set; its Token is used where TokenSource is nil.
+	// Socket describes how to dial each socket. The session sets its Since, LastRef and
+	// LastCode. Its Token is used if TokenSource is nil.
 	Socket Options
-	// TokenSource gives the token for each handshake.
+	// TokenSource returns the token for each handshake.
 	TokenSource TokenSource
-	// Since begins with a replay of the messages after this seq. Without it the
-	// session begins with what comes after connected.
+	// Since begins with a replay of the messages after this seq. Without it the session
+	// begins with the messages after the connected frame.
 	Since *int64
-	// On is told what happens, in order, by the goroutine that runs the session:
-	// while it blocks nothing is read. It may send and Close, not wait. nil for
+	// On is called for each event, in order, by the goroutine that runs the session.
+	// Nothing is read while it blocks. It may send and Close, but must not wait. nil for
 	// none.
 	On func(Event)
-	// Record is told all that is sent and seen; nil for none.
+	// Record is called for all that is sent and received; nil for none.
 	Record Recorder
-	// MaxUnacknowledged bounds the messages that wait for their acknowledgement;
-	// a send beyond it is ErrFull. 0 means 1,000.
+	// MaxUnacknowledged bounds the number of unacknowledged messages; a further send
+	// returns ErrFull. Default: 1,000.
 	MaxUnacknowledged int
-	// Rate bounds the messages sent in a second, with bursts of twice as many. 0
-	// means 18, a little under the server's default limit, so that sending again
-	// all that is unacknowledged breaks no limit. A negative value means no bound.
+	// Rate bounds the number of messages per second, with bursts of twice as many. The
+	// default of 18 stays below the server's default limit even when all unacknowledged
+	// messages are sent again. A negative value disables the bound.
 	Rate float64
-	// MaxBackoff bounds the waits between attempts that fail. 0 means 30 s, which
-	// is what spreads a multitude; a tester who cannot wait names less.
+	// MaxBackoff bounds the delay after consecutive failures. The default of 30 s spreads
+	// a large number of clients.
 	MaxBackoff time.Duration
-	// GiveUpAfter ends the session once it has had no connection for so long. 0
-	// means never.
+	// GiveUpAfter ends the session when no socket has been ready for this long. 0 means
+	// never.
 	GiveUpAfter time.Duration
-	// Once ends the session with its first socket, or failure.
+	// Once ends the session with its first socket or failure.
 	Once bool
 }
 
-// A Session is the client of one endpoint of one room, and loses nothing: what
-// it delivers is each message once, in order of seq, and what it was given to
-// send is sent until it is acknowledged. Run it once; every other method may be
-// called from any goroutine, before, while and after it runs.
+// A Session is a client of one endpoint of one room that loses no message. It delivers
+// each message once, in order of seq, and sends each message until it is acknowledged.
+// Run may be called once; all other methods are safe for concurrent use before, during
+// and after Run.
 //
-// On the location endpoint nothing is resumed, and of the positions to send only
-// the newest is kept.
+// On the location endpoint nothing is resumed, and only the newest position is kept for
+// sending.
 //
-// Sends are not held back until the one before is acknowledged. So if the server
-// refuses one for a time (its database is away) while it takes the next, the
-// first is stored after it: each once, but not in the order of sending.
+// A send does not wait for the acknowledgement of the previous one. If the server refuses
+// a message temporarily and accepts the next one, the first is stored after the second.
 type Session struct {
-	o        SessionOptions
-	endpoint Endpoint
-	box      *outbox
-	pace     *rate.Limiter
-	token    currentToken
-	static   bool                                    // there is one token, and never a fresh one
-	jitter   func(limit time.Duration) time.Duration // full jitter: 0 to limit
+	o           SessionOptions
+	endpoint    Endpoint
+	outbox      *outbox
+	limiter     *rate.Limiter
+	token       currentToken
+	staticToken bool                                    // a refused token cannot be replaced
+	jitter      func(limit time.Duration) time.Duration // returns a random delay from 0 to limit
 
 	quit     chan struct{} // closed by Close
 	quitOnce sync.Once
@@ -81,20 +80,20 @@ type Session struct {
 	err      error
 
 	mu      sync.Mutex
-	live    *Conn  // the socket that is ready, or nil
-	highest *int64 // the last seq delivered, or where the stream began
+	conn    *Conn  // the socket that is ready, or nil
+	highest *int64 // the last seq delivered, or the one that the stream begins after
 
-	// What follows is the running goroutine's own.
-	failures  int       // in a row, without a stable connection between
-	renewed   bool      // a refusal was already answered with a fresh token
-	readyAt   time.Time // when the last socket became ready; zero if it did not
-	contactAt time.Time // when there last was a ready socket
-	lastRef   string
-	lastCode  int
-	lastErr   error // how the last attempt ended
+	// The following fields belong to the goroutine that runs the session.
+	failures     int       // consecutive, without a stable connection in between
+	tokenRenewed bool      // after a refusal, and no socket has been ready since
+	readyAt      time.Time // when the last socket became ready; zero if it did not
+	lastReady    time.Time // when a socket was last ready
+	lastRef      string
+	lastCode     int
+	lastErr      error // of the last attempt
 }
 
-// NewSession prepares a session; Run begins it.
+// NewSession returns a session that begins with Run.
 func NewSession(o SessionOptions) *Session {
 	static := o.TokenSource == nil
 	if static && o.Socket.Token != "" {
@@ -105,77 +104,70 @@ func NewSession(o SessionOptions) *Session {
 		perSecond = rate.Inf
 	}
 	return &Session{
-		o:        o,
-		static:   static,
-		endpoint: EndpointOf(o.Socket.URL),
-		box:      newOutbox(cmp.Or(o.MaxUnacknowledged, 1000)),
-		pace:     rate.NewLimiter(perSecond, int(max(1, min(2*perSecond, 1<<20)))),
-		jitter:   func(limit time.Duration) time.Duration { return rand.N(limit + 1) }, //nolint:gosec // jitter is no secret
-		quit:     make(chan struct{}),
-		code:     frame.CodeNormal,
-		done:     make(chan struct{}),
-		highest:  o.Since,
+		o:           o,
+		staticToken: static,
+		endpoint:    EndpointOf(o.Socket.URL),
+		outbox:      newOutbox(cmp.Or(o.MaxUnacknowledged, 1000)),
+		limiter:     rate.NewLimiter(perSecond, int(max(1, min(2*perSecond, 1<<20)))),
+		jitter:      func(limit time.Duration) time.Duration { return rand.N(limit + 1) }, //nolint:gosec // jitter is no secret
+		quit:        make(chan struct{}),
+		code:        frame.CodeNormal,
+		done:        make(chan struct{}),
+		highest:     o.Since,
 	}
 }
 
-// Endpoint returns which endpoint the session's URL names.
-func (s *Session) Endpoint() Endpoint { return s.endpoint }
-
-// SendMessage gives a chat message to the session, and returns the
-// client_message_id under which it will be acknowledged: the one that was given,
-// or a new random one. It does not wait; see Await. Its errors are ErrFull, and
-// the session's end.
+// SendMessage queues a chat message. It returns the message's client_message_id, which is
+// random if clientMessageID is empty. It does not block; see Await. The error is ErrFull,
+// or the session's own if it has ended.
 func (s *Session) SendMessage(text, clientMessageID string) (string, error) {
 	id := cmp.Or(clientMessageID, NewID())
-	if err := s.over(); err != nil {
+	if err := s.endError(); err != nil {
 		return id, err
 	}
-	return id, s.box.add(&pending{id: id, text: text, encoded: encodeMessage(text, id)})
+	return id, s.outbox.add(&pending{id: id, text: text, encoded: encodeMessage(text, id)})
 }
 
-// SendPosition gives a position to the session, in place of one that is not sent
-// yet.
+// SendPosition queues a position. It replaces one that is not yet sent.
 func (s *Session) SendPosition(p room.Position) error {
-	if err := s.over(); err != nil {
+	if err := s.endError(); err != nil {
 		return err
 	}
-	s.box.setPosition(encodePosition(p))
+	s.outbox.setPosition(encodePosition(p))
 	return nil
 }
 
-// Send writes a frame to the socket of now, at once and once: it is neither kept
-// nor sent again, and may overtake messages. Without a ready socket it is
-// ErrNotConnected.
+// Send writes a frame to the current socket at once. The frame may overtake queued
+// messages, and is never sent again. Send returns ErrNotConnected if no socket is ready.
 func (s *Session) Send(text []byte) error {
-	if err := s.over(); err != nil {
+	if err := s.endError(); err != nil {
 		return err
 	}
-	conn := s.socket()
+	conn := s.currentConn()
 	if conn == nil {
 		return ErrNotConnected
 	}
 	return conn.Send(text)
 }
 
-// Await waits until at most n messages wait for their acknowledgement (a
-// position counts until it is sent). It returns the session's end where that
-// comes first.
+// Await waits until at most n messages are unacknowledged. A position counts as one until
+// it is sent. If the session ends before, Await returns its error.
 func (s *Session) Await(ctx context.Context, n int) error {
-	ok, err := s.box.await(ctx, n, s.done)
+	ok, err := s.outbox.await(ctx, n, s.done)
 	if err == nil && !ok {
-		return s.over()
+		return s.endError()
 	}
 	return err
 }
 
-// Unacknowledged returns how many messages wait for their acknowledgement.
+// Unacknowledged returns the number of unacknowledged messages.
 func (s *Session) Unacknowledged() int {
-	n, _ := s.box.len()
+	n, _ := s.outbox.len()
 	return n
 }
 
-// Highest returns the seq of the last message that was delivered, or with which
-// the stream began; known is false before the first connection.
+// Highest returns the seq of the last message that was delivered, or the seq that the
+// stream begins after. known is false before the first connection.
 func (s *Session) Highest() (seq int64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,19 +177,19 @@ func (s *Session) Highest() (seq int64, known bool) {
 	return *s.highest, true
 }
 
-// Drop cuts the socket of now without a Close frame, as a lost network would, to
-// see the session resume. It reports whether there was one.
+// Drop cuts the current socket without a Close frame, as a lost network would. It returns
+// false if no socket is ready.
 func (s *Session) Drop() bool {
-	conn := s.socket()
+	conn := s.currentConn()
 	if conn != nil {
 		conn.CloseNow()
 	}
 	return conn != nil
 }
 
-// Close ends the session with a Close frame; Run returns nil once the server has
-// answered it. Only the first call counts. It does not wait, neither for that
-// nor for acknowledgements: see Await.
+// Close ends the session with a Close frame. Run returns nil when the server has answered
+// it. Close does not block and does not wait for acknowledgements; see Await. Only the
+// first call has an effect.
 func (s *Session) Close(code int, reason string) {
 	s.quitOnce.Do(func() {
 		s.code, s.reason = code, reason
@@ -205,25 +197,25 @@ func (s *Session) Close(code int, reason string) {
 	})
 }
 
-// Done is closed when Run has returned.
+// Done returns a channel that is closed when Run has returned.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-var errOver = errors.New("the session is over")
+var errEnded = errors.New("the session has ended")
 
-// over returns why nothing can be sent any more, or nil.
-func (s *Session) over() error {
+// endError returns the error that ended the session, or nil while it runs.
+func (s *Session) endError() error {
 	select {
 	case <-s.done:
-		return cmp.Or(s.err, errOver)
+		return cmp.Or(s.err, errEnded)
 	default:
 		return nil
 	}
 }
 
-func (s *Session) socket() *Conn {
+func (s *Session) currentConn() *Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.live
+	return s.conn
 }
 
 // NewID returns a random client_message_id of 26 characters.

@@ -260,7 +260,7 @@ func TestSessionSendsOnlyTheNewestPosition(t *testing.T) {
 			s.untilClosed()
 		})})
 		for latitude := range 5 {
-			if err := s.SendPosition(At(float64(latitude), 100)); err != nil {
+			if err := s.SendPosition(NewPosition(float64(latitude), 100)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -283,7 +283,7 @@ func TestSessionGivesItsSocketAFreshTokenBeforeTheOldOneExpires(t *testing.T) {
 			}
 			s.bye(1000, "bye")
 		})
-		s := start(t, SessionOptions{Socket: o, TokenSource: RenewingToken(counting(300))})
+		s := start(t, SessionOptions{Socket: o, TokenSource: renewingToken(counting(300))})
 		s.next(GaveUp)
 	})
 }
@@ -301,7 +301,7 @@ func TestSessionClosesWithTheHandshake(t *testing.T) {
 		if got := <-code; got != 3001 {
 			t.Errorf("the server saw %d, want 3001", got)
 		}
-		if _, err := s.SendMessage("late", ""); !errors.Is(err, errOver) {
+		if _, err := s.SendMessage("late", ""); !errors.Is(err, errEnded) {
 			t.Errorf("a send after the end: %v", err)
 		}
 	})
@@ -309,7 +309,7 @@ func TestSessionClosesWithTheHandshake(t *testing.T) {
 
 func TestPositionsLeaveOutWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	p := At(13.75, 100.5)
+	p := NewPosition(13.75, 100.5)
 	if got := string(encodePosition(p)); got != `{"latitude":13.75,"longitude":100.5}` {
 		t.Error(got)
 	}

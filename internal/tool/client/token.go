@@ -12,16 +12,15 @@ import (
 	"time"
 )
 
-// A TokenSource gives the access token for a handshake. refused is the token
-// that the server did not accept, or that is about to expire: the source must
-// not return it again; empty where any will do. It may be called from several
-// goroutines.
+// A TokenSource returns the access token for a handshake. refused is a token that the
+// server did not accept or that is about to expire, empty if there is none: the source
+// must not return it again. A source must be safe for concurrent use.
 type TokenSource func(ctx context.Context, refused string) (string, error)
 
-// ErrNoFreshToken is what a source answers that has no other token to give.
-var ErrNoFreshToken = errors.New("there is no fresh token: none but the one that was given")
+// ErrNoFreshToken is returned by a source that has only the refused token.
+var ErrNoFreshToken = errors.New("there is no other token than the refused one")
 
-// StaticToken is the source of one token.
+// StaticToken returns a source of one token.
 func StaticToken(token string) TokenSource {
 	return func(_ context.Context, refused string) (string, error) {
 		if refused != "" && refused == token {
@@ -31,18 +30,18 @@ func StaticToken(token string) TokenSource {
 	}
 }
 
-// TokenFile is the source of a token in a file, which is read each time:
-// something else may keep it fresh.
+// TokenFile returns a source that reads the token from a file. It reads the file each
+// time, since another program may renew the token.
 func TokenFile(path string) TokenSource {
 	return func(_ context.Context, refused string) (string, error) {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return "", fmt.Errorf("read the token's file: %w", err)
+			return "", fmt.Errorf("read the token file: %w", err)
 		}
 		token := strings.TrimSpace(string(text))
 		switch token {
 		case "":
-			return "", fmt.Errorf("the token's file %s is empty", path)
+			return "", fmt.Errorf("the token file %s is empty", path)
 		case refused:
 			return "", ErrNoFreshToken
 		}
@@ -50,59 +49,60 @@ func TokenFile(path string) TokenSource {
 	}
 }
 
-// expiryMargin is how long before its end a token is not used any more: a
-// handshake, and the clocks' difference, must fit. Short-lived tokens have a
-// third of their life.
+// expiryMargin is how long before its expiry a token is no longer used: it leaves time for
+// a handshake and for clock skew. For short-lived tokens it is a third of their lifetime.
 const expiryMargin = 30 * time.Second
 
-// Source returns a source that signs in when it must: at first, when the token
-// is about to expire and when the server refused it. Sessions may share it; they
-// wait for one sign-in together, since each costs the server a password hash.
-func (c Credentials) Source() TokenSource { return RenewingToken(c.Login) }
+// Source returns a source that signs in at its first use, when the token is about to
+// expire and when the server refused it. Sessions that share a source wait for the same
+// sign-in, since each costs the server a password hash.
+func (c Credentials) Source() TokenSource { return renewingToken(c.Login) }
 
-// RenewingToken returns a source that keeps what login gives as long as it is
-// good.
-func RenewingToken(login func(context.Context) (Tokens, error)) TokenSource {
-	turn := make(chan struct{}, 1)
-	var kept Tokens
+// renewingToken returns a source that keeps the token that login returned until it expires
+// or is refused.
+func renewingToken(login func(context.Context) (Tokens, error)) TokenSource {
+	lock := make(chan struct{}, 1)
+	var current Tokens
 	return func(ctx context.Context, refused string) (string, error) {
 		select {
-		case turn <- struct{}{}:
-			defer func() { <-turn }()
+		case lock <- struct{}{}:
+			defer func() { <-lock }()
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
-		if kept.AccessToken != "" && kept.AccessToken != refused && kept.fresh(time.Now()) {
-			return kept.AccessToken, nil
+		if current.AccessToken != "" && current.AccessToken != refused && current.usable(time.Now()) {
+			return current.AccessToken, nil
 		}
 		t, err := login(ctx)
 		if err != nil {
 			return "", err
 		}
-		kept = t
+		current = t
 		return t.AccessToken, nil
 	}
 }
 
-func (t Tokens) fresh(now time.Time) bool {
-	life := time.Duration(t.ExpiresIn) * time.Second
-	if life <= 0 {
-		return true // the server did not say; it will refuse what is too old
+func (t Tokens) usable(now time.Time) bool {
+	lifetime := time.Duration(t.ExpiresIn) * time.Second
+	if lifetime <= 0 {
+		return true // the lifetime is unknown; the server refuses an expired token
 	}
-	return now.Before(t.Received.Add(life - min(expiryMargin, life/3)))
+	return now.Before(t.Received.Add(lifetime - min(expiryMargin, lifetime/3)))
 }
 
-// A currentToken is the token that a session uses, and the one not to use again.
+// A currentToken is the token that a session uses, with the one that it must not use
+// again.
 type currentToken struct {
 	mu      sync.Mutex
-	used    string
+	current string
 	refused string
 }
 
-func (t *currentToken) refuse() {
+// markRefused makes the next get return another token.
+func (t *currentToken) markRefused() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.refused = t.used
+	t.refused = t.current
 }
 
 func (t *currentToken) get(ctx context.Context, source TokenSource) (string, error) {
@@ -118,12 +118,12 @@ func (t *currentToken) get(ctx context.Context, source TokenSource) (string, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.used = token
+	t.current = token
 	return token, nil
 }
 
-// UserOf reads the user's id out of a token without verifying it, 0 where there
-// is none: enough to tell one's own messages from others'.
+// UserOf returns the user id in a token, which it does not verify. It returns 0 if there is
+// none.
 func UserOf(token string) int64 {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// An Endpoint is one of the kinds of socket that a server offers.
+// An Endpoint is a kind of WebSocket endpoint.
 type Endpoint string
 
-// The endpoints. Echo stands for /ws/test/ and for every other path: text goes
-// there and comes back as it is.
+// The endpoints. Echo stands for /ws/test/ and for every other path: the session passes
+// frames on without interpreting them.
 const (
 	Echo     Endpoint = "test"
 	Chat     Endpoint = "chat"
 	Location Endpoint = "location"
 )
 
-// EndpointOf says which endpoint a URL names, by its path.
+// EndpointOf returns the endpoint of a URL, by its path.
 func EndpointOf(rawURL string) Endpoint {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -36,9 +36,8 @@ func EndpointOf(rawURL string) Endpoint {
 	}
 }
 
-// SocketURL returns a URL that may have been written with http or https as the
-// ws or wss URL it stands for. Its errors never repeat the URL, which may hold a
-// token.
+// SocketURL parses a ws, wss, http or https URL and returns it as a ws or wss URL. Its
+// errors never contain the URL, which may hold a token.
 func SocketURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -51,27 +50,23 @@ func SocketURL(rawURL string) (*url.URL, error) {
 	case "https":
 		u.Scheme = "wss"
 	default:
-		return nil, fmt.Errorf("a URL begins with ws://, wss://, http:// or https://%s", notWith(u.Scheme))
+		if u.Scheme != "" {
+			return nil, fmt.Errorf("the URL must begin with ws://, wss://, http:// or https://; its scheme is %s", u.Scheme)
+		}
+		return nil, errors.New("the URL must begin with ws://, wss://, http:// or https://")
 	}
 	switch {
 	case u.Host == "":
-		return nil, errors.New("the URL names no host")
+		return nil, errors.New("the URL has no host")
 	case u.User != nil:
-		return nil, errors.New("a WebSocket URL cannot hold a user or password")
+		return nil, errors.New("a WebSocket URL cannot contain a user or password")
 	}
 	u.Fragment = ""
 	return u, nil
 }
 
-func notWith(scheme string) string {
-	if scheme == "" {
-		return ""
-	}
-	return ", not with " + scheme + ":"
-}
-
-// BaseURL returns the http or https URL of the server that a WebSocket URL
-// belongs to: what stands before /ws/, without a slash at its end.
+// BaseURL returns the http or https URL of the server of a WebSocket URL: the part before
+// /ws/, without a trailing slash.
 func BaseURL(rawURL string) (string, error) {
 	u, err := SocketURL(rawURL)
 	if err != nil {
@@ -84,7 +79,7 @@ func BaseURL(rawURL string) (string, error) {
 	return u.String(), nil
 }
 
-// target returns the URL to dial, with what the options add to its query.
+// target returns the URL to dial, including the query parameters of the options.
 func (o Options) target() (*url.URL, error) {
 	u, err := SocketURL(o.URL)
 	if err != nil {
@@ -99,9 +94,6 @@ func (o Options) target() (*url.URL, error) {
 	}
 	if o.LastCode != 0 {
 		q.Set("last_code", strconv.Itoa(o.LastCode))
-	}
-	if o.Token != "" && o.TokenIn == TokenInQuery {
-		q.Set("token", o.Token)
 	}
 	if len(q) > 0 {
 		u.RawQuery = q.Encode()

@@ -1,8 +1,9 @@
-// Package connect is the interactive client behind `roomspa connect`: it sends
-// what is typed, shows every frame, and says every close code in words.
+// Package connect is the interactive client behind `roomspa connect`. It sends what the
+// user types, shows every frame and explains every close code.
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -16,115 +17,117 @@ import (
 )
 
 const (
-	// answerWait is how long, when the input is at its end, everything that is not
-	// an acknowledgement is waited for: answers to raw frames, and our own messages
-	// and position as the others see them. Acknowledgements are waited for until
-	// they come.
-	answerWait = 5 * time.Second
-	// window is how many piped messages may be on their way at once.
-	window = 200
+	// answerTimeout bounds the wait at the end of the input for answers to raw frames and
+	// for our own messages and positions as the other side sees them. There is no limit for
+	// acknowledgements.
+	answerTimeout = 5 * time.Second
+	// maxInFlight is the number of unacknowledged messages at which piped input waits.
+	maxInFlight = 200
 )
 
-// Options is what one call of the command was given.
+// Options configures one call of Run.
 type Options struct {
-	// Session says where to and as whom. Its On and Record are used here.
+	// Session describes the endpoint and the user. Run sets its On.
 	Session client.SessionOptions
 	In      io.Reader
 	Out     io.Writer
 	Err     io.Writer
 	Color   bool
-	JSON    bool // one JSON object a line on Out
+	JSON    bool // write one JSON object per event to Out
+
+	answerTimeout time.Duration // default: answerTimeout
 }
 
-// A talk is one run of the command.
-type talk struct {
+// A repl is the state of one call of Run.
+type repl struct {
+	o        Options
 	session  *client.Session
 	view     *view
-	terminal *terminal // nil where input or output is not one
-	pace     *rate.Limiter
-	failed   bool // a line could not be acted on
+	terminal *terminal // nil if input or output is not a terminal
+	limiter  *rate.Limiter
+	failed   bool // a line could not be sent
 }
 
-// Run talks until the input ends, the user quits or ctx ends, and returns an
-// error where the session gave up, a message was not acknowledged, or piped input
-// could not be sent. When the input ends, what it sent is acknowledged first.
+// Run sends the lines of the input until it ends, the user quits or ctx ends. At the end of
+// the input it waits for acknowledgements. It returns an error if the session gave up, a
+// message was not acknowledged, or piped input could not be sent.
 func Run(ctx context.Context, o Options) error {
-	t := &talk{pace: rate.NewLimiter(18, 36)} // as the session paces messages: below the server's limit
+	r := &repl{o: o, limiter: rate.NewLimiter(18, 36)} // like the session: below the server's default limit
 	out := o.Out
-	if t.terminal = openTerminal(o.In, o.Out); t.terminal != nil {
-		defer t.terminal.close()
-		out = t.terminal
+	if r.terminal = openTerminal(o.In, o.Out); r.terminal != nil {
+		defer r.terminal.close()
+		out = r.terminal
 	}
-	t.view = newView(out, o, client.EndpointOf(o.Session.Socket.URL))
-	o.Session.On = t.view.event
-	o.Session.TokenSource = t.view.noteUser(o.Session.TokenSource, o.Session.Socket.Token)
-	if t.view.endpoint == client.Echo {
-		o.Session.Once = true // nothing resumes, and ?close= is there to be seen
+	r.view = newView(out, o, client.EndpointOf(o.Session.Socket.URL))
+	o.Session.On = r.view.handle
+	o.Session.TokenSource = r.view.trackUser(o.Session.TokenSource, o.Session.Socket.Token)
+	if r.view.endpoint == client.Echo {
+		o.Session.Once = true // there is nothing to resume, and ?close= is a way to see a close code
 	}
-	t.session = client.NewSession(o.Session)
+	r.session = client.NewSession(o.Session)
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { ended <- t.session.Run(ctx) })
-	if t.terminal != nil {
-		t.view.note("Type to send; /help lists the commands, /quit ends.")
+	wg.Go(func() { ended <- r.session.Run(ctx) })
+	if r.terminal != nil {
+		r.view.info("Type to send; /help lists the commands, /quit exits.")
 	}
-	t.converse(ctx, t.lines(o.In))
-	t.terminal.close()
-	if err := verdict(ctx, <-ended); err != nil {
+	r.loop(ctx, r.readLines(o.In))
+	r.terminal.close()
+	if err := endError(ctx, <-ended); err != nil {
 		return err
 	}
-	return t.shortfall()
+	return r.inputError()
 }
 
-// shortfall says what was not sent though nothing is wrong with the connection.
-// Who types has seen it.
-func (t *talk) shortfall() error {
-	if n := t.session.Unacknowledged(); n > 0 && t.view.endpoint == client.Chat {
-		return errors.New(count(n, "message") + " had no acknowledgement: stored or not, nobody can say")
+// inputError returns an error if some of the input was not sent or not acknowledged.
+func (r *repl) inputError() error {
+	if n := r.session.Unacknowledged(); n > 0 && r.view.endpoint == client.Chat {
+		return errors.New(count(n, "message") + " had no acknowledgement and may not be stored")
 	}
-	if t.terminal == nil && (t.failed || t.view.dropped > 0) {
-		return errors.New("some of the input was not sent; the lines above say why")
+	if r.terminal == nil && (r.failed || r.view.dropped > 0) {
+		return errors.New("some of the input was not sent; the output above says why")
 	}
 	return nil
 }
 
-// verdict turns the session's end into the command's.
-func verdict(ctx context.Context, err error) error {
-	gave, ok := errors.AsType[*client.GaveUpError](err)
+// endError turns the error that ended the session into that of the command.
+func endError(ctx context.Context, err error) error {
+	gaveUp, ok := errors.AsType[*client.GaveUpError](err)
 	if !ok {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // Ctrl-C is a way to end it
+			return nil //nolint:nilerr // Ctrl-C is a way to exit
 		}
 		return err
 	}
-	closed, ok := errors.AsType[*client.CloseError](gave)
+	closed, ok := errors.AsType[*client.CloseError](gaveUp)
 	if ok && closed.Code == frame.CodeNormal {
 		return nil
 	}
-	return &endedError{gave}
+	return &sessionError{gaveUp}
 }
 
-// An endedError says why there is no connection any more, and what to do.
-type endedError struct{ gave *client.GaveUpError }
+// A sessionError describes why the session gave up, and what to do.
+type sessionError struct{ gaveUp *client.GaveUpError }
 
-func (e *endedError) Error() string { return printable(describe(e.gave.Cause)) + " " + e.gave.Next }
-func (e *endedError) Unwrap() error { return e.gave }
+func (e *sessionError) Error() string {
+	return printable(describe(e.gaveUp.Cause)) + " " + e.gaveUp.Next
+}
+func (e *sessionError) Unwrap() error { return e.gaveUp }
 
-// converse acts on the lines until there are no more, and the session's end is
-// near.
-func (t *talk) converse(ctx context.Context, lines <-chan string) {
+// loop executes lines until the input or the session ends.
+func (r *repl) loop(ctx context.Context, lines <-chan string) {
 	for {
 		select {
 		case line, more := <-lines:
 			if !more {
-				t.finish(ctx)
+				r.finish(ctx)
 				return
 			}
-			if !t.act(ctx, line) {
+			if !r.execute(ctx, line) {
 				return
 			}
-		case <-t.session.Done():
+		case <-r.session.Done():
 			return
 		case <-ctx.Done():
 			return
@@ -132,17 +135,17 @@ func (t *talk) converse(ctx context.Context, lines <-chan string) {
 	}
 }
 
-// finish waits for what is still to come, then says goodbye.
-func (t *talk) finish(ctx context.Context) {
-	t.terminal.close() // so that Ctrl-C is a signal again
-	if n := t.session.Unacknowledged(); n > 0 && t.terminal != nil {
-		t.view.note("Waiting for %s to be acknowledged; Ctrl-C leaves at once.", count(n, "message"))
+// finish waits for acknowledgements and answers, and closes the session.
+func (r *repl) finish(ctx context.Context) {
+	r.terminal.close() // so that Ctrl-C is a signal again
+	if n := r.session.Unacknowledged(); n > 0 && r.terminal != nil {
+		r.view.info("Waiting for the acknowledgement of %s; Ctrl-C exits at once.", count(n, "message"))
 	}
-	if t.terminal == nil {
-		t.view.awaitUp(ctx, t.session.Done()) // even without input: can one connect at all?
+	if r.terminal == nil {
+		r.view.waitConnected(ctx, r.session.Done()) // even empty input shows whether a connection is possible
 	}
-	if t.session.Await(ctx, 0) == nil {
-		t.view.awaitAnswers(ctx, t.session.Done())
+	if r.session.Await(ctx, 0) == nil {
+		r.view.waitAnswers(ctx, r.session.Done(), cmp.Or(r.o.answerTimeout, answerTimeout))
 	}
-	t.session.Close(frame.CodeNormal, "")
+	r.session.Close(frame.CodeNormal, "")
 }

@@ -64,12 +64,12 @@ func TestItComesBackWhenItWasAskedTo(t *testing.T) {
 	same(t, `
 connecting to ws://host/ws/chat/1/2/
 connected  ref ref1  conversation conv  last message #11
-  the server asks to come back in 0.0 s (restart)
-closed 1012 restart (ref ref1): The replica is shutting down. Trying again in 0.0 s, to resume after #11.
-connecting to ws://host/ws/chat/1/2/, to resume after #11
+  the server asks to reconnect in 0.0 s (restart)
+closed 1012 restart (ref ref1): The replica is shutting down. Trying again in 0.0 s, resuming after #11.
+connecting to ws://host/ws/chat/1/2/, resuming after #11
 connected  ref ref2  conversation conv  last message #12
 #12 therapist 2 · 14:03:22  missed
-resumed  #12 was missed, and is above
+resumed  missed message #12 is shown above
   ✓ #13
 #13 customer 1 (you) · 14:03:22  hello`, got)
 }
@@ -126,15 +126,15 @@ func TestFramesAreShown(t *testing.T) {
 	lines := strings.SplitAfter(got, "\n")
 	same(t, `
 connecting to ws://host/ws/chat/1/2/
-connected  ref ref1  last message #0  2 is offline, last seen 14:03:22
-  2 is typing …
-  2 is online
-  read up to #4 by 2
+connected  ref ref1  last message #0  user 2 is offline, last seen 14:03:22
+  user 2 is typing …
+  user 2 is online
+  read up to #4 by user 2
 ! rate_limited: slower (field x) (ref r)
   {"type":"of a later version","x":1}
-  history: 1 message, there are more before
+  history: 1 message, there are earlier ones
   #1 therapist 2 · 14:03:22  old
-  history: 0 messages, these are all`, strings.Join(append(lines[:0:0], without(lines, "! /history")...), ""))
+  history: 0 messages, no earlier ones`, strings.Join(append(lines[:0:0], without(lines, "! /history")...), ""))
 }
 
 func without(lines []string, prefix string) (kept []string) {

@@ -8,7 +8,7 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// An entry is one line of --json.
+// An entry is one line of the output of --json.
 type entry struct {
 	At     string          `json:"at"`
 	Event  string          `json:"event"`
@@ -23,7 +23,7 @@ type entry struct {
 	Error  string          `json:"error,omitempty"`
 	Means  string          `json:"means,omitempty"`
 	Next   string          `json:"next,omitempty"`
-	// DelayMS is there where the client tries again.
+	// DelayMS is present if the client tries again.
 	DelayMS *int64 `json:"delay_ms,omitempty"`
 }
 
@@ -44,15 +44,15 @@ func (v *view) showJSON(e client.Event) {
 	if e.Err != nil {
 		line.Error = e.Err.Error()
 	}
-	switch err := e.Err.(type) { //nolint:errorlint // the session hands over its own types, unwrapped
+	switch err := e.Err.(type) { //nolint:errorlint // the session does not wrap its errors
 	case *client.CloseError:
 		line.Code, line.Reason, line.Means = err.Code, err.Reason, client.Means(err.Code, err.Reason)
-	case *client.Refused:
+	case *client.StatusError:
 		line.Status, line.Reason = err.Status, err.Problem.Code
 	}
 	if e.Kind == client.Closed {
 		delay := e.Delay.Milliseconds()
 		line.DelayMS = &delay
 	}
-	v.line(string(frame.Encode(line)))
+	v.writeLine(string(frame.Encode(line)))
 }

@@ -105,6 +105,7 @@ func talked(t *testing.T, o Options, url, input string) (string, error) {
 	var out, complaints bytes.Buffer
 	o.Session.Socket.URL, o.Session.Socket.Token = url, token
 	o.In, o.Out, o.Err = strings.NewReader(input), &out, &complaints
+	o.answerTimeout = time.Minute
 	err := Run(t.Context(), o)
 	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
 	return strings.ReplaceAll(out.String(), host, "host"), err

@@ -10,26 +10,26 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// show writes an event for a person.
+// show writes an event as text.
 func (v *view) show(e client.Event) {
 	switch e.Kind {
 	case client.Connecting:
 		text := "connecting to " + v.address
 		if e.Since != nil {
-			text += ", to resume after " + number(*e.Since)
+			text += ", resuming after " + seqText(*e.Since)
 		}
-		v.line(v.paint(dim, text))
+		v.writeLine(v.paint(dim, text))
 	case client.Connected:
-		v.line(v.paint(green, "connected") + v.paint(dim, connectedText(e)))
+		v.writeLine(v.paint(green, "connected") + v.paint(dim, connectedText(e)))
 	case client.Resumed:
-		v.line(v.paint(green, "resumed") + v.paint(dim, "  "+resumedText(e.Frame)))
+		v.writeLine(v.paint(green, "resumed") + v.paint(dim, "  "+resumedText(e.Frame)))
 	case client.Arrived:
-		v.frame(e.Frame)
+		v.showFrame(e.Frame)
 	case client.Dropped:
-		v.line(v.paint(red, fmt.Sprintf("! not sent: %s (%s)", printable(e.Message), printable(e.Err.Error()))))
+		v.writeLine(v.paint(red, fmt.Sprintf("! not sent: %s (%s)", printable(e.Message), printable(e.Err.Error()))))
 	case client.Closed:
-		v.line(v.paint(yellow, printable(describe(e.Err))) + " " + v.nextText(e))
-	case client.GaveUp: // the command's error says it
+		v.writeLine(v.paint(yellow, printable(describe(e.Err))) + " " + v.retryText(e))
+	case client.GaveUp: // the error of the command explains it
 	}
 }
 
@@ -46,20 +46,20 @@ func connectedText(e client.Event) string {
 		b.WriteString("  conversation " + printable(f.ConversationID))
 	}
 	if f.LastSeq != nil {
-		b.WriteString("  last message " + number(*f.LastSeq))
+		b.WriteString("  last message " + seqText(*f.LastSeq))
 	}
 	if f.Peer != nil {
-		fmt.Fprintf(&b, "  %d is %s", f.Peer.ID, online(f.Peer.Online, f.Peer.LastSeen))
+		fmt.Fprintf(&b, "  user %d is %s", f.Peer.ID, presenceText(f.Peer.Online, f.Peer.LastSeen))
 	}
 	return b.String()
 }
 
-func online(yes bool, lastSeen string) string {
+func presenceText(online bool, lastSeen string) string {
 	switch {
-	case yes:
+	case online:
 		return "online"
 	case lastSeen != "":
-		return "offline, last seen " + clock(lastSeen)
+		return "offline, last seen " + localTime(lastSeen)
 	default:
 		return "offline"
 	}
@@ -68,19 +68,19 @@ func online(yes bool, lastSeen string) string {
 func resumedText(f *client.Frame) string {
 	switch {
 	case f.Reset:
-		return "the server's last message is " + number(f.ToSeq) + ": it has lost what came after"
+		return "the server has lost the messages after " + seqText(f.ToSeq)
 	case f.ToSeq < f.FromSeq:
-		return "nothing was missed"
+		return "no messages were missed"
 	case f.ToSeq == f.FromSeq:
-		return number(f.ToSeq) + " was missed, and is above"
+		return "missed message " + seqText(f.ToSeq) + " is shown above"
 	default:
-		return number(f.FromSeq) + " to " + number(f.ToSeq) + " were missed, and are above"
+		return "missed messages " + seqText(f.FromSeq) + " to " + seqText(f.ToSeq) + " are shown above"
 	}
 }
 
-// describe says how an attempt ended: code, reason, reference, and words.
+// describe explains how an attempt ended, with code, reason and reference.
 func describe(err error) string {
-	switch e := err.(type) { //nolint:errorlint // the session hands over its own types, unwrapped
+	switch e := err.(type) { //nolint:errorlint // the session does not wrap its errors
 	case *client.CloseError:
 		ref := e.Ref
 		if ref != "" {
@@ -91,15 +91,15 @@ func describe(err error) string {
 			means += " " + strings.TrimSuffix(e.Detail, ".") + "."
 		}
 		return strings.TrimSuffix(fmt.Sprintf("closed %d %s", e.Code, e.Reason), " ") + ref + ": " + means
-	case *client.Refused:
+	case *client.StatusError:
 		return "refused: " + strings.TrimSuffix(e.Error(), ".") + "."
 	default:
 		return "no connection: " + strings.TrimSuffix(err.Error(), ".") + "."
 	}
 }
 
-// nextText says what the client does now.
-func (v *view) nextText(e client.Event) string {
+// retryText says when and how the client tries again.
+func (v *view) retryText(e client.Event) string {
 	text := "Trying again at once"
 	if e.Delay > 0 {
 		text = "Trying again in " + seconds(e.Delay)
@@ -108,76 +108,75 @@ func (v *view) nextText(e client.Event) string {
 		text += " with a new token"
 	}
 	if v.known && v.endpoint == client.Chat {
-		text += ", to resume after " + number(v.highest)
+		text += ", resuming after " + seqText(v.highest)
 	}
 	return text + "."
 }
 
-// frame shows what arrived.
-func (v *view) frame(f *client.Frame) {
+func (v *view) showFrame(f *client.Frame) {
 	if v.endpoint == client.Echo {
-		v.echo(f)
+		v.showEcho(f)
 		return
 	}
 	switch f.Type {
 	case frame.TypeChatMessage:
-		v.line(v.message(f))
+		v.writeLine(v.messageText(f))
 	case frame.TypeAck:
-		text := "  ✓ " + number(f.Seq)
+		text := "  ✓ " + seqText(f.Seq)
 		if f.Duplicate {
-			text += " (it was stored before)"
+			text += " (already stored)"
 		}
-		v.line(v.paint(dim, text))
+		v.writeLine(v.paint(dim, text))
 	case frame.TypeLocationUpdate:
-		v.line(v.position(f))
+		v.writeLine(v.positionText(f))
 	case frame.TypeHistory:
-		v.history(f)
+		v.showHistory(f)
 	case frame.TypePong:
-		v.line(v.paint(dim, "  pong"+v.roundTrip(f)))
+		v.writeLine(v.paint(dim, "  pong"+v.roundTrip(f)))
 	case frame.TypeReconnect:
-		v.line(v.paint(dim, fmt.Sprintf("  the server asks to come back in %s (%s)", seconds(time.Duration(f.AfterMS)*time.Millisecond), printable(f.Reason))))
+		v.writeLine(v.paint(dim, fmt.Sprintf("  the server asks to reconnect in %s (%s)", seconds(time.Duration(f.AfterMS)*time.Millisecond), printable(f.Reason))))
 	case frame.TypeError:
-		v.fault(f)
+		v.showError(f)
 	default:
-		if text := signal(f); text != "" {
-			v.line(v.paint(dim, "  "+text))
+		if text := activityText(f); text != "" {
+			v.writeLine(v.paint(dim, "  "+text))
 			return
 		}
-		v.line(v.paint(dim, "  "+printable(string(f.Raw))))
+		v.writeLine(v.paint(dim, "  "+printable(string(f.Raw))))
 	}
 }
 
-// signal is what comes and goes: typing, presence, receipts.
-func signal(f *client.Frame) string {
+// activityText describes typing, presence and receipts. It returns "" for other frames.
+func activityText(f *client.Frame) string {
 	switch {
 	case f.Type == "typing" && f.IsTyping:
-		return fmt.Sprintf("%d is typing …", f.UserID)
+		return fmt.Sprintf("user %d is typing …", f.UserID)
 	case f.Type == "typing":
-		return fmt.Sprintf("%d stopped typing", f.UserID)
+		return fmt.Sprintf("user %d stopped typing", f.UserID)
 	case f.Type == "presence":
-		return fmt.Sprintf("%d is %s", f.UserID, online(f.Online, f.LastSeen))
+		return fmt.Sprintf("user %d is %s", f.UserID, presenceText(f.Online, f.LastSeen))
 	case f.Type == "delivered", f.Type == "read":
-		return fmt.Sprintf("%s up to %s by %d", f.Type, number(f.Seq), f.UserID)
+		return fmt.Sprintf("%s up to %s by user %d", f.Type, seqText(f.Seq), f.UserID)
 	}
 	return ""
 }
 
-func (v *view) who(role string, id int64, ours bool) string {
+func (v *view) userText(role string, id int64, own bool) string {
 	name := fmt.Sprintf("%s %d", printable(role), id)
-	if ours {
+	if own {
 		return v.paint(green, name+" (you)")
 	}
 	return v.paint(cyan, name)
 }
 
-func (v *view) message(f *client.Frame) string {
-	return v.paint(bold, number(f.Seq)) + " " + v.who(f.SenderRole, f.SenderID, v.ours(f.SenderID, f.ClientMessageID)) +
-		v.paint(dim, " · "+clock(f.Timestamp)) + "  " + printable(f.Message)
+func (v *view) messageText(f *client.Frame) string {
+	return v.paint(bold, seqText(f.Seq)) + " " + v.userText(f.SenderRole, f.SenderID, v.isOwn(f.SenderID, f.ClientMessageID)) +
+		v.paint(dim, " · "+localTime(f.Timestamp)) + "  " + printable(f.Message)
 }
 
-func (v *view) position(f *client.Frame) string {
+func (v *view) positionText(f *client.Frame) string {
 	var b strings.Builder
-	b.WriteString(v.who(f.Role, f.UserID, v.ours(f.UserID, "")) + v.paint(dim, " · "+clock(f.Timestamp)) + " ")
+	b.WriteString(v.userText(f.Role, f.UserID, v.isOwn(f.UserID, "")) + v.paint(dim, " · "+localTime(f.Timestamp)) + " ")
 	for _, part := range []struct {
 		value  *float64
 		format string
@@ -189,14 +188,14 @@ func (v *view) position(f *client.Frame) string {
 	return b.String()
 }
 
-func (v *view) history(f *client.Frame) {
-	more := "these are all"
+func (v *view) showHistory(f *client.Frame) {
+	more := "no earlier ones"
 	if f.HasMore {
-		more = "there are more before"
+		more = "there are earlier ones"
 	}
-	v.line(v.paint(dim, fmt.Sprintf("  history: %s, %s", count(len(f.Messages), "message"), more)))
+	v.writeLine(v.paint(dim, fmt.Sprintf("  history: %s, %s", count(len(f.Messages), "message"), more)))
 	for i := range f.Messages {
-		v.line("  " + v.message(&f.Messages[i]))
+		v.writeLine("  " + v.messageText(&f.Messages[i]))
 	}
 }
 
@@ -204,12 +203,12 @@ func (v *view) roundTrip(f *client.Frame) string {
 	if len(v.pings) == 0 {
 		return ""
 	}
-	began := v.pings[0]
+	sent := v.pings[0]
 	v.pings = v.pings[1:]
-	return "  " + milliseconds(f.At.Sub(began))
+	return "  " + milliseconds(f.At.Sub(sent))
 }
 
-func (v *view) fault(f *client.Frame) {
+func (v *view) showError(f *client.Frame) {
 	text := "! " + f.Code
 	if f.Detail != "" {
 		text += ": " + f.Detail
@@ -220,13 +219,13 @@ func (v *view) fault(f *client.Frame) {
 	if f.Ref != "" && f.Close == 0 {
 		text += " (ref " + f.Ref + ")"
 	}
-	v.line(v.paint(red, printable(text)))
+	v.writeLine(v.paint(red, printable(text)))
 }
 
-func (v *view) echo(f *client.Frame) {
+func (v *view) showEcho(f *client.Frame) {
 	if f.Binary {
-		v.line(v.paint(dim, fmt.Sprintf("binary, %s: ", count(len(f.Raw), "byte"))) + hex.EncodeToString(f.Raw[:min(len(f.Raw), 64)]))
+		v.writeLine(v.paint(dim, fmt.Sprintf("binary, %s: ", count(len(f.Raw), "byte"))) + hex.EncodeToString(f.Raw[:min(len(f.Raw), 64)]))
 		return
 	}
-	v.line(printable(string(f.Raw)))
+	v.writeLine(printable(string(f.Raw)))
 }

@@ -13,22 +13,22 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// SmokeOptions says where and as whom to try the endpoints.
+// SmokeOptions configures a smoke test.
 type SmokeOptions struct {
-	// BaseURL is the server, as http, https, ws or wss.
+	// BaseURL is the URL of the server, as http, https, ws or wss.
 	BaseURL string
-	// Own and Peer sign in; one is a customer and the other a therapist. Their
-	// BaseURL is set here.
+	// Own and Peer are the credentials of a customer and a therapist, in either order.
+	// Smoke sets their BaseURL.
 	Own, Peer client.Credentials
-	// Socket is what every dial has beside its URL and token.
+	// Socket holds options for every socket; Smoke sets its URL and token.
 	Socket client.Options
-	// Timeout bounds each endpoint's check.
+	// Timeout bounds the check of each endpoint.
 	Timeout time.Duration
 	Out     io.Writer
 	Color   bool
 }
 
-// A smoke is one run over the endpoints.
+// A smoke is the state of one call of Smoke.
 type smoke struct {
 	SmokeOptions
 	base     string // ws or wss
@@ -37,9 +37,9 @@ type smoke struct {
 	loginErr error
 }
 
-// Smoke tries each endpoint the way its users do, and writes a line about each:
-// whether it works, how long a message takes, or the cause with the reference.
-// It reports whether all of them work.
+// Smoke tests each endpoint as its users would. It writes one line per endpoint with the
+// latency, or with the cause and the reference of the failure. It returns true if all
+// endpoints work.
 func Smoke(ctx context.Context, o SmokeOptions) (good bool, err error) {
 	base, err := client.BaseURL(o.BaseURL)
 	if err != nil {
@@ -53,11 +53,11 @@ func Smoke(ctx context.Context, o SmokeOptions) (good bool, err error) {
 		name client.Endpoint
 		run  func(context.Context) (time.Duration, string, error)
 	}{{client.Echo, s.echo}, {client.Chat, s.chat}, {client.Location, s.location}} {
-		took, what, err := s.within(ctx, check.run)
+		took, what, err := s.runCheck(ctx, check.run)
 		line := fmt.Sprintf("%-9s %s  %-6s %s", check.name, paint(green, "ok"), milliseconds(took), paint(dim, what))
 		if err != nil {
 			good = false
-			line = fmt.Sprintf("%-9s %s  %s", check.name, paint(red, "FAILED"), strings.ReplaceAll(printable(cause(err)), "\n", " "))
+			line = fmt.Sprintf("%-9s %s  %s", check.name, paint(red, "FAILED"), strings.ReplaceAll(printable(failureText(err)), "\n", " "))
 		}
 		if _, err := fmt.Fprintln(o.Out, line); err != nil {
 			return false, fmt.Errorf("write the result: %w", err)
@@ -66,18 +66,17 @@ func Smoke(ctx context.Context, o SmokeOptions) (good bool, err error) {
 	return good, nil
 }
 
-func (s *smoke) within(ctx context.Context, run func(context.Context) (time.Duration, string, error)) (time.Duration, string, error) {
+func (s *smoke) runCheck(ctx context.Context, run func(context.Context) (time.Duration, string, error)) (time.Duration, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	took, what, err := run(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("not done after %s: %s", s.Timeout, strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error()))
+		err = fmt.Errorf("timed out after %s: %s", s.Timeout, strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error()))
 	}
 	return took, what, err
 }
 
-// cause says in one line what went wrong.
-func cause(err error) string {
+func failureText(err error) string {
 	if closed, ok := errors.AsType[*client.CloseError](err); ok {
 		return describe(closed)
 	}
@@ -103,7 +102,7 @@ func (s *smoke) echo(ctx context.Context) (time.Duration, string, error) {
 	for {
 		f, err := conn.Read(ctx)
 		if err != nil {
-			return 0, "", waiting(conn, "the echo", err)
+			return 0, "", waitError(conn, "the echo", err)
 		}
 		if string(f.Raw) == text {
 			return f.At.Sub(began), "the echo came back", conn.Close(frame.CodeNormal, "")
@@ -111,8 +110,8 @@ func (s *smoke) echo(ctx context.Context) (time.Duration, string, error) {
 	}
 }
 
-// waiting adds to a time-out what was waited for, and the reference.
-func waiting(conn *client.Conn, what string, err error) error {
+// waitError adds the reference, and what was expected, to the error of a read.
+func waitError(conn *client.Conn, what string, err error) error {
 	if _, closed := errors.AsType[*client.CloseError](err); closed {
 		return err
 	}
@@ -122,37 +121,37 @@ func waiting(conn *client.Conn, what string, err error) error {
 	return fmt.Errorf("waiting for %s (ref %s): %w", what, conn.Ref(), err)
 }
 
-// room signs both sides in, once, and returns their room's path.
-func (s *smoke) room(ctx context.Context, endpoint client.Endpoint) (string, error) {
+// path returns the path of the room of both users. It signs them in first.
+func (s *smoke) path(ctx context.Context, endpoint client.Endpoint) (string, error) {
 	if s.own.AccessToken == "" && s.loginErr == nil {
 		if s.own, s.loginErr = s.Own.Login(ctx); s.loginErr == nil {
 			s.peer, s.loginErr = s.Peer.Login(ctx)
 		}
 	}
 	if s.loginErr != nil {
-		return "", fmt.Errorf("the sign-in failed: %w", s.loginErr)
+		return "", s.loginErr
 	}
 	room, err := client.RoomOf(s.own.User, s.peer.User)
 	return fmt.Sprintf("/ws/%s/%s", endpoint, room), err
 }
 
-// pair opens both sides of the room.
-func (s *smoke) pair(ctx context.Context, endpoint client.Endpoint) (own, peer *client.Conn, err error) {
-	path, err := s.room(ctx, endpoint)
+// openPair opens a socket for each side of the room.
+func (s *smoke) openPair(ctx context.Context, endpoint client.Endpoint) (own, peer *client.Conn, err error) {
+	path, err := s.path(ctx, endpoint)
 	if err != nil {
 		return nil, nil, err
 	}
-	if own, err = s.enter(ctx, path, s.own.AccessToken); err != nil {
+	if own, err = s.open(ctx, path, s.own.AccessToken); err != nil {
 		return nil, nil, err
 	}
-	if peer, err = s.enter(ctx, path, s.peer.AccessToken); err != nil {
+	if peer, err = s.open(ctx, path, s.peer.AccessToken); err != nil {
 		own.CloseNow()
 		return nil, nil, err
 	}
 	return own, peer, nil
 }
 
-func (s *smoke) enter(ctx context.Context, path, token string) (*client.Conn, error) {
+func (s *smoke) open(ctx context.Context, path, token string) (*client.Conn, error) {
 	conn, err := s.dial(ctx, path, token)
 	if err != nil {
 		return nil, err
@@ -165,14 +164,14 @@ func (s *smoke) enter(ctx context.Context, path, token string) (*client.Conn, er
 	return conn, nil
 }
 
-// await reads until the frame that is meant, and heeds errors on the way.
-func await(ctx context.Context, conn *client.Conn, what string, meant func(*client.Frame) bool) (client.Frame, error) {
+// await reads until a frame matches. An error frame on the way is an error.
+func await(ctx context.Context, conn *client.Conn, what string, matches func(*client.Frame) bool) (client.Frame, error) {
 	for {
 		f, err := conn.Read(ctx)
 		switch {
 		case err != nil:
-			return f, waiting(conn, what, err)
-		case meant(&f):
+			return f, waitError(conn, what, err)
+		case matches(&f):
 			return f, nil
 		case f.Type == frame.TypeError && f.Close == 0:
 			return f, fmt.Errorf("%s: %s (ref %s)", f.Code, f.Detail, conn.Ref())
@@ -181,7 +180,7 @@ func await(ctx context.Context, conn *client.Conn, what string, meant func(*clie
 }
 
 func (s *smoke) chat(ctx context.Context) (time.Duration, string, error) {
-	return s.thereAndBack(ctx, client.Chat, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
+	return s.exchange(ctx, client.Chat, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
 		id, began := client.NewID(), time.Now()
 		if err := from.SendMessage("roomspa connect --smoke", id); err != nil {
 			return 0, err
@@ -200,11 +199,10 @@ func (s *smoke) chat(ctx context.Context) (time.Duration, string, error) {
 }
 
 func (s *smoke) location(ctx context.Context) (time.Duration, string, error) {
-	return s.thereAndBack(ctx, client.Location, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
-		// Somewhere in the Gulf of Guinea, and nowhere twice: a last position that
-		// is still kept must not be taken for this one.
+	return s.exchange(ctx, client.Location, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
+		// A random latitude, so that a stored last position is not mistaken for this one.
 		latitude, began := float64(rand.IntN(1e6))/1e6, time.Now() //nolint:gosec // no secret
-		if err := from.SendPosition(client.At(latitude, 0)); err != nil {
+		if err := from.SendPosition(client.NewPosition(latitude, 0)); err != nil {
 			return 0, err
 		}
 		f, err := await(ctx, to, "the position", func(f *client.Frame) bool {
@@ -214,9 +212,9 @@ func (s *smoke) location(ctx context.Context) (time.Duration, string, error) {
 	})
 }
 
-// thereAndBack has something sent in both directions. The time is the longer one.
-func (s *smoke) thereAndBack(ctx context.Context, endpoint client.Endpoint, send func(ctx context.Context, from, to *client.Conn) (time.Duration, error)) (time.Duration, string, error) {
-	own, peer, err := s.pair(ctx, endpoint)
+// exchange sends something in both directions. It returns the longer latency.
+func (s *smoke) exchange(ctx context.Context, endpoint client.Endpoint, send func(ctx context.Context, from, to *client.Conn) (time.Duration, error)) (time.Duration, string, error) {
+	own, peer, err := s.openPair(ctx, endpoint)
 	if err != nil {
 		return 0, "", err
 	}
@@ -230,6 +228,6 @@ func (s *smoke) thereAndBack(ctx context.Context, endpoint client.Endpoint, send
 	if err != nil {
 		return 0, "", err
 	}
-	what := fmt.Sprintf("%s %d and %s %d, there and back", s.own.User.Role, s.own.User.ID, s.peer.User.Role, s.peer.User.ID)
+	what := fmt.Sprintf("%s %d and %s %d, both directions", s.own.User.Role, s.own.User.ID, s.peer.User.Role, s.peer.User.ID)
 	return max(there, back), what, errors.Join(own.Close(frame.CodeNormal, ""), peer.Close(frame.CodeNormal, ""))
 }

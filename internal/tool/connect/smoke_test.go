@@ -101,8 +101,8 @@ func TestSmokeSaysThatAllWorks(t *testing.T) {
 		}
 		same(t, `
 test      ok  <1 ms  the echo came back
-chat      ok  <1 ms  customer 1 and therapist 2, there and back
-location  ok  <1 ms  customer 1 and therapist 2, there and back`, got)
+chat      ok  <1 ms  customer 1 and therapist 2, both directions
+location  ok  <1 ms  customer 1 and therapist 2, both directions`, got)
 	})
 }
 
@@ -127,7 +127,7 @@ func TestSmokeSaysWhatDoesNotWork(t *testing.T) {
 		same(t, `
 test      ok  <1 ms  the echo came back
 chat      FAILED  closed 1011 channel_layer_unavailable (ref abc): Redis did not confirm the subscription in time. no confirmed SUBSCRIBE.
-location  FAILED  not done after 10s: waiting for connected (ref REF)`, refs.ReplaceAllString(got, "REF"))
+location  FAILED  timed out after 10s: waiting for connected (ref REF)`, refs.ReplaceAllString(got, "REF"))
 	})
 }
 
@@ -140,7 +140,7 @@ func TestSmokeNeedsAServer(t *testing.T) {
 		}
 		same(t, `
 test      FAILED  connect to server: connection refused
-chat      FAILED  the sign-in failed: sign in: Post "http://server/login/": connection refused
-location  FAILED  the sign-in failed: sign in: Post "http://server/login/": connection refused`, got)
+chat      FAILED  sign in: Post "http://server/login/": connection refused
+location  FAILED  sign in: Post "http://server/login/": connection refused`, got)
 	})
 }

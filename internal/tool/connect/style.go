@@ -3,9 +3,9 @@ package connect
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
+
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
 // A style is an ANSI SGR sequence (ECMA-48 §8.3.117).
@@ -28,27 +28,11 @@ func (v *view) paint(s style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// printable keeps what others wrote from commanding the terminal: control
-// characters and those that reorder a line are shown as escapes.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n':
-			b.WriteString("\n    ")
-		case r == '\t':
-			b.WriteByte(' ')
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+// printable makes text safe for the terminal. It indents continuation lines.
+func printable(text string) string { return client.Printable(text, "\n    ") }
 
-// clock shows the time of a timestamp of the wire in the viewer's own zone.
-func clock(timestamp string) string {
+// localTime shows a frame's timestamp as a time of day in the local time zone.
+func localTime(timestamp string) string {
 	at, err := time.Parse(time.RFC3339, timestamp)
 	if err != nil {
 		return printable(timestamp)
@@ -58,7 +42,6 @@ func clock(timestamp string) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// milliseconds is how a round trip is shown.
 func milliseconds(d time.Duration) string {
 	if d < time.Millisecond {
 		return "<1 ms"
@@ -73,4 +56,4 @@ func count(n int, thing string) string {
 	return strconv.Itoa(n) + " " + thing + "s"
 }
 
-func number(seq int64) string { return "#" + strconv.FormatInt(seq, 10) }
+func seqText(seq int64) string { return "#" + strconv.FormatInt(seq, 10) }

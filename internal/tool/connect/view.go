@@ -13,7 +13,7 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// A view shows what happens, and keeps what is needed to show it well.
+// A view shows events, and tracks the state that it needs to explain them.
 type view struct {
 	out, err io.Writer
 	color    bool
@@ -21,30 +21,30 @@ type view struct {
 	endpoint client.Endpoint
 	address  string // without a query, which may hold a token
 
-	mu      sync.Mutex
-	me      int64           // 0 where no token says
-	sent    map[string]bool // client_message_ids, where me does not tell what is ours
-	up      bool
-	highest int64
-	known   bool
-	pings   []time.Time
-	acked   int64           // the highest seq of an acknowledgement
-	owed    int             // answers to raw frames
-	place   *[2]float64     // the position that was sent last, until it comes back
-	rawIDs  map[string]bool // of raw messages
-	dropped int             // messages that were refused for good
-	changed chan struct{}   // closed when up or owed changes
+	mu        sync.Mutex
+	user      int64           // our user id, 0 if no token tells it
+	ownIDs    map[string]bool // client_message_ids of our messages, if user is 0
+	connected bool
+	highest   int64 // seq of the last message
+	known     bool  // highest is known
+	acked     int64 // the highest acknowledged seq
+	pings     []time.Time
+	answers   int             // outstanding answers to raw frames
+	rawIDs    map[string]bool // client_message_ids of raw frames
+	position  *[2]float64     // our last position, until it comes back
+	dropped   int             // number of messages that were refused for good
+	changed   chan struct{}   // closed and replaced when the state changes
 }
 
 func newView(out io.Writer, o Options, endpoint client.Endpoint) *view {
 	v := &view{
 		out: out, err: o.Err, color: o.Color, json: o.JSON, endpoint: endpoint,
-		sent: map[string]bool{}, rawIDs: map[string]bool{}, changed: make(chan struct{}),
+		ownIDs: map[string]bool{}, rawIDs: map[string]bool{}, changed: make(chan struct{}),
 	}
 	if u, err := url.Parse(o.Session.Socket.URL); err == nil {
-		for _, asked := range []string{"greet", "close"} {
-			if endpoint == client.Echo && u.Query().Has(asked) {
-				v.owed++
+		for _, parameter := range []string{"greet", "close"} {
+			if endpoint == client.Echo && u.Query().Has(parameter) {
+				v.answers++
 			}
 		}
 		u.RawQuery = ""
@@ -56,9 +56,9 @@ func newView(out io.Writer, o Options, endpoint client.Endpoint) *view {
 	return v
 }
 
-// noteUser learns who we are from the tokens that are used.
-func (v *view) noteUser(source client.TokenSource, token string) client.TokenSource {
-	v.me = client.UserOf(token)
+// trackUser learns our user id from the tokens that the session uses.
+func (v *view) trackUser(source client.TokenSource, token string) client.TokenSource {
+	v.user = client.UserOf(token)
 	if source == nil {
 		return nil
 	}
@@ -67,17 +67,17 @@ func (v *view) noteUser(source client.TokenSource, token string) client.TokenSou
 		if id := client.UserOf(token); id != 0 {
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.me = id
+			v.user = id
 		}
 		return token, err
 	}
 }
 
-// event is the session's callback.
-func (v *view) event(e client.Event) {
+// handle is the session's callback.
+func (v *view) handle(e client.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.follow(e)
+	v.track(e)
 	if v.json {
 		v.showJSON(e)
 		return
@@ -85,17 +85,17 @@ func (v *view) event(e client.Event) {
 	v.show(e)
 }
 
-// follow keeps up with what changes.
-func (v *view) follow(e client.Event) {
+// track updates the state.
+func (v *view) track(e client.Event) {
 	switch e.Kind {
 	case client.Connected:
-		if v.up = true; e.Frame != nil && e.Frame.LastSeq != nil && !v.known {
+		if v.connected = true; e.Frame != nil && e.Frame.LastSeq != nil && !v.known {
 			v.highest, v.known = *e.Frame.LastSeq, true
 		}
-		v.stir()
+		v.notify()
 	case client.Closed, client.GaveUp:
-		v.up, v.owed, v.pings, v.place = false, 0, nil, nil
-		v.stir()
+		v.connected, v.answers, v.pings, v.position = false, 0, nil, nil
+		v.notify()
 	case client.Dropped:
 		v.dropped++
 	case client.Resumed:
@@ -103,15 +103,15 @@ func (v *view) follow(e client.Event) {
 			v.highest = e.Frame.ToSeq
 		}
 	case client.Arrived:
-		v.arrived(e.Frame)
-		v.stir()
+		v.trackFrame(e.Frame)
+		v.notify()
 	default:
 	}
 }
 
-func (v *view) arrived(f *client.Frame) {
-	if v.answers(f) {
-		v.owed = max(0, v.owed-1)
+func (v *view) trackFrame(f *client.Frame) {
+	if v.isAnswer(f) {
+		v.answers = max(0, v.answers-1)
 	}
 	switch {
 	case v.endpoint == client.Echo:
@@ -119,18 +119,18 @@ func (v *view) arrived(f *client.Frame) {
 		v.highest, v.known = f.Seq, true
 	case f.Type == frame.TypeAck:
 		v.acked = max(v.acked, f.Seq)
-	case f.Type == frame.TypeLocationUpdate && v.place != nil && f.Latitude != nil && f.Longitude != nil:
+	case f.Type == frame.TypeLocationUpdate && v.position != nil && f.Latitude != nil && f.Longitude != nil:
 		const near = 1e-6 // degrees: a tenth of a metre
-		if math.Abs(*f.Latitude-v.place[0]) < near && math.Abs(*f.Longitude-v.place[1]) < near {
-			v.place = nil
+		if math.Abs(*f.Latitude-v.position[0]) < near && math.Abs(*f.Longitude-v.position[1]) < near {
+			v.position = nil
 		}
 	case f.Type == frame.TypeError:
-		v.place = nil
+		v.position = nil
 	}
 }
 
-// answers reports whether a frame answers one that was sent raw.
-func (v *view) answers(f *client.Frame) bool {
+// isAnswer reports whether a frame answers one that was sent raw.
+func (v *view) isAnswer(f *client.Frame) bool {
 	if v.endpoint == client.Echo {
 		return true
 	}
@@ -146,75 +146,74 @@ func (v *view) answers(f *client.Frame) bool {
 	}
 }
 
-// ours reports whether we sent a message or a position.
-func (v *view) ours(sender int64, id string) bool {
-	return sender != 0 && sender == v.me || v.me == 0 && v.sent[id]
+// isOwn reports whether a message or a position is ours.
+func (v *view) isOwn(sender int64, clientMessageID string) bool {
+	return sender != 0 && sender == v.user || v.user == 0 && v.ownIDs[clientMessageID]
 }
 
-// own notes a message of ours.
-func (v *view) own(id string) {
+func (v *view) addOwnMessage(id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.me == 0 {
-		v.sent[id] = true
+	if v.user == 0 {
+		v.ownIDs[id] = true
 	}
 }
 
-// owe notes that an answer is awaited, or with -1 that it is not.
-func (v *view) owe(n int, id string) {
+// expectAnswers adds n, which may be negative, to the number of outstanding answers.
+func (v *view) expectAnswers(n int, id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.owed = max(0, v.owed+n)
-	if v.stir(); id != "" {
+	v.answers = max(0, v.answers+n)
+	if v.notify(); id != "" {
 		v.rawIDs[id] = true
 	}
 }
 
-// went notes a position that was sent.
-func (v *view) went(latitude, longitude float64) {
+func (v *view) expectPosition(latitude, longitude float64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.place = &[2]float64{latitude, longitude}
+	v.position = &[2]float64{latitude, longitude}
 }
 
-func (v *view) pinged() {
+func (v *view) addPing() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.pings = append(v.pings, time.Now())
 }
 
-func (v *view) isUp() bool {
+func (v *view) isConnected() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.up
+	return v.connected
 }
 
-func (v *view) stir() {
+func (v *view) notify() {
 	close(v.changed)
 	v.changed = make(chan struct{})
 }
 
-func (v *view) awaitUp(ctx context.Context, over <-chan struct{}) {
-	v.await(ctx, over, func() bool { return v.up })
+func (v *view) waitConnected(ctx context.Context, ended <-chan struct{}) {
+	v.wait(ctx, ended, func() bool { return v.connected })
 }
 
-func (v *view) awaitAnswers(ctx context.Context, over <-chan struct{}) {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
+func (v *view) waitAnswers(ctx context.Context, ended <-chan struct{}, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v.await(ctx, over, func() bool { return v.owed == 0 && v.place == nil && v.acked <= v.highest })
+	v.wait(ctx, ended, func() bool { return v.answers == 0 && v.position == nil && v.acked <= v.highest })
 }
 
-func (v *view) await(ctx context.Context, over <-chan struct{}, done func() bool) {
+// wait waits until the condition holds, ended is closed or ctx ends.
+func (v *view) wait(ctx context.Context, ended <-chan struct{}, condition func() bool) {
 	for {
 		v.mu.Lock()
-		ok, changed := done(), v.changed
+		ok, changed := condition(), v.changed
 		v.mu.Unlock()
 		if ok {
 			return
 		}
 		select {
 		case <-changed:
-		case <-over:
+		case <-ended:
 			return
 		case <-ctx.Done():
 			return
@@ -222,36 +221,36 @@ func (v *view) await(ctx context.Context, over <-chan struct{}, done func() bool
 	}
 }
 
-// note says something of our own; in JSON there is none of it.
-func (v *view) note(format string, args ...any) {
+// info shows a remark of the command's own, except in JSON.
+func (v *view) info(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.json {
-		v.line(v.paint(dim, fmt.Sprintf(format, args...)))
+		v.writeLine(v.paint(dim, fmt.Sprintf(format, args...)))
 	}
 }
 
-// complain is about what was typed.
-func (v *view) complain(err error) {
+// warn shows an error in the input.
+func (v *view) warn(err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.json {
-		_, _ = fmt.Fprintln(v.err, "roomspa: "+printable(err.Error())) // nobody could be told that this failed
+		_, _ = fmt.Fprintln(v.err, "roomspa: "+printable(err.Error()))
 		return
 	}
-	v.line(v.paint(red, "! "+printable(err.Error())))
+	v.writeLine(v.paint(red, "! "+printable(err.Error())))
 }
 
-func (v *view) help() {
+func (v *view) showHelp() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.json {
 		_, _ = fmt.Fprintln(v.err, help)
 		return
 	}
-	v.line(help)
+	v.writeLine(help)
 }
 
-func (v *view) line(text string) {
-	_, _ = io.WriteString(v.out, text+"\n") // an output that is gone is no reason to drop the connection
+func (v *view) writeLine(text string) {
+	_, _ = io.WriteString(v.out, text+"\n") // a closed output must not end the connection
 }

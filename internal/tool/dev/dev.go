@@ -1,10 +1,11 @@
-// Package dev is `roomspa dev`: everything on one machine for trying it out. It
-// starts a private, real Postgres and Redis, two replicas as processes of their
-// own, and one address in front; what dies is said and started again.
+// Package dev implements `roomspa dev`, a complete deployment on one machine. It starts a
+// private Postgres and Redis, several replicas, and a load balancer in front of them, and
+// restarts whatever ends.
 package dev
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +24,7 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
-// TokenTTL is how long the tokens that are printed are good for: a day of trying
-// things out.
+// TokenTTL is the lifetime of the printed tokens.
 const TokenTTL = 24 * time.Hour
 
 const (
@@ -33,19 +33,19 @@ const (
 	database   = "roomspa"
 )
 
-// Options says what is started and where it is kept.
+// Options configures the deployment.
 type Options struct {
-	Dir      string // data, passwords and keys; made if it is missing
-	Reset    bool   // begin anew
-	Users    int    // of each role
+	Dir      string // of the data, passwords and keys; created if it does not exist
+	Reset    bool   // delete the data of earlier starts
+	Users    int    // number of demo users of each role
 	Replicas int
-	Listen   string // the address in front; another port is taken where it is in use
-	JSON     bool   // one object on Out instead of a text
-	Command  string // the roomspa binary, which the replicas are run from
+	Listen   string // address of the load balancer; if its port is in use, a free one is taken
+	JSON     bool   // write the report to Out as one JSON object
+	Command  string // path of the roomspa binary that runs the replicas
 	Out, Err io.Writer
 }
 
-// An environment is what Run has started.
+// An environment is the state of one call of Run.
 type environment struct {
 	options  Options
 	log      *slog.Logger
@@ -58,17 +58,17 @@ type environment struct {
 	watchers sync.WaitGroup
 }
 
-// Run starts everything, says what to do next, and keeps it running until ctx
-// ends. Nothing of it is left running when it returns.
+// Run starts everything, prints a report and keeps everything running until ctx ends. It
+// leaves no process running.
 func Run(ctx context.Context, o Options) (err error) {
 	e := &environment{options: o, log: logging.New(o.Err, logging.Options{Format: "text", Level: "info", Replica: "dev"})}
 	defer func() { err = errors.Join(err, e.stop()) }()
 	start, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	for _, step := range []func(context.Context) error{e.directory, e.stores, e.users, e.startReplicas, e.startFront} {
+	for _, step := range []func(context.Context) error{e.makeDir, e.startStores, e.createUsers, e.startReplicas, e.startFront} {
 		if err := step(start); err != nil {
 			if ctx.Err() != nil {
-				return nil // Ctrl-C while it was starting
+				return nil // interrupted during the start
 			}
 			return err
 		}
@@ -84,22 +84,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// directory makes the directory, and the secret that signs the tokens of all
-// starts.
-func (e *environment) directory(context.Context) error {
+// makeDir makes the directory and the secret that signs the tokens of all starts.
+func (e *environment) makeDir(context.Context) error {
 	dir := e.options.Dir
 	if e.options.Reset {
-		if err := e.forget(); err != nil {
+		if err := e.reset(); err != nil {
 			return err
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the directory of roomspa dev: %w", err)
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	path := filepath.Join(dir, "jwt-secret")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		text = []byte(newSecret())
+		text = []byte(rand.Text() + rand.Text()) // 260 bits
 		err = os.WriteFile(path, text, 0o600)
 	}
 	if err != nil {
@@ -108,53 +107,43 @@ func (e *environment) directory(context.Context) error {
 	e.secret = string(text)
 	e.keys, err = auth.NewKeys([]string{e.secret})
 	if err != nil {
-		return fmt.Errorf("read %s: %w; begin anew with --reset", path, err)
+		return fmt.Errorf("read the token secret %s: %w; start with --reset to replace it", path, err)
 	}
 	return nil
 }
 
-// forget removes what earlier starts left. It touches only what is ours.
-func (e *environment) forget() error {
+// reset deletes the data of earlier starts, and nothing else in the directory.
+func (e *environment) reset() error {
 	var errs []error
 	for _, name := range []string{"postgres", "redis", "jwt-secret"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(e.options.Dir, name)))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("begin anew: %w", err)
+		return fmt.Errorf("delete the data of earlier starts: %w", err)
 	}
 	return nil
 }
 
-// stores starts Postgres and Redis side by side, and migrates.
-func (e *environment) stores(ctx context.Context) error {
-	var wg sync.WaitGroup
-	var pgErr, redisErr error
-	wg.Go(func() {
-		e.postgres, pgErr = sandbox.StartPostgres(ctx, sandbox.PostgresOptions{
-			Dir: filepath.Join(e.options.Dir, "postgres"), Settings: map[string]string{"max_connections": "200"},
-		})
-		if pgErr == nil {
-			pgErr = e.postgres.EnsureDatabase(ctx, database)
-		}
-	})
-	wg.Go(func() {
-		e.redis, redisErr = sandbox.StartRedis(ctx, sandbox.RedisOptions{Dir: filepath.Join(e.options.Dir, "redis")})
-	})
-	wg.Wait()
-	if err := errors.Join(pgErr, redisErr); err != nil {
+// startStores starts Postgres and Redis and migrates the schema.
+func (e *environment) startStores(ctx context.Context) (err error) {
+	e.postgres, e.redis, err = sandbox.StartStores(ctx,
+		sandbox.PostgresOptions{Dir: filepath.Join(e.options.Dir, "postgres"), Settings: map[string]string{"max_connections": "200"}},
+		sandbox.RedisOptions{Dir: filepath.Join(e.options.Dir, "redis")})
+	if err != nil {
 		return err
 	}
-	if _, err := postgres.Migrate(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log); err != nil {
+	if err := e.postgres.EnsureDatabase(ctx, database); err != nil {
 		return err
 	}
-	return nil
+	_, err = postgres.Migrate(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log)
+	return err
 }
 
-// Password is the one of every demo user.
+// Password is the password of every demo user.
 const Password = "roomspa-demo"
 
-// Demo returns the demo user of an id: odd ids are customers, even ids are
-// therapists, so that /ws/chat/1/2/ is a room.
+// Demo returns a demo user. Odd ids are customers and even ids therapists, so that
+// /ws/chat/1/2/ is a room.
 func Demo(id room.UserID) room.User {
 	u := room.User{ID: id, Role: room.Customer, Active: true}
 	if id%2 == 0 {
@@ -164,9 +153,9 @@ func Demo(id room.UserID) room.User {
 	return u
 }
 
-// users makes the demo users that are not there yet. They share a hash: making
-// one takes a tenth of a second on purpose.
-func (e *environment) users(ctx context.Context) error {
+// createUsers creates the demo users that do not exist yet. They share a password hash,
+// which takes a tenth of a second to compute.
+func (e *environment) createUsers(ctx context.Context) error {
 	db, err := postgres.Open(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log, prometheus.NewRegistry())
 	if err != nil {
 		return err
@@ -193,79 +182,88 @@ func (e *environment) users(ctx context.Context) error {
 	for _, id := range ids {
 		if known[id] == nil {
 			if _, err := db.CreateUser(ctx, Demo(id), hash); err != nil {
-				return fmt.Errorf("make demo user %d: %w", id, err)
+				return fmt.Errorf("create demo user %d: %w", id, err)
 			}
 		}
 	}
 	return nil
 }
 
-// watch starts again what dies, until ctx ends.
+// watch serves connections and restarts what ends, until ctx ends.
 func (e *environment) watch(ctx context.Context) {
-	e.keep(ctx, "Postgres", e.postgres.Done, e.postgres.Err, e.postgres.Restart)
-	e.keep(ctx, "Redis", e.redis.Done, e.redis.Err, e.redis.Restart)
+	e.watchers.Go(func() { e.keepRunning(ctx, "postgres", e.postgres) })
+	e.watchers.Go(func() { e.keepRunning(ctx, "redis", e.redis) })
 	for _, r := range e.replicas {
-		e.keep(ctx, "Replica "+r.name, r.Done, r.Err, r.start)
+		e.watchers.Go(func() { e.keepRunning(ctx, r.name, r) })
 	}
 	e.watchers.Go(func() { e.front.serve(ctx) })
 }
 
-// keep restarts one part whenever it ends, with a growing pause where it ends at
-// once again.
-func (e *environment) keep(ctx context.Context, name string, done func() <-chan struct{}, died func() error, restart func(context.Context) error) {
-	const least, most = 200 * time.Millisecond, 5 * time.Second
-	e.watchers.Go(func() {
-		pause := least
-		for began := time.Now(); ; began = time.Now() {
+// A process can be restarted when it has ended.
+type process interface {
+	Done() <-chan struct{}
+	Err() error
+	Restart(ctx context.Context) error
+}
+
+// keepRunning restarts a process whenever it ends, until ctx ends. The delay grows if the
+// process ends soon after a restart.
+func (e *environment) keepRunning(ctx context.Context, name string, p process) {
+	const minDelay, maxDelay = 200 * time.Millisecond, 5 * time.Second
+	delay := minDelay
+	for {
+		began := time.Now()
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Done():
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			delay = minDelay
+		}
+		e.warn("%v; restarting it", p.Err())
+		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-done():
+			case <-time.After(delay):
 			}
-			if ctx.Err() != nil {
-				return
+			delay = min(2*delay, maxDelay)
+			err := p.Restart(ctx)
+			if err == nil {
+				e.warn("%s runs again", name)
+				break
 			}
-			if time.Since(began) > time.Minute {
-				pause = least
-			}
-			e.say("%s died (%v); starting it again", name, died())
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(pause):
-				}
-				pause = min(2*pause, most)
-				err := restart(ctx)
-				if err == nil {
-					e.say("%s is back", name)
-					break
-				}
-				if ctx.Err() == nil {
-					e.say("%s did not start: %v", name, err)
-				}
+			if ctx.Err() == nil {
+				e.warn("%s did not start: %v; retrying in %v", name, err, delay)
 			}
 		}
-	})
+	}
 }
 
-func (e *environment) say(format string, args ...any) {
+func (e *environment) warn(format string, args ...any) {
 	logging.Component(e.log, slog.LevelWarn, "Dev", fmt.Sprintf(format, args...))
 }
 
-// stop ends all parts, those in front first.
+// stop stops everything, beginning with the load balancer.
 func (e *environment) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	var errs []error
 	if e.front != nil {
 		e.front.close()
 	}
+	errs := make([]error, len(e.replicas))
 	var wg sync.WaitGroup
-	for _, r := range e.replicas {
-		wg.Go(func() { r.stop(ctx) })
+	for i, r := range e.replicas {
+		wg.Go(func() { errs[i] = r.Stop(ctx) })
 	}
 	wg.Wait()
+	if e.front != nil {
+		e.front.wait()
+	}
 	if e.redis != nil {
 		errs = append(errs, e.redis.Stop(ctx))
 	}

@@ -12,20 +12,17 @@ import (
 	"time"
 )
 
-// A front is the one address: it hands each new connection to the next replica
-// that takes it, and passes bytes.
+// A front is a TCP load balancer. It passes each connection to the next replica that accepts
+// it.
 type front struct {
 	ln       net.Listener
 	replicas []*replica
 	next     atomic.Uint64
 	conns    sync.WaitGroup
-
-	mu   sync.Mutex
-	open map[net.Conn]struct{}
 }
 
-// startFront listens. The wished-for port may be taken: then any other one will
-// do, since all that depends on it is printed.
+// startFront opens the listener. If the port is in use it takes a free one, which the report
+// names.
 func (e *environment) startFront(context.Context) error {
 	ln, err := net.Listen("tcp", e.options.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -33,45 +30,43 @@ func (e *environment) startFront(context.Context) error {
 		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
 	if err != nil {
-		return fmt.Errorf("listen in front: %w", err)
+		return fmt.Errorf("listen on %s: %w", e.options.Listen, err)
 	}
-	e.front = &front{ln: ln, replicas: e.replicas, open: map[net.Conn]struct{}{}}
+	e.front = &front{ln: ln, replicas: e.replicas}
 	return nil
 }
 
-// serve passes connections on until ctx ends.
+// serve passes connections on until ctx ends. It leaves open connections to the replicas,
+// which close them when they stop; wait waits for that.
 func (f *front) serve(ctx context.Context) {
 	stop := context.AfterFunc(ctx, f.close)
 	defer stop()
 	for {
 		conn, err := f.ln.Accept()
 		if err != nil {
-			break
+			return
 		}
 		f.conns.Go(func() { f.pass(ctx, conn) })
 	}
-	f.close()
-	f.conns.Wait()
 }
 
-// pass connects a client with a replica until either side ends.
+func (f *front) wait() { f.conns.Wait() }
+
+// pass connects a client to a replica until one of them closes the connection.
 func (f *front) pass(ctx context.Context, client net.Conn) {
-	defer f.drop(client)
-	f.track(client)
+	defer func() { _ = client.Close() }()
 	replica := f.dial(ctx)
 	if replica == nil {
 		return
 	}
-	defer f.drop(replica)
-	f.track(replica)
+	defer func() { _ = replica.Close() }()
 	var wg sync.WaitGroup
 	wg.Go(func() { forward(replica, client) })
 	wg.Go(func() { forward(client, replica) })
 	wg.Wait()
 }
 
-// forward copies until the source ends, and ends the destination's input: half a
-// connection may go on, as TCP has it.
+// forward copies until from ends, and then closes the writing side of to.
 func forward(to, from net.Conn) {
 	_, err := io.Copy(to, from)
 	if t, ok := to.(*net.TCPConn); ok && err == nil {
@@ -82,30 +77,16 @@ func forward(to, from net.Conn) {
 	_ = from.Close()
 }
 
-// dial tries the replicas in turn, once each.
+// dial tries each replica once. It returns nil if none accepts.
 func (f *front) dial(ctx context.Context) net.Conn {
 	for range f.replicas {
 		r := f.replicas[f.next.Add(1)%uint64(len(f.replicas))]
-		if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.addr); err == nil {
+		if conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.Addr()); err == nil {
 			return conn
 		}
 	}
 	return nil
 }
 
-func (f *front) track(c net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.open[c] = struct{}{}
-}
-
-func (f *front) drop(c net.Conn) {
-	_ = c.Close()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.open, c)
-}
-
-// close ends the listener, and leaves the connections to the replicas, which say
-// goodbye on them when they stop.
+// close closes the listener.
 func (f *front) close() { _ = f.ln.Close() }

@@ -11,7 +11,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A Report is what `roomspa dev --json` prints once everything is ready.
+// A Report describes a running deployment. `roomspa dev --json` prints it.
 type Report struct {
 	URL         string          `json:"url"`
 	Replicas    []ReplicaReport `json:"replicas"`
@@ -21,14 +21,14 @@ type Report struct {
 	Users       []UserReport    `json:"users"` // at most 10 of each role
 }
 
-// A ReplicaReport says where a replica is.
+// A ReplicaReport describes a replica.
 type ReplicaReport struct {
 	URL    string `json:"url"`
 	OpsURL string `json:"ops_url"`
 	PID    int    `json:"pid"`
 }
 
-// A UserReport is a demo user that can be signed in with.
+// A UserReport describes a demo user.
 type UserReport struct {
 	ID          room.UserID `json:"id"`
 	Email       string      `json:"email"`
@@ -37,13 +37,13 @@ type UserReport struct {
 	AccessToken string      `json:"access_token"`
 }
 
-func (e *environment) describe() (*Report, error) {
+func (e *environment) newReport() (*Report, error) {
 	r := &Report{
 		URL: "http://" + e.front.ln.Addr().String(), DatabaseURL: e.postgres.URL(database),
 		RedisURL: e.redis.URL(), JWTSecret: e.secret,
 	}
 	for _, p := range e.replicas {
-		r.Replicas = append(r.Replicas, ReplicaReport{URL: "http://" + p.addr, OpsURL: "http://" + p.ops, PID: p.pid()})
+		r.Replicas = append(r.Replicas, ReplicaReport{URL: "http://" + p.Addr(), OpsURL: "http://" + p.opsAddr(), PID: p.PID()})
 	}
 	for id := range room.UserID(2 * min(e.options.Users, 10)) {
 		u := Demo(id + 1)
@@ -57,7 +57,7 @@ func (e *environment) describe() (*Report, error) {
 }
 
 var text = template.Must(template.New("report").Parse(`
-roomspa is running: {{len .Replicas}} replicas in front of a real Postgres and a real Redis.
+roomspa is running: {{len .Replicas}} replicas with a private Postgres and Redis.
 
   Address      {{.URL}}
 {{- range .Replicas}}
@@ -68,21 +68,21 @@ roomspa is running: {{len .Replicas}} replicas in front of a real Postgres and a
   Token secret {{.JWTSecret}}
   Sign-in      {{range $i, $u := .Users}}{{if lt $i 4}}{{if $i}}, {{end}}{{$u.Email}}{{else if eq $i 4}}, …{{end}}{{end}} (password {{(index .Users 0).Password}})
 
-Chat: paste each line into a terminal of its own, then type.
+Chat: run each of these commands in its own terminal, then type.
 
   {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 0).AccessToken}}
   {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 1).AccessToken}}
 
-Location: the same with /ws/location/1/2/; type 52.52,13.405
-Does all work?  {{.Command}} connect --smoke {{.URL}}
-Break it:       kill -9 {{(index .Replicas 0).PID}}   (both clients come back and miss nothing)
+Location:  the same with /ws/location/1/2/; type 52.52,13.405
+Test all:  {{.Command}} connect --smoke {{.URL}}
+Break it:  kill -9 {{(index .Replicas 0).PID}}   (both clients reconnect and miss nothing)
 
-Ctrl-C ends all of it. The next start finds its data again; --reset begins anew.
+Ctrl-C stops everything. The next start uses the same data, unless it is run with --reset.
 `))
 
-// report prints what to do next.
+// report prints the report.
 func (e *environment) report() error {
-	r, err := e.describe()
+	r, err := e.newReport()
 	if err != nil {
 		return err
 	}

@@ -10,82 +10,82 @@ import (
 	"syscall"
 )
 
-// lookUp resolves the host's name.
-func (w *walk) lookUp(ctx context.Context) (string, error) {
-	host := w.target.Hostname()
+// resolveName resolves the host's name.
+func (d *diagnosis) resolveName(ctx context.Context) (string, error) {
+	host := d.target.Hostname()
 	if ip := net.ParseIP(host); ip != nil {
-		return host + " is an address", nil
+		return host + " is an IP address", nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
 		detail := host + " cannot be resolved"
-		if d, ok := errors.AsType[*net.DNSError](err); ok {
+		if e, ok := errors.AsType[*net.DNSError](err); ok {
 			switch {
-			case d.IsNotFound:
-				detail = "there is no " + host
-			case d.IsTimeout:
-				detail = "the resolver does not answer the question for " + host
+			case e.IsNotFound:
+				detail = host + " does not exist"
+			case e.IsTimeout:
+				detail = "the resolver did not answer for " + host
 			default:
-				detail += ": " + d.Err
+				detail += ": " + e.Err
 			}
 		}
-		return "", &trouble{cause: "name_not_found", detail: detail + w.proxyHint()}
+		return "", &problem{cause: "name_not_found", detail: detail + d.proxyHint()}
 	}
-	return host + " is " + strings.Join(addresses, ", "), nil
+	return host + " resolves to " + strings.Join(addresses, ", "), nil
 }
 
-// hostPort is where to connect to.
-func (w *walk) hostPort() string {
-	port := w.target.Port()
+// hostPort returns the address to connect to.
+func (d *diagnosis) hostPort() string {
+	port := d.target.Port()
 	if port == "" {
 		port = "80"
-		if w.target.Scheme == "wss" {
+		if d.target.Scheme == "wss" {
 			port = "443"
 		}
 	}
-	return net.JoinHostPort(w.target.Hostname(), port)
+	return net.JoinHostPort(d.target.Hostname(), port)
 }
 
-func (w *walk) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+func (d *diagnosis) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
-	return new(net.Dialer).DialContext(ctx, "tcp", w.hostPort())
+	return new(net.Dialer).DialContext(ctx, "tcp", d.hostPort())
 }
 
-// connect makes a TCP connection.
-func (w *walk) connect(ctx context.Context) (string, error) {
-	conn, err := w.dial(ctx)
+// connectTCP makes a TCP connection.
+func (d *diagnosis) connectTCP(ctx context.Context) (string, error) {
+	conn, err := d.dial(ctx)
 	if err != nil {
-		return "", w.unconnected(err)
+		return "", d.dialProblem(err)
 	}
 	defer func() { _ = conn.Close() }()
 	return "connected to " + conn.RemoteAddr().String(), nil
 }
 
-// unconnected says why there is no connection.
-func (w *walk) unconnected(err error) *trouble {
-	t := &trouble{cause: "connection_timeout", detail: fmt.Sprintf("%s does not answer within %v", w.hostPort(), w.Timeout)}
+// dialProblem explains a failed TCP connection.
+func (d *diagnosis) dialProblem(err error) *problem {
+	p := &problem{cause: "connection_timeout", detail: fmt.Sprintf("%s did not answer within %v", d.hostPort(), d.Timeout)}
 	_, dns := errors.AsType[*net.DNSError](err)
 	switch {
 	case dns:
-		t.cause, t.detail = "name_not_found", w.target.Hostname()+" cannot be resolved"
+		p.cause, p.detail = "name_not_found", d.target.Hostname()+" cannot be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		t.cause, t.detail = "connection_refused", w.hostPort()+" refuses the connection"
+		p.cause, p.detail = "connection_refused", d.hostPort()+" refused the connection"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		t.cause, t.detail = "connection_unreachable", "there is no way to "+w.hostPort()
+		p.cause, p.detail = "connection_unreachable", "there is no route to "+d.hostPort()
 	}
-	t.detail += w.proxyHint()
-	return t
+	p.detail += d.proxyHint()
+	return p
 }
 
-// proxyHint reminds of what this walk does not use.
-func (w *walk) proxyHint() string {
-	request := &http.Request{URL: w.target.JoinPath()}
+// proxyHint mentions the proxy of the environment, which a diagnosis does not use.
+func (d *diagnosis) proxyHint() string {
+	request := &http.Request{URL: d.target.JoinPath()}
 	request.URL.Scheme = "http" + strings.TrimPrefix(request.URL.Scheme, "ws")
 	if proxy, err := http.ProxyFromEnvironment(request); err == nil && proxy != nil {
-		return " (directly; the environment names the proxy " + proxy.Redacted() + ", which is not tried)"
+		return " (connecting directly; diagnose does not use the environment's proxy " + proxy.Redacted() + ")"
 	}
 	return ""
 }

@@ -1,12 +1,10 @@
-// Package diagnose walks the way that a client walks, from the name to a message
-// through Redis, and stops at what is wrong: it names the cause and the cure. It
-// sees what a client sees, and beside it what the ops listeners say. It repairs
-// nothing, and leaves nothing behind in a room.
+// Package diagnose implements `roomspa diagnose`. It connects as a client does, step by
+// step from the host's name to a message through Redis, and stops at the first problem.
+// It names the cause and the cure, using what a client can see and what the ops listeners
+// report. It repairs nothing and stores no messages.
 package diagnose
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -15,49 +13,50 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// Options says what to diagnose, and as whom. Only URL is needed.
+// Options configures a diagnosis. Only URL is required.
 type Options struct {
-	// URL is a room's endpoint, /ws/test/ or the server; ws, wss, http or https. The
-	// steps of a room need a room, or the two sides of one.
+	// URL is the endpoint of a room, /ws/test/ or the server; ws, wss, http or https. The
+	// steps about a room require the URL of a room, or the credentials of both sides.
 	URL string
 	// Token is an access token. It is never shown.
 	Token string
-	// Identifier and Password sign in, where no token is given.
+	// Identifier and Password sign in if there is no token.
 	Identifier, Password string
-	// PeerIdentifier and PeerPassword sign the other side in, where URL names no room:
-	// it is then the room of these two.
+	// PeerIdentifier and PeerPassword sign in the other side of the room. They are used
+	// only if URL names no room.
 	PeerIdentifier, PeerPassword string
-	// Origin is sent as a browser would for a page of that origin; empty for none.
+	// Origin is sent as the header Origin; empty for none.
 	Origin string
-	// TLS is used for wss; nil for the system's roots.
+	// TLS is the configuration for wss; nil uses the system's roots.
 	TLS *tls.Config
-	// Idle is how long a socket is left silent, to measure the time-out of a proxy; 0
-	// for not at all.
+	// Idle is how long to leave a socket silent, to measure the idle timeout of a proxy. 0
+	// skips that step.
 	Idle time.Duration
 	// Ops are the ops listeners of the replicas, as in http://10.0.0.7:9090.
 	Ops []string
-	// Timeout bounds what one step waits for at a time. 0 means 10 s.
+	// Timeout bounds each single wait of a step. Default: 10 s.
 	Timeout time.Duration
-	// Now is this machine's clock; nil for time.Now.
+	// Now returns the time of this machine's clock; nil for time.Now.
 	Now func() time.Time
-	// Watch is told what goes on; nil for nobody.
+	// Watch is informed of the progress; nil for none.
 	Watch Watcher
 }
 
-// A Watcher shows what goes on. Its methods are called one after the other.
+// A Watcher shows the progress of a diagnosis. Its methods are not called concurrently.
 type Watcher interface {
-	// Began is told that a step begins.
-	Began(name string)
-	// Waits is told, now and then, what a step waits for.
-	Waits(name, what string)
-	// Ended is told how a step went.
-	Ended(s Step)
+	// Start is called when a step begins.
+	Start(step string)
+	// Progress is called from time to time with what a step is waiting for.
+	Progress(step, text string)
+	// End is called with the result of a step.
+	End(s Step)
 }
 
-// A Step is one thing that was tried.
+// A Step is the result of one step.
 type Step struct {
 	Name   string  `json:"name"`
 	OK     bool    `json:"ok"`
@@ -65,104 +64,104 @@ type Step struct {
 	MS     float64 `json:"ms"`
 }
 
-// A Report is what was found.
+// A Report is the result of a diagnosis.
 type Report struct {
 	OK    bool   `json:"ok"`
-	Cause string `json:"cause"` // a word of the table in package story; empty where all is well
+	Cause string `json:"cause"` // a word of package cause; empty if OK
 	Cure  string `json:"cure"`
-	Ref   string `json:"ref"` // the server's, of the connection that failed
+	Ref   string `json:"ref"` // the server's reference of the connection that failed
 	Steps []Step `json:"steps"`
 }
 
-// A trouble is what a step has found to be wrong.
-type trouble struct {
-	cause  string
+// A problem is the result of a step that failed.
+type problem struct {
+	cause  string // a word of package cause
 	detail string
 	ref    string
-	why    string // the cause behind the cause, where it has a cure of its own
+	cureOf string // a word whose cure is shown instead of the cause's own, if there is one
 }
 
-func (t *trouble) Error() string { return t.cause + ": " + t.detail }
+func (p *problem) Error() string { return p.cause + ": " + p.detail }
 
-// errNotHere is what a step answers that has nothing to look at.
-var errNotHere = errors.New("nothing to look at here")
+// errSkipped is returned by a step that does not apply.
+var errSkipped = errors.New("the step does not apply")
 
 const defaultTimeout = 10 * time.Second
 
-// A walk is one diagnosis under way, and what was learnt on it.
-type walk struct {
+// A diagnosis is the state of one call of Run.
+type diagnosis struct {
 	Options
-	target *url.URL // of the socket: ws or wss; its query without the token
-	base   string   // of the server: http or https, without a slash at the end
-	room   string   // the path below /ws/<endpoint>/; empty where no room is meant
+	target *url.URL // of the socket: ws or wss, without the token
+	base   string   // URL of the server: http or https, without a trailing slash
+	room   string   // path below /ws/<endpoint>/; empty if no room is diagnosed
 	http   *http.Client
 	watch  Watcher
 
-	skew    time.Duration  // the server's clock minus ours
-	skewed  bool           // skew is known
-	sockets []*client.Conn // in the chat, two at most: of different replicas where there are
-	before  []inside       // what the ops listeners said at the beginning
+	skew      time.Duration  // the server's clock minus ours
+	skewKnown bool           // skew has been measured
+	sockets   []*client.Conn // of the room's chat: at most two, on different replicas if possible
+	before    []opsStatus    // at the beginning
 }
 
-// steps is the way of a client. The first one that fails ends it.
+// steps lists the steps in order. The first one that fails ends the diagnosis.
 var steps = []struct {
 	name string
-	run  func(*walk, context.Context) (detail string, err error)
+	run  func(*diagnosis, context.Context) (detail string, err error)
 }{
-	{"name", (*walk).lookUp},
-	{"tcp", (*walk).connect},
-	{"tls", (*walk).encrypt},
-	{"http", (*walk).ask},
-	{"upgrade", (*walk).upgrade},
-	{"echo", (*walk).echo},
-	{"clock", (*walk).compareClocks},
-	{"sign-in", (*walk).signIn},
-	{"token", (*walk).judgeToken},
-	{"handshake", (*walk).enter},
-	{"replicas", (*walk).spread},
-	{"message", (*walk).pass},
-	{"location", (*walk).location},
-	{"idle", (*walk).idle},
+	{"name", (*diagnosis).resolveName},
+	{"tcp", (*diagnosis).connectTCP},
+	{"tls", (*diagnosis).connectTLS},
+	{"http", (*diagnosis).requestHTTP},
+	{"upgrade", (*diagnosis).testUpgrade},
+	{"echo", (*diagnosis).testEcho},
+	{"clock", (*diagnosis).compareClocks},
+	{"sign-in", (*diagnosis).signIn},
+	{"token", (*diagnosis).inspectToken},
+	{"handshake", (*diagnosis).joinRoom},
+	{"replicas", (*diagnosis).findReplicas},
+	{"message", (*diagnosis).exchangeProbes},
+	{"location", (*diagnosis).testLocation},
+	{"idle", (*diagnosis).measureIdle},
 }
 
-// Valid says what is wrong with a URL, before anything is asked for it. It never
-// repeats the URL, which may hold a token.
+// Valid returns an error if rawURL cannot be diagnosed. The error never contains the URL,
+// which may hold a token.
 func Valid(rawURL string) error {
 	_, err := client.SocketURL(rawURL)
 	return err
 }
 
-// Run diagnoses. An error is wrong usage; everything else is in the report, also
-// what was found until ctx ended.
+// Run runs the diagnosis. It returns an error only for invalid options. When ctx ends, the
+// report holds the results until then.
 func Run(ctx context.Context, o Options) (Report, error) {
-	w, err := newWalk(o)
+	d, err := newDiagnosis(o)
 	if err != nil {
 		return Report{}, err
 	}
-	defer w.close()
+	defer d.close()
 	r := Report{OK: true}
-	w.before = w.look(ctx)
-	var found *trouble
+	d.before = d.readOps(ctx)
+	var found *problem
 	for _, s := range steps {
-		if found = w.do(ctx, &r, s.name, s.run); found != nil {
+		if found = d.runStep(ctx, &r, s.name, s.run); found != nil {
 			break
 		}
 	}
 	if len(o.Ops) > 0 && (found == nil || found.cause != interrupted) {
-		inner := w.do(ctx, &r, "inside", func(w *walk, ctx context.Context) (string, error) { return w.inside(ctx, found) })
-		found = deeper(found, inner)
+		inner := d.runStep(ctx, &r, "inside", func(d *diagnosis, ctx context.Context) (string, error) { return d.inspectOps(ctx, found) })
+		found = combine(found, inner)
 	}
 	if found != nil {
 		r.OK, r.Cause, r.Ref = false, found.cause, found.ref
 		r.Cure = cause.Cure(found.cause)
-		if found.why != "" {
-			r.Cure = cmp.Or(cause.Cure(found.why), r.Cure)
+		if found.cureOf != "" {
+			r.Cure = cmp.Or(cause.Cure(found.cureOf), r.Cure)
 		}
 	}
 	return r, nil
 }
 
-func newWalk(o Options) (*walk, error) {
+func newDiagnosis(o Options) (*diagnosis, error) {
 	target, err := client.SocketURL(o.URL)
 	if err != nil {
 		return nil, err
@@ -179,73 +178,80 @@ func newWalk(o Options) (*walk, error) {
 	o.Token = cmp.Or(o.Token, query.Get("token"))
 	query.Del("token")
 	target.RawQuery = query.Encode()
-	w := &walk{Options: o, target: target, base: base, room: roomOf(target.Path), watch: o.Watch}
-	if w.watch == nil {
-		w.watch = nobody{}
+	d := &diagnosis{Options: o, target: target, base: base, room: roomOf(target.Path), watch: o.Watch}
+	if d.watch == nil {
+		d.watch = noWatcher{}
 	}
-	w.http = &http.Client{
+	d.http = &http.Client{
 		Transport: &http.Transport{
-			TLSClientConfig: w.tlsConfig(), DisableKeepAlives: true,
-			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, // as a WebSocket's client: HTTP/1.1
+			TLSClientConfig: d.tlsConfig(), DisableKeepAlives: true,
+			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}, // only HTTP/1.1, like WebSocket clients
 		},
 		Timeout:       o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return w, nil
+	return d, nil
 }
 
-// tlsConfig is what every connection uses: nothing but HTTP/1.1, as WebSocket
-// clients offer it.
-func (w *walk) tlsConfig() *tls.Config {
+// tlsConfig returns the configuration of every TLS connection. It offers only HTTP/1.1, as
+// WebSocket clients do.
+func (d *diagnosis) tlsConfig() *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if w.TLS != nil {
-		c = w.TLS.Clone()
+	if d.TLS != nil {
+		c = d.TLS.Clone()
 	}
 	c.NextProtos = []string{"http/1.1"}
-	c.Time = w.Now
+	c.Time = d.Now
 	return c
 }
 
-// do runs a step and writes down how it went.
-func (w *walk) do(ctx context.Context, r *Report, name string, run func(*walk, context.Context) (string, error)) *trouble {
+// runStep runs a step and adds its result to the report. It returns nil if the step
+// succeeded or did not apply.
+func (d *diagnosis) runStep(ctx context.Context, r *Report, name string, run func(*diagnosis, context.Context) (string, error)) *problem {
 	if ctx.Err() != nil {
-		return &trouble{cause: interrupted, detail: "interrupted before the step " + name}
+		return &problem{cause: interrupted, detail: "interrupted before the step " + name}
 	}
-	w.watch.Began(name)
+	d.watch.Start(name)
 	began := time.Now()
-	detail, err := run(w, ctx)
-	if errors.Is(err, errNotHere) {
+	detail, err := run(d, ctx)
+	if errors.Is(err, errSkipped) {
 		return nil
 	}
 	s := Step{Name: name, OK: err == nil, Detail: detail, MS: float64(time.Since(began).Microseconds()) / 1000}
-	var found *trouble
+	var found *problem
 	if err != nil {
 		var ok bool
-		if found, ok = errors.AsType[*trouble](err); !ok {
-			found = &trouble{cause: unexpected, detail: err.Error()}
+		if found, ok = errors.AsType[*problem](err); !ok {
+			found = &problem{cause: unexpected, detail: err.Error()}
 		}
 		if ctx.Err() != nil {
-			found = &trouble{cause: interrupted, detail: "interrupted while waiting"}
+			found = &problem{cause: interrupted, detail: "interrupted while waiting"}
 		}
 		s.Detail = found.Error()
 		if found.ref != "" {
 			s.Detail += " (ref " + found.ref + ")"
 		}
 	}
-	s.Detail = printable(s.Detail)
+	s.Detail = client.Printable(s.Detail, " ")
 	r.Steps = append(r.Steps, s)
-	w.watch.Ended(s)
+	d.watch.End(s)
 	return found
 }
 
-func (w *walk) close() {
-	for _, c := range w.sockets {
-		bye(c)
+func (d *diagnosis) close() {
+	for _, c := range d.sockets {
+		closeSocket(c)
 	}
 }
 
-type nobody struct{}
+type noWatcher struct{}
 
-func (nobody) Began(string)         {}
-func (nobody) Waits(string, string) {}
-func (nobody) Ended(Step)           {}
+func (noWatcher) Start(string)            {}
+func (noWatcher) Progress(string, string) {}
+func (noWatcher) End(Step)                {}
+
+// Words of package cause for results that no other word describes.
+const (
+	interrupted = "interrupted"
+	unexpected  = "unexpected_answer"
+)

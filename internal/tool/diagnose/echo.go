@@ -11,40 +11,40 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// upgrade opens a socket on the endpoint that needs neither token nor room.
-func (w *walk) upgrade(ctx context.Context) (string, error) {
-	began := w.Now()
-	conn, err := w.open(ctx, client.Options{URL: w.socketURL("/ws/test/?greet=1")})
+// testUpgrade opens a socket on the echo endpoint, which needs neither token nor room.
+func (d *diagnosis) testUpgrade(ctx context.Context) (string, error) {
+	began := d.Now()
+	conn, err := d.open(ctx, client.Options{URL: d.socketURL("/ws/test/?greet=1")})
 	if err != nil {
 		return "", err
 	}
-	defer bye(conn)
-	opened := w.Now()
-	f, err := w.first(ctx, conn, frame.TypeGreeting)
+	defer closeSocket(conn)
+	opened := d.Now()
+	f, err := d.awaitFrame(ctx, conn, frame.TypeGreeting)
 	if err != nil {
 		if conn.Ref() == "" {
-			return "", &trouble{cause: "not_roomspa", detail: "a WebSocket opens, but not to a roomspa: the answer has no Roomspa-Ref, and no greeting comes"}
+			return "", &problem{cause: "not_roomspa", detail: "a WebSocket opened, but not to roomspa: the response has no Roomspa-Ref, and no greeting came"}
 		}
 		return "", err
 	}
 	if at, err := time.Parse(time.RFC3339, f.Time); err == nil {
-		w.clock(at, began)
+		d.setSkew(at, began)
 	}
-	return fmt.Sprintf("101 from replica %s, ref %s, in %s", clip(f.Replica), clip(f.Ref), short(opened.Sub(began))), nil
+	return fmt.Sprintf("101 from replica %s, ref %s, in %s", truncate(f.Replica), truncate(f.Ref), durationText(opened.Sub(began))), nil
 }
 
-// large is below the least limit that a server has by default, and above those that
-// proxies and firewalls have.
-const large = 60 << 10
+// largeFrame is below the server's default limit (64 KiB), and above the usual limits of
+// proxies and firewalls.
+const largeFrame = 60 << 10
 
-// echo sends frames of both kinds and of two sizes, and looks whether they come back.
-func (w *walk) echo(ctx context.Context) (string, error) {
-	conn, err := w.open(ctx, client.Options{URL: w.socketURL("/ws/test/")})
+// testEcho sends small and large text and binary frames and compares their echoes.
+func (d *diagnosis) testEcho(ctx context.Context) (string, error) {
+	conn, err := d.open(ctx, client.Options{URL: d.socketURL("/ws/test/")})
 	if err != nil {
 		return "", err
 	}
-	defer bye(conn)
-	var took time.Duration
+	defer closeSocket(conn)
+	var latency time.Duration // of the first frame
 	for _, m := range []struct {
 		what   string
 		data   []byte
@@ -52,79 +52,79 @@ func (w *walk) echo(ctx context.Context) (string, error) {
 	}{
 		{"a text frame", []byte("roomspa diagnose ü"), false},
 		{"a binary frame", []byte{0, 1, 2, 0xff}, true},
-		{"a text frame of 60 KiB", bytes.Repeat([]byte("x"), large), false},
-		{"a binary frame of 60 KiB", bytes.Repeat([]byte{0xfe}, large), true},
+		{"a text frame of 60 KiB", bytes.Repeat([]byte("x"), largeFrame), false},
+		{"a binary frame of 60 KiB", bytes.Repeat([]byte{0xfe}, largeFrame), true},
 	} {
 		began := time.Now()
-		if err := w.thereAndBack(ctx, conn, m.what, m.data, m.binary); err != nil {
+		if err := d.sendAndCompare(ctx, conn, m.what, m.data, m.binary); err != nil {
 			return "", err
 		}
-		if took == 0 {
-			took = time.Since(began)
+		if latency == 0 {
+			latency = time.Since(began)
 		}
 	}
-	return "text and binary frames come back, up to 60 KiB, a small one in " + short(took), nil
+	return "text and binary frames of up to 60 KiB came back, a small one in " + durationText(latency), nil
 }
 
-func (w *walk) thereAndBack(ctx context.Context, conn *client.Conn, what string, data []byte, binary bool) error {
+func (d *diagnosis) sendAndCompare(ctx context.Context, conn *client.Conn, what string, data []byte, binary bool) error {
 	send := conn.Send
 	if binary {
 		send = conn.SendBinary
 	}
-	sent := send(data) // how the socket ended says more than why it could not be written to
-	waiting, cancel := context.WithTimeout(ctx, w.Timeout)
+	sendErr := send(data) // the error of Read says more
+	waiting, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	f, err := conn.Read(waiting)
 	closed, isClosed := errors.AsType[*client.CloseError](err)
 	switch {
 	case isClosed:
-		t := ended(closed)
-		if len(data) >= large && t.cause != "too_large" && t.cause != "restart" && t.cause != "rebalance" {
-			t.cause = "frame_size_limited"
+		p := closeProblem(closed)
+		if len(data) >= largeFrame && p.cause != "too_large" && p.cause != "restart" && p.cause != "rebalance" {
+			p.cause = "frame_size_limited"
 		}
-		t.detail = what + " does not come back: " + t.detail
-		return t
-	case err != nil || sent != nil:
-		t := &trouble{cause: "no_answer", ref: conn.Ref(), detail: fmt.Sprintf("%s does not come back within %v", what, w.Timeout)}
-		if len(data) >= large {
-			t.cause = "frame_size_limited"
+		p.detail = what + " did not come back: " + p.detail
+		return p
+	case err != nil || sendErr != nil:
+		p := &problem{cause: "no_answer", ref: conn.Ref(), detail: fmt.Sprintf("%s did not come back within %v", what, d.Timeout)}
+		if len(data) >= largeFrame {
+			p.cause = "frame_size_limited"
 		}
-		return t
+		return p
 	case !bytes.Equal(f.Raw, data) && f.Type == frame.TypeError:
-		return failed(f, conn.Ref())
+		return errorFrameProblem(f, conn.Ref())
 	case !bytes.Equal(f.Raw, data) || f.Binary != binary:
-		return &trouble{cause: unexpected, ref: conn.Ref(), detail: what + " comes back changed"}
+		return &problem{cause: unexpected, ref: conn.Ref(), detail: what + " came back changed"}
 	}
 	return nil
 }
 
-// clockLimit is more than the networks and the proxies can add to the difference,
-// and more than the server allows for.
-const clockLimit = 30 * time.Second
+// maxSkew is more than networks and proxies can add to the measured skew, and more than
+// the server tolerates.
+const maxSkew = 30 * time.Second
 
-// compareClocks compares this machine's clock with the server's: a client that is
-// far off judges tokens wrongly.
-func (w *walk) compareClocks(context.Context) (string, error) {
+// compareClocks compares this machine's clock with the server's. A client with a wrong
+// clock misjudges the expiry of tokens.
+func (d *diagnosis) compareClocks(context.Context) (string, error) {
 	switch {
-	case !w.skewed:
-		return "", errNotHere
-	case w.skew.Abs() > clockLimit:
-		return "", &trouble{cause: "clock_skew", detail: "the clock of this machine is " + w.offset() + " the server's"}
-	case w.skew.Abs() < time.Second:
-		return "this machine and the server agree to a second", nil
+	case !d.skewKnown:
+		return "", errSkipped
+	case d.skew.Abs() > maxSkew:
+		return "", &problem{cause: "clock_skew", detail: d.skewText()}
+	case d.skew.Abs() < time.Second:
+		return "the clocks of this machine and the server differ by less than a second", nil
 	}
-	return "the clock of this machine is " + w.offset() + " the server's", nil
+	return d.skewText(), nil
 }
 
-func (w *walk) offset() string {
-	if w.skew > 0 {
-		return short(w.skew) + " behind"
+func (d *diagnosis) skewText() string {
+	if d.skew > 0 {
+		return "the clock of this machine is " + durationText(d.skew) + " behind the server's"
 	}
-	return short(-w.skew) + " ahead of"
+	return "the clock of this machine is " + durationText(-d.skew) + " ahead of the server's"
 }
 
-// short is a duration as a person reads it.
-func short(d time.Duration) string {
+// durationText formats a duration with about three digits.
+func durationText(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:
 		return d.Round(time.Second).String()

@@ -95,10 +95,10 @@ func TestPingsDoNotHideATimeOut(t *testing.T) {
 	a := world.New(t).Ready(t, "a", func(o *app.Options) { o.PingInterval = time.Second })
 	root := newAuthority(t, "root", nil)
 	const idle = 5 * time.Second // of the proxies; pings come every second
-	const harmless = "silent for about "
+	const harmless = "after about "
 	for name, c := range map[string]struct {
 		idle time.Duration
-		says string
+		want string
 		set  func(t *testing.T) diagnose.Options
 	}{
 		"a proxy cuts": {2 * idle, harmless, func(t *testing.T) diagnose.Options {
@@ -107,12 +107,12 @@ func TestPingsDoNotHideATimeOut(t *testing.T) {
 		"a proxy cuts behind one that says goodbye": {2 * idle, harmless, func(t *testing.T) diagnose.Options {
 			return overTLS(t, serveTLS(t, idleCutter(t, a.Addr(), idle), root.certify(t)), root.trust())
 		}},
-		"a server does not know ping=off": {2 * idle, "a socket lives 10s and longer, kept alive by the server's pings (", func(t *testing.T) diagnose.Options {
+		"a server does not know ping=off": {2 * idle, "a socket stayed open for 10s, kept alive by the server's pings (", func(t *testing.T) diagnose.Options {
 			return chat(t, reverse(t, always(idleCutter(t, a.Addr(), idle)), func(r *httputil.ProxyRequest) {
 				r.Out.URL.RawQuery = strings.TrimPrefix(r.Out.URL.RawQuery, "ping=off")
 			}))
 		}},
-		"nothing cuts": {3 * time.Second, "a silent socket lives 3s and longer", func(t *testing.T) diagnose.Options {
+		"nothing cuts": {3 * time.Second, "a silent socket stayed open for 3s", func(t *testing.T) diagnose.Options {
 			return chat(t, a.Addr())
 		}},
 	} {
@@ -122,9 +122,9 @@ func TestPingsDoNotHideATimeOut(t *testing.T) {
 			o.Idle = c.idle
 			r := run(t, o)
 			last := r.Steps[len(r.Steps)-1]
-			if !r.OK || last.Name != "idle" || !strings.Contains(last.Detail, c.says) ||
-				strings.Contains(last.Detail, "doing harm") != (c.says == harmless) {
-				t.Errorf("nothing says %q\n%s", c.says, show(r))
+			if !r.OK || last.Name != "idle" || !says(last.Detail, c.want) ||
+				strings.Contains(last.Detail, "prevent that") != (c.want == harmless) {
+				t.Errorf("nothing says %q\n%s", c.want, show(r))
 			}
 		})
 	}
@@ -136,13 +136,13 @@ type stopping struct {
 	cancel context.CancelFunc
 }
 
-func (s stopping) Began(name string) {
+func (s stopping) Start(name string) {
 	if name == s.at {
 		s.cancel()
 	}
 }
-func (stopping) Waits(string, string) {}
-func (stopping) Ended(diagnose.Step)  {}
+func (stopping) Progress(string, string) {}
+func (stopping) End(diagnose.Step)       {}
 
 func TestWhatIsKnownSoFarIsTold(t *testing.T) {
 	t.Parallel()
@@ -178,7 +178,7 @@ func TestTheStoryOfARefusalIsTold(t *testing.T) {
 	o.URL = "ws://" + a.Addr() + "/ws/chat/3/2/"
 	r := run(t, o)
 	if last := r.Steps[len(r.Steps)-1]; r.Cause != "not_your_room" || len(r.Ref) != 16 || last.Name != "inside" ||
-		!strings.Contains(last.Detail, "its story ends at the step authorized") {
+		!strings.Contains(last.Detail, "the handshake failed at the step authorized") {
 		t.Errorf("no story:\n%s", show(r))
 	}
 }

@@ -3,109 +3,112 @@ package diagnose
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// ask sends a plain request the way of the socket, to see who answers. What it
-// answers is judged by the next step: a proxy may send sockets elsewhere.
-func (w *walk) ask(ctx context.Context) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.base+"/ws/test/", nil)
+// requestHTTP sends a plain HTTP request to the endpoint and reports who answers. It does
+// not judge the status, since a proxy may route WebSocket handshakes elsewhere.
+func (d *diagnosis) requestHTTP(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+"/ws/test/", nil)
 	if err != nil {
 		return "", err
 	}
-	w.originate(request.Header)
-	began := w.Now()
-	response, err := w.http.Do(request)
+	d.setOrigin(request.Header)
+	began := d.Now()
+	response, err := d.http.Do(request)
 	switch {
 	case err != nil:
-		return "", w.unanswered(ctx, err)
-	case response.StatusCode == http.StatusBadRequest && w.target.Scheme == "ws" && w.speaksTLS(ctx):
+		return "", d.responseProblem(ctx, err)
+	case response.StatusCode == http.StatusBadRequest && d.target.Scheme == "ws" && d.speaksTLS(ctx):
 		_ = response.Body.Close()
-		return "", w.plainOnTLS()
+		return "", d.plainOnTLS()
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	_ = response.Body.Close()
 	if at, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		w.clock(at.Add(time.Second/2), began) // it has whole seconds
+		d.setSkew(at.Add(time.Second/2), began) // the header has whole seconds
 	}
-	return fmt.Sprintf("%s %d %s from %s", response.Proto, response.StatusCode, http.StatusText(response.StatusCode), answerer(response.Header)), nil
+	return fmt.Sprintf("%s %d %s from %s", response.Proto, response.StatusCode, http.StatusText(response.StatusCode), responder(response.Header)), nil
 }
 
-// answerer says who has answered, as far as the headers tell.
-func answerer(h http.Header) string {
-	who := "something that is not roomspa"
+// responder describes who answered, as far as the headers tell.
+func responder(h http.Header) string {
+	who := "a server that is not roomspa"
 	if h.Get("Roomspa-Ref") != "" {
 		who = "roomspa"
 	}
 	for _, name := range []string{"Server", "Via"} {
 		if v := h.Get(name); v != "" {
-			who += ", " + name + ": " + clip(v)
+			who += ", " + name + ": " + truncate(v)
 		}
 	}
 	return who
 }
 
-func (w *walk) originate(h http.Header) {
-	if w.Origin != "" {
-		h.Set("Origin", w.Origin)
+func (d *diagnosis) setOrigin(h http.Header) {
+	if d.Origin != "" {
+		h.Set("Origin", d.Origin)
 	}
 }
 
-// unanswered says why there is no answer that can be read.
-func (w *walk) unanswered(ctx context.Context, err error) *trouble {
+// responseProblem explains why there is no readable response.
+func (d *diagnosis) responseProblem(ctx context.Context, err error) *problem {
 	text := err.Error()
 	if at := strings.Index(text, "malformed HTTP"); at >= 0 {
-		if strings.Contains(text, `\x00\x00`) { // the head of an HTTP/2 SETTINGS frame (RFC 9113 §4.1)
-			return &trouble{cause: "http_2_only", detail: "what answers begins to speak HTTP/2 at once"}
+		if strings.Contains(text, `\x00\x00`) { // the beginning of an HTTP/2 SETTINGS frame (RFC 9113 §4.1)
+			return &problem{cause: "http_2_only", detail: d.hostPort() + " speaks HTTP/2 from the first byte on"}
 		}
-		if w.target.Scheme == "ws" && w.speaksTLS(ctx) {
-			return w.plainOnTLS()
+		if d.target.Scheme == "ws" && d.speaksTLS(ctx) {
+			return d.plainOnTLS()
 		}
-		return &trouble{cause: unexpected, detail: "the answer is not HTTP: " + clip(text[at:])}
+		return &problem{cause: unexpected, detail: "the response is not HTTP: " + truncate(text[at:])}
 	}
-	if w.target.Scheme == "ws" && w.speaksTLS(ctx) {
-		return w.plainOnTLS()
+	if d.target.Scheme == "ws" && d.speaksTLS(ctx) {
+		return d.plainOnTLS()
 	}
-	if !timedOut(err) && w.speaksHTTP2(ctx) {
-		return &trouble{cause: "http_2_only", detail: w.hostPort() + " ends the connection without an answer, and answers HTTP/2"}
+	if isTimeout(err) {
+		return &problem{cause: "no_answer", detail: fmt.Sprintf("%s accepted the request but did not answer within %v", d.hostPort(), d.Timeout)}
 	}
-	if timedOut(err) {
-		return &trouble{cause: "no_answer", detail: fmt.Sprintf("%s takes the request and does not answer within %v", w.hostPort(), w.Timeout)}
+	if d.speaksHTTP2(ctx) {
+		return &problem{cause: "http_2_only", detail: d.hostPort() + " closed the connection without a response, and answers HTTP/2"}
 	}
-	return &trouble{cause: "no_answer", detail: w.hostPort() + " ends the connection without an answer: " + reasonOf(err)}
+	return &problem{cause: "no_answer", detail: d.hostPort() + " closed the connection without a response: " + errorText(err)}
 }
 
-func (w *walk) plainOnTLS() *trouble {
-	return &trouble{cause: "plain_on_tls_port", detail: w.hostPort() + " wants TLS, and the URL says ws://"}
+func (d *diagnosis) plainOnTLS() *problem {
+	return &problem{cause: "plain_on_tls_port", detail: d.hostPort() + " expects TLS, but the URL begins with ws://"}
 }
 
-// speaksTLS asks whether TLS would be answered, whoever's certificate it is.
-func (w *walk) speaksTLS(ctx context.Context) bool {
-	_, err := w.shake(ctx, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec // only asked whether it is TLS
+// speaksTLS reports whether the server completes a TLS handshake, with any certificate.
+func (d *diagnosis) speaksTLS(ctx context.Context) bool {
+	_, err := d.handshakeTLS(ctx, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec // nothing is sent
 	return err == nil
 }
 
-// speaksHTTP2 asks whether HTTP/2 would be answered, without an upgrade to it.
-func (w *walk) speaksHTTP2(ctx context.Context) bool {
-	conn, err := w.dial(ctx)
+// speaksHTTP2 reports whether the server answers the connection preface of HTTP/2.
+func (d *diagnosis) speaksHTTP2(ctx context.Context) bool {
+	conn, err := d.dial(ctx)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = conn.Close() }()
-	if w.target.Scheme == "wss" {
-		config := w.tlsConfig()
-		config.NextProtos, config.ServerName = []string{"h2"}, w.target.Hostname()
+	if d.target.Scheme == "wss" {
+		config := d.tlsConfig()
+		config.NextProtos, config.ServerName = []string{"h2"}, d.target.Hostname()
 		conn = tls.Client(conn, config)
 	}
-	_ = conn.SetDeadline(time.Now().Add(w.Timeout)) // without one the answer is waited for longer
-	// The preface of a client, with empty SETTINGS (RFC 9113 §3.4); the answer begins with SETTINGS.
+	_ = conn.SetDeadline(time.Now().Add(d.Timeout)) // a connection that takes no deadline ends with the server's
+	// A client's preface with empty SETTINGS (RFC 9113 §3.4). The answer begins with SETTINGS.
 	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
 		return false
 	}
@@ -114,57 +117,60 @@ func (w *walk) speaksHTTP2(ctx context.Context) bool {
 	return err == nil && head[3] == 4 && head[0] == 0
 }
 
-// clock notes how far the server's clock is ahead of ours.
-func (w *walk) clock(server, began time.Time) {
-	w.skew, w.skewed = server.Sub(began.Add(w.Now().Sub(began)/2)), true
+// setSkew records how far the server's clock is ahead of ours. began is when the request
+// was sent.
+func (d *diagnosis) setSkew(server, began time.Time) {
+	d.skew, d.skewKnown = server.Sub(began.Add(d.Now().Sub(began)/2)), true
 }
 
-// refusal says what an HTTP answer means that came in the place of the upgrade.
-func (w *walk) refusal(r *client.Refused) *trouble {
-	t := &trouble{ref: r.Ref, detail: fmt.Sprintf("HTTP %d from %s", r.Status, answerer(r.Header))}
-	ours := r.Header.Get("Roomspa-Ref") != ""
-	if ours && r.Problem.Detail != "" {
-		t.detail += ": " + r.Problem.Detail
+// statusProblem explains an HTTP response that came instead of the upgrade.
+func (d *diagnosis) statusProblem(e *client.StatusError) *problem {
+	p := &problem{ref: e.Ref, detail: fmt.Sprintf("HTTP %d from %s", e.Status, responder(e.Header))}
+	ours := e.Header.Get("Roomspa-Ref") != ""
+	if ours && e.Problem.Detail != "" {
+		p.detail += ": " + e.Problem.Detail
 	}
-	t.cause = statusCause(r, ours)
-	if base, err := url.Parse(w.base); !ours && r.Status == http.StatusNotFound && err == nil && base.Path == "" {
-		// There is no prefix that could be wrong, so it is the host that leads nowhere: Traefik
-		// takes an ingress without a ready replica for none at all.
-		t.cause = "no_ready_replica"
-		t.detail += "; it has no way to a replica for the host " + w.target.Hostname()
+	p.cause = statusCause(e, ours)
+	if base, err := url.Parse(d.base); !ours && e.Status == http.StatusNotFound && err == nil && base.Path == "" {
+		// The URL has no prefix that could be wrong, so a proxy has no route for the host.
+		// Traefik drops the route of an ingress without a ready replica.
+		p.cause = "no_ready_replica"
+		p.detail += "; it has no route to a replica for the host " + d.target.Hostname()
 	}
-	switch t.cause {
+	switch p.cause {
 	case "redirect":
-		t.detail += ": " + w.redirected(r.Header.Get("Location"))
+		location, _, _ := strings.Cut(e.Header.Get("Location"), "?") // the query may hold a token
+		p.detail += ": to " + truncate(location)
 	case "wrong_path_prefix":
-		t.detail += ", for the path " + w.target.Path
+		p.detail += ", for the path " + d.target.Path
 	case "page_instead_of_socket":
-		t.detail += ", " + clip(r.Header.Get("Content-Type"))
+		p.detail += ", " + truncate(e.Header.Get("Content-Type"))
 	}
-	return t
+	return p
 }
 
-// statusCause tells the wrong answers apart.
-func statusCause(r *client.Refused, ours bool) string {
-	says := func(text string) bool { return strings.Contains(r.Problem.Detail, text) }
+// statusCause returns the cause of an HTTP response that came instead of the upgrade. ours
+// is true if roomspa sent it.
+func statusCause(e *client.StatusError, ours bool) string {
+	says := func(text string) bool { return strings.Contains(e.Problem.Detail, text) }
 	switch {
-	case r.Status == http.StatusSwitchingProtocols: // the client did not find what it has to
+	case e.Status == http.StatusSwitchingProtocols: // but without the headers that the client expects
 		return "upgrade_stripped"
-	case ours && r.Status == http.StatusServiceUnavailable:
+	case ours && e.Status == http.StatusServiceUnavailable:
 		if says("shutting down") {
 			return "draining"
 		}
 		return "busy"
-	case ours && r.Status == http.StatusUpgradeRequired && says("HTTP/1.0"):
+	case ours && e.Status == http.StatusUpgradeRequired && says("HTTP/1.0"):
 		return "http_1_0_proxy"
-	case ours && r.Status == http.StatusUpgradeRequired: // we have sent a good one
+	case ours && e.Status == http.StatusUpgradeRequired: // although we sent a valid upgrade
 		return "upgrade_stripped"
-	case r.Status == http.StatusNotFound:
+	case e.Status == http.StatusNotFound:
 		return "wrong_path_prefix"
-	case ours && r.Problem.Code != "":
-		return r.Problem.Code
+	case ours && e.Problem.Code != "":
+		return e.Problem.Code
 	}
-	switch r.Status {
+	switch e.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return "redirect"
 	case http.StatusBadGateway:
@@ -175,24 +181,37 @@ func statusCause(r *client.Refused, ours bool) string {
 		return "gateway_timeout"
 	case http.StatusUpgradeRequired, http.StatusHTTPVersionNotSupported:
 		return "http_2_only"
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return "proxy_refused"
-	case http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired,
+		http.StatusRequestEntityTooLarge, http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
 		return "proxy_refused"
 	}
-	if r.Status < 300 {
+	if e.Status < 300 {
 		return "page_instead_of_socket"
 	}
 	return unexpected
 }
 
-// redirected shows where to, without the query: it may hold a token.
-func (w *walk) redirected(location string) string {
-	place, _, _ := strings.Cut(location, "?")
-	return "to " + clip(place)
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
-func clip(s string) string {
+// errorText returns the text of an error without the URL, which may hold a token.
+func errorText(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNRESET):
+		return "reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed"
+	}
+	return truncate(err.Error())
+}
+
+// truncate shortens text of another party.
+func truncate(s string) string {
 	if len(s) > 120 {
 		return strings.ToValidUTF8(s[:120], "") + "…"
 	}

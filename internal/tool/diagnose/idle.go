@@ -12,79 +12,78 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// A heard connection knows when something came last, and before that: the pings of
-// the server included, which the client does not show.
-type heard struct {
+// activity records when a connection received data, including pings, which the client does
+// not report.
+type activity struct {
+	last, previous atomic.Int64 // Unix nanoseconds
+	reads          atomic.Int64
+}
+
+// A recordedConn records the activity of a connection.
+type recordedConn struct {
 	net.Conn
-	h *hearing
+	activity *activity
 }
 
-type hearing struct {
-	last, before atomic.Int64 // Unix nanoseconds
-	times        atomic.Int64
-}
-
-func (c heard) Read(p []byte) (int, error) {
+func (c recordedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.h.before.Store(c.h.last.Swap(time.Now().UnixNano()))
-		c.h.times.Add(1)
+		c.activity.previous.Store(c.activity.last.Swap(time.Now().UnixNano()))
+		c.activity.reads.Add(1)
 	}
 	return n, err
 }
 
-// silent is for how long nothing had come when the connection ended, just now: the
-// farewell itself, of TLS or of the WebSocket, does not count. It reports whether there
-// was one.
-func (h *hearing) silent() (age time.Duration, farewell bool) {
+// silence returns for how long a connection that has just ended had received nothing. It
+// does not count a goodbye of TLS or WebSocket, and reports whether there was one.
+func (a *activity) silence() (age time.Duration, goodbye bool) {
 	const justNow = 100 * time.Millisecond
-	age = time.Since(time.Unix(0, h.last.Load()))
-	if before := h.before.Load(); age < justNow && before > 0 {
-		return time.Since(time.Unix(0, before)), true
+	age = time.Since(time.Unix(0, a.last.Load()))
+	if previous := a.previous.Load(); age < justNow && previous > 0 {
+		return time.Since(time.Unix(0, previous)), true
 	}
 	return age, false
 }
 
-// A silence is a socket that says nothing, and how that went.
-type silence struct {
-	conn    *client.Conn
-	h       *hearing
-	greeted int64 // how often something had come when it was open
+// An idleSocket is a socket that sends nothing, with a record of what happened to it.
+type idleSocket struct {
+	conn      *client.Conn
+	activity  *activity
+	handshake int64 // number of reads until the socket was open
 
-	ended *client.CloseError // nil while it lives
-	after time.Duration      // for how long nothing had come when it ended
-	pings int64              // that have come, where the server sends nothing else
+	ended *client.CloseError // nil while it is open
+	after time.Duration      // silence before the end
+	pings int64              // number of pings, if the server sent nothing else
 }
 
-// silence opens a socket to the path.
-func (w *walk) silence(ctx context.Context, path string) (*silence, error) {
-	s := &silence{h: &hearing{}}
+func (d *diagnosis) openIdle(ctx context.Context, path string) (*idleSocket, error) {
+	s := &idleSocket{activity: &activity{}}
 	var err error
-	s.conn, err = w.open(ctx, client.Options{
-		URL: w.socketURL(path), KeepAlive: -1,
+	s.conn, err = d.open(ctx, client.Options{
+		URL: d.socketURL(path), KeepAlive: -1,
 		NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return heard{c, s.h}, nil
+			return recordedConn{c, s.activity}, nil
 		},
 	})
-	s.greeted = s.h.times.Load()
+	s.handshake = s.activity.reads.Load()
 	return s, err
 }
 
-// watch says nothing until the socket or ctx ends.
-func (s *silence) watch(ctx context.Context) {
+// watch waits until the socket or ctx ends.
+func (s *idleSocket) watch(ctx context.Context) {
 	for {
 		_, err := s.conn.Read(ctx)
 		if err == nil {
 			continue
 		}
-		s.pings = s.h.times.Load() - s.greeted
+		s.pings = s.activity.reads.Load() - s.handshake
 		if closed, ok := errors.AsType[*client.CloseError](err); ok {
-			var farewell bool
-			if s.after, farewell = s.h.silent(); farewell {
+			var goodbye bool
+			if s.after, goodbye = s.activity.silence(); goodbye {
 				s.pings--
 			}
 			s.ended = closed
@@ -93,50 +92,53 @@ func (s *silence) watch(ctx context.Context) {
 	}
 }
 
-// cut reports whether something in between has ended it: closes of ours have a reason.
-func (s *silence) cut() bool { return s.ended != nil && (!s.ended.Clean || s.ended.Reason == "") }
+// wasCut reports whether something between client and server ended the connection. The
+// server's own closes have a reason.
+func (s *idleSocket) wasCut() bool { return s.ended != nil && (!s.ended.Clean || s.ended.Reason == "") }
 
-func (s *silence) timedOut() *trouble {
-	return &trouble{cause: "idle_timeout", ref: s.conn.Ref(), detail: cuts + short(s.after)}
+func (s *idleSocket) timeoutProblem() *problem {
+	return &problem{cause: "idle_timeout", ref: s.conn.Ref(), detail: s.timeoutText()}
 }
 
-const cuts = "something in between closes a connection that is silent for about "
+func (s *idleSocket) timeoutText() string {
+	return "a proxy or firewall closes connections that are silent for about " + durationText(s.after)
+}
 
-// idle leaves two sockets silent, and measures how long whatever stands between lets
-// them live. One is pinged by the server, as every socket of a room is: what it lives
-// through does no harm. The other one is not, and so finds the time-out behind the pings.
-func (w *walk) idle(ctx context.Context) (string, error) {
-	if w.Idle <= 0 {
-		return "", errNotHere
+// measureIdle leaves two sockets silent and measures how long proxies keep them open. The
+// server pings one of them, as it pings every socket of a room. A timeout that only the
+// other one meets does no harm.
+func (d *diagnosis) measureIdle(ctx context.Context) (string, error) {
+	if d.Idle <= 0 {
+		return "", errSkipped
 	}
-	pinged, err := w.silence(ctx, "/ws/test/")
+	pinged, err := d.openIdle(ctx, "/ws/test/")
 	if err != nil {
 		return "", err
 	}
-	defer bye(pinged.conn)
-	unpinged, err := w.silence(ctx, "/ws/test/?ping=off")
+	defer closeSocket(pinged.conn)
+	unpinged, err := d.openIdle(ctx, "/ws/test/?ping=off")
 	if err != nil {
 		return "", err
 	}
-	defer bye(unpinged.conn)
-	w.wait(ctx, pinged, unpinged)
+	defer closeSocket(unpinged.conn)
+	d.watchIdle(ctx, pinged, unpinged)
 	switch {
 	case ctx.Err() != nil:
-		return "", &trouble{cause: interrupted}
-	case pinged.cut():
-		return "", pinged.timedOut()
+		return "", &problem{cause: interrupted}
+	case pinged.wasCut():
+		return "", pinged.timeoutProblem()
 	case pinged.ended != nil:
-		return "", ended(pinged.ended)
-	case unpinged.cut() && pinged.pings == 0: // it was lucky: the time was over just before its end
-		return "", unpinged.timedOut()
+		return "", closeProblem(pinged.ended)
+	case unpinged.wasCut() && pinged.pings == 0: // the pinged one would have been cut a moment later
+		return "", unpinged.timeoutProblem()
 	}
-	return w.survived(pinged, unpinged), nil
+	return d.idleText(pinged, unpinged), nil
 }
 
-// wait watches both sockets until the time is over, or the pinged one has ended.
-func (w *walk) wait(ctx context.Context, pinged, unpinged *silence) {
+// watchIdle watches both sockets for Idle, or until the pinged one ends.
+func (d *diagnosis) watchIdle(ctx context.Context, pinged, unpinged *idleSocket) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, w.Idle)
+	ctx, cancel := context.WithTimeout(ctx, d.Idle)
 	defer cancel()
 	var both sync.WaitGroup
 	both.Go(func() { unpinged.watch(ctx) })
@@ -147,7 +149,7 @@ func (w *walk) wait(ctx context.Context, pinged, unpinged *silence) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		w.watch.Waits("idle", fmt.Sprintf("silent for %s of %s", time.Since(began).Round(time.Second), w.Idle))
+		d.watch.Progress("idle", fmt.Sprintf("silent for %s of %s", time.Since(began).Round(time.Second), d.Idle))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -156,14 +158,14 @@ func (w *walk) wait(ctx context.Context, pinged, unpinged *silence) {
 	both.Wait()
 }
 
-// survived says what the pinged socket has lived through. A server that does not know
-// ?ping=off pings both.
-func (w *walk) survived(pinged, unpinged *silence) string {
+// idleText describes the measurement if the pinged socket stayed open. A server version
+// that does not know ?ping=off pings both sockets.
+func (d *diagnosis) idleText(pinged, unpinged *idleSocket) string {
 	switch {
-	case unpinged.cut() && unpinged.pings == 0:
-		return fmt.Sprintf(cuts+"%s; the server's pings (%d in %s) keep it from doing harm", short(unpinged.after), pinged.pings, w.Idle)
+	case unpinged.wasCut() && unpinged.pings == 0:
+		return fmt.Sprintf("%s; the server's pings (%d in %s) prevent that", unpinged.timeoutText(), pinged.pings, d.Idle)
 	case unpinged.ended == nil && unpinged.pings == 0:
-		return fmt.Sprintf("a silent socket lives %s and longer", w.Idle)
+		return fmt.Sprintf("a silent socket stayed open for %s", d.Idle)
 	}
-	return fmt.Sprintf("a socket lives %s and longer, kept alive by the server's pings (%d)", w.Idle, pinged.pings)
+	return fmt.Sprintf("a socket stayed open for %s, kept alive by the server's pings (%d)", d.Idle, pinged.pings)
 }

@@ -78,7 +78,7 @@ func onTheWay() []broken {
 			p := netfault.New(t, well.Addr())
 			p.Stall()
 			o := chat(t, p.Addr())
-			o.Timeout = time.Second
+			o.Timeout = 5 * time.Second
 			return o
 		}},
 		{"the clock of this machine is wrong", "clock_skew", "10m", func(t *testing.T, well *world.Replica) diagnose.Options {

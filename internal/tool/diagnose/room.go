@@ -13,145 +13,151 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// handshakes is how many are made to see a second replica: behind a balancer that
-// has two and chooses by chance, one time in two thousand is not enough.
-const handshakes = 12
+// maxHandshakes is the number of handshakes in search of a second replica. A balancer that
+// chooses one of two at random chooses the same one twelve times with a probability of one
+// in two thousand.
+const maxHandshakes = 12
 
-// join opens a socket in a room and reads its first frame.
-func (w *walk) join(ctx context.Context, url string) (*client.Conn, client.Frame, error) {
-	conn, err := w.open(ctx, client.Options{URL: url, Token: w.Token})
+// openRoom opens a socket in a room and waits for its connected frame. The error is a
+// *problem.
+func (d *diagnosis) openRoom(ctx context.Context, url string) (*client.Conn, client.Frame, error) {
+	conn, err := d.open(ctx, client.Options{URL: url, Token: d.Token})
 	if err != nil {
 		return nil, client.Frame{}, err
 	}
-	f, err := w.first(ctx, conn, frame.TypeConnected)
+	f, err := d.awaitFrame(ctx, conn, frame.TypeConnected)
 	if err != nil {
 		conn.CloseNow()
-		t, _ := errors.AsType[*trouble](err)
+		p, _ := errors.AsType[*problem](err)
 		if name := replicaOf(conn); name != "" {
-			t.detail = "replica " + name + " " + t.detail
+			p.detail = "replica " + name + " " + p.detail
 		}
-		return nil, f, t
+		return nil, f, p
 	}
 	return conn, f, nil
 }
 
-func (w *walk) isChat() bool { return client.EndpointOf(w.target.String()) == client.Chat }
+func (d *diagnosis) isChat() bool { return client.EndpointOf(d.target.String()) == client.Chat }
 
-func (w *walk) chatURL() string {
-	if w.isChat() {
-		return w.target.String()
+func (d *diagnosis) chatURL() string {
+	if d.isChat() {
+		return d.target.String()
 	}
-	return w.socketURL("/ws/chat/" + w.room)
+	return d.socketURL("/ws/chat/" + d.room)
 }
 
-// enter opens the socket that was asked for.
-func (w *walk) enter(ctx context.Context) (string, error) {
-	if w.room == "" {
-		return "", errNotHere
+// joinRoom opens a socket on the endpoint of the room.
+func (d *diagnosis) joinRoom(ctx context.Context) (string, error) {
+	if d.room == "" {
+		return "", errSkipped
 	}
 	began := time.Now()
-	conn, f, err := w.join(ctx, w.target.String())
+	conn, f, err := d.openRoom(ctx, d.target.String())
 	took := time.Since(began)
-	if t, ok := errors.AsType[*trouble](err); ok {
-		if t.cause == auth.TokenInvalid && (strings.Contains(t.detail, "bad_signature") || strings.Contains(t.detail, "unknown_key")) {
-			return "", w.elsewhere(ctx, t)
+	if p, ok := errors.AsType[*problem](err); ok {
+		if p.cause == auth.TokenInvalid && (strings.Contains(p.detail, "bad_signature") || strings.Contains(p.detail, "unknown_key")) {
+			return "", d.tryOtherReplicas(ctx, p)
 		}
-		return "", t
+		return "", p
 	}
-	detail := fmt.Sprintf("connected, ref %s, in %s", conn.Ref(), short(took))
+	detail := fmt.Sprintf("connected, ref %s, in %s", conn.Ref(), durationText(took))
 	if name := replicaOf(conn); name != "" {
 		detail += ", replica " + name
 	}
 	if f.LastSeq != nil {
-		detail += fmt.Sprintf(", %d messages so far", *f.LastSeq)
+		detail += fmt.Sprintf(", %d messages in the conversation", *f.LastSeq)
 	}
-	if w.isChat() {
-		w.sockets = append(w.sockets, conn)
+	if d.isChat() {
+		d.sockets = append(d.sockets, conn)
 	} else {
-		bye(conn)
+		closeSocket(conn)
 	}
 	return detail, nil
 }
 
-// elsewhere asks whether another replica takes the token that one has refused.
-func (w *walk) elsewhere(ctx context.Context, refused *trouble) *trouble {
-	for range handshakes - 1 {
-		conn, _, err := w.join(ctx, w.target.String())
+// tryOtherReplicas looks for a replica that accepts the token that one has refused.
+func (d *diagnosis) tryOtherReplicas(ctx context.Context, refused *problem) *problem {
+	for range maxHandshakes - 1 {
+		conn, _, err := d.openRoom(ctx, d.target.String())
 		if err != nil {
 			continue
 		}
-		bye(conn)
-		return &trouble{cause: "different_secrets", ref: refused.ref, detail: fmt.Sprintf("%s; replica %s takes the same token", refused.detail, replicaOf(conn))}
+		closeSocket(conn)
+		return differentSecrets(refused, replicaOf(conn))
 	}
 	return refused
 }
 
-// spread opens more sockets in the room until two replicas have been seen.
-func (w *walk) spread(ctx context.Context) (string, error) {
-	if w.room == "" {
-		return "", errNotHere
+// differentSecrets explains that a replica accepts a token that another one has refused.
+func differentSecrets(refused *problem, accepting string) *problem {
+	return &problem{cause: "different_secrets", ref: refused.ref, detail: fmt.Sprintf("%s; but replica %s accepts the same token", refused.detail, accepting)}
+}
+
+// findReplicas opens more sockets in the room until two replicas have answered.
+func (d *diagnosis) findReplicas(ctx context.Context) (string, error) {
+	if d.room == "" {
+		return "", errSkipped
 	}
-	seen := []string{}
-	note := func(c *client.Conn) bool {
+	replicas := []string{}
+	addReplica := func(c *client.Conn) (isNew bool) {
 		name := replicaOf(c)
-		fresh := !slices.Contains(seen, name)
-		if fresh {
-			seen = append(seen, name)
+		if isNew = !slices.Contains(replicas, name); isNew {
+			replicas = append(replicas, name)
 		}
-		return fresh
+		return isNew
 	}
-	if len(w.sockets) > 0 {
-		note(w.sockets[0])
+	if len(d.sockets) > 0 {
+		addReplica(d.sockets[0])
 	}
 	tries := 0
-	for ; tries < handshakes && len(seen) < 2; tries++ {
-		w.watch.Waits("replicas", fmt.Sprintf("handshake %d of %d at most, to see a second replica", tries+1, handshakes))
-		conn, _, err := w.join(ctx, w.chatURL())
-		if t, ok := errors.AsType[*trouble](err); ok {
-			if t.cause == auth.TokenInvalid && len(w.sockets) > 0 {
-				t = &trouble{cause: "different_secrets", ref: t.ref, detail: fmt.Sprintf("%s; replica %s takes the same token", t.detail, seen[0])}
+	for ; tries < maxHandshakes && len(replicas) < 2; tries++ {
+		d.watch.Progress("replicas", fmt.Sprintf("handshake %d of at most %d, to find a second replica", tries+1, maxHandshakes))
+		conn, _, err := d.openRoom(ctx, d.chatURL())
+		if p, ok := errors.AsType[*problem](err); ok {
+			if p.cause == auth.TokenInvalid && len(d.sockets) > 0 {
+				p = differentSecrets(p, replicas[0])
 			}
-			return "", t
+			return "", p
 		}
-		switch fresh := note(conn); {
-		case len(w.sockets) < 2:
-			w.sockets = append(w.sockets, conn)
-		case fresh:
-			bye(w.sockets[1])
-			w.sockets[1] = conn
+		switch isNew := addReplica(conn); {
+		case len(d.sockets) < 2:
+			d.sockets = append(d.sockets, conn)
+		case isNew:
+			closeSocket(d.sockets[1])
+			d.sockets[1] = conn
 		default:
-			bye(conn)
+			closeSocket(conn)
 		}
-		if seen[0] == "" { // a release that does not name itself
+		if replicas[0] == "" { // a server version that does not name its replicas
 			break
 		}
 	}
 	switch {
-	case len(seen) == 2:
-		return "two replicas answer: " + seen[0] + " and " + seen[1], nil
-	case seen[0] == "":
+	case len(replicas) == 2:
+		return "two replicas answered: " + replicas[0] + " and " + replicas[1], nil
+	case replicas[0] == "":
 		return "the server does not name its replicas", nil
 	}
-	return fmt.Sprintf("one replica answers all handshakes (%d): %s", tries+1, seen[0]), nil
+	return fmt.Sprintf("the same replica answered all %d handshakes: %s", tries+1, replicas[0]), nil
 }
 
-// location opens the other endpoint of the room. No position is sent: the other side
-// would see it.
-func (w *walk) location(ctx context.Context) (string, error) {
-	if w.room == "" || !w.isChat() {
-		return "", errNotHere
+// testLocation opens the location endpoint of the room. It sends no position, which the
+// other side would see.
+func (d *diagnosis) testLocation(ctx context.Context) (string, error) {
+	if d.room == "" || !d.isChat() {
+		return "", errSkipped
 	}
-	conn, _, err := w.join(ctx, w.socketURL("/ws/location/"+w.room))
+	conn, _, err := d.openRoom(ctx, d.socketURL("/ws/location/"+d.room))
 	if err != nil {
 		return "", err
 	}
-	defer bye(conn)
+	defer closeSocket(conn)
 	began := time.Now()
-	if err := conn.Send([]byte(`{"type":"ping"}`)); err != nil {
-		return "", &trouble{cause: "abnormal", ref: conn.Ref(), detail: "the connection ended without a Close frame"}
+	if err := conn.Send(client.Ping); err != nil {
+		return "", &problem{cause: "abnormal", ref: conn.Ref(), detail: abnormal}
 	}
-	if _, err := w.first(ctx, conn, frame.TypePong); err != nil {
+	if _, err := d.awaitFrame(ctx, conn, frame.TypePong); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("connected, ref %s, and a ping comes back in %s", conn.Ref(), short(time.Since(began))), nil
+	return fmt.Sprintf("connected, ref %s, ping answered in %s", conn.Ref(), durationText(time.Since(began))), nil
 }

@@ -1,8 +1,6 @@
 package diagnose
 
 import (
-	"github.com/roomspa/roomspa/internal/cause"
-
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,72 +9,84 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// replicaHeader is how a 101 names the replica.
+// replicaHeader is the header of the 101 response that names the replica.
 const replicaHeader = "Roomspa-Replica"
 
-func replicaOf(c *client.Conn) string { return clip(c.Header().Get(replicaHeader)) }
+func replicaOf(c *client.Conn) string { return truncate(c.Header().Get(replicaHeader)) }
 
-// socketURL is the URL of another endpoint of the same server.
-func (w *walk) socketURL(path string) string {
-	return "ws" + strings.TrimPrefix(w.base, "http") + path
+// roomOf returns what follows /ws/chat/ or /ws/location/ in a path, or "". It may be an
+// incomplete room, which the server then refuses.
+func roomOf(path string) string {
+	_, rest, _ := strings.Cut(path, "/ws/")
+	endpoint, room, _ := strings.Cut(rest, "/")
+	if endpoint != "chat" && endpoint != "location" {
+		return ""
+	}
+	return strings.TrimSuffix(room, "/") + "/"
 }
 
-// open opens a socket; without one the error is a *trouble.
-func (w *walk) open(ctx context.Context, o client.Options) (*client.Conn, error) {
-	o.TLS, o.DialTimeout, o.WriteTimeout = w.tlsConfig(), w.Timeout, w.Timeout
+// socketURL returns the URL of another endpoint of the same server.
+func (d *diagnosis) socketURL(path string) string {
+	return "ws" + strings.TrimPrefix(d.base, "http") + path
+}
+
+// open opens a socket. The error is a *problem.
+func (d *diagnosis) open(ctx context.Context, o client.Options) (*client.Conn, error) {
+	o.TLS, o.DialTimeout, o.WriteTimeout = d.tlsConfig(), d.Timeout, d.Timeout
 	o.Header = http.Header{}
-	w.originate(o.Header)
-	if o.NetDial == nil { // as the steps before: directly
-		o.NetDial = new(net.Dialer).DialContext
+	d.setOrigin(o.Header)
+	if o.NetDial == nil {
+		o.NetDial = new(net.Dialer).DialContext // directly, like the steps before
 	}
 	conn, err := client.Dial(ctx, o)
 	if err == nil {
 		return conn, nil
 	}
-	refused, ok := errors.AsType[*client.Refused](err)
+	status, ok := errors.AsType[*client.StatusError](err)
 	op, network := errors.AsType[*net.OpError](err)
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
 	case ok:
-		return nil, w.refusal(refused)
+		return nil, d.statusProblem(status)
 	case network && op.Op == "dial":
-		return nil, w.unconnected(err)
-	case cert:
-		return nil, w.unencrypted(ctx, err)
+		return nil, d.dialProblem(err)
+	case certificate:
+		return nil, d.tlsProblem(ctx, err)
 	}
-	return nil, w.unanswered(ctx, err)
+	return nil, d.responseProblem(ctx, err)
 }
 
-// bye closes a socket as a client should: one that is cut counts as a lost connection
-// on the server. How it ends is of no interest any more.
-func bye(c *client.Conn) { _ = c.Close(frame.CodeNormal, "") }
+// closeSocket closes a socket with a Close frame: the server counts a socket that is cut as
+// a lost connection.
+func closeSocket(c *client.Conn) { _ = c.Close(frame.CodeNormal, "") }
 
-// first reads frames until one of the type comes, and returns it.
-func (w *walk) first(ctx context.Context, c *client.Conn, kind string) (client.Frame, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+// awaitFrame reads frames until one of the type arrives.
+func (d *diagnosis) awaitFrame(ctx context.Context, c *client.Conn, kind string) (client.Frame, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	for {
 		f, err := c.Read(ctx)
 		closed, ok := errors.AsType[*client.CloseError](err)
 		switch {
 		case ok:
-			return f, ended(closed)
+			return f, closeProblem(closed)
 		case err != nil:
-			return f, &trouble{cause: "no_answer", ref: c.Ref(), detail: fmt.Sprintf("the socket is open, and no %q frame comes within %v", kind, w.Timeout)}
+			return f, &problem{cause: "no_answer", ref: c.Ref(), detail: fmt.Sprintf("the socket is open, but no %q frame came within %v", kind, d.Timeout)}
 		case f.Type == kind:
 			return f, nil
 		case f.Type == frame.TypeError && f.Close == 0:
-			return f, failed(f, c.Ref())
+			return f, errorFrameProblem(f, c.Ref())
 		}
 	}
 }
 
-// failed is the trouble that an error frame tells of.
-func failed(f client.Frame, ref string) *trouble {
+// errorFrameProblem explains an error frame.
+func errorFrameProblem(f client.Frame, ref string) *problem {
 	word := f.Code
 	if _, known := cause.Find(word); !known {
 		word = unexpected
@@ -84,35 +94,38 @@ func failed(f client.Frame, ref string) *trouble {
 	if f.Ref != "" {
 		ref = f.Ref
 	}
-	t := &trouble{cause: word, ref: ref, detail: f.Detail}
+	p := &problem{cause: word, ref: ref, detail: f.Detail}
 	if f.Close != 0 {
-		t.detail = fmt.Sprintf("closed with %d: %s", f.Close, f.Detail)
+		p.detail = fmt.Sprintf("closed with %d: %s", f.Close, f.Detail)
 	}
-	return t
+	return p
 }
 
-// ended is the trouble that a socket has ended with.
-func ended(e *client.CloseError) *trouble {
-	t := &trouble{cause: e.Reason, ref: e.Ref, detail: fmt.Sprintf("closed with %d", e.Code)}
-	if e.Word != "" {
-		t.cause = e.Word // the Close frame itself may have been lost
+// abnormal is the detail of the cause of the same name.
+const abnormal = "the connection ended without a Close frame"
+
+// closeProblem explains the end of a socket.
+func closeProblem(e *client.CloseError) *problem {
+	p := &problem{cause: e.Reason, ref: e.Ref, detail: fmt.Sprintf("closed with %d", e.Code)}
+	if e.AnnouncedReason != "" {
+		p.cause = e.AnnouncedReason // the Close frame itself may have been lost
 	}
-	if e.Announced != 0 {
-		t.detail = fmt.Sprintf("closed with %d", e.Announced)
+	if e.AnnouncedCode != 0 {
+		p.detail = fmt.Sprintf("closed with %d", e.AnnouncedCode)
 	}
 	if e.Detail != "" {
-		t.detail += ": " + e.Detail
+		p.detail += ": " + e.Detail
 	}
-	if e.After > 0 {
-		t.detail += fmt.Sprintf("; it asks to come back after %v", e.After)
+	if e.ReconnectAfter > 0 {
+		p.detail += fmt.Sprintf("; the server asks to reconnect after %v", e.ReconnectAfter)
 	}
-	if _, known := cause.Find(t.cause); known {
-		return t
+	if _, known := cause.Find(p.cause); known {
+		return p
 	}
 	if e.Code == client.CodeAbnormal {
-		t.cause, t.detail = "abnormal", "the connection ended without a Close frame"
-		return t
+		p.cause, p.detail = "abnormal", abnormal
+		return p
 	}
-	t.cause, t.detail = unexpected, t.detail+" "+clip(e.Reason)+", which is not roomspa's"
-	return t
+	p.cause, p.detail = unexpected, p.detail+" "+truncate(e.Reason)+", which is not a reason of roomspa"
+	return p
 }

@@ -4,45 +4,46 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
-// Text shows a diagnosis to a person, a step a line.
+// Text writes a diagnosis as text, one line per step. It implements Watcher.
 type Text struct {
-	Out io.Writer
-	// Terminal says that a line may be written over: it shows what is waited for.
-	Terminal bool
+	Out      io.Writer
+	Terminal bool // Out is a terminal, where the progress of a step can be shown and overwritten
 	Color    bool
 }
 
-// What a terminal does (ECMA-48): to the beginning of the line, and forget it.
-const forget = "\r\x1b[K"
+// clearLine moves to the beginning of the terminal's line and clears it (ECMA-48).
+const clearLine = "\r\x1b[K"
 
-// Began shows that a step begins.
-func (t *Text) Began(name string) { t.Waits(name, "…") }
+// Start shows that a step begins.
+func (t *Text) Start(step string) { t.Progress(step, "…") }
 
-// Waits shows what a step waits for.
-func (t *Text) Waits(name, what string) {
+// Progress shows what a step is waiting for.
+func (t *Text) Progress(step, text string) {
 	if t.Terminal {
-		t.print("%s… %-10s %s", forget, name, printable(what))
+		t.print("%s… %-10s %s", clearLine, step, client.Printable(text, " "))
 	}
 }
 
-// Ended shows how a step went.
-func (t *Text) Ended(s Step) {
+// End shows the result of a step.
+func (t *Text) End(s Step) {
 	mark, color := "✓", "32"
 	if !s.OK {
 		mark, color = "✗", "31"
 	}
 	if t.Terminal {
-		t.print(forget)
+		t.print(clearLine)
 	}
 	t.print("%s %-10s %8.1f ms  %s\n", t.paint(color, mark), s.Name, s.MS, s.Detail)
 }
 
-// Conclude shows what all of it means.
-func (t *Text) Conclude(r Report) {
+// Finish shows the result of the diagnosis.
+func (t *Text) Finish(r Report) {
 	if t.Terminal {
-		t.print(forget)
+		t.print(clearLine)
 	}
 	if r.OK {
 		t.print("%s\n", t.paint("32", "All is well."))
@@ -64,5 +65,5 @@ func (t *Text) paint(sgr, text string) string {
 }
 
 func (t *Text) print(format string, args ...any) {
-	_, _ = fmt.Fprintf(t.Out, format, args...) // a reader that is gone has had enough
+	_, _ = fmt.Fprintf(t.Out, format, args...) // a closed output must not end the diagnosis
 }

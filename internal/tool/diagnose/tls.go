@@ -12,39 +12,39 @@ import (
 	"time"
 )
 
-// noProtocol is how the alert of a server reads that speaks none of the protocols
-// that were offered (RFC 7301 §3.2).
+// noProtocol is part of the error for the TLS alert of a server that speaks none of the
+// offered protocols (RFC 7301 §3.2).
 const noProtocol = "no application protocol"
 
-// encrypt agrees on TLS.
-func (w *walk) encrypt(ctx context.Context) (string, error) {
-	if w.target.Scheme != "wss" {
-		return "", errNotHere
+// connectTLS performs a TLS handshake.
+func (d *diagnosis) connectTLS(ctx context.Context) (string, error) {
+	if d.target.Scheme != "wss" {
+		return "", errSkipped
 	}
-	state, err := w.shake(ctx, w.tlsConfig())
+	state, err := d.handshakeTLS(ctx, d.tlsConfig())
 	if err != nil {
-		return "", w.unencrypted(ctx, err)
+		return "", d.tlsProblem(ctx, err)
 	}
 	leaf := state.PeerCertificates[0]
-	left := leaf.NotAfter.Sub(w.Now())
-	detail := fmt.Sprintf("%s, certificate of %s by %s, good until %s",
-		tls.VersionName(state.Version), name(leaf), leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.DateOnly))
+	left := leaf.NotAfter.Sub(d.Now())
+	detail := fmt.Sprintf("%s, certificate of %s issued by %s, valid until %s",
+		tls.VersionName(state.Version), certificateNames(leaf), leaf.Issuer.CommonName, leaf.NotAfter.UTC().Format(time.DateOnly))
 	if left < 7*24*time.Hour {
-		detail += fmt.Sprintf(": in %d hours it is over", int(left.Hours()))
+		detail += fmt.Sprintf(" (%d hours from now)", int(left.Hours()))
 	}
 	return detail, nil
 }
 
-func (w *walk) shake(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
-	conn, err := w.dial(ctx)
+func (d *diagnosis) handshakeTLS(ctx context.Context, config *tls.Config) (*tls.ConnectionState, error) {
+	conn, err := d.dial(ctx)
 	if err != nil {
-		return nil, w.unconnected(err)
+		return nil, d.dialProblem(err)
 	}
 	defer func() { _ = conn.Close() }()
 	if config.ServerName == "" {
-		config.ServerName = w.target.Hostname()
+		config.ServerName = d.target.Hostname()
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	t := tls.Client(conn, config)
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -54,9 +54,10 @@ func (w *walk) shake(ctx context.Context, config *tls.Config) (*tls.ConnectionSt
 	return &state, nil
 }
 
-func (w *walk) unencrypted(ctx context.Context, err error) *trouble {
-	if t, ok := errors.AsType[*trouble](err); ok {
-		return t
+// tlsProblem explains a failed TLS handshake.
+func (d *diagnosis) tlsProblem(ctx context.Context, err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
 	}
 	var chain []*x509.Certificate
 	if v, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -68,46 +69,46 @@ func (w *walk) unencrypted(ctx context.Context, err error) *trouble {
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case record:
-		return &trouble{cause: "tls_on_plain_port", detail: w.hostPort() + " answers, but not with TLS"}
+		return &problem{cause: "tls_on_plain_port", detail: d.hostPort() + " answered, but not with TLS"}
 	case wrongName:
-		return &trouble{cause: "tls_wrong_name", detail: fmt.Sprintf("the certificate is for %s, not for %s", name(host.Certificate), w.target.Hostname())}
+		return &problem{cause: "tls_wrong_name", detail: fmt.Sprintf("the certificate is for %s, not for %s", certificateNames(host.Certificate), d.target.Hostname())}
 	case isInvalid && invalid.Reason == x509.Expired:
-		return &trouble{cause: "tls_expired", detail: fmt.Sprintf("the certificate of %s is good from %s to %s, and this machine's clock says %s",
-			name(invalid.Cert), invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339), w.Now().UTC().Format(time.RFC3339))}
-	case authority && len(chain) > 0 && w.completes(ctx, chain):
-		return &trouble{cause: "tls_incomplete_chain", detail: "the server sends its certificate without the one of " + chain[len(chain)-1].Issuer.CommonName + ", which has signed it; with that one it would be trusted"}
+		return &problem{cause: "tls_expired", detail: fmt.Sprintf("the certificate of %s is valid from %s to %s, but this machine's clock says %s",
+			certificateNames(invalid.Cert), invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339), d.Now().UTC().Format(time.RFC3339))}
+	case authority && len(chain) > 0 && d.completesChain(ctx, chain):
+		return &problem{cause: "tls_incomplete_chain", detail: "the server did not send the intermediate certificate of " + chain[len(chain)-1].Issuer.CommonName + ", with which its own certificate would be trusted"}
 	case authority:
-		issuer := "somebody"
+		issuer := "an unknown authority"
 		if len(chain) > 0 {
 			issuer = chain[len(chain)-1].Issuer.String()
 		}
-		return &trouble{cause: "tls_unknown_authority", detail: "nothing here trusts " + issuer + ", who has signed the certificate"}
+		return &problem{cause: "tls_unknown_authority", detail: "the certificate was issued by " + issuer + ", which this machine does not trust"}
 	case strings.Contains(err.Error(), noProtocol):
-		return &trouble{cause: "http_2_only", detail: "what answers does not speak HTTP/1.1, the protocol of a WebSocket handshake"}
+		return &problem{cause: "http_2_only", detail: "the server does not accept HTTP/1.1, which WebSocket handshakes need"}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &trouble{cause: "tls_failed", detail: fmt.Sprintf("%s takes the connection and does not answer with TLS within %v", w.hostPort(), w.Timeout)}
+		return &problem{cause: "tls_failed", detail: fmt.Sprintf("%s accepted the connection but did not complete the TLS handshake within %v", d.hostPort(), d.Timeout)}
 	}
-	return &trouble{cause: "tls_failed", detail: err.Error()}
+	return &problem{cause: "tls_failed", detail: err.Error()}
 }
 
-// completes reports whether the chain is trusted once the certificates are there
-// that it says where to get: what some browsers do by themselves (RFC 5280
-// §4.2.2.1), and hardly any other client.
-func (w *walk) completes(ctx context.Context, chain []*x509.Certificate) bool {
-	between := x509.NewCertPool()
+// completesChain reports whether the chain is trusted together with the issuers'
+// certificates that it links to. Some browsers follow these links (RFC 5280 §4.2.2.1),
+// most other clients do not.
+func (d *diagnosis) completesChain(ctx context.Context, chain []*x509.Certificate) bool {
+	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
-		between.AddCert(c)
+		intermediates.AddCert(c)
 	}
 	last := chain[len(chain)-1]
 	for range 3 {
-		issuer := w.fetchIssuer(ctx, last)
+		issuer := d.fetchIssuer(ctx, last)
 		if issuer == nil {
 			return false
 		}
-		between.AddCert(issuer)
-		o := x509.VerifyOptions{Intermediates: between, CurrentTime: w.Now()}
-		if w.TLS != nil {
-			o.Roots = w.TLS.RootCAs
+		intermediates.AddCert(issuer)
+		o := x509.VerifyOptions{Intermediates: intermediates, CurrentTime: d.Now()}
+		if d.TLS != nil {
+			o.Roots = d.TLS.RootCAs
 		}
 		if _, err := chain[0].Verify(o); err == nil {
 			return true
@@ -117,29 +118,39 @@ func (w *walk) completes(ctx context.Context, chain []*x509.Certificate) bool {
 	return false
 }
 
-func (w *walk) fetchIssuer(ctx context.Context, of *x509.Certificate) *x509.Certificate {
-	for _, from := range of.IssuingCertificateURL {
-		if !strings.HasPrefix(from, "http://") {
+// fetchIssuer downloads the certificate of the issuer of c. It returns nil on failure.
+func (d *diagnosis) fetchIssuer(ctx context.Context, c *x509.Certificate) *x509.Certificate {
+	for _, address := range c.IssuingCertificateURL {
+		if !strings.HasPrefix(address, "http://") {
 			continue
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+		der, err := d.fetch(ctx, address, 64<<10)
 		if err != nil {
 			continue
 		}
-		response, err := w.http.Do(request)
-		if err != nil {
-			continue
-		}
-		der, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-		_ = response.Body.Close()
-		if issuer, bad := x509.ParseCertificate(der); err == nil && bad == nil && of.CheckSignatureFrom(issuer) == nil {
+		if issuer, err := x509.ParseCertificate(der); err == nil && c.CheckSignatureFrom(issuer) == nil {
 			return issuer
 		}
 	}
 	return nil
 }
 
-func name(c *x509.Certificate) string {
+// fetch returns up to limit bytes of the body of a GET request, whatever its status.
+func (d *diagnosis) fetch(ctx context.Context, address string, limit int64) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := d.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return io.ReadAll(io.LimitReader(response.Body, limit))
+}
+
+// certificateNames returns the first names that a certificate is valid for.
+func certificateNames(c *x509.Certificate) string {
 	names := c.DNSNames
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())

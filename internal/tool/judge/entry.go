@@ -6,27 +6,26 @@ import (
 	"time"
 )
 
-// The files of a run's directory. Every one but the run's holds one JSON object a
-// line.
+// The files in the directory of a run. All but RunFile hold one JSON object per line.
 const (
 	RunFile           = "run.json"
 	FaultsFile        = "faults.jsonl"
 	ConversationsFile = "conversations.jsonl"
 	MessagesFile      = "messages.jsonl"
-	ClientsDir        = "clients" // *.jsonl, one for each client
+	ClientsDir        = "clients" // *.jsonl, one per client
 )
 
-// A Run is what holds for all histories of a directory.
+// A Run describes a run. It is the content of RunFile.
 type Run struct {
 	Seed uint64 `json:"seed"`
-	// Within is how long after the last fault everybody has to have seen
-	// everything that was acknowledged; 0 means [DefaultWithin].
+	// Within is how long after the last fault all clients must have received all
+	// acknowledged messages. Default: [DefaultWithin].
 	Within  time.Duration `json:"within_ns"`
-	Started int64         `json:"started"` // Unix microseconds, as all times here
+	Started int64         `json:"started"` // Unix microseconds, like all times of this package
 	Ended   int64         `json:"ended"`
 }
 
-// A Fault is something that was broken for a while.
+// A Fault is one line of FaultsFile.
 type Fault struct {
 	Kind   string `json:"kind"`
 	Target string `json:"target,omitempty"`
@@ -34,50 +33,50 @@ type Fault struct {
 	Ended  int64  `json:"ended"`
 }
 
-// A Conversation is one of the store's.
+// A Conversation is one line of ConversationsFile.
 type Conversation struct {
 	ID        string `json:"id"`
 	Customer  int64  `json:"customer_id"`
 	Therapist int64  `json:"therapist_id"`
 }
 
-// A Message is one of the store's.
+// A Message is one line of MessagesFile.
 type Message struct {
 	Conversation    string `json:"conversation_id"`
 	Seq             int64  `json:"seq"`
 	ID              string `json:"id"`
 	Sender          int64  `json:"sender_id"`
 	ClientMessageID string `json:"client_message_id,omitempty"`
-	Text            string `json:"text"` // its Hash
+	Text            string `json:"text"` // Hash of the text
 }
 
-// A Kind says what an entry of a history is about.
+// A Kind is the kind of an entry of a history.
 type Kind string
 
-// What a client writes down. It judges nothing: what came is received, whether it
-// should have come or not.
+// The kinds of entries. A client records every message as received, whether or not it
+// should have arrived.
 const (
-	Begins       Kind = "client"       // the first line: who this is, and of which room
-	Connected    Kind = "connected"    // a socket is ready: since what it asked for, seq the conversation's last
-	Resumed      Kind = "resumed"      // the replay is over; it said from and to seq
+	Begins       Kind = "client"       // the first line: the client and its room
+	Connected    Kind = "connected"    // a socket is ready: since is what it asked for, seq the last seq of the conversation
+	Resumed      Kind = "resumed"      // the replay is complete: from and seq are its first and last seq
 	Sent         Kind = "sent"         // a message was written to a socket, for the first time or again
-	Acknowledged Kind = "acknowledged" // the server says that a message is stored
-	Received     Kind = "received"     // a message came
-	Refused      Kind = "refused"      // a message will never be stored: the client was told so
-	Deferred     Kind = "deferred"     // a message was refused for now, and is sent again
+	Acknowledged Kind = "acknowledged" // the server acknowledged a message
+	Received     Kind = "received"     // a message arrived
+	Refused      Kind = "refused"      // a message was refused for good
+	Deferred     Kind = "deferred"     // a message was refused for now, and will be sent again
 	Closed       Kind = "closed"       // a socket ended
-	GaveUp       Kind = "gave_up"      // the client was told never to come back
-	Left         Kind = "left"         // the client went by its own will, and sees nothing more
-	Stayed       Kind = "stayed"       // the client was there when the run ended
+	GaveUp       Kind = "gave_up"      // the client was told not to reconnect
+	Left         Kind = "left"         // the client left voluntarily and receives nothing more
+	Stayed       Kind = "stayed"       // the client was connected, or reconnecting, when the run ended
 )
 
 // An Entry is one line of a client's history.
 type Entry struct {
 	At   int64  `json:"at"`
 	Kind Kind   `json:"kind"`
-	Ref  string `json:"ref,omitempty"` // the socket's
+	Ref  string `json:"ref,omitempty"` // of the socket
 
-	// Of the first line.
+	// The following fields are set on the first line.
 	Client    string `json:"client,omitempty"`
 	User      int64  `json:"user,omitempty"`
 	Customer  int64  `json:"customer_id,omitempty"`
@@ -90,13 +89,13 @@ type Entry struct {
 	ID              string `json:"id,omitempty"`
 	Sender          int64  `json:"sender_id,omitempty"`
 	ClientMessageID string `json:"client_message_id,omitempty"`
-	Text            string `json:"text,omitempty"` // its Hash
+	Text            string `json:"text,omitempty"` // Hash of the text
 	Duplicate       bool   `json:"duplicate,omitempty"`
 	Code            int    `json:"code,omitempty"`
 	Detail          string `json:"detail,omitempty"`
 }
 
-// Hash stands for a text in histories: enough to tell any two apart, and short.
+// Hash returns a short hash, which represents a text in histories.
 func Hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])

@@ -1,10 +1,8 @@
-// Package judge says whether the promise was kept: no acknowledged message is
-// lost, repeated or reordered. It holds the raw histories that clients wrote
-// against each other and against what the store held in the end, and believes
-// nobody's own opinion of what it saw.
+// Package judge decides whether any acknowledged message was lost, repeated or reordered.
+// It compares the histories that clients wrote with each other and with the final content
+// of the store. It does not rely on what a client concluded from what it saw.
 //
-// It reads files and does nothing else: it knows no server, no socket and no
-// clock. What it finds are values with their evidence.
+// The package only reads files. It knows no servers, sockets or clocks.
 package judge
 
 import (
@@ -13,24 +11,24 @@ import (
 	"time"
 )
 
-// DefaultWithin is how long after the last fault everybody has to have seen
-// everything, where a run states no other time: a client's back-off, a replica's
-// way back to Redis and Postgres and its next look for lost messages all fit.
+// DefaultWithin is how long after the last fault all clients must have received all
+// messages, unless a run says otherwise. It covers a client's backoff, a replica's
+// reconnection to Redis and Postgres, and its next sweep for lost messages.
 const DefaultWithin = 30 * time.Second
 
-// A Verdict is what a run comes to.
+// A Verdict is the result for a run.
 type Verdict struct {
-	Messages   int // that were acknowledged, each counted once
+	Messages   int // acknowledged messages, each counted once
 	Stored     int
 	Faults     map[string]int // by kind
 	Clients    int
 	Reconnects int // sockets beyond the first of each client
-	// Count is how many violations there were, Violations the first of them.
+	// Count is the number of violations. Violations holds the first of them.
 	Count      int
 	Violations []Violation
 }
 
-// FaultCount returns how many faults there were altogether.
+// FaultCount returns the number of faults of all kinds.
 func (v *Verdict) FaultCount() int {
 	n := 0
 	for _, count := range v.Faults {
@@ -39,20 +37,20 @@ func (v *Verdict) FaultCount() int {
 	return n
 }
 
-// A court is one judgement under way.
-type court struct {
-	dir     fs.FS
-	run     Run
-	store   *store
-	fault   int64 // end of the last one
-	verdict *Verdict
+// A checker is the state of one call of Judge.
+type checker struct {
+	dir           fs.FS
+	run           Run
+	conversations map[roomKey]*conversation
+	lastFaultEnd  int64
+	verdict       *Verdict
 }
 
-// Judge judges the histories in a directory (see [Run] for the files it has). An
-// error says that they cannot be read; violations are no error.
+// Judge checks the histories in a directory; see [Run] for its files. It returns an error
+// if they cannot be read. Violations are not errors.
 func Judge(dir fs.FS) (*Verdict, error) {
-	c := &court{dir: dir, verdict: &Verdict{Faults: map[string]int{}}}
-	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.acknowledgements, c.views, c.evidence} {
+	c := &checker{dir: dir, verdict: &Verdict{Faults: map[string]int{}}}
+	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.checkAcknowledgements, c.checkClients, c.collectEvidence} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("judge: %w", err)
 		}
@@ -60,7 +58,14 @@ func Judge(dir fs.FS) (*Verdict, error) {
 	return c.verdict, nil
 }
 
-// due is when a message that was acknowledged at a time has to have been seen.
-func (c *court) due(acknowledged int64) int64 {
-	return max(acknowledged, c.fault) + c.run.Within.Microseconds()
+// deadline returns when a message that was acknowledged at a time must have been received.
+func (c *checker) deadline(acknowledged int64) int64 {
+	return max(acknowledged, c.lastFaultEnd) + c.run.Within.Microseconds()
+}
+
+func (c *checker) add(v Violation) {
+	c.verdict.Count++
+	if len(c.verdict.Violations) < maxViolations {
+		c.verdict.Violations = append(c.verdict.Violations, v)
+	}
 }

@@ -2,113 +2,146 @@ package judge
 
 import "fmt"
 
-// A pair is a room.
-type pair struct{ customer, therapist int64 }
+// A roomKey identifies a room.
+type roomKey struct{ customer, therapist int64 }
 
-func (e *Entry) room() pair { return pair{e.Customer, e.Therapist} }
+func (e *Entry) room() roomKey { return roomKey{e.Customer, e.Therapist} }
 
-// A sending is the scope in which a client_message_id is one message.
-type sending struct {
+// A sendKey identifies a message of a conversation by its client_message_id.
+type sendKey struct {
 	sender int64
 	id     string
 }
 
-// A chat is one conversation as the store held it in the end.
-type chat struct {
-	pair     pair
-	messages map[int64]*stored // by seq
+// A conversation holds what the store contained at the end.
+type conversation struct {
+	room     roomKey
+	messages map[int64]*message // by seq
 	last     int64
-	bySender map[sending]int64 // seq
+	seqs     map[sendKey]int64
 }
 
-// stored is a message of the store, and when it was first acknowledged (0: never).
-type stored struct {
+// A message is a stored message.
+type message struct {
 	id           string
-	sending      sending
+	key          sendKey
 	text         string
-	acknowledged int64
+	acknowledged int64 // time of the first acknowledgement, 0 if there is none
 }
 
-type store struct{ chats map[pair]*chat }
-
-// of returns a room's conversation, an empty one where there is none.
-func (s *store) of(p pair) *chat {
-	c := s.chats[p]
-	if c == nil {
-		c = &chat{pair: p, messages: map[int64]*stored{}, bySender: map[sending]int64{}}
-		s.chats[p] = c
+// conversation returns the conversation of a room, which is empty if it is not stored.
+func (c *checker) conversation(room roomKey) *conversation {
+	conv := c.conversations[room]
+	if conv == nil {
+		conv = &conversation{room: room, messages: map[int64]*message{}, seqs: map[sendKey]int64{}}
+		c.conversations[room] = conv
 	}
-	return c
+	return conv
 }
 
-// readStore reads what the store held, and holds it against itself.
-func (c *court) readStore() error {
-	c.store = &store{chats: map[pair]*chat{}}
-	byID := map[string]*chat{}
-	err := lines(c.dir, ConversationsFile, func(_ int, v *Conversation, _ []byte) error {
-		p := pair{v.Customer, v.Therapist}
-		if c.store.chats[p] != nil {
-			c.found(Violation{Breach: OneIDTwice, Customer: p.customer, Therapist: p.therapist, Detail: "the room has two conversations"})
+// readStore reads the content of the store and checks that it is consistent.
+func (c *checker) readStore() error {
+	c.conversations = map[roomKey]*conversation{}
+	byID := map[string]*conversation{}
+	err := eachLine(c.dir, ConversationsFile, func(_ int, v *Conversation, _ []byte) error {
+		room := roomKey{v.Customer, v.Therapist}
+		if c.conversations[room] != nil {
+			c.add(Violation{Breach: OneIDTwice, Customer: room.customer, Therapist: room.therapist, Detail: "the room has two conversations"})
 		}
-		byID[v.ID] = c.store.of(p)
+		byID[v.ID] = c.conversation(room)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = lines(c.dir, MessagesFile, func(n int, m *Message, _ []byte) error {
-		in := byID[m.Conversation]
-		if in == nil {
+	err = eachLine(c.dir, MessagesFile, func(n int, m *Message, _ []byte) error {
+		conv := byID[m.Conversation]
+		if conv == nil {
 			return fmt.Errorf("%s:%d: conversation %s is not in %s", MessagesFile, n, m.Conversation, ConversationsFile)
 		}
 		c.verdict.Stored++
-		c.keep(in, m)
+		c.addMessage(conv, m)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, in := range c.store.chats {
-		c.holes(in)
+	for _, conv := range c.conversations {
+		c.checkSeqs(conv)
 	}
 	return nil
 }
 
-// keep takes in one message of the store.
-func (c *court) keep(in *chat, m *Message) {
-	broken := Violation{
-		Customer: in.pair.customer, Therapist: in.pair.therapist, Seq: m.Seq, ID: m.ID,
+func (c *checker) addMessage(conv *conversation, m *Message) {
+	v := Violation{
+		Customer: conv.room.customer, Therapist: conv.room.therapist, Seq: m.Seq, ID: m.ID,
 		Sender: m.Sender, ClientMessageID: m.ClientMessageID,
 	}
-	if in.messages[m.Seq] != nil {
-		broken.Breach, broken.Detail = StoreHole, "the store has this seq twice"
-		c.found(broken)
+	if conv.messages[m.Seq] != nil {
+		v.Breach, v.Detail = StoreHole, "the store has two messages with this seq"
+		c.add(v)
 	}
-	key := sending{m.Sender, m.ClientMessageID}
+	key := sendKey{m.Sender, m.ClientMessageID}
 	if key.id != "" {
-		if first, twice := in.bySender[key]; twice {
-			broken.Breach, broken.Detail = OneIDTwice, fmt.Sprintf("the store has one client_message_id as seq %d and %d", first, m.Seq)
-			c.found(broken)
+		if first, twice := conv.seqs[key]; twice {
+			v.Breach, v.Detail = OneIDTwice, fmt.Sprintf("the store has this client_message_id with seq %d and seq %d", first, m.Seq)
+			c.add(v)
 		} else {
-			in.bySender[key] = m.Seq
+			conv.seqs[key] = m.Seq
 		}
 	}
-	in.messages[m.Seq] = &stored{id: m.ID, sending: key, text: m.Text}
-	in.last = max(in.last, m.Seq)
+	conv.messages[m.Seq] = &message{id: m.ID, key: key, text: m.Text}
+	conv.last = max(conv.last, m.Seq)
 }
 
-// holes looks for a seq that the store does not have.
-func (c *court) holes(in *chat) {
-	if int64(len(in.messages)) == in.last && in.messages[0] == nil {
+// checkSeqs reports the first seq that is missing in the store.
+func (c *checker) checkSeqs(conv *conversation) {
+	if int64(len(conv.messages)) == conv.last && conv.messages[0] == nil {
 		return
 	}
-	for seq := int64(1); seq <= in.last; seq++ {
-		if in.messages[seq] == nil {
-			c.found(Violation{
-				Breach: StoreHole, Customer: in.pair.customer, Therapist: in.pair.therapist, Seq: seq,
-				Detail: fmt.Sprintf("the store has no such seq, and goes up to %d", in.last),
+	for seq := int64(1); seq <= conv.last; seq++ {
+		if conv.messages[seq] == nil {
+			c.add(Violation{
+				Breach: StoreHole, Customer: conv.room.customer, Therapist: conv.room.therapist, Seq: seq,
+				Detail: fmt.Sprintf("the store has no message with this seq, but messages up to seq %d", conv.last),
 			})
-			return // the first one says it
+			return
 		}
 	}
+}
+
+// checkAcknowledgements compares every acknowledgement with the store. It records when each
+// message was first acknowledged.
+func (c *checker) checkAcknowledgements() error {
+	return c.eachEntry(func(head, e *Entry) error {
+		if e.Kind != Acknowledged {
+			return nil
+		}
+		conv := c.conversation(head.room())
+		v := Violation{
+			Client: head.Client, Ref: e.Ref, Customer: head.Customer, Therapist: head.Therapist,
+			Seq: e.Seq, ID: e.ID, Sender: head.User, ClientMessageID: e.ClientMessageID,
+		}
+		seq, stored := conv.seqs[sendKey{head.User, e.ClientMessageID}]
+		m := conv.messages[e.Seq]
+		switch {
+		case !stored:
+			v.Breach, v.Detail = NotStored, "the message was acknowledged but is not stored"
+		case seq == e.Seq && m.id == e.ID:
+			if m.acknowledged == 0 {
+				c.verdict.Messages++
+				m.acknowledged = e.At
+			}
+			m.acknowledged = min(m.acknowledged, e.At)
+			return nil
+		case m != nil && m.id == e.ID:
+			v.Breach = OneIDTwice
+			v.Detail = fmt.Sprintf("the client_message_id is stored with seq %d, but the acknowledgement names the message with client_message_id %q", seq, m.key.id)
+		default:
+			v.Breach = OneIDTwice
+			v.Detail = fmt.Sprintf("the message is stored with seq %d and id %s, but was acknowledged with seq %d and id %s", seq, conv.messages[seq].id, e.Seq, e.ID)
+		}
+		c.add(v)
+		return nil
+	})
 }

@@ -3,62 +3,55 @@ package judge
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
-// A Breach says which promise was broken.
+// A Breach is the kind of a violation.
 type Breach string
 
-// The breaches that there are.
+// The kinds of violations.
 const (
-	NotStored    Breach = "acknowledged_not_stored" // acknowledged, and not in the store as it was acknowledged
-	OneIDTwice   Breach = "one_id_twice"            // one client_message_id is more than one message
-	StoreHole    Breach = "store_hole"              // the store's seq is not 1, 2, 3, …
-	Lost         Breach = "lost"                    // acknowledged, and never seen by a client that stayed or resumed
-	Late         Breach = "late"                    // seen, but later than stated
-	Hole         Breach = "hole"                    // a socket went on beyond a message that it never had
-	Repeated     Breach = "repeated"                // a socket had a message twice
-	Reordered    Breach = "reordered"               // a socket had a message after one that follows it
-	Phantom      Breach = "seen_not_stored"         // a message was seen that the store does not have
-	Differs      Breach = "differs"                 // a message was seen, or sent, otherwise than it is stored
-	BadResume    Breach = "bad_resume"              // the replay is not what was asked for
-	Unanswered   Breach = "never_acknowledged"      // a client that stayed has sent it again and again
-	SentAway     Breach = "sent_away"               // a client was told never to come back, or a message refused
-	BrokenRecord Breach = "broken_history"          // the history itself makes no sense
+	NotStored    Breach = "acknowledged_not_stored" // an acknowledged message is not stored
+	OneIDTwice   Breach = "one_id_twice"            // one client_message_id stands for more than one message
+	StoreHole    Breach = "store_hole"              // the seqs in the store are not 1, 2, 3, …
+	Lost         Breach = "lost"                    // a client that stayed never received an acknowledged message
+	Late         Breach = "late"                    // a message was received too late
+	Hole         Breach = "hole"                    // a socket received messages after one that it never received
+	Repeated     Breach = "repeated"                // a socket received a message twice
+	Reordered    Breach = "reordered"               // a socket received a message after a later one
+	Phantom      Breach = "seen_not_stored"         // a client received a message that is not stored
+	Differs      Breach = "differs"                 // a message was received or sent with other content than is stored
+	BadResume    Breach = "bad_resume"              // the replay is not the one that was asked for
+	Unanswered   Breach = "never_acknowledged"      // a client that stayed sent a message that was never acknowledged
+	SentAway     Breach = "sent_away"               // a client was told not to reconnect, or a message was refused
+	BrokenRecord Breach = "broken_history"          // the history is inconsistent
 )
 
-// A Violation is one promise that was broken, and where that can be seen.
+// A Violation is one broken promise, with its evidence.
 type Violation struct {
 	Breach    Breach
-	Client    string // whose history shows it; empty where the store alone does
-	Ref       string // the socket, where it is one's
-	Customer  int64  // the room
+	Client    string // whose history shows it; empty if only the store does
+	Ref       string // of the socket, if it concerns one
+	Customer  int64  // the room is Customer/Therapist
 	Therapist int64
 	Sender    int64
 	Seq       int64
-	// ClientMessageID and ID are those of the message concerned, where it is known.
+	// ClientMessageID and ID belong to the message concerned, if that is known.
 	ClientMessageID string
 	ID              string
 	Detail          string
-	// Evidence are the lines of all histories that concern it, as file:line: text.
+	// Evidence holds the lines of all histories that concern it, as file:line: text.
 	Evidence []string
 
-	cut bool // there is more evidence than was kept
+	truncated bool // there is more evidence
 }
 
-// most bounds what a verdict keeps: who breaks one promise may break it a million
-// times.
+// Limits of what a verdict keeps.
 const (
-	mostViolations = 100
-	mostExplained  = 5 // violations that come with their evidence
-	mostEvidence   = 80
+	maxViolations = 100
+	maxExplained  = 5 // violations with evidence
+	maxEvidence   = 80
 )
-
-func (c *court) found(v Violation) {
-	c.verdict.Count++
-	if len(c.verdict.Violations) < mostViolations {
-		c.verdict.Violations = append(c.verdict.Violations, v)
-	}
-}
 
 // String returns the violation in one line.
 func (v *Violation) String() string {
@@ -78,20 +71,14 @@ func (v *Violation) String() string {
 	return s + ": " + v.Detail
 }
 
-// Write prints the violation with its evidence.
+// Write writes the violation with its evidence.
 func (v *Violation) Write(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, v); err != nil {
-		return fmt.Errorf("print a violation: %w", err)
+	lines := v.Evidence
+	if v.truncated {
+		lines = append(lines, "…")
 	}
-	for _, line := range v.Evidence {
-		if _, err := fmt.Fprintln(w, "  "+line); err != nil {
-			return fmt.Errorf("print a violation: %w", err)
-		}
-	}
-	if v.cut {
-		if _, err := fmt.Fprintln(w, "  …"); err != nil {
-			return fmt.Errorf("print a violation: %w", err)
-		}
+	if _, err := fmt.Fprintln(w, strings.Join(append([]string{v.String()}, lines...), "\n  ")); err != nil {
+		return fmt.Errorf("write a violation: %w", err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,53 +15,52 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
-// roomSize is how many devices a room has: two of the customer's, two of the
-// therapist's, and one that only looks on.
+// roomSize is the number of devices in a room: two of the customer, two of the therapist,
+// and one of support, which only receives.
 const roomSize = 5
 
 // tokenTTL is longer than any run.
 const tokenTTL = 7 * 24 * time.Hour
 
-// A crowd is all clients of a run.
+// A crowd is all devices of a run.
 type crowd struct {
 	devices []*device
 	running sync.WaitGroup
 	stop    context.CancelFunc
 }
 
-// gather makes the clients and connects them; close is what ends them. Few rooms
-// are busy and some are nearly silent: in the latter nothing follows a message
-// that was lost.
-func (s *stage) gather(ctx context.Context, o Options) (*crowd, error) {
+// startCrowd makes the devices and connects them. Few rooms have many messages, and some
+// have hardly any: there, no later message reveals a lost one.
+func (d *deployment) startCrowd(ctx context.Context, o Options) (*crowd, error) {
 	c := &crowd{}
 	rng := rand.New(rand.NewPCG(o.Seed, 3))
-	var places []*place
+	var rooms []*roomState
 	var weights float64
 	for n := range o.Clients {
 		i, seat := n/roomSize, n%roomSize
 		if seat == 0 {
-			places = append(places, &place{room: room.Room{Customer: customerOf(i), Therapist: therapistOf(i)}})
+			rooms = append(rooms, &roomState{room: room.Room{Customer: customerOf(i), Therapist: therapistOf(i)}})
 		}
 		user := []room.UserID{customerOf(i), customerOf(i), therapistOf(i), therapistOf(i), support}[seat]
-		d, err := s.device(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), user, places[i], rng.Uint64())
+		dev, err := d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), user, rooms[i], rng.Uint64())
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
-		if d.gate.direct = seat == 1 || seat == 4; user != support {
-			d.rate = weight(i)
+		if dev.network.direct = seat == 1 || seat == 4; user != support {
+			dev.rate = roomWeight(i)
 		}
-		weights += d.rate
-		c.devices = append(c.devices, d)
+		weights += dev.rate
+		c.devices = append(c.devices, dev)
 	}
-	for _, d := range c.devices {
-		d.rate *= o.Rate / weights
+	for _, dev := range c.devices {
+		dev.rate *= o.Rate / weights
 	}
 	c.start(ctx)
 	return c, nil
 }
 
-// weight is how much is said in a room, compared with others.
-func weight(n int) float64 {
+// roomWeight returns the message rate of a room relative to other rooms.
+func roomWeight(n int) float64 {
 	switch n % 6 {
 	case 0:
 		return 10
@@ -71,20 +71,20 @@ func weight(n int) float64 {
 	}
 }
 
-// device makes a client of a room.
-func (s *stage) device(name string, user room.UserID, p *place, seed uint64) (*device, error) {
-	token, _, err := s.keys.Mint(auth.Access, user, time.Now(), tokenTTL)
+// newDevice makes a device of a room.
+func (d *deployment) newDevice(name string, user room.UserID, r *roomState, seed uint64) (*device, error) {
+	token, _, err := d.keys.Mint(auth.Access, user, time.Now(), tokenTTL)
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{addrs: s.addrs, rng: rand.New(rand.NewPCG(seed, 4))}
-	return newDevice(name, user, p, g, token, filepath.Join(s.dir, judge.ClientsDir, name+".jsonl"))
+	n := &network{addrs: d.addrs, rng: rand.New(rand.NewPCG(seed, 4))}
+	return newDevice(name, user, r, n, token, filepath.Join(d.dir, judge.ClientsDir, name+".jsonl"))
 }
 
-// addrs lists where the replicas are: behind their links, or directly.
-func (s *stage) addrs(direct bool) []string {
+// addrs returns the addresses of the replicas, or those of the links in front of them.
+func (d *deployment) addrs(direct bool) []string {
 	var list []string
-	for _, r := range s.replicas {
+	for _, r := range d.replicas {
 		if direct {
 			list = append(list, r.addr)
 		} else {
@@ -94,71 +94,46 @@ func (s *stage) addrs(direct bool) []string {
 	return list
 }
 
-// start runs the sessions until close; only then does the end of ctx reach them.
+// start runs the sessions until close. They do not end with ctx.
 func (c *crowd) start(ctx context.Context) {
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, d := range c.devices {
 		c.running.Go(func() { d.run(ctx) })
 	}
-	c.running.Go(func() { c.flush(ctx) })
+	c.running.Go(func() { c.flushHistories(ctx) })
 }
 
-// flush writes what the histories hold back, so that little is missing if this
-// process is killed.
-func (c *crowd) flush(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			for _, d := range c.devices {
-				d.history.flush()
-			}
+// flushHistories writes buffered entries every second, so that few are lost if this process
+// is killed.
+func (c *crowd) flushHistories(ctx context.Context) {
+	for pause(ctx, time.Second) {
+		for _, d := range c.devices {
+			d.history.flush()
 		}
 	}
 }
 
-// talk lets everybody speak until ctx ends.
-func (c *crowd) talk(ctx context.Context) {
-	var talking sync.WaitGroup
+// sendAll lets all devices send and roam until ctx ends.
+func (c *crowd) sendAll(ctx context.Context) {
+	var sending sync.WaitGroup
 	for _, d := range c.devices {
-		talking.Go(func() { d.talk(ctx) })
-		talking.Go(func() { d.roam(ctx) })
+		sending.Go(func() { d.sendAtRate(ctx) })
+		sending.Go(func() { d.roam(ctx) })
 	}
-	talking.Wait()
+	sending.Wait()
 }
 
-// settle waits until everybody has seen everything, and is answered; for at most
-// so long. It says nothing about whether they did: that is the judge's.
-func (c *crowd) settle(ctx context.Context, most time.Duration) {
-	limit := time.NewTimer(most + time.Second)
-	defer limit.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !c.quiet() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			return
-		case <-ctx.Done():
-			return
-		}
+// waitIdle waits until all devices have received everything, at most for a limit. The judge
+// decides whether they have.
+func (c *crowd) waitIdle(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit+time.Second)
+	defer cancel()
+	for slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isIdle() }) && pause(ctx, 50*time.Millisecond) {
 	}
 }
 
-func (c *crowd) quiet() bool {
-	for _, d := range c.devices {
-		if !d.quiet() {
-			return false
-		}
-	}
-	return true
-}
-
-// some chooses a share of the clients, by chance of rng's; ok says who may be.
-func (c *crowd) some(rng *rand.Rand, share float64, ok func(*device) bool) []*device {
+// sample chooses a random share of the devices for which ok is true.
+func (c *crowd) sample(rng *rand.Rand, share float64, ok func(*device) bool) []*device {
 	var list []*device
 	for _, i := range rng.Perm(len(c.devices)) {
 		if d := c.devices[i]; ok(d) {
@@ -168,14 +143,14 @@ func (c *crowd) some(rng *rand.Rand, share float64, ok func(*device) bool) []*de
 	return list[:int(share*float64(len(list)))]
 }
 
-// close says goodbye for all clients and closes their histories.
+// close ends all sessions and closes their histories.
 func (c *crowd) close() error {
-	var leaving sync.WaitGroup
-	if c.stop != nil { // they were started
+	if c.stop != nil { // started
+		var closing sync.WaitGroup
 		for _, d := range c.devices {
-			leaving.Go(d.leave)
+			closing.Go(d.close)
 		}
-		leaving.Wait()
+		closing.Wait()
 		c.stop()
 		c.running.Wait()
 	}

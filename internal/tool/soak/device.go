@@ -15,101 +15,100 @@ import (
 )
 
 const (
-	// unacknowledged bounds what a device sends ahead.
-	unacknowledged = 60
-	// tooLong bounds how long a device waits for a handshake, and for a peer that
-	// says nothing.
-	tooLong = 3 * time.Second
-	// roams is the mean time after which a device changes its network, as phones
-	// do: a new connection, and often to another replica.
-	roams = 100 * time.Second
-	// backoff is much shorter than a real client's: a run has little time.
-	backoff = 3 * time.Second
+	// maxUnacknowledged bounds the number of unacknowledged messages of a device.
+	maxUnacknowledged = 60
+	// clientTimeout bounds a handshake and the silence of the server.
+	clientTimeout = 3 * time.Second
+	// meanRoaming is the mean time after which a device changes its network, as phones do.
+	// The new connection often leads to another replica.
+	meanRoaming = 100 * time.Second
+	// maxBackoff is much shorter than a real client's, because a run is short.
+	maxBackoff = 3 * time.Second
 )
 
-// A place is a room, and the last message that anybody there knows of.
-type place struct {
+// A roomState is a room, with the highest seq that any of its devices knows.
+type roomState struct {
 	room room.Room
 	last atomic.Int64
 }
 
-func (p *place) knows(seq int64) {
+func (r *roomState) advance(seq int64) {
 	for {
-		last := p.last.Load()
-		if seq <= last || p.last.CompareAndSwap(last, seq) {
+		last := r.last.Load()
+		if seq <= last || r.last.CompareAndSwap(last, seq) {
 			return
 		}
 	}
 }
 
-// A device is one client: a session, its way out, and its history.
+// A device is one client: a session with its network and its history.
 type device struct {
 	name    string
 	user    room.UserID
-	place   *place
-	rate    float64 // messages a second; 0 only listens
-	gate    *gate
+	room    *roomState
+	rate    float64 // messages per second; 0 for a device that only receives
+	network *network
 	session *client.Session
 	history *History
-	rng     *rand.Rand // of what it says and when
+	rng     *rand.Rand // of the messages
 
 	sockets, acknowledged atomic.Int64
 	connected             atomic.Bool
-	dropped               sync.WaitGroup
+	dropping              sync.WaitGroup
 }
 
 // newDevice makes a device that writes its history to path.
-func newDevice(name string, user room.UserID, p *place, g *gate, token, path string) (*device, error) {
+func newDevice(name string, user room.UserID, r *roomState, n *network, token, path string) (*device, error) {
 	h, err := NewHistory(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &device{name: name, user: user, place: p, gate: g, history: h, rng: rand.New(rand.NewPCG(g.rng.Uint64(), 2))}
+	d := &device{name: name, user: user, room: r, network: n, history: h, rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2))}
 	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: name, User: int64(user),
-		Customer: int64(p.room.Customer), Therapist: int64(p.room.Therapist),
+		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist),
 	})
 	d.session = client.NewSession(client.SessionOptions{
 		Socket: client.Options{
-			URL:   fmt.Sprintf("ws://roomspa.test/ws/chat/%d/%d/", p.room.Customer, p.room.Therapist),
-			Token: token, NetDial: g.dial, DialTimeout: tooLong, KeepAlive: tooLong,
+			URL:   fmt.Sprintf("ws://roomspa.test/ws/chat/%d/%d/", r.room.Customer, r.room.Therapist),
+			Token: token, NetDial: n.dial, DialTimeout: clientTimeout, KeepAlive: clientTimeout,
 		},
-		On: d.on, Record: d.record, MaxUnacknowledged: unacknowledged, Rate: -1, MaxBackoff: backoff,
+		On: d.handle, Record: d.record, MaxUnacknowledged: maxUnacknowledged, Rate: -1, MaxBackoff: maxBackoff,
 	})
 	return d, nil
 }
 
 func (d *device) record(r client.Record) {
-	switch r.Kind { //nolint:exhaustive // the others are written down, and mean nothing here
+	switch r.Kind { //nolint:exhaustive // the others change no state here
 	case client.RecordConnected:
 		d.sockets.Add(1)
 		d.connected.Store(true)
-		d.place.knows(r.Seq)
+		d.room.advance(r.Seq)
 	case client.RecordClosed:
 		d.connected.Store(false)
 	case client.RecordAcknowledged:
 		d.acknowledged.Add(1)
-		d.place.knows(r.Seq)
+		d.room.advance(r.Seq)
 	default:
 	}
 	d.history.Record(r)
 }
 
-func (d *device) on(e client.Event) {
+func (d *device) handle(e client.Event) {
 	if e.Kind == client.GaveUp {
 		d.history.Add(judge.Entry{Kind: judge.GaveUp, Ref: e.Ref, Detail: e.Err.Error()})
 	}
 }
 
-// run runs the session until leave, or until it gives up.
+// run runs the session until close, or until it gives up.
 func (d *device) run(ctx context.Context) {
 	if err := d.session.Run(ctx); err == nil {
 		d.history.Add(judge.Entry{Kind: judge.Stayed})
 	}
 }
 
-// talk sends at the device's rate until ctx ends, now and then in a burst.
-func (d *device) talk(ctx context.Context) {
+// sendAtRate sends messages at the device's rate until ctx ends, sometimes in bursts.
+func (d *device) sendAtRate(ctx context.Context) {
 	if d.rate <= 0 {
 		return
 	}
@@ -124,11 +123,11 @@ func (d *device) talk(ctx context.Context) {
 		}
 		burst := 1
 		if d.rng.IntN(300) == 0 {
-			burst = unacknowledged
+			burst = maxUnacknowledged
 		}
 		for range burst {
-			// The box is full while a store is away: what is not said is not missed.
-			if d.say(fmt.Sprintf("%s-%d", d.name, n)) != nil {
+			// While a store is away the outbox is full. The message is not sent then.
+			if d.send(fmt.Sprintf("%s-%d", d.name, n)) != nil {
 				break
 			}
 			n++
@@ -136,15 +135,15 @@ func (d *device) talk(ctx context.Context) {
 	}
 }
 
-// roam loses the connection now and then until ctx ends.
+// roam drops the connection from time to time until ctx ends.
 func (d *device) roam(ctx context.Context) {
-	for pause(ctx, time.Duration(rand.ExpFloat64()*float64(roams))) {
+	for pause(ctx, time.Duration(rand.ExpFloat64()*float64(meanRoaming))) {
 		d.drop()
 	}
 }
 
-// say sends one message under an id, of a text that is often short.
-func (d *device) say(id string) error {
+// send sends a message with this id and a random, mostly short text.
+func (d *device) send(id string) error {
 	length := d.rng.IntN(80)
 	switch d.rng.IntN(100) {
 	case 0:
@@ -156,25 +155,24 @@ func (d *device) say(id string) error {
 	return err
 }
 
-// drop loses the connection; it returns at once.
+// drop drops the connection in the background.
 func (d *device) drop() {
-	d.dropped.Go(func() { d.session.Drop() })
+	d.dropping.Go(func() { d.session.Drop() })
 }
 
-// quiet reports whether the device has seen all that anybody knows of, and has
-// nothing more to say.
-func (d *device) quiet() bool {
-	seen, known := d.session.Highest()
-	return known && d.connected.Load() && d.session.Unacknowledged() == 0 && seen >= d.place.last.Load()
+// isIdle reports whether the device has received the room's last message and has no
+// unacknowledged one.
+func (d *device) isIdle() bool {
+	received, known := d.session.Highest()
+	return known && d.connected.Load() && d.session.Unacknowledged() == 0 && received >= d.room.last.Load()
 }
 
-// leave ends the session and returns when it has ended, at most a few seconds
-// later.
-func (d *device) leave() {
-	d.gate.comeBack()
-	d.gate.hurry()
+// close ends the session, which may take a few seconds.
+func (d *device) close() {
+	d.network.reconnect()
+	d.network.speedUp()
 	d.session.Close(1000, "")
 	<-d.session.Done()
-	d.dropped.Wait()
-	d.gate.close()
+	d.dropping.Wait()
+	d.network.close()
 }

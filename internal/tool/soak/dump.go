@@ -14,25 +14,23 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
-const allConversations = `SELECT id::text, customer_id, therapist_id FROM roomspa.conversations ORDER BY customer_id, therapist_id`
+const selectConversations = `SELECT id::text, customer_id, therapist_id FROM roomspa.conversations ORDER BY customer_id, therapist_id`
 
-const allMessages = `
+const selectMessages = `
 SELECT conversation_id::text, seq, id::text, sender_id, coalesce(client_message_id, ''), body
 FROM roomspa.messages ORDER BY conversation_id, seq`
 
-func (s *stage) dump(ctx context.Context) error { return Dump(ctx, s.pgURL, s.dir) }
-
-// Dump writes down for the judge what Postgres holds. It asks the server itself, by
-// statements of its own: the code under test could be wrong twice in the same way.
+// Dump writes the content of Postgres for the judge. It uses statements of its own, since
+// the code under test might be wrong in the same way twice.
 func Dump(ctx context.Context, url, dir string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return fmt.Errorf("write down what is stored: %w", err)
+		return fmt.Errorf("dump the messages: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	err = writeLines(filepath.Join(dir, judge.ConversationsFile), func(write func(any) error) error {
 		var c judge.Conversation
-		rows, _ := conn.Query(ctx, allConversations)
+		rows, _ := conn.Query(ctx, selectConversations)
 		_, err := pgx.ForEachRow(rows, []any{&c.ID, &c.Customer, &c.Therapist}, func() error { return write(c) })
 		return err
 	})
@@ -42,7 +40,7 @@ func Dump(ctx context.Context, url, dir string) error {
 	return writeLines(filepath.Join(dir, judge.MessagesFile), func(write func(any) error) error {
 		var m judge.Message
 		var body string
-		rows, _ := conn.Query(ctx, allMessages)
+		rows, _ := conn.Query(ctx, selectMessages)
 		_, err := pgx.ForEachRow(rows, []any{&m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.ClientMessageID, &body}, func() error {
 			m.Text = judge.Hash(body)
 			return write(m)
@@ -51,7 +49,7 @@ func Dump(ctx context.Context, url, dir string) error {
 	})
 }
 
-// writeLines makes a file of one JSON object a line.
+// writeLines creates a file of one JSON object per line.
 func writeLines(path string, fill func(write func(any) error) error) error {
 	file, err := os.Create(path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
-// A History is the file in which one client writes what it did and saw. It judges
-// nothing: what the client took for a repetition or a gap is written as received.
+// A History is the file of what one client did and received. It records a message as
+// received even if the client considered it a duplicate or a gap.
 type History struct {
 	mu   sync.Mutex
 	file *os.File
@@ -23,7 +23,7 @@ type History struct {
 	err  error
 }
 
-// NewHistory begins a history in a new file.
+// NewHistory creates a history.
 func NewHistory(path string) (*History, error) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -34,15 +34,14 @@ func NewHistory(path string) (*History, error) {
 	return h, nil
 }
 
-// Record writes what a session records, if it is of use to the judge.
+// Record writes a record of a session, if the judge needs it.
 func (h *History) Record(r client.Record) {
-	if e, ok := entry(r); ok {
+	if e, ok := toEntry(r); ok {
 		h.Add(e)
 	}
 }
 
-// Add writes an entry, of now where it has no time. The first error stands, and
-// Close returns it.
+// Add writes an entry. The default for its time is now. Close returns the first error.
 func (h *History) Add(e judge.Entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,7 +61,7 @@ func (h *History) flush() {
 	}
 }
 
-// Close writes what is held back, and returns the first error of all.
+// Close writes the buffered entries, and returns the first error of all calls.
 func (h *History) Close() error {
 	h.flush()
 	h.mu.Lock()
@@ -73,9 +72,8 @@ func (h *History) Close() error {
 	return nil
 }
 
-// entry turns what a session records into a line; ok is false where there is none
-// for it.
-func entry(r client.Record) (e judge.Entry, ok bool) {
+// toEntry converts a record. ok is false if the judge does not need it.
+func toEntry(r client.Record) (e judge.Entry, ok bool) {
 	e = judge.Entry{
 		At: r.At.UnixMicro(), Ref: r.Ref, Seq: r.Seq, ID: r.ID, ClientMessageID: r.ClientMessageID, Duplicate: r.Duplicate, Code: r.Code,
 		Detail: r.Detail,
@@ -91,7 +89,7 @@ func entry(r client.Record) (e judge.Entry, ok bool) {
 		e.Kind = judge.Acknowledged
 	case client.RecordReceived, client.RecordDuplicate, client.RecordGap:
 		if r.Frame == nil {
-			return e, false // a replay that ended too early: its own line tells
+			return e, false // the gap is at the end of a replay, which has an entry of its own
 		}
 		e.Kind, e.Sender, e.Text = judge.Received, r.Frame.SenderID, judge.Hash(r.Frame.Message)
 	case client.RecordDropped:

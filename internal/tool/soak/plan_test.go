@@ -23,7 +23,7 @@ func TestAPlanOfTenMinutesHasEnoughOfEverything(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {
 		p := newPlan(seed, longRun, 3)
-		if len(p) < leastFaults+leastFaults/4 { // some may not fit in on a busy machine
+		if len(p) < minFaults+minFaults/4 { // some may not fit in on a busy machine
 			t.Errorf("seed %d plans %d faults", seed, len(p))
 		}
 		for _, k := range kinds {
@@ -33,7 +33,7 @@ func TestAPlanOfTenMinutesHasEnoughOfEverything(t *testing.T) {
 					n++
 				}
 			}
-			if n <= leastOfEach {
+			if n <= minPerKind {
 				t.Errorf("seed %d plans %d times %s", seed, n, k.kind)
 			}
 		}
@@ -43,17 +43,17 @@ func TestAPlanOfTenMinutesHasEnoughOfEverything(t *testing.T) {
 func TestFaultsOfAPlanComeInOrderAndLeaveEachOtherAlone(t *testing.T) {
 	t.Parallel()
 	p := newPlan(1, time.Hour, 3)
-	if !slices.IsSortedFunc(p, func(a, b fault) int { return int(a.at - b.at) }) {
+	if !slices.IsSortedFunc(p, func(a, b fault) int { return int(a.start - b.start) }) {
 		t.Error("not in order")
 	}
 	busy := map[string]time.Duration{}
 	for i := range p {
 		f := &p[i]
-		if f.at < busy[f.target()] {
+		if f.start < busy[f.target()] {
 			t.Errorf("%s begins before the last one of its target is over", f)
 		}
-		busy[f.target()] = f.at + f.lasts
-		if f.at+f.lasts > time.Hour {
+		busy[f.target()] = f.start + f.duration
+		if f.start+f.duration > time.Hour {
 			t.Errorf("%s is not over in time", f)
 		}
 	}

@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -16,33 +15,42 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
-func newSecret() string { return rand.Text() + rand.Text() }
-
-// A replica is one process that serves, and its links. It keeps its ports when it
-// is started again.
+// A replica is one server process with its links. Its ports stay the same when it is
+// restarted.
 type replica struct {
-	links
-
 	name    string
-	addr    string           // without a link
-	program *sandbox.Program // nil where a test runs it in its own process
+	addr    string           // bypasses the link in front
+	program *sandbox.Program // nil if a test runs the replica in its own process
+
+	redis, postgres *netfault.Proxy // from the replica to the stores
+	front           *netfault.Proxy // from the clients to the replica
 }
 
-// replica starts a replica behind links of its own.
-func (s *stage) replica(ctx context.Context, name, dir string) (*replica, error) {
+// eachLink calls f for every link.
+func (r *replica) eachLink(f func(*netfault.Proxy)) {
+	for _, link := range []*netfault.Proxy{r.front, r.redis, r.postgres} {
+		if link != nil {
+			f(link)
+		}
+	}
+}
+
+// startReplica starts a replica behind links of its own. If it fails, the returned replica
+// must still be stopped.
+func (d *deployment) startReplica(ctx context.Context, name, dir string) (*replica, error) {
 	r := &replica{name: name}
-	if err := s.link(r); err != nil {
+	if err := d.openLinks(r); err != nil {
 		return r, err
 	}
-	log, err := s.log(name)
+	log, err := d.openLog(name)
 	if err != nil {
 		return r, err
 	}
 	r.program, err = sandbox.StartProgram(ctx, sandbox.ProgramOptions{
-		Name: name, Dir: dir, Log: log, Answers: answers,
+		Name: name, Dir: dir, Log: log, Answers: ping,
 		Command: func(port, ops int) *exec.Cmd {
-			cmd := exec.Command(s.command[0], s.command[1:]...) //nolint:noctx // it outlives the context of its start
-			cmd.Env = append(os.Environ(), s.environment(r, port, ops)...)
+			cmd := exec.Command(d.command[0], d.command[1:]...) //nolint:noctx // it outlives the context of its start
+			cmd.Env = append(os.Environ(), d.environment(r, port, ops)...)
 			return cmd
 		},
 	})
@@ -54,63 +62,63 @@ func (s *stage) replica(ctx context.Context, name, dir string) (*replica, error)
 	return r, err
 }
 
-// link makes a replica's ways to the stores.
-func (s *stage) link(r *replica) (err error) {
-	if r.redis, err = netfault.Listen(hostOf(s.redisURL)); err != nil {
+// openLinks opens the links from a replica to the stores.
+func (d *deployment) openLinks(r *replica) (err error) {
+	if r.redis, err = netfault.Listen(hostOf(d.redisURL)); err != nil {
 		return err
 	}
-	r.postgres, err = netfault.Listen(hostOf(s.pgURL))
+	r.postgres, err = netfault.Listen(hostOf(d.pgURL))
 	return err
 }
 
 func hostOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return raw // to dial it will say what is wrong with it
+		return raw // dialling it returns an error
 	}
 	return u.Host
 }
 
-// environment configures a replica. Its limits of time are shorter than the
-// defaults, so that a run sees each of them often, and the one of messages is out
-// of the way.
-func (s *stage) environment(r *replica, port, ops int) []string {
+// environment configures a replica. Its timeouts are shorter than the defaults, so that a
+// run meets each of them often. Its limits of messages are out of the way.
+func (d *deployment) environment(r *replica, port, ops int) []string {
 	host := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 	return append([]string{
 		"ROOMSPA_REPLICA=" + r.name, "ROOMSPA_LISTEN=" + host(port), "ROOMSPA_OPS_LISTEN=" + host(ops),
-		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(s.pgURL),
-		"ROOMSPA_REDIS_URL=" + r.redis.URL(s.redisURL), "ROOMSPA_REDIS_PREFIX=" + s.prefix,
-		"ROOMSPA_JWT_SECRET=" + s.secret, "ROOMSPA_LOG_LEVEL=warn",
+		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(d.pgURL),
+		"ROOMSPA_REDIS_URL=" + r.redis.URL(d.redisURL), "ROOMSPA_REDIS_PREFIX=" + d.prefix,
+		"ROOMSPA_JWT_SECRET=" + d.secret, "ROOMSPA_LOG_LEVEL=warn",
 		"ROOMSPA_MESSAGE_RATE=100000", "ROOMSPA_MESSAGE_BURST=100000",
 		"ROOMSPA_PING_INTERVAL=3s", "ROOMSPA_PONG_TIMEOUT=3s", "ROOMSPA_WRITE_TIMEOUT=4s",
 		"ROOMSPA_SHUTDOWN_WAIT=0s", "ROOMSPA_DRAIN_TIMEOUT=3s", "ROOMSPA_FLUSH_TIMEOUT=3s",
-	}, s.options...)
+	}, d.options...)
 }
 
-// answers reports whether the public listener does. Whether the replica is ready
-// is another matter: it may well be started while a store is away.
-func answers(ctx context.Context, port, _ int) error {
+// noKeepAlive keeps no connections open.
+var noKeepAlive = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// ping succeeds if the public listener answers. The replica need not be ready: a store may
+// be away when it starts.
+func ping(ctx context.Context, port, _ int) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(port)+"/ws/", nil)
 	if err != nil {
-		return fmt.Errorf("ask the replica: %w", err)
+		return fmt.Errorf("ping the replica: %w", err)
 	}
-	res, err := once.Do(req)
+	res, err := noKeepAlive.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the replica: %w", err)
+		return fmt.Errorf("ping the replica: %w", err)
 	}
 	return res.Body.Close()
 }
 
-// once keeps no connection.
-var once = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-
-// stop heals the links, so that the replica can end in order, and ends it.
+// stop stops the replica and its links. It repairs the links first, so that the replica can
+// shut down in order.
 func (r *replica) stop(ctx context.Context) error {
-	r.each((*netfault.Proxy).Heal)
+	r.eachLink((*netfault.Proxy).Heal)
 	var errs []error
 	if r.program != nil {
 		errs = append(errs, r.program.Resume(), r.program.Stop(ctx))
 	}
-	r.each((*netfault.Proxy).Close)
+	r.eachLink((*netfault.Proxy).Close)
 	return errors.Join(errs...)
 }

@@ -71,7 +71,7 @@ func TestAMessageIsSeenWhoseReplicaDiedBetweenCommitAndPublish(t *testing.T) {
 	}
 	r, a := s.replicas[0], s.crowd.devices[0]
 	r.redis.StallUp() // what it publishes does not arrive
-	if err := a.say("the last one"); err != nil {
+	if err := a.send("the last one"); err != nil {
 		t.Fatal(err)
 	}
 	s.acknowledge(t, 1)
@@ -79,8 +79,8 @@ func TestAMessageIsSeenWhoseReplicaDiedBetweenCommitAndPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.redis.Cut() // and never will
-	s.director.faults = append(s.director.faults, judge.Fault{Kind: string(replicaKill), Ended: time.Now().UnixMicro()})
-	a.gate.pin(s.replicas[1].front.Addr())
+	s.runner.faults = append(s.runner.faults, judge.Fault{Kind: string(replicaKill), Ended: time.Now().UnixMicro()})
+	a.network.pin(s.replicas[1].front.Addr())
 	if v := s.verdict(t); v.Messages != 1 || v.Reconnects < 1 {
 		t.Errorf("%d messages, %d reconnects", v.Messages, v.Reconnects)
 	}
@@ -111,7 +111,7 @@ func (s *scene) pin(t *testing.T, name string, replica int) {
 	for _, d := range s.crowd.devices {
 		if d.name == name {
 			sockets := d.sockets.Load()
-			d.gate.pin(s.replicas[replica].front.Addr())
+			d.network.pin(s.replicas[replica].front.Addr())
 			d.drop()
 			world.Eventually(t, name+" is on its replica", func() (bool, any) { return d.sockets.Load() > sockets, nil })
 		}
@@ -119,8 +119,8 @@ func (s *scene) pin(t *testing.T, name string, replica int) {
 }
 
 // pin lets the gate lead to one address only.
-func (g *gate) pin(addr string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.direct, g.addrs = false, func(bool) []string { return []string{addr} }
+func (n *network) pin(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.direct, n.addrs = false, func(bool) []string { return []string{addr} }
 }

@@ -72,26 +72,26 @@ func serve() int {
 // processes, beside the needs of world.New, makes replicas processes of their own. Otherwise they run in this process.
 const processes world.Need = 1 << 16
 
-// A scene is a stage with two replicas and one room of five devices, which talk.
+// A scene is a deployment with two replicas and one room of five devices, which talk.
 type scene struct {
-	*stage
+	*deployment
 
-	world    *world.World
-	crowd    *crowd
-	director *director
-	talking  sync.WaitGroup
-	hush     context.CancelFunc
-	began    time.Time
+	world   *world.World
+	crowd   *crowd
+	runner  *runner
+	talking sync.WaitGroup
+	hush    context.CancelFunc
+	began   time.Time
 }
 
-// newStage returns a stage on the stores of a world.
-func newStage(t *testing.T, w *world.World, options ...string) *stage {
+// newDeployment returns a deployment on the stores of a world.
+func newDeployment(t *testing.T, w *world.World, options ...string) *deployment {
 	t.Helper()
-	s := &stage{
+	s := &deployment{
 		dir: t.ArtifactDir(), postgres: w.Postgres, redis: w.Redis, pgURL: w.DatabaseURL, redisURL: w.RedisURL, prefix: w.RedisPrefix,
 		keys: w.Keys, secret: w.Secret, options: options,
 	}
-	if err := prepare(s.dir); err != nil {
+	if err := makeDir(s.dir); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -101,7 +101,7 @@ func newScene(t *testing.T, needs world.Need) *scene {
 	t.Helper()
 	t.Parallel()
 	w := world.NewWith(t, oneRoom, needs)
-	sc := &scene{stage: newStage(t, w), world: w, hush: func() {}, began: time.Now()}
+	sc := &scene{deployment: newDeployment(t, w), world: w, hush: func() {}, began: time.Now()}
 	for _, name := range []string{"replica-1", "replica-2"} {
 		if needs&processes != 0 {
 			sc.process(t, name)
@@ -110,12 +110,12 @@ func newScene(t *testing.T, needs world.Need) *scene {
 		}
 	}
 	var err error
-	if sc.crowd, err = sc.gather(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
+	if sc.crowd, err = sc.startCrowd(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
 		t.Fatal(err)
 	}
 	closed := sync.OnceValue(sc.crowd.close)
 	t.Cleanup(func() { _ = closed() })
-	sc.director = &director{stage: sc.stage, crowd: sc.crowd, began: sc.began, locks: map[string]*sync.Mutex{}, going: map[string]int{}}
+	sc.runner = newRunner(sc.deployment, sc.crowd, sc.began, nil)
 	sc.waitConnected(t)
 	return sc
 }
@@ -131,14 +131,14 @@ func (s *scene) waitConnected(t *testing.T) {
 func oneRoom(ctx context.Context, url string) error { return populate(ctx, url, 1) }
 
 // process starts a replica as a process of its own, which is this binary.
-func (s *stage) process(t *testing.T, name string) {
+func (s *deployment) process(t *testing.T, name string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.command = []string{"/usr/bin/env", replicaVariable + "=1", self}
-	r, err := s.replica(t.Context(), name, filepath.Join(t.TempDir(), name))
+	r, err := s.startReplica(t.Context(), name, filepath.Join(t.TempDir(), name))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), world.Limit)
 		defer cancel()
@@ -156,8 +156,8 @@ func (s *stage) process(t *testing.T, name string) {
 func (s *scene) inProcess(t *testing.T, name string) {
 	t.Helper()
 	r := &replica{name: name}
-	t.Cleanup(func() { r.each((*netfault.Proxy).Close) })
-	if err := s.link(r); err != nil {
+	t.Cleanup(func() { r.eachLink((*netfault.Proxy).Close) })
+	if err := s.openLinks(r); err != nil {
 		t.Fatal(err)
 	}
 	o, err := options(s.environment(r, 0, 0))
@@ -166,7 +166,7 @@ func (s *scene) inProcess(t *testing.T, name string) {
 	}
 	o.WriteTimeout = time.Second // the shortest there is
 	r.addr = s.world.Start(t, name, func(edited *app.Options) { *edited = o }).Addr()
-	t.Cleanup(func() { r.each((*netfault.Proxy).Heal) }) // so that it can flush
+	t.Cleanup(func() { r.eachLink((*netfault.Proxy).Heal) }) // so that it can flush
 	if r.front, err = netfault.Listen(r.addr); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func (s *scene) talk(t *testing.T) {
 	t.Helper()
 	ctx, hush := context.WithCancel(t.Context())
 	s.hush = hush
-	s.talking.Go(func() { s.crowd.talk(ctx) })
+	s.talking.Go(func() { s.crowd.sendAll(ctx) })
 	s.acknowledge(t, 25)
 }
 
@@ -201,8 +201,8 @@ func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, se
 	t.Helper()
 	for _, known := range kinds {
 		if known.kind == k {
-			f := &fault{kind: k, subject: known.subject, replica: replica, lasts: lasts, seed: seed}
-			if err := s.director.carryOut(t.Context(), f); err != nil {
+			f := &fault{kind: k, targetKind: known.target, replica: replica, duration: lasts, seed: seed}
+			if err := s.runner.execute(t.Context(), f); err != nil {
 				t.Error(err)
 			}
 			return
@@ -217,18 +217,18 @@ func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	t.Helper()
 	s.hush()
 	s.talking.Wait()
-	s.crowd.settle(t.Context(), world.Limit)
+	s.crowd.waitIdle(t.Context(), world.Limit)
 	run := judge.Run{Within: world.Limit, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.director.record(s.dir); err != nil {
+	if err := s.runner.writeFaults(s.dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeJSON(filepath.Join(s.dir, judge.RunFile), run); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.dump(t.Context()); err != nil {
+	if err := Dump(t.Context(), s.pgURL, s.dir); err != nil {
 		t.Fatal(err)
 	}
 	v, err := judge.Judge(os.DirFS(s.dir))
@@ -241,7 +241,7 @@ func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	if v.Count > 0 {
 		t.Errorf("%d violations", v.Count)
 	}
-	for _, c := range s.complaints() {
+	for _, c := range s.failures() {
 		t.Error(c)
 	}
 	text, _ := json.Marshal(v.Faults)

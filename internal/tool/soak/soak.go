@@ -1,10 +1,7 @@
-// Package soak breaks whatever can be broken, for as long as one likes, and has
-// the judge say whether anybody lost a message. It starts replicas, a private
-// Postgres and a private Redis with breakable links between all of them, lets a
-// crowd of clients chat, and follows a plan of faults that a seed decides.
-//
-// It owns the processes, the links and the histories that it writes; what these
-// mean is the judge's to say.
+// Package soak tests that no message is lost while things break. It starts replicas, a
+// private Postgres and Redis, and breakable links between them, lets many clients chat, and
+// injects faults according to a plan that a seed decides. Package judge then checks the
+// histories that the clients wrote.
 package soak
 
 import (
@@ -23,20 +20,19 @@ import (
 const (
 	startLimit = 2 * time.Minute
 	stopLimit  = 30 * time.Second
-	// within is how long after the last fault everybody has to have seen
-	// everything.
+	// within is how long after the last fault all clients must have received everything.
 	within = judge.DefaultWithin
 )
 
-// Options says what a soak is like. Command and Dir are needed.
+// Options configures a run. Command and Dir are required.
 type Options struct {
-	For      time.Duration // of load and faults; 0 means 10 min
+	For      time.Duration // length of the load and the faults; default 10 min
 	Seed     uint64        // decides the faults
-	Replicas int           // 0 means 3
-	Clients  int           // sockets; 0 means 75
-	Rate     float64       // messages a second, all clients together; 0 means 450
-	Dir      string        // for the histories and logs; must be empty, or not exist
-	Command  []string      // runs a replica, which its environment configures
+	Replicas int           // default 3
+	Clients  int           // number of sockets; default 75
+	Rate     float64       // messages per second of all clients together; default 450
+	Dir      string        // of the histories and logs; must be empty or not exist
+	Command  []string      // runs a replica, which is configured by its environment
 	Out      io.Writer
 }
 
@@ -48,19 +44,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Run soaks, judges, and prints what came of it; the last line sums it up. It
-// returns false where the judge found violations, a replica died by itself, or a
-// long run was too quiet to count. When ctx ends it stops at once, judges what
-// there is, and returns false. Nothing that it started is left when it returns.
+// Run runs the soak and prints the result; the last line is a summary. It returns false if
+// the judge found violations, a replica failed, or a long run had too few messages or
+// faults. When ctx ends, Run stops at once, judges the histories so far and returns false.
+// It leaves no process running.
 func Run(ctx context.Context, o Options) (good bool, err error) {
 	o = o.withDefaults()
-	if err := prepare(o.Dir); err != nil {
+	if err := makeDir(o.Dir); err != nil {
 		return false, err
 	}
 	plan := newPlan(o.Seed, o.For, o.Replicas)
-	say(o.Out, "soak: seed %d, %v, %d replicas, %d clients; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Dir)
+	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Dir)
 	plan.print(o.Out)
-	complaints, err := play(ctx, o, plan)
+	failures, err := execute(ctx, o, plan)
 	if err != nil {
 		return false, err
 	}
@@ -69,36 +65,36 @@ func Run(ctx context.Context, o Options) (good bool, err error) {
 		return false, err
 	}
 	if ctx.Err() != nil {
-		complaints = append(complaints, "it was interrupted")
+		failures = append(failures, "it was interrupted")
 	} else if o.For >= longRun {
-		complaints = append(complaints, tooQuiet(verdict)...)
+		failures = append(failures, checkVolume(verdict)...)
 	}
-	return report(o.Out, verdict, complaints), nil
+	return printResult(o.Out, verdict, failures), nil
 }
 
-// play is a run from its first server to its last history. It returns what is
-// wrong beside what the histories tell.
-func play(ctx context.Context, o Options, plan plan) (complaints []string, err error) {
-	s := &stage{dir: o.Dir, command: o.Command}
-	defer func() { err = errors.Join(err, s.stop(ctx)) }()
+// execute runs everything from the first process to the last history. It returns failures
+// that the histories do not show.
+func execute(ctx context.Context, o Options, plan plan) (failures []string, err error) {
+	d := &deployment{dir: o.Dir, command: o.Command}
+	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	start, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	if err := s.start(start, o.Replicas, (o.Clients+roomSize-1)/roomSize); err != nil {
+	if err := d.start(start, o.Replicas, (o.Clients+roomSize-1)/roomSize); err != nil {
 		return nil, err
 	}
 	run := judge.Run{Seed: o.Seed, Within: within, Started: time.Now().UnixMicro()}
-	crowd, err := s.gather(ctx, o)
+	crowd, err := d.startCrowd(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	director := &director{stage: s, crowd: crowd, began: time.Now(), out: o.Out}
-	failed := director.direct(ctx, o, plan)
-	crowd.settle(ctx, within)
+	r := newRunner(d, crowd, time.Now(), o.Out)
+	failed := r.run(ctx, o, plan)
+	crowd.waitIdle(ctx, within)
 	run.Ended = time.Now().UnixMicro()
 	if err := errors.Join(failed, crowd.close()); err != nil {
 		return nil, err
 	}
-	if err := director.record(o.Dir); err != nil {
+	if err := r.writeFaults(o.Dir); err != nil {
 		return nil, err
 	}
 	if err := writeJSON(filepath.Join(o.Dir, judge.RunFile), run); err != nil {
@@ -106,23 +102,80 @@ func play(ctx context.Context, o Options, plan plan) (complaints []string, err e
 	}
 	dump, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if err := s.dump(dump); err != nil {
+	if err := Dump(dump, d.pgURL, o.Dir); err != nil {
 		return nil, err
 	}
-	return s.complaints(), nil
+	return d.failures(), nil
 }
 
-// prepare makes the directory. Histories of two runs must never lie side by side.
-func prepare(dir string) error {
+// makeDir makes the directory of a run. Histories of two runs must not be mixed.
+func makeDir(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, judge.ClientsDir), 0o755); err != nil {
 		return fmt.Errorf("make the directory of the histories: %w", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 1 {
-		return errors.Join(fmt.Errorf("%s is not empty: name another directory", dir), err)
+		return errors.Join(fmt.Errorf("the directory %s is not empty: name another one", dir), err)
 	}
 	return nil
 }
 
-func say(out io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(out, format+"\n", args...) // where should a failure of this go
+// The minimum volume of a run of longRun or more. A run with fewer faults or messages proves
+// nothing.
+const (
+	longRun       = 10 * time.Minute
+	minMessages   = 100_000
+	minFaults     = 100
+	minPerKind    = 5
+	minReconnects = 1_000
+)
+
+// checkVolume returns what a long run had too few of.
+func checkVolume(v *judge.Verdict) (failures []string) {
+	for _, c := range []struct {
+		what      string
+		got, want int
+	}{
+		{"messages", v.Messages, minMessages},
+		{"faults", v.FaultCount(), minFaults},
+		{"reconnects", v.Reconnects, minReconnects},
+	} {
+		if c.got < c.want {
+			failures = append(failures, fmt.Sprintf("only %d %s; a run of this length must have %d", c.got, c.what, c.want))
+		}
+	}
+	for _, k := range kinds {
+		if n := v.Faults[string(k.kind)]; n < minPerKind {
+			failures = append(failures, fmt.Sprintf("only %d faults of the kind %s; a run of this length must have %d", n, k.kind, minPerKind))
+		}
+	}
+	return failures
+}
+
+// Check judges the histories of an earlier run and prints the result.
+func Check(dir string, out io.Writer) (good bool, err error) {
+	verdict, err := judge.Judge(os.DirFS(dir))
+	if err != nil {
+		return false, err
+	}
+	return printResult(out, verdict, nil), nil
+}
+
+// printResult prints the violations, the first one with its evidence, and the failures.
+func printResult(out io.Writer, v *judge.Verdict, failures []string) (good bool) {
+	for i := range v.Violations {
+		if i == 0 {
+			_ = v.Violations[i].Write(out) // the exit code says enough
+			continue
+		}
+		printLine(out, "%s", &v.Violations[i])
+	}
+	for _, f := range failures {
+		printLine(out, "soak: failed: %s", f)
+	}
+	printLine(out, "soak: %d messages, %d faults, %d reconnects, %d violations", v.Messages, v.FaultCount(), v.Reconnects, v.Count)
+	return v.Count == 0 && len(failures) == 0
+}
+
+func printLine(out io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(out, format+"\n", args...) // a closed output must not end the run
 }

@@ -93,13 +93,13 @@ func TestCheckShowsTheHistoryOfTheFirstViolation(t *testing.T) {
 func TestALongRunMustHaveHadEnoughOfEverything(t *testing.T) {
 	t.Parallel()
 	enough := func() *judge.Verdict {
-		v := &judge.Verdict{Messages: leastMessages, Reconnects: leastReconnects, Faults: map[string]int{}}
+		v := &judge.Verdict{Messages: minMessages, Reconnects: minReconnects, Faults: map[string]int{}}
 		for _, k := range kinds {
-			v.Faults[string(k.kind)] = leastOfEach
+			v.Faults[string(k.kind)] = minPerKind
 		}
 		return v
 	}
-	if list := tooQuiet(enough()); len(list) > 0 {
+	if list := checkVolume(enough()); len(list) > 0 {
 		t.Errorf("enough is too quiet: %q", list)
 	}
 	for name, change := range map[string]func(*judge.Verdict){
@@ -109,7 +109,7 @@ func TestALongRunMustHaveHadEnoughOfEverything(t *testing.T) {
 		"pg kill":    func(v *judge.Verdict) { v.Faults[string(pgKill)]-- },
 	} {
 		v := enough()
-		if change(v); len(tooQuiet(v)) == 0 {
+		if change(v); len(checkVolume(v)) == 0 {
 			t.Errorf("%s: too few are enough", name)
 		}
 	}

@@ -21,44 +21,32 @@ type Problem struct {
 	Ref    string `json:"ref"`
 }
 
-// Refused is an HTTP answer that is not the one asked for: to a handshake
-// anything but 101, to a log-in anything but 200. It may come from a proxy.
-type Refused struct {
+// A StatusError is an unexpected HTTP response: anything but 101 to a handshake, anything
+// but 200 to a sign-in. It may come from a proxy.
+type StatusError struct {
 	Status int
-	// Problem is the body where it is a problem document, else empty.
+	// Problem is the body, if that is a problem document.
 	Problem Problem
-	// Body is the beginning of the body, as text.
-	Body string
-	// Ref is the server's reference; where it is empty the answer is not ours.
+	// Ref is the server's reference. It is empty if the response is not roomspa's.
 	Ref string
-	// RetryAfter is the delay that the server asked for, 0 for none.
+	// RetryAfter is the delay that the response asks for, 0 for none.
 	RetryAfter time.Duration
-	// Server is the header of that name: it often tells which proxy answered.
-	Server string
-	Header http.Header
+	Header     http.Header
 }
 
-func newRefused(r *http.Response) *Refused {
-	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // a cut body is still worth showing
-	refused := &Refused{
-		Status:     r.StatusCode,
-		Body:       strings.ToValidUTF8(string(body), "�"),
-		Ref:        r.Header.Get("Roomspa-Ref"),
-		RetryAfter: retryAfter(r.Header, time.Now()),
-		Server:     r.Header.Get("Server"),
-		Header:     r.Header,
-	}
+func newStatusError(r *http.Response) *StatusError {
+	e := &StatusError{Status: r.StatusCode, RetryAfter: retryAfter(r.Header, time.Now()), Header: r.Header}
 	if strings.Contains(r.Header.Get("Content-Type"), "json") {
-		refused.Problem = parseProblem(body)
+		body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // a truncated document is better than none
+		e.Problem = parseProblem(body)
 	}
-	if refused.Ref == "" {
-		refused.Ref = refused.Problem.Ref
-	}
-	return refused
+	e.Ref = cmp.Or(r.Header.Get("Roomspa-Ref"), e.Problem.Ref)
+	return e
 }
 
-// Error says status, cause, who answered and the reference in one line.
-func (r *Refused) Error() string {
+// Error returns the status, the cause and the reference in one line, or who answered if
+// there is no reference.
+func (r *StatusError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP %d %s", r.Status, http.StatusText(r.Status))
 	switch p := r.Problem; {
@@ -67,19 +55,19 @@ func (r *Refused) Error() string {
 	case p.Detail != "" || p.Title != "":
 		b.WriteString(": " + strings.TrimSuffix(cmp.Or(p.Detail, p.Title), "."))
 	}
-	switch {
+	switch server := r.Header.Get("Server"); {
 	case r.Ref != "":
 		b.WriteString(" (ref " + r.Ref + ")")
-	case r.Server != "":
-		b.WriteString(" (no reference, so not from roomspa; answered by " + r.Server + ")")
+	case server != "":
+		b.WriteString(" (not from roomspa, since there is no reference; answered by " + server + ")")
 	default:
-		b.WriteString(" (no reference, so not from roomspa but from something in front of it)")
+		b.WriteString(" (not from roomspa but from a proxy in front of it, since there is no reference)")
 	}
 	return b.String()
 }
 
-// parseProblem reads as much of a problem document as there is: gorilla keeps
-// only the first 1,024 bytes of the body of a refused handshake.
+// parseProblem decodes a problem document, even a truncated one: gorilla keeps only the
+// first 1,024 bytes of the response to a failed handshake.
 func parseProblem(body []byte) Problem {
 	var p Problem
 	if json.Unmarshal(body, &p) == nil {
@@ -106,8 +94,8 @@ func parseProblem(body []byte) Problem {
 	}
 }
 
-// retryAfter reads the header in both its forms, seconds or a date (RFC 9110
-// §10.2.3).
+// retryAfter parses the header Retry-After in both its forms, seconds and a date (RFC
+// 9110 §10.2.3).
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// family returns root and all its descendants, parents before children.
-func family(root int) ([]int, error) {
+// processTree returns a process and all its descendants, parents first.
+func processTree(root int) ([]int, error) {
 	all, err := processes()
 	if err != nil {
 		return nil, err
 	}
-	return descend(all, root), nil
+	return descendants(all, root), nil
 }
 
-func descend(all map[int]relative, root int) []int {
+func descendants(all map[int]processInfo, root int) []int {
 	children := make(map[int][]int)
 	for pid, p := range all {
 		children[p.parent] = append(children[p.parent], pid)
@@ -30,44 +30,44 @@ func descend(all map[int]relative, root int) []int {
 	return pids
 }
 
-// freeze stops root and all its descendants, and returns them when all stand still. One look is not enough: a process
-// may have been born behind our back. What was stopped during a whole look cannot have had children during the next.
-func freeze(root int) ([]int, error) {
+// suspendTree suspends a process and all its descendants, and returns them. It lists the processes until two consecutive
+// lists are equal and all of them are suspended: a process may have forked during one listing, but not between two.
+func suspendTree(root int) ([]int, error) {
 	var before []int
 	err := poll(killLimit, func() (bool, error) {
 		all, err := processes()
 		if err != nil {
 			return false, err
 		}
-		pids := descend(all, root)
-		still := slices.Equal(pids, before)
+		pids := descendants(all, root)
+		suspended := slices.Equal(pids, before)
 		before = pids
 		for _, pid := range pids {
 			switch all[pid].state {
 			case 'T', 't', 'Z':
 			default:
-				still = false
-				_ = syscall.Kill(pid, syscall.SIGSTOP) // gone in the meantime is as good
+				suspended = false
+				_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended meanwhile
 			}
 		}
 		if _, ok := all[root]; !ok {
 			return false, fmt.Errorf("process %d has ended", root)
 		}
-		return still, nil
+		return suspended, nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("freeze its processes: %w", err)
+		return nil, fmt.Errorf("suspend its processes: %w", err)
 	}
 	return before, nil
 }
 
-// killTree kills p and all its descendants and waits until they have gone. Postgres refuses to start on a directory
-// while one backend of the former server lives.
+// killTree kills a process and all its descendants, and waits until they have ended. Postgres does not start while a
+// backend of the previous server still runs.
 func killTree(p *process) error {
-	if !p.running() {
+	if !p.isRunning() {
 		return nil
 	}
-	pids, err := freeze(p.pid()) // frozen processes cannot fork away
+	pids, err := suspendTree(p.pid()) // a suspended process cannot fork
 	if err != nil {
 		pids = []int{p.pid()}
 	}
@@ -81,20 +81,20 @@ func killTree(p *process) error {
 			return false, err
 		}
 		return !slices.ContainsFunc(pids, func(pid int) bool {
-			q, there := all[pid]
-			return there && q.state != 'Z' // a zombie holds nothing but its number
+			q, exists := all[pid]
+			return exists && q.state != 'Z' // a zombie holds no resources
 		}), nil
 	})
 }
 
-// poll asks every few milliseconds until the answer is yes: other people's processes send no events.
-func poll(limit time.Duration, ask func() (bool, error)) error {
+// poll calls done every few milliseconds until it returns true or an error.
+func poll(limit time.Duration, done func() (bool, error)) error {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		yes, err := ask()
-		if err != nil || yes {
+		ok, err := done()
+		if err != nil || ok {
 			return err
 		}
 		if time.Now().After(deadline) {

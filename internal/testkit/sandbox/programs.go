@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// tools is a directory of programs and what its programs need to run.
+// tools is a directory of programs, with the environment that they need.
 type tools struct {
 	dir string
 	env []string
@@ -20,20 +20,21 @@ type tools struct {
 
 func (t tools) path(program string) string { return filepath.Join(t.dir, program) }
 
-// findPostgres returns a directory that holds both initdb and postgres: a lone wrapper in PATH is of no use.
+// findPostgres returns a directory that contains both initdb and postgres.
 func findPostgres() (tools, error) {
 	return find([]string{"initdb", "postgres"}, "postgresql")
 }
 
 func findRedis() (tools, error) { return find([]string{"redis-server"}, "redis-server") }
 
-// find looks in PATH, in the places of the usual packages, and in the tree that `make deps` unpacks.
+// find searches PATH, the directories of common packages, and the tree that `make deps` unpacks. debian is the name of
+// the package to recommend.
 func find(programs []string, debian string) (tools, error) {
 	dirs := filepath.SplitList(os.Getenv("PATH"))
-	dirs = append(dirs, newest("/usr/lib/postgresql/*/bin")...)
+	dirs = append(dirs, byVersion("/usr/lib/postgresql/*/bin")...)
 	for _, brew := range []string{"/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew"} {
 		dirs = append(dirs, filepath.Join(brew, "bin"))
-		dirs = append(dirs, newest(brew+"/opt/postgresql@*/bin")...)
+		dirs = append(dirs, byVersion(brew+"/opt/postgresql@*/bin")...)
 	}
 	deps := os.Getenv("ROOMSPA_DEPS")
 	if deps != "" {
@@ -41,13 +42,13 @@ func find(programs []string, debian string) (tools, error) {
 			deps = abs
 		}
 		dirs = append(dirs, filepath.Join(deps, "usr/bin"))
-		dirs = append(dirs, newest(deps+"/usr/lib/postgresql/*/bin")...)
+		dirs = append(dirs, byVersion(deps+"/usr/lib/postgresql/*/bin")...)
 	}
 	for _, dir := range dirs {
-		if dir, ok := holds(dir, programs); ok {
+		if dir, ok := hasPrograms(dir, programs); ok {
 			t := tools{dir: dir, env: cleanEnviron()}
-			if deps != "" && strings.HasPrefix(dir, resolve(deps)+string(filepath.Separator)) {
-				t.env = append(t.env, "LD_LIBRARY_PATH="+strings.Join(libraries(resolve(deps)), ":"))
+			if deps != "" && strings.HasPrefix(dir, realPath(deps)+string(filepath.Separator)) {
+				t.env = append(t.env, "LD_LIBRARY_PATH="+strings.Join(libraries(realPath(deps)), ":"))
 			}
 			return t, nil
 		}
@@ -55,9 +56,9 @@ func find(programs []string, debian string) (tools, error) {
 	return tools{}, fmt.Errorf(`%s not found: run "make deps" or install it (Debian: apt-get install %s)`, strings.Join(programs, " and "), debian)
 }
 
-// holds tells whether all programs can be run from dir. It returns the directory the first one really stands in, since
-// that is where Postgres' programs look for each other.
-func holds(dir string, programs []string) (string, bool) {
+// hasPrograms reports whether dir contains all programs. It returns the real directory of the first one, where the
+// programs of Postgres look for each other.
+func hasPrograms(dir string, programs []string) (string, bool) {
 	if !filepath.IsAbs(dir) {
 		return "", false
 	}
@@ -72,15 +73,15 @@ func holds(dir string, programs []string) (string, bool) {
 	return dir, true
 }
 
-func resolve(path string) string {
+func realPath(path string) string {
 	if exact, err := filepath.EvalSymlinks(path); err == nil {
 		return exact
 	}
 	return path
 }
 
-// newest expands a pattern with a version in it, the highest version first.
-func newest(pattern string) []string {
+// byVersion expands a pattern of directories whose names contain a version, the highest version first.
+func byVersion(pattern string) []string {
 	dirs, _ := filepath.Glob(pattern)
 	version := func(dir string) float64 {
 		name := filepath.Base(filepath.Dir(dir))
@@ -100,7 +101,8 @@ func libraries(deps string) []string {
 	}
 }
 
-// cleanEnviron is our environment without what would change a server's behaviour or the language of its log.
+// cleanEnviron returns our environment without variables that change the behaviour of a server or the language of its
+// log.
 func cleanEnviron() []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "PG") || strings.HasPrefix(v, "LC_") || strings.HasPrefix(v, "LANG")

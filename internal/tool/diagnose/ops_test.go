@@ -86,7 +86,7 @@ func handshakes() []broken {
 		{"a token of a user who is not there", "user_unknown", "4001", as(world.Nobody, "/ws/chat/99/2/")},
 		{"a token of a user who was deactivated", "user_inactive", "4001", as(world.Inactive, "/ws/chat/5/2/")},
 		{"somebody else's room", "not_your_room", "4003", as(world.Customer, "/ws/chat/3/2/")},
-		{"two of one side", "wrong_role", "user 1 is a customer and user 3 a customer", func(_ *testing.T, well *world.Replica) diagnose.Options {
+		{"two of one side", "wrong_role", "user 1 is a customer and user 3 is a customer", func(_ *testing.T, well *world.Replica) diagnose.Options {
 			return diagnose.Options{
 				URL: "http://" + well.Addr(), Identifier: "user1@example.com", Password: world.Password,
 				PeerIdentifier: "user3@example.com", PeerPassword: world.Password,
@@ -102,7 +102,7 @@ func handshakes() []broken {
 		}},
 		{"too many wrong passwords", "too_many_attempts", "429", func(t *testing.T, _ *world.Replica) diagnose.Options {
 			a := world.New(t).Ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 1 })
-			_, _ = client.Login(t.Context(), "http://"+a.Addr(), "user1@example.com", "a wrong one")
+			_, _ = client.Credentials{BaseURL: "http://" + a.Addr(), Identifier: "user1@example.com", Password: "a wrong one"}.Login(t.Context())
 			o := chat(t, a.Addr())
 			o.Token, o.Identifier, o.Password = "", "user1@example.com", world.Password
 			return o

@@ -11,10 +11,10 @@ import (
 	"path"
 )
 
-// mostLine is the longest line that is read: an entry has a few hundred bytes.
-const mostLine = 1 << 20
+// maxLine bounds the length of a line. An entry has a few hundred bytes.
+const maxLine = 1 << 20
 
-func (c *court) readRun() error {
+func (c *checker) readRun() error {
 	text, err := fs.ReadFile(c.dir, RunFile)
 	if err != nil {
 		return fmt.Errorf("read the run: %w", err)
@@ -26,11 +26,11 @@ func (c *court) readRun() error {
 	return nil
 }
 
-// readFaults counts the faults. A run without any has no such file.
-func (c *court) readFaults() error {
-	err := lines(c.dir, FaultsFile, func(_ int, f *Fault, _ []byte) error {
+// readFaults counts the faults. A run without faults may have no such file.
+func (c *checker) readFaults() error {
+	err := eachLine(c.dir, FaultsFile, func(_ int, f *Fault, _ []byte) error {
 		c.verdict.Faults[f.Kind]++
-		c.fault = max(c.fault, f.Ended)
+		c.lastFaultEnd = max(c.lastFaultEnd, f.Ended)
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -39,24 +39,24 @@ func (c *court) readFaults() error {
 	return err
 }
 
-// histories calls f for each line of each client's history; head is the first
-// line of its file.
-func (c *court) histories(f func(head *Entry, line int, e *Entry) error) error {
-	files, err := c.files()
+// eachEntry calls f for each entry of each client's history. head is the first entry of the
+// history.
+func (c *checker) eachEntry(f func(head, e *Entry) error) error {
+	files, err := c.historyFiles()
 	if err != nil {
 		return err
 	}
 	for _, name := range files {
 		var head *Entry
-		err := lines(c.dir, name, func(n int, e *Entry, _ []byte) error {
+		err := eachLine(c.dir, name, func(_ int, e *Entry, _ []byte) error {
 			if head == nil {
 				if e.Kind != Begins || e.Client == "" {
-					return fmt.Errorf("%s does not begin with who the client is", name)
+					return fmt.Errorf("%s does not begin with an entry of the kind client", name)
 				}
 				first := *e
 				head = &first
 			}
-			return f(head, n, e)
+			return f(head, e)
 		})
 		if err != nil {
 			return err
@@ -65,29 +65,28 @@ func (c *court) histories(f func(head *Entry, line int, e *Entry) error) error {
 	return nil
 }
 
-func (c *court) files() ([]string, error) {
+func (c *checker) historyFiles() ([]string, error) {
 	files, err := fs.Glob(c.dir, path.Join(ClientsDir, "*.jsonl"))
 	if err == nil && len(files) == 0 {
-		err = errors.New("there is none")
+		err = errors.New("no such files in " + ClientsDir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the clients' histories: %w", err)
+		return nil, fmt.Errorf("find the histories of the clients: %w", err)
 	}
 	return files, nil
 }
 
-// lines calls f for each line of a file. The entry and the text are f's only
-// until it returns. A last line without its end was cut off with its writer, and
-// is left out.
-func lines[T any](dir fs.FS, name string, f func(n int, entry *T, text []byte) error) error {
+// eachLine calls f for each line of a file. f must not keep the entry or the text. A last
+// line without a newline is ignored: its writer was killed.
+func eachLine[T any](dir fs.FS, name string, f func(n int, entry *T, text []byte) error) error {
 	file, err := dir.Open(name)
 	if err != nil {
 		return fmt.Errorf("read a history: %w", err)
 	}
 	defer file.Close()
 	scanner := bufio.NewScanner(file)
-	scanner.Buffer(make([]byte, 0, 64<<10), mostLine)
-	scanner.Split(wholeLines)
+	scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
+	scanner.Split(splitWholeLines)
 	var entry T
 	for n := 1; scanner.Scan(); n++ {
 		var zero T
@@ -105,7 +104,7 @@ func lines[T any](dir fs.FS, name string, f func(n int, entry *T, text []byte) e
 	return nil
 }
 
-func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
+func splitWholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil
 	}

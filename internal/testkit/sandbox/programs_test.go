@@ -17,7 +17,7 @@ func TestMissingProgramSaysWhatToInstall(t *testing.T) {
 }
 
 func TestUnpackedTreeIsUsedWithItsLibraries(t *testing.T) {
-	deps := resolve(t.TempDir())
+	deps := realPath(t.TempDir())
 	t.Setenv("ROOMSPA_DEPS", deps)
 	plant(t, filepath.Join(deps, "usr/bin/some-redis"))
 	for _, version := range []string{"9.6", "15", "17"} {
@@ -47,7 +47,7 @@ func TestUnpackedTreeIsUsedWithItsLibraries(t *testing.T) {
 }
 
 func TestDirectoryWithoutAllProgramsIsPassedOver(t *testing.T) {
-	lone, links, whole := t.TempDir(), t.TempDir(), resolve(t.TempDir())
+	lone, links, whole := t.TempDir(), t.TempDir(), realPath(t.TempDir())
 	plant(t, filepath.Join(lone, "some-initdb"))
 	plant(t, filepath.Join(whole, "some-initdb"))
 	plant(t, filepath.Join(whole, "some-postgres"))
