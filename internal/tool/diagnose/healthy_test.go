@@ -95,7 +95,7 @@ func TestPingsDoNotHideATimeOut(t *testing.T) {
 	a := world.New(t).Ready(t, "a", func(o *app.Options) { o.PingInterval = time.Second })
 	root := newAuthority(t, "root", nil)
 	const idle = 5 * time.Second // of the proxies; pings come every second
-	const harmless = "after about "
+	const harmless = "silent for about "
 	for name, c := range map[string]struct {
 		idle time.Duration
 		want string
