@@ -18,27 +18,29 @@ func (f *finding) Error() string { return f.detail }
 // Cause returns the word of package cause for the finding.
 func (f *finding) Cause() string { return f.cause }
 
-// A problem is a kind of finding, and how the log names its beginning and its end.
+// A problem is a kind of finding.
 type problem struct {
-	cause        string
-	level        slog.Level
-	begins, ends string
+	cause  string
+	level  slog.Level
+	event  string // for the log
+	detail string
+	end    string // for the log, when it has ended
 }
 
 var (
 	splitLayer = problem{
 		"split_channel_layer", slog.LevelError,
-		"Channel layer split: replicas share Postgres but are not heard over Redis",
+		"Channel layer split", "replicas share Postgres but are not heard over Redis",
 		"Channel layer no longer split: all replicas that share Postgres are heard over Redis",
 	}
 	differentSecrets = problem{
 		"different_secrets", slog.LevelWarn,
-		"JWT secrets differ: replicas refuse each other's tokens",
+		"JWT secrets differ", "replicas refuse each other's tokens",
 		"JWT secrets no longer differ: all replicas accept each other's tokens",
 	}
 )
 
-func (p problem) text(replicas map[string]string) string { return p.begins + ": " + names(replicas) }
+func (p problem) text(replicas map[string]string) string { return p.detail + ": " + names(replicas) }
 
 // Finding returns what is wrong between the replicas, or nil. It performs no I/O.
 func (f *Fleet) Finding() error {
@@ -62,9 +64,9 @@ func (f *Fleet) logChange(p problem, before, now map[string]string) {
 	}
 	switch {
 	case slices.ContainsFunc(slices.Collect(maps.Keys(now)), isNew):
-		logging.Component(f.log, p.level, component, p.text(now), slog.String("cause", p.cause), slog.Int("replicas", len(now)))
+		logging.Component(f.log, p.level, component, p.event+": "+p.text(now), slog.String("cause", p.cause), slog.Int("replicas", len(now)))
 	case len(now) == 0 && len(before) > 0:
-		logging.Component(f.log, slog.LevelInfo, component, p.ends, slog.String("cause", p.cause))
+		logging.Component(f.log, slog.LevelInfo, component, p.end, slog.String("cause", p.cause))
 	}
 }
 
