@@ -79,10 +79,9 @@ var packages = map[string][]string{
 	"tool/soak":     {"auth", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
 	// Test kit: for tests, tool/dev and tool/soak.
-	"testkit/netfault":  {},
-	"testkit/sandbox":   {},
-	"testkit/redistest": {"redis", "testkit/sandbox", "testkit/world"},
-	"testkit/world":     {"app", "auth", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
+	"testkit/netfault": {},
+	"testkit/sandbox":  {},
+	"testkit/world":    {"app", "auth", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
 		"app", "auth", "channel", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",

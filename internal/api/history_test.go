@@ -1,24 +1,19 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -64,14 +59,7 @@ func read(t testing.TB, r *world.Replica, token, path string) (*http.Response, p
 // storeMessages stores n messages in a room, of both sides in turn, and returns its conversation.
 func storeMessages(t testing.TB, w *world.World, r room.Room, n int) room.ID {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: w.DatabaseURL, AcquireTimeout: world.Limit}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { db.Run(ctx) })
-	defer func() { cancel(); running.Wait(); db.Close() }()
+	db := w.OpenPostgres(t)
 	c, err := db.Conversation(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)

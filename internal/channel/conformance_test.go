@@ -12,14 +12,14 @@ import (
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // The layer keeps the same promises in every mode of Redis.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, start := range redistest.Modes {
+	for name, start := range world.RedisModes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conform(t, start(t))
@@ -27,10 +27,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func conform(t *testing.T, p *redistest.Servers) { //nolint:tparallel // they share servers, which the later ones break
+func conform(t *testing.T, p *world.RedisServers) { //nolint:tparallel // they share servers, which the later ones break
 	for _, c := range []struct {
 		name string
-		test func(*testing.T, *redistest.Servers)
+		test func(*testing.T, *world.RedisServers)
 	}{
 		{"joins at once subscribe together", testJoinsCoalesce},
 		{"what is published after a join is heard", testNothingMissedAfterJoin},
@@ -50,11 +50,11 @@ func conform(t *testing.T, p *redistest.Servers) { //nolint:tparallel // they sh
 	}
 }
 
-func testJoinsCoalesce(t *testing.T, p *redistest.Servers) {
+func testJoinsCoalesce(t *testing.T, p *world.RedisServers) {
 	l := open(t, p.Options).Layer
 	up(t, l)
 	before := p.SubscribeCommands(t)
-	ctx, cancel := context.WithTimeout(t.Context(), redistest.Limit)
+	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
 	defer cancel()
 	const joins = 2000
 	var all sync.WaitGroup
@@ -74,7 +74,7 @@ func testJoinsCoalesce(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testNothingMissedAfterJoin(t *testing.T, p *redistest.Servers) {
+func testNothingMissedAfterJoin(t *testing.T, p *world.RedisServers) {
 	here, there := open(t, p.Options).Layer, open(t, p.Options).Layer
 	up(t, here, there)
 	for i := range 200 {
@@ -85,7 +85,7 @@ func testNothingMissedAfterJoin(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testTwoLayersInOrder(t *testing.T, p *redistest.Servers) {
+func testTwoLayersInOrder(t *testing.T, p *world.RedisServers) {
 	const n = 3000
 	a, b := open(t, p.Options).Layer, open(t, p.Options).Layer
 	up(t, a, b)
@@ -115,7 +115,7 @@ func testTwoLayersInOrder(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testLastLeaveUnsubscribes(t *testing.T, p *redistest.Servers) {
+func testLastLeaveUnsubscribes(t *testing.T, p *world.RedisServers) {
 	l := open(t, p.Options).Layer
 	up(t, l)
 	first := join(t, l, "chat_4_1")
@@ -125,7 +125,7 @@ func testLastLeaveUnsubscribes(t *testing.T, p *redistest.Servers) {
 	publish(t, l, "chat_4_1", "still here")
 	last.wants(t, "still here")
 	last.leave()
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "nobody is subscribed any more", func() (bool, any) {
 		n := p.Subscribers(t, "chat_4_1")
 		return n == 0, n
 	})
@@ -134,7 +134,7 @@ func testLastLeaveUnsubscribes(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testChurn(t *testing.T, p *redistest.Servers) {
+func testChurn(t *testing.T, p *world.RedisServers) {
 	l, other := open(t, p.Options).Layer, open(t, p.Options).Layer
 	up(t, l, other)
 	stop := make(chan struct{})
@@ -154,7 +154,7 @@ func testChurn(t *testing.T, p *redistest.Servers) {
 	for i := range 12 {
 		churn.Go(func() {
 			for range 50 {
-				ctx, cancel := context.WithTimeout(t.Context(), redistest.Limit)
+				ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
 				leave, err := l.Join(ctx, "chat_5_"+itoa(i%3), func([]byte) {}, func() {})
 				cancel()
 				if err != nil {
@@ -174,19 +174,19 @@ func testChurn(t *testing.T, p *redistest.Servers) {
 		for got := ""; got != "the end"; {
 			select {
 			case got = <-ls.got:
-			case <-time.After(redistest.Limit):
+			case <-time.After(world.Limit):
 				t.Fatal("deaf")
 			}
 		}
 		ls.leave()
-		redistest.Eventually(t, func() (bool, any) {
+		world.Eventually(t, "nobody is subscribed any more", func() (bool, any) {
 			n := p.Subscribers(t, "chat_5_"+itoa(g))
 			return n == 0, n
 		})
 	}
 }
 
-func testSaveThenPublish(t *testing.T, p *redistest.Servers) {
+func testSaveThenPublish(t *testing.T, p *world.RedisServers) {
 	c, other := open(t, p.Options), open(t, p.Options)
 	up(t, c.Layer, other.Layer)
 	r := room.Room{Customer: 21, Therapist: 22}
@@ -204,7 +204,7 @@ func testSaveThenPublish(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testAnnounce(t *testing.T, p *redistest.Servers) {
+func testAnnounce(t *testing.T, p *world.RedisServers) {
 	l := open(t, p.Options).Layer
 	up(t, l)
 	member := join(t, l, "chat_9_1")
@@ -219,7 +219,7 @@ func testAnnounce(t *testing.T, p *redistest.Servers) {
 	member.wants(t, "from a command")
 }
 
-func testCheck(t *testing.T, p *redistest.Servers) {
+func testCheck(t *testing.T, p *world.RedisServers) {
 	c := open(t, p.Options)
 	up(t, c.Layer)
 	if err := c.Layer.Check(t.Context()); err != nil {
@@ -228,12 +228,12 @@ func testCheck(t *testing.T, p *redistest.Servers) {
 	if err := c.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(c.Address(), redistest.Password) {
+	if strings.Contains(c.Address(), world.RedisPassword) {
 		t.Error("the address shows the password")
 	}
 }
 
-func testClientKill(t *testing.T, p *redistest.Servers) {
+func testClientKill(t *testing.T, p *world.RedisServers) {
 	l, other := open(t, p.Options).Layer, open(t, p.Options).Layer
 	up(t, l, other)
 	var members []*listener
@@ -254,7 +254,7 @@ func testClientKill(t *testing.T, p *redistest.Servers) {
 	}
 }
 
-func testStalled(t *testing.T, p *redistest.Servers) {
+func testStalled(t *testing.T, p *world.RedisServers) {
 	l := open(t, p.Impatient()).Layer
 	up(t, l)
 	member := join(t, l, "chat_7_1")
@@ -275,7 +275,7 @@ func testStalled(t *testing.T, p *redistest.Servers) {
 		})
 	}
 	within(t, "joins fail", all.Wait)
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the layer cannot subscribe", func() (bool, any) {
 		_, err := l.Health()
 		return err != nil && strings.Contains(err.Error(), "subscribe"), err
 	})
@@ -288,12 +288,12 @@ func testStalled(t *testing.T, p *redistest.Servers) {
 	hears(t, l, member, "chat_7_1")
 }
 
-func testGone(t *testing.T, p *redistest.Servers) {
+func testGone(t *testing.T, p *world.RedisServers) {
 	l := open(t, p.Options).Layer
 	up(t, l)
 	member := join(t, l, "chat_8_1")
 	p.All(t, (*sandbox.Redis).Kill)
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the layer cannot publish", func() (bool, any) {
 		_, err := l.Health()
 		return err != nil && strings.Contains(err.Error(), "publish"), err
 	})
@@ -309,7 +309,7 @@ func testGone(t *testing.T, p *redistest.Servers) {
 		}
 	}
 	_, err := l.Health()
-	if strings.Contains(fmt.Sprint(err), redistest.Password) {
+	if strings.Contains(fmt.Sprint(err), world.RedisPassword) {
 		t.Error("the cause shows the password")
 	}
 	p.All(t, func(r *sandbox.Redis) error { return r.Restart(t.Context()) })

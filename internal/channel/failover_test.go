@@ -12,13 +12,12 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	p := redistest.Sentinel(t)
+	p := world.RedisSentinel(t)
 	a, b := open(t, p.Options), open(t, p.Options)
 	up(t, a.Layer, b.Layer)
 	member := join(t, a.Layer, "chat_1_1")
@@ -34,11 +33,11 @@ func TestSentinelFailover(t *testing.T) {
 // goes on as a replica, to which one can publish in vain.
 func TestSentinelSwitchover(t *testing.T) {
 	t.Parallel()
-	p := redistest.Sentinel(t)
+	p := world.RedisSentinel(t)
 	a, b := open(t, p.Impatient()), open(t, p.Impatient())
 	up(t, a.Layer, b.Layer)
 	member := join(t, a.Layer, "chat_1_1")
-	redistest.Direct(t, "redis://"+p.Options.URL[strings.LastIndexByte(p.Options.URL, '@')+1:], func(ctx context.Context, s *goredis.Client) {
+	world.RedisDirect(t, "redis://"+p.Options.URL[strings.LastIndexByte(p.Options.URL, '@')+1:], func(ctx context.Context, s *goredis.Client) {
 		if err := s.Do(ctx, "SENTINEL", "FAILOVER", "roomspa").Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +53,7 @@ func TestClusterLosesAMaster(t *testing.T) {
 	for dead := range 3 {
 		t.Run(itoa(dead), func(t *testing.T) {
 			t.Parallel()
-			p := redistest.Cluster(t)
+			p := world.RedisCluster(t)
 			a, b := open(t, p.Options), open(t, p.Options)
 			up(t, a.Layer, b.Layer)
 			member := join(t, a.Layer, "chat_1_1")
@@ -74,16 +73,16 @@ func TestPublishingToAnotherServerThanHearingIsNoticed(t *testing.T) {
 	for _, moved := range []string{"pubsub", "normal"} {
 		t.Run(moved, func(t *testing.T) {
 			t.Parallel()
-			settings := map[string]string{"requirepass": redistest.Password}
+			settings := map[string]string{"requirepass": world.RedisPassword}
 			before, after := world.StartRedis(t, settings), world.StartRedis(t, settings)
 			name := newName(t, before.Addr())
-			l := open(t, redis.Options{URL: "redis://default:" + redistest.Password + "@" + name.addr}).Layer
+			l := open(t, redis.Options{URL: "redis://default:" + world.RedisPassword + "@" + name.addr}).Layer
 			up(t, l)
 			member := join(t, l, "chat_1_1")
 
 			addr := after.Addr()
 			name.target.Store(&addr)
-			redistest.Direct(t, before.URL(), func(ctx context.Context, node *goredis.Client) {
+			world.RedisDirect(t, before.URL(), func(ctx context.Context, node *goredis.Client) {
 				if err := node.ClientKillByFilter(ctx, "TYPE", moved, "SKIPME", "yes").Err(); err != nil {
 					t.Fatal(err)
 				}

@@ -17,12 +17,12 @@ import (
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	acl := func(rules ...string) {
 		t.Helper()
 		p.Each(t, func(ctx context.Context, node *goredis.Client) {
@@ -35,7 +35,7 @@ func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 			}
 		})
 	}
-	acl("on", ">"+redistest.Password, "~*", "&*", "+@all")
+	acl("on", ">"+world.RedisPassword, "~*", "&*", "+@all")
 	healthy := open(t, p.Options)
 	o := p.Options
 	o.URL = strings.Replace(o.URL, "default:", "replica:", 1)
@@ -45,7 +45,7 @@ func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 
 	acl("-subscribe")
 	p.KillSubscribers(t, "chat_1_1")
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the layer may not subscribe", func() (bool, any) {
 		_, err := c.Layer.Health()
 		return cause.Of(err) == "redis_subscribe_forbidden", err
 	})
@@ -75,11 +75,11 @@ func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 // are told when it can, though the subscription was never lost.
 func TestWhoWaitedForPublishingIsTold(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	acl := func(publish string) {
 		t.Helper()
 		p.Each(t, func(ctx context.Context, node *goredis.Client) {
-			if err := node.Do(ctx, "ACL", "SETUSER", "replica", "on", ">"+redistest.Password, "~*", "&*", "+@all", publish).Err(); err != nil {
+			if err := node.Do(ctx, "ACL", "SETUSER", "replica", "on", ">"+world.RedisPassword, "~*", "&*", "+@all", publish).Err(); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -91,7 +91,7 @@ func TestWhoWaitedForPublishingIsTold(t *testing.T) {
 	up(t, l)
 	member := join(t, l, "chat_1_1")
 	acl("-publish")
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the layer may not publish", func() (bool, any) {
 		_, err := l.Health()
 		return err != nil && strings.HasPrefix(err.Error(), "publish: NOPERM"), err
 	})
@@ -111,7 +111,7 @@ func TestNetworkFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := redistest.Standalone(t)
+			p := world.RedisStandalone(t)
 			proxy := netfault.New(t, p.Nodes[0].Addr())
 			o := p.Impatient()
 			o.URL = proxy.URL(o.URL)
@@ -120,7 +120,7 @@ func TestNetworkFaults(t *testing.T) {
 			member := join(t, l, "chat_1_1")
 
 			fault(proxy)
-			redistest.Eventually(t, func() (bool, any) {
+			world.Eventually(t, "the layer cannot subscribe", func() (bool, any) {
 				_, err := l.Health()
 				return err != nil && strings.Contains(err.Error(), "subscribe"), err
 			})
@@ -136,7 +136,7 @@ func TestNetworkFaults(t *testing.T) {
 // A delay of a tenth of the timeout is no outage.
 func TestDelayIsNoOutage(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	proxy := netfault.New(t, p.Nodes[0].Addr())
 	o := p.Impatient()
 	o.URL = proxy.URL(o.URL)
@@ -144,7 +144,7 @@ func TestDelayIsNoOutage(t *testing.T) {
 	l := open(t, o).Layer
 	up(t, l)
 	member := join(t, l, "chat_1_1")
-	redistest.Eventually(t, func() (bool, any) { // a busy machine may delay more
+	world.Eventually(t, "nothing was missed", func() (bool, any) { // a busy machine may delay more
 		up(t, l)
 		before, _ := l.Health()
 		for len(member.missed) > 0 {
@@ -162,7 +162,7 @@ func TestDelayIsNoOutage(t *testing.T) {
 
 func TestAnOutageIsLoggedOnceAndCounted(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	var out buffer
 	reg := prometheus.NewRegistry()
 	l := openWith(t, p.Options, slog.New(slog.NewTextHandler(&out, nil)), reg).Layer
@@ -171,7 +171,7 @@ func TestAnOutageIsLoggedOnceAndCounted(t *testing.T) {
 	if err := p.Nodes[0].Kill(); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, func() (bool, any) { // long enough for a few attempts
+	world.Eventually(t, "the layer has been away for a second", func() (bool, any) { // long enough for a few attempts
 		since, err := l.Health()
 		return err != nil && time.Since(since) > time.Second, err
 	})
@@ -189,7 +189,7 @@ func TestAnOutageIsLoggedOnceAndCounted(t *testing.T) {
 			t.Errorf("%d times %s in\n%s", n, want, got)
 		}
 	}
-	if strings.Count(got, "\n") != 3 || strings.Contains(got, redistest.Password) {
+	if strings.Count(got, "\n") != 3 || strings.Contains(got, world.RedisPassword) {
 		t.Errorf("logged:\n%s", got)
 	}
 	if n := value(t, reg, "roomspa_resubscriptions_total"); n != 1 {
@@ -203,7 +203,7 @@ func TestAnOutageIsLoggedOnceAndCounted(t *testing.T) {
 func TestThousandsOfGroupsComeBackTogether(t *testing.T) {
 	t.Parallel()
 	const groups = 3000
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	l := open(t, p.Options).Layer
 	up(t, l)
 	var all, missed sync.WaitGroup
@@ -227,7 +227,7 @@ func TestThousandsOfGroupsComeBackTogether(t *testing.T) {
 // While Redis takes nothing, nothing is kept for it.
 func TestNothingPilesUpInAnOutage(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	l := open(t, p.Impatient()).Layer
 	up(t, l)
 	if err := p.Nodes[0].Pause(); err != nil {
@@ -254,7 +254,7 @@ func TestNothingPilesUpInAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	up(t, l)
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "a publish succeeds again", func() (bool, any) {
 		err := tryPublish(t, l, "chat_1_1", "again")
 		return err == nil, err
 	})
@@ -265,7 +265,7 @@ func TestNothingPilesUpInAnOutage(t *testing.T) {
 
 func TestAPayloadOfAnotherVersionIsMissed(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	var out buffer
 	reg := prometheus.NewRegistry()
 	l := openWith(t, p.Options, slog.New(slog.NewTextHandler(&out, nil)), reg).Layer

@@ -12,14 +12,13 @@ import (
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
 	t.Parallel()
 	url, prefix := world.Redis(t)
-	o := redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit}
+	o := redis.Options{URL: url, Prefix: prefix, Timeout: world.Limit}
 	other := open(t, o).Layer
 	client, err := redis.Open(o, nil)
 	if err != nil {
@@ -74,7 +73,7 @@ func TestALayerNeedsNoServer(t *testing.T) {
 		t.Run(o.Mode, func(t *testing.T) {
 			t.Parallel()
 			c := open(t, o)
-			redistest.Eventually(t, func() (bool, any) {
+			world.Eventually(t, "the layer has tried to connect", func() (bool, any) {
 				_, err := c.Layer.Health()
 				return err != nil && !strings.Contains(err.Error(), "not connected yet"), err
 			})

@@ -12,7 +12,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -55,7 +54,7 @@ func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Re
 func up(t testing.TB, layers ...*channel.Layer) {
 	t.Helper()
 	for _, l := range layers {
-		redistest.Eventually(t, func() (bool, any) {
+		world.Eventually(t, "the layer is up", func() (bool, any) {
 			_, err := l.Health()
 			return err == nil, err
 		})
@@ -69,8 +68,8 @@ func within(t testing.TB, what string, f func()) {
 	go func() { f(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(2 * redistest.Limit): // twice: a patient client may need one
-		t.Fatalf("%s: not within %v", what, 2*redistest.Limit)
+	case <-time.After(2 * world.Limit): // twice: a patient client may need one
+		t.Fatalf("%s: not within %v", what, 2*world.Limit)
 	}
 }
 
@@ -84,7 +83,7 @@ type listener struct {
 func join(t testing.TB, l *channel.Layer, group string) *listener {
 	t.Helper()
 	ls := &listener{got: make(chan string, 100_000), missed: make(chan struct{}, 1)}
-	ctx, cancel := context.WithTimeout(t.Context(), redistest.Limit)
+	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
 	defer cancel()
 	leave, err := l.Join(ctx, group, func(p []byte) { ls.got <- string(p) }, func() {
 		select {
@@ -108,8 +107,8 @@ func (ls *listener) wants(t testing.TB, payloads ...string) {
 			if got != want {
 				t.Fatalf("got %q, want %q", got, want)
 			}
-		case <-time.After(redistest.Limit):
-			t.Fatalf("%q did not come within %v", want, redistest.Limit)
+		case <-time.After(world.Limit):
+			t.Fatalf("%q did not come within %v", want, world.Limit)
 		}
 	}
 }
@@ -119,8 +118,8 @@ func (ls *listener) toldMissed(t testing.TB) {
 	t.Helper()
 	select {
 	case <-ls.missed:
-	case <-time.After(redistest.Limit):
-		t.Fatalf("missed was not called within %v", redistest.Limit)
+	case <-time.After(world.Limit):
+		t.Fatalf("missed was not called within %v", world.Limit)
 	}
 }
 
@@ -145,7 +144,7 @@ func tryPublish(t testing.TB, l *channel.Layer, group, payload string) (err erro
 // nodes may not know each other yet.
 func hears(t *testing.T, l *channel.Layer, ls *listener, group string) {
 	t.Helper()
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "a publish is heard", func() (bool, any) {
 		if err := tryPublish(t, l, group, "back"); err != nil {
 			return false, err
 		}

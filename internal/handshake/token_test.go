@@ -212,7 +212,7 @@ func TestASocketLivesOnWhilePostgresIsAway(t *testing.T) {
 	w := world.New(t, world.OwnPostgres)
 	r := w.Ready(t, "a")
 	s := r.Chat(t, world.Customer)
-	if err := w.Redis.Kill(); err != nil {
+	if err := w.Postgres.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	s.Send(t, `{"type":"auth","token":"`+w.Token(t, world.Customer)+`"}`)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func TestReplicasSeeEachOthersHeartbeats(t *testing.T) {
@@ -19,12 +20,12 @@ func TestReplicasSeeEachOthersHeartbeats(t *testing.T) {
 		db := open(t, postgres.Options{URL: url, PgBouncer: pooled})
 		beats := func(own room.Heartbeat) []room.Heartbeat {
 			t.Helper()
-			others, err := db.Heartbeat(t.Context(), own, patience)
+			others, err := db.Heartbeat(t.Context(), own, world.Limit)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			for i := range others {
-				if others[i].Age < 0 || others[i].Age > patience {
+				if others[i].Age < 0 || others[i].Age > world.Limit {
 					t.Errorf("%s: %+v", name, others[i])
 				}
 				others[i].Age = 0
@@ -56,7 +57,7 @@ func TestReplicasThatAreGoneAreForgotten(t *testing.T) {
 	db, conn := open(t, postgres.Options{URL: url}), direct(t, url)
 	execute(t, conn, `INSERT INTO roomspa.replicas
 SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY[10, 90, 130, 1000]) AS n`)
-	others, err := db.Heartbeat(t.Context(), room.Heartbeat{ID: "1", Replica: "a", AcceptedKeys: []string{}}, patience)
+	others, err := db.Heartbeat(t.Context(), room.Heartbeat{ID: "1", Replica: "a", AcceptedKeys: []string{}}, time.Minute)
 	if err != nil || len(others) != 1 || others[0].ID != "gone 10" || others[0].Age < 10*time.Second {
 		t.Errorf("%+v, %v", others, err)
 	}

@@ -53,7 +53,7 @@ func mustBeUnavailable(t *testing.T, db *postgres.DB, c room.ID, causes ...strin
 			start := time.Now()
 			err := call(t.Context())
 			took := time.Since(start)
-			if !errors.Is(err, room.ErrUnavailable) || !slices.Contains(causes, postgres.Cause(err)) || took > patience {
+			if !errors.Is(err, room.ErrUnavailable) || !slices.Contains(causes, postgres.Cause(err)) || took > world.Limit {
 				t.Errorf("%s: %v after %v (cause %s)", name, err, took, postgres.Cause(err))
 			}
 			withoutSecret(t, err)

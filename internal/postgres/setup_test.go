@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,43 +19,28 @@ import (
 
 func TestMain(m *testing.M) { world.Main(m) }
 
-// patience is the outer limit of everything that a busy machine may slow down.
-const patience = time.Minute
-
 // patient replaces the timeouts that a test has not set by ones that a busy machine does
 // not reach.
 func patient(o postgres.Options) postgres.Options {
-	o.AcquireTimeout = cmp.Or(o.AcquireTimeout, patience)
-	o.StatementTimeout = cmp.Or(o.StatementTimeout, patience)
-	o.LockTimeout = cmp.Or(o.LockTimeout, patience)
+	o.AcquireTimeout = cmp.Or(o.AcquireTimeout, world.Limit)
+	o.StatementTimeout = cmp.Or(o.StatementTimeout, world.Limit)
+	o.LockTimeout = cmp.Or(o.LockTimeout, world.Limit)
 	return o
 }
 
 // eventually repeats try until it succeeds.
 func eventually(t testing.TB, what string, try func() error) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
+	world.Eventually(t, what, func() (bool, any) {
 		err := try()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
-func migrate(ctx context.Context, url string) error {
-	_, err := postgres.Migrate(ctx, patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler))
-	return err
+		return err == nil, err
+	})
 }
 
 // database returns the URL of a private, migrated database.
 func database(t testing.TB) string {
 	t.Helper()
-	return world.Database(t, migrate)
+	return world.Database(t, world.Migrate)
 }
 
 // open returns a running DB. Timeouts that are not set are patient.
@@ -85,12 +69,7 @@ func openWith(t testing.TB, o postgres.Options, reg *prometheus.Registry) *postg
 // direct returns a connection beside any pool.
 func direct(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	return conn
+	return (&world.World{DatabaseURL: url}).SQL(t)
 }
 
 func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -24,7 +23,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 		s, err := c.Subscribe(t.Context(), "test:x")
 		if err == nil {
 			defer s.Close()
-			_, err = s.Receive(redistest.Limit)
+			_, err = s.Receive(world.Limit)
 		}
 		return err
 	}
@@ -58,7 +57,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.DialTimeout, o.ReadTimeout = redistest.Limit, redistest.Limit
+			o.DialTimeout, o.ReadTimeout = world.Limit, world.Limit
 			beside := goredis.NewClient(o)
 			defer beside.Close()
 			if err := beside.Ping(t.Context()).Err(); err != nil { // it keeps its connection
@@ -71,7 +70,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 				url = strings.Replace(url, "redis://"+o.Username+":"+o.Password, "redis://"+c.user, 1)
 			}
 			client := open(t, redis.Options{URL: url})
-			redistest.Eventually(t, func() (bool, any) {
+			world.Eventually(t, "the cause is "+word, func() (bool, any) {
 				err := c.use(client)
 				return cause.Of(err) == word, err
 			})
@@ -95,7 +94,7 @@ func TestARedisThatIsStalledOrGone(t *testing.T) {
 	t.Parallel()
 	server := world.StartRedis(t)
 	c := open(t, redis.Options{URL: server.URL()})
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "Redis answers", func() (bool, any) {
 		err := c.Ping(t.Context())
 		return err == nil, err
 	})
@@ -108,7 +107,7 @@ func TestARedisThatIsStalledOrGone(t *testing.T) {
 	if err := errors.Join(server.Resume(), server.Kill()); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the connection is refused", func() (bool, any) {
 		err := c.Ping(t.Context())
 		return cause.Of(err) == "redis_refused", err
 	})

@@ -3,13 +3,13 @@ package redis_test
 import (
 	"testing"
 
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // The stores keep the same promises in every mode of Redis.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, start := range redistest.Modes {
+	for name, start := range world.RedisModes {
 		t.Run(name, func(t *testing.T) { //nolint:tparallel // they share servers
 			t.Parallel()
 			p := start(t)

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -32,7 +31,7 @@ func open(t testing.TB, o redis.Options) *redis.Client {
 func shared(t testing.TB) (client *redis.Client, url, prefix string) {
 	t.Helper()
 	url, prefix = world.Redis(t)
-	return open(t, redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit}), url, prefix
+	return open(t, redis.Options{URL: url, Prefix: prefix, Timeout: world.Limit}), url, prefix
 }
 
 // run runs the pipeline until the end of the test, and waits until it is up.
@@ -45,7 +44,7 @@ func run(t testing.TB, c *redis.Client) {
 		cancel()
 		running.Wait()
 	})
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the pipeline is up", func() (bool, any) {
 		err := wait(func(done func(error)) { c.Pipeline.Probe(c.Prefix()+"probe", nil, done) })
 		return err == nil, err
 	})

@@ -10,10 +10,10 @@ import (
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func testPipeline(t *testing.T, p *redistest.Servers) {
+func testPipeline(t *testing.T, p *world.RedisServers) {
 	c := open(t, p.Options)
 	early := wait(func(done func(error)) { c.Pipeline.Publish("test:order", []byte("early"), done) })
 	if !errors.Is(early, room.ErrUnavailable) || cause.Of(early) != "" {
@@ -34,7 +34,7 @@ func testPipeline(t *testing.T, p *redistest.Servers) {
 	}
 	done.Wait()
 	for i := range n {
-		got, err := s.Receive(redistest.Limit)
+		got, err := s.Receive(world.Limit)
 		if err != nil || got.Kind != redis.Message || got.Payload != string([]byte{byte(i >> 8), byte(i)}) {
 			t.Fatalf("payload %d: %+v, %v", i, got, err)
 		}
@@ -49,7 +49,7 @@ func subscribe(t *testing.T, c *redis.Client, channel string) *redis.Subscriptio
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	if e, err := s.Receive(redistest.Limit); err != nil || e != (redis.Event{Kind: redis.Subscribed, Channel: channel}) {
+	if e, err := s.Receive(world.Limit); err != nil || e != (redis.Event{Kind: redis.Subscribed, Channel: channel}) {
 		t.Fatalf("received %+v, %v", e, err)
 	}
 	return s
@@ -57,7 +57,7 @@ func subscribe(t *testing.T, c *redis.Client, channel string) *redis.Subscriptio
 
 func TestAPipelineRefusesUntilAProbeSucceeds(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	c := open(t, p.Options)
 	ctx, cancel := context.WithCancel(t.Context())
 	reports := make(chan error, 1000)
@@ -86,7 +86,7 @@ func TestAPipelineRefusesUntilAProbeSucceeds(t *testing.T) {
 	if err := publish(); !errors.Is(err, room.ErrUnavailable) {
 		t.Errorf("a publish before a probe: %v", err)
 	}
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "a probe succeeds", func() (bool, any) {
 		err := probe()
 		return err == nil, err
 	})
@@ -103,12 +103,12 @@ func TestAPipelineRefusesUntilAProbeSucceeds(t *testing.T) {
 // go-redis would dial again and subscribe again.
 func TestASubscriptionEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
-	p := redistest.Standalone(t)
+	p := world.RedisStandalone(t)
 	c := open(t, p.Options)
 	s := subscribe(t, c, "test:x")
 	p.KillSubscribers(t, "x")
 	for range 2 {
-		if e, err := s.Receive(redistest.Limit); cause.Of(err) != "redis_connection_lost" {
+		if e, err := s.Receive(world.Limit); cause.Of(err) != "redis_connection_lost" {
 			t.Errorf("received %+v, %v (%s)", e, err, cause.Of(err))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func save(t testing.TB, p *redis.Positions, r room.Room, user room.UserID, payload string, at time.Time) {
@@ -30,7 +30,7 @@ func last(t testing.TB, p *redis.Positions, r room.Room) []string {
 	return all
 }
 
-func testPositions(t *testing.T, p *redistest.Servers) {
+func testPositions(t *testing.T, p *world.RedisServers) {
 	c := open(t, p.Options)
 	run(t, c)
 	r := room.Room{Customer: 11, Therapist: 12}
@@ -69,7 +69,7 @@ func testPositions(t *testing.T, p *redistest.Servers) {
 	run(t, short)
 	save(t, short.Positions, r, 11, "customer: soon gone", time.Time{})
 	save(t, short.Positions, r, 12, "therapist: soon gone", noon)
-	redistest.Eventually(t, func() (bool, any) {
+	world.Eventually(t, "the positions expire", func() (bool, any) {
 		got := last(t, c.Positions, r)
 		return len(got) == 0, got
 	})

@@ -10,7 +10,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 func failedStory(ref string, user int64) *story.Story {
@@ -23,7 +23,7 @@ func failedStory(ref string, user int64) *story.Story {
 func TestStoriesAreFoundByEveryReplica(t *testing.T) {
 	t.Parallel()
 	a, url, prefix := shared(t)
-	b := open(t, redis.Options{URL: url, Prefix: prefix, Timeout: redistest.Limit})
+	b := open(t, redis.Options{URL: url, Prefix: prefix, Timeout: world.Limit})
 	one, two := failedStory(story.NewRef(), 7), failedStory(story.NewRef(), 7)
 	back := &story.Story{Version: story.Version, Ref: one.Ref, Returns: []story.Return{{Ref: two.Ref, Code: "1006"}}}
 	if err := a.Stories.Keep(t.Context(), []*story.Story{one, failedStory(story.NewRef(), 8), back}); err != nil {
@@ -74,7 +74,7 @@ func TestStoriesTakeBoundedRoom(t *testing.T) {
 		t.Errorf("the newest one is lost: %v", err)
 	}
 	keys := map[string]int{}
-	redistest.Direct(t, url, func(ctx context.Context, r *goredis.Client) {
+	world.RedisDirect(t, url, func(ctx context.Context, r *goredis.Client) {
 		names := r.Keys(ctx, prefix+"*").Val()
 		lengths, ttls := make([]*goredis.IntCmd, len(names)), make([]*goredis.DurationCmd, len(names))
 		_, err := r.Pipelined(ctx, func(p goredis.Pipeliner) error {

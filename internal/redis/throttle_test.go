@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/redis"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func testThrottle(t *testing.T, p *redistest.Servers) {
+func testThrottle(t *testing.T, p *world.RedisServers) {
 	a, b := open(t, p.Options), open(t, p.Options)
 	take := func(c *redis.Client, names []string, limits []int) (int, time.Duration) {
 		t.Helper()
@@ -23,7 +23,7 @@ func testThrottle(t *testing.T, p *redistest.Servers) {
 	quickly := func(what string, limit time.Duration, scene func(suffix string) bool) {
 		t.Helper()
 		run := 0
-		redistest.Eventually(t, func() (bool, any) {
+		world.Eventually(t, "the scene fits into its limit", func() (bool, any) {
 			run++
 			start := time.Now()
 			ok := scene(strconv.Itoa(run))
@@ -83,7 +83,7 @@ func testThrottle(t *testing.T, p *redistest.Servers) {
 			break
 		}
 	}
-	redistest.Eventually(t, func() (bool, any) { // one a second
+	world.Eventually(t, "the throttle is full", func() (bool, any) { // one a second
 		full, wait := take(a, quick, perMinute)
 		return full == -1, wait
 	})

@@ -13,10 +13,10 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
-	"github.com/roomspa/roomspa/internal/testkit/redistest"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-func testTickets(t *testing.T, p *redistest.Servers) {
+func testTickets(t *testing.T, p *world.RedisServers) {
 	a, b := open(t, p.Options), open(t, p.Options)
 	issued, expires := time.Now().UTC().Truncate(time.Second), time.Now().UTC().Add(time.Hour).Truncate(time.Second)
 	issue := func(c *redis.Client, expires time.Time, life time.Duration) string {
@@ -27,8 +27,8 @@ func testTickets(t *testing.T, p *redistest.Servers) {
 		}
 		return ticket
 	}
-	ticket := issue(a, expires, redistest.Limit)
-	other := issue(a, expires, redistest.Limit)
+	ticket := issue(a, expires, world.Limit)
+	other := issue(a, expires, world.Limit)
 	if _, _, _, err := b.Tickets.Redeem(t.Context(), other); err != nil || other == ticket || len(ticket) < 26 {
 		t.Errorf("tickets %s and %s, %v", ticket, other, err)
 	}
@@ -62,8 +62,8 @@ func testTickets(t *testing.T, p *redistest.Servers) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	short, ending := issue(a, expires, time.Millisecond), issue(a, time.Now().Add(10*time.Millisecond), redistest.Limit)
-	redistest.Eventually(t, func() (bool, any) { // by the clock of Redis
+	short, ending := issue(a, expires, time.Millisecond), issue(a, time.Now().Add(10*time.Millisecond), world.Limit)
+	world.Eventually(t, "the tickets expire", func() (bool, any) { // by the clock of Redis
 		left := p.Sum(t, func(ctx context.Context, node *goredis.Client) int {
 			return len(node.Keys(ctx, p.Options.Prefix+"ticket:*").Val())
 		})

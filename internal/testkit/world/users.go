@@ -29,7 +29,8 @@ const Password = "correct horse battery staple"
 
 // Migrate brings a database to the current schema.
 func Migrate(ctx context.Context, databaseURL string) error {
-	_, err := postgres.Migrate(ctx, postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler))
+	o := postgres.Options{URL: databaseURL, AcquireTimeout: Limit, StatementTimeout: Limit, LockTimeout: Limit}
+	_, err := postgres.Migrate(ctx, o, slog.New(slog.DiscardHandler))
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
@@ -125,7 +126,7 @@ func TestImportIsRepeated(t *testing.T) {
 		again.Users.Known != first.Users.Added || again.Messages.Known != first.Messages.Added {
 		t.Errorf("a second time: %+v, %v", again, err)
 	}
-	execute(t, source, `
+	world.Exec(t, source, `
 		INSERT INTO chat_message VALUES
 			('00000000-0000-0000-0000-0000000a0001', '00000000-0000-0000-0000-00000000c001', 1, 'later', '2024-06-01'),
 			('00000000-0000-0000-0000-0000000a0002', '00000000-0000-0000-0000-00000000c001', 1, 'even later', '2024-06-02'),
@@ -152,7 +153,7 @@ func TestImportIsRepeated(t *testing.T) {
 	if _, err := db.EraseUser(t.Context(), 3); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, source, `INSERT INTO chat_message VALUES
+	world.Exec(t, source, `INSERT INTO chat_message VALUES
 		('00000000-0000-0000-0000-0000000a0004', '00000000-0000-0000-0000-00000000c002', 3, 'too late', '2024-06-03')`)
 	last, err := adopt.Import(t.Context(), options(source), db)
 	if kinds := found(last); err != nil || kinds["erased_user"] != 1 || kinds["erased_message"] != 1 {
@@ -169,12 +170,12 @@ func TestImportOfMoreThanABatch(t *testing.T) {
 	t.Parallel()
 	source := dumped(t)
 	const n = 2500
-	execute(t, source, `
+	world.Exec(t, source, `
 		INSERT INTO app_user (id, username, email, role, password, is_superuser, first_name, last_name, is_staff, is_active, date_joined)
 		SELECT i, 'many' || i, 'many' || i || '@example.com', CASE i % 2 WHEN 0 THEN 'therapist' ELSE 'customer' END, '!', false, '', '', false, true, now()
 		FROM generate_series(1001, 1000 + 2 * $1::int) i`, n)
-	execute(t, source, `INSERT INTO chat_conversation SELECT gen_random_uuid(), 1000 + 2 * i - 1, 1000 + 2 * i, now() FROM generate_series(1, $1::int) i`, n)
-	execute(t, source, `INSERT INTO chat_message
+	world.Exec(t, source, `INSERT INTO chat_conversation SELECT gen_random_uuid(), 1000 + 2 * i - 1, 1000 + 2 * i, now() FROM generate_series(1, $1::int) i`, n)
+	world.Exec(t, source, `INSERT INTO chat_message
 		SELECT gen_random_uuid(), c.id, c.customer_id, 'text ' || i, timestamptz '2024-01-01' + i * interval '1 second'
 		FROM chat_conversation c CROSS JOIN generate_series(1, CASE c.customer_id WHEN 1001 THEN 3000 ELSE 1 END) i WHERE c.customer_id > 1000`)
 	db, target := open(t)
@@ -248,7 +249,7 @@ func TestImportSaysWhatIsWrongWithTheSource(t *testing.T) {
 func TestImportFromTablesOfAnotherShape(t *testing.T) {
 	t.Parallel()
 	source := dumped(t)
-	execute(t, source, `
+	world.Exec(t, source, `
 		CREATE SCHEMA old;
 		CREATE TABLE old.person (pk int PRIMARY KEY, mail text, kind text, ok boolean, pw text);
 		CREATE TABLE old.talk (pk serial PRIMARY KEY, a int, b int);
@@ -288,8 +289,8 @@ func TestImportWhereDjangoKeepsTheUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	db, both := open(t)
-	execute(t, both, string(sql))
-	execute(t, both, `
+	world.Exec(t, both, string(sql))
+	world.Exec(t, both, `
 		DROP TABLE roomspa.users;
 		CREATE VIEW roomspa.users AS
 		SELECT id, email, phone, CASE role WHEN 'client' THEN 'customer' ELSE role END AS role, is_active, password,

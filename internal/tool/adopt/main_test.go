@@ -3,7 +3,6 @@ package adopt_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
@@ -91,29 +89,12 @@ func TestFixtureOfTheRealDjango(t *testing.T) {
 func open(t testing.TB) (db *postgres.DB, databaseURL string) {
 	t.Helper()
 	databaseURL = world.Database(t, world.Migrate)
-	db, err := postgres.Open(t.Context(), postgres.Options{URL: databaseURL}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	return db, databaseURL
+	return (&world.World{DatabaseURL: databaseURL}).OpenPostgres(t), databaseURL
 }
 
 // options are the defaults of the command.
 func options(source string) adopt.Options {
 	return adopt.Options{URL: source, Tables: defaults, Roles: map[string]room.Role{"client": room.Customer}}
-}
-
-func execute(t testing.TB, databaseURL, sql string, args ...any) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // found is the findings by kind.

@@ -1,4 +1,4 @@
-package redistest
+package world
 
 import (
 	"context"
@@ -14,30 +14,29 @@ import (
 
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
-	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// Standalone starts one server.
-func Standalone(t testing.TB) *Servers {
+// RedisStandalone starts one server.
+func RedisStandalone(t testing.TB) *RedisServers {
 	t.Helper()
-	server := world.StartRedis(t, map[string]string{"requirepass": Password})
-	return &Servers{patient(redis.Options{URL: server.URL()}), []*sandbox.Redis{server}}
+	server := StartRedis(t, map[string]string{"requirepass": RedisPassword})
+	return &RedisServers{patient(redis.Options{URL: server.URL()}), []*sandbox.Redis{server}}
 }
 
-// Cluster starts a Redis Cluster of three masters.
-func Cluster(t testing.TB) *Servers {
+// RedisCluster starts a Redis Cluster of three masters.
+func RedisCluster(t testing.TB) *RedisServers {
 	t.Helper()
-	s := &Servers{}
+	s := &RedisServers{}
 	var addrs []string
 	for range 3 {
-		server := world.StartRedis(t, map[string]string{
-			"requirepass": Password, "cluster-enabled": "yes", "cluster-node-timeout": "5000",
+		server := StartRedis(t, map[string]string{
+			"requirepass": RedisPassword, "cluster-enabled": "yes", "cluster-node-timeout": "5000",
 		})
 		s.Nodes, addrs = append(s.Nodes, server), append(addrs, server.Addr())
 	}
-	s.Options = patient(redis.Options{URL: "redis://default:" + Password + "@" + strings.Join(addrs, ","), Mode: "cluster"})
+	s.Options = patient(redis.Options{URL: "redis://default:" + RedisPassword + "@" + strings.Join(addrs, ","), Mode: "cluster"})
 	for i, n := range s.Nodes {
-		Direct(t, n.URL(), func(ctx context.Context, node *goredis.Client) {
+		RedisDirect(t, n.URL(), func(ctx context.Context, node *goredis.Client) {
 			from, to := i*16384/3, (i+1)*16384/3-1
 			if err := node.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", from, to).Err(); err != nil {
 				t.Fatal(err)
@@ -50,7 +49,7 @@ func Cluster(t testing.TB) *Servers {
 			}
 		})
 	}
-	Eventually(t, func() (bool, any) {
+	Eventually(t, "the cluster is up", func() (bool, any) {
 		seen := ""
 		agreed := s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
 			slots, err := node.ClusterSlots(ctx).Result()
@@ -66,22 +65,22 @@ func Cluster(t testing.TB) *Servers {
 	return s
 }
 
-// Sentinel starts a master, a replica of it, and one sentinel that decides alone.
-func Sentinel(t testing.TB) *Servers {
+// RedisSentinel starts a master, a replica of it, and one sentinel that decides alone.
+func RedisSentinel(t testing.TB) *RedisServers {
 	t.Helper()
-	settings := map[string]string{"requirepass": Password, "masterauth": Password, "repl-diskless-sync-delay": "0"}
-	master := world.StartRedis(t, settings)
+	settings := map[string]string{"requirepass": RedisPassword, "masterauth": RedisPassword, "repl-diskless-sync-delay": "0"}
+	master := StartRedis(t, settings)
 	host, port, _ := net.SplitHostPort(master.Addr())
 	settings["replicaof"] = host + " " + port
-	replica := world.StartRedis(t, settings)
+	replica := StartRedis(t, settings)
 	addr := startSentinel(t, master, []string{
 		"sentinel monitor roomspa " + host + " " + port + " 1",
-		"sentinel auth-pass roomspa " + Password,
+		"sentinel auth-pass roomspa " + RedisPassword,
 		"sentinel down-after-milliseconds roomspa 1000",
 		"sentinel failover-timeout roomspa 3000",
 	})
-	Eventually(t, func() (ok bool, seen any) {
-		Direct(t, "redis://"+addr, func(ctx context.Context, s *goredis.Client) {
+	Eventually(t, "the replica follows its master", func() (ok bool, seen any) {
+		RedisDirect(t, "redis://"+addr, func(ctx context.Context, s *goredis.Client) {
 			replicas, err := s.Do(ctx, "SENTINEL", "REPLICAS", "roomspa").Slice()
 			text := fmt.Sprint(replicas, err)
 			ok = strings.Contains(text, "master-link-status ok") || strings.Contains(text, "master-link-status:ok")
@@ -89,8 +88,8 @@ func Sentinel(t testing.TB) *Servers {
 		})
 		return ok, seen
 	})
-	return &Servers{patient(redis.Options{
-		URL: "redis://default:" + Password + "@" + addr, Mode: "sentinel", MasterName: "roomspa",
+	return &RedisServers{patient(redis.Options{
+		URL: "redis://default:" + RedisPassword + "@" + addr, Mode: "sentinel", MasterName: "roomspa",
 	}), []*sandbox.Redis{master, replica}}
 }
 
@@ -119,7 +118,7 @@ func startSentinel(t testing.TB, server *sandbox.Redis, conf []string) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	Eventually(t, func() (bool, any) {
+	Eventually(t, "the sentinel answers", func() (bool, any) {
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			_ = conn.Close()
