@@ -36,7 +36,7 @@ type secrecy struct {
 func newSecrecy(t *testing.T) *secrecy {
 	t.Helper()
 	x := &secrecy{World: world.New(t)}
-	x.PasswordProgram = world.Program(t) // the race detector makes a password take ten times as long
+	x.PasswordProgram = world.Program(t)
 	x.SetSecret(t, x.word("a JWT secret"))
 	x.password = x.secret("a password")
 	for what, address := range map[string]string{"the database's password": x.DatabaseURL, "the Redis password": x.RedisURL} {
@@ -238,7 +238,7 @@ func (x *secrecy) recordCheck(t *testing.T, o app.Options) {
 	x.record("what a check has found", string(text))
 }
 
-// judge looks for every secret in all that was logged, shown and said.
+// judge looks for every secret in everything that was recorded.
 func (x *secrecy) judge(t *testing.T) {
 	t.Helper()
 	texts := 0

@@ -19,23 +19,21 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// piece is how much of a secret must not be found: few enough characters that a
-// part of one does not get through, and enough that chance does not make them.
+// piece is the length in bytes of a piece of a secret that must not be found. It is short enough to find parts of a secret,
+// and long enough not to occur by chance.
 const piece = 12
 
-// shown is how much of a token may be found in a log.
+// shown is the number of bytes of a token that a log may show.
 const shown = 19
 
-// marks are secrets that are found again wherever a piece of one comes to light,
-// in whatever form.
+// marks is an index of secrets that finds a piece of any of them in a text, in whatever encoding.
 type marks struct {
 	mu      sync.Mutex
-	pieces  map[[piece]byte]string // what it is a piece of
+	pieces  map[[piece]byte]string // from a piece to the secret and its encoding
 	secrets int
 }
 
-// secret makes a secret that nobody else has. In the midst of it stand the
-// characters that are written in different ways in different places.
+// secret returns a new random secret with the characters that encodings write in different ways.
 func (k *marks) secret(what string) string {
 	text := rand.Text()[:14]
 	for _, odd := range []string{`"`, "ä", "%", "/", "+", " ", "&", "<", "\\", "'", "=", "?"} {
@@ -44,16 +42,16 @@ func (k *marks) secret(what string) string {
 	return k.add(what, text+rand.Text())
 }
 
-// word makes a secret of letters and digits alone.
+// word returns a new random secret of letters and digits.
 func (k *marks) word(what string) string { return k.add(what, rand.Text()+rand.Text()) }
 
-// jwt marks all of a token but what a log may show of it.
+// jwt marks a token except for what a log may show.
 func (k *marks) jwt(what, token string) string {
 	k.add(what, token[shown+1-piece:])
 	return token
 }
 
-// add marks a secret. One that is shorter than a piece is not looked for.
+// add marks a secret. A secret shorter than a piece cannot be found.
 func (k *marks) add(what, secret string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -71,7 +69,7 @@ func (k *marks) add(what, secret string) string {
 	return secret
 }
 
-// find returns where a text holds a piece of a secret, once for each kind of secret.
+// find returns the pieces of secrets in a text with what stands around them, one for each kind of secret.
 func (k *marks) find(text string) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -87,7 +85,7 @@ func (k *marks) find(text string) []string {
 
 var escapes = regexp.MustCompile(`%[0-9A-F]{2}`)
 
-// forms is how a text may be written on its way into a log or an answer.
+// forms returns the encodings of a text that may occur in a log or an answer.
 func forms(text string) map[string]string {
 	once := url.QueryEscape(text)
 	html, plain := inJSON(text, true), inJSON(text, false)
@@ -114,7 +112,7 @@ func forms(text string) map[string]string {
 		"in lower case":                   strings.ToLower(text),
 		"URL-encoded, then in lower case": strings.ToLower(once),
 	}
-	for shift := range 3 { // base64 looks different by where in a group of three the text begins
+	for shift := range 3 { // base64 depends on where in a group of three bytes the text begins
 		shifted := append(make([]byte, shift), text...)
 		all[fmt.Sprintf("in base64, shifted by %d", shift)] = base64.StdEncoding.EncodeToString(shifted)
 		all[fmt.Sprintf("in base64url, shifted by %d", shift)] = base64.RawURLEncoding.EncodeToString(shifted)

@@ -18,10 +18,10 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// failStores breaks the stores in the midst of it.
+// failStores breaks the stores of running replicas.
 func (x *secrecy) failStores(t *testing.T, r *world.Replica) {
 	t.Helper()
-	// What Postgres refuses, it quotes.
+	// Postgres quotes the row that it refuses.
 	x.Exec(t, "ALTER TABLE roomspa.messages ADD CONSTRAINT no_more CHECK (false) NOT VALID")
 	x.Exec(t, "ALTER TABLE roomspa.refresh_families ADD CONSTRAINT no_more CHECK (false) NOT VALID")
 	x.SetPassword(t, x.password, world.Customer)
@@ -59,7 +59,7 @@ func (x *secrecy) failStores(t *testing.T, r *world.Replica) {
 	x.finish(t, broken)
 }
 
-// startWithWrongStores starts replicas with addresses and secrets that cannot work.
+// startWithWrongStores starts replicas with wrong addresses and secrets.
 func (x *secrecy) startWithWrongStores(t *testing.T) {
 	t.Helper()
 	changed := func(raw string, change func(*url.URL)) string {
@@ -72,7 +72,7 @@ func (x *secrecy) startWithWrongStores(t *testing.T) {
 	}
 	wrong, word := x.secret("a wrong password of a store"), x.word("a wrong password of a store")
 	password := func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), wrong) }
-	var all sync.WaitGroup // they do little but wait
+	var all sync.WaitGroup // they mostly wait
 	for name, edit := range map[string]func(*app.Options){
 		"postgres: wrong password":   func(o *app.Options) { o.DatabaseURL = changed(o.DatabaseURL, password) },
 		"postgres: no such database": func(o *app.Options) { o.DatabaseURL = changed(o.DatabaseURL, func(u *url.URL) { u.Path = "/nowhere" }) },

@@ -14,14 +14,14 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// storiesAsked is how many stories of each replica are asked for one by one, and
-// everyExplained of how many one is asked for with the program itself, which takes longer.
+// storiesAsked is the number of stories read from each replica. One in everyExplained is read with the command too, which
+// takes longer.
 const storiesAsked, everyExplained = 60, 4
 
 var loggedRef = regexp.MustCompile(`"ref":"([0-9a-z]{16})".*"step":`)
 
-// recordStories takes down the stories of connections that a replica has logged: as the ops
-// listener has them, as explain prints them, and from Redis.
+// recordStories records the stories of logged connections: as the ops listener answers, as explain prints them, and as
+// Redis keeps them.
 func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 	t.Helper()
 	seen, client := map[string]bool{}, x.OpenRedis(t)
@@ -52,8 +52,7 @@ func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 	}
 }
 
-// recordExplain takes down all that the command says, as a script gets it. Where there is no
-// story, it says why.
+// recordExplain records the output of explain --json.
 func (x *secrecy) recordExplain(t *testing.T, ref string, where ...string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), x.PasswordProgram, append([]string{"explain", ref, "--json"}, where...)...).CombinedOutput()
@@ -74,7 +73,7 @@ func (x *secrecy) recordPrinted(t *testing.T, told *story.Explanation) {
 	x.stories.Add(1)
 }
 
-// recordKeptStories takes down all that is kept of failed connections in Redis.
+// recordKeptStories records what Redis keeps of failed connections.
 func (x *secrecy) recordKeptStories(t *testing.T) {
 	t.Helper()
 	r, kept := x.RedisClient(t), 0

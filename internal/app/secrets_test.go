@@ -17,9 +17,8 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// TestNoSecretComesToLight plays all that has to do with a secret, the good ways
-// and the bad ones, and then looks for a piece of one in whatever was logged,
-// shown or answered.
+// TestNoSecretComesToLight does everything that involves a secret, the right way and wrong ways. Then it looks for pieces of
+// secrets in everything that was logged, shown or answered.
 func TestNoSecretComesToLight(t *testing.T) {
 	t.Parallel()
 	x := newSecrecy(t)
@@ -50,7 +49,7 @@ func TestNoSecretComesToLight(t *testing.T) {
 func (x *secrecy) signInAndOut(t *testing.T, a, b *world.Replica) {
 	t.Helper()
 	credentials := m{"identifier": "user1@example.com", "password": x.password}
-	for range 2 { // the first time the hash is made anew
+	for range 2 { // the first time the hash is upgraded
 		access, refresh := x.signIn(t, a, "/login/", credentials)
 		s := x.dial(t, b, world.Handshake{Path: "/ws/chat/1/2/", Subprotocols: []string{"bearer", access}})
 		s.Expect(t, "connected")
@@ -58,8 +57,8 @@ func (x *secrecy) signInAndOut(t *testing.T, a, b *world.Replica) {
 		fresh, last := x.signIn(t, a, "/token/refresh/", m{"refresh_token": next})
 		s.Send(t, `{"type":"auth","token":"`+fresh+`"}`)
 		s.ExpectNothing(t)
-		x.request(t, a, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`) // long used
-		x.request(t, b, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+last+`"}`)    // and so this one too
+		x.request(t, a, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`) // it was used before
+		x.request(t, b, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+last+`"}`)    // so its successor is revoked too
 		x.request(t, b, http.MethodPost, "/logout/", "", `{"refresh_token":"`+last+`"}`)
 		_, other := x.signIn(t, a, "/login/", credentials)
 		x.request(t, a, http.MethodPost, "/logout/", "", `{"refresh_token":"`+other+`","everywhere":true}`)
@@ -69,8 +68,7 @@ func (x *secrecy) signInAndOut(t *testing.T, a, b *world.Replica) {
 	}
 }
 
-// abuseSignIn does all over HTTP that may be done wrong with a password or
-// a refresh token.
+// abuseSignIn sends wrong requests with passwords and refresh tokens.
 func (x *secrecy) abuseSignIn(t *testing.T, r *world.Replica) {
 	t.Helper()
 	quoted := func(text string) string { return inJSON(text, false) }
@@ -110,8 +108,7 @@ func (x *secrecy) abuseSignIn(t *testing.T, r *world.Replica) {
 	}
 }
 
-// sendBadTokens sends everything that is no good token to everywhere that takes
-// one, in every way.
+// sendBadTokens sends bad tokens to every endpoint that takes one, in every way.
 func (x *secrecy) sendBadTokens(t *testing.T, r *world.Replica, sign func(m) string) {
 	t.Helper()
 	good, word := x.accessToken(t, world.Customer), x.word("a password in the place of a token")
@@ -155,10 +152,10 @@ func (x *secrecy) sendBadTokens(t *testing.T, r *world.Replica, sign func(m) str
 	}
 }
 
-// ticketLike is what a ticket looks like, and nobody has issued.
+// ticketLike returns a ticket that nobody has issued.
 func (x *secrecy) ticketLike() string { return x.word("a made-up ticket")[:26] }
 
-// knock connects, and leaves at once where it was let in.
+// knock connects, and disconnects at once if it is let in.
 func (x *secrecy) knock(t *testing.T, r *world.Replica, d world.Handshake) {
 	t.Helper()
 	s := x.dial(t, r, d)
@@ -172,8 +169,7 @@ func (x *secrecy) knock(t *testing.T, r *world.Replica, d world.Handshake) {
 	s.WaitClose(t)
 }
 
-// hangUp closes a socket. Which of the two ends notices first that the other one is
-// gone is open, so the server's word counts.
+// hangUp closes a socket and waits until the server has noticed.
 func hangUp(t *testing.T, r *world.Replica, s *world.Socket, code websocket.StatusCode, reason string) {
 	t.Helper()
 	_ = s.Conn.Close(code, reason)
@@ -185,7 +181,7 @@ func (x *secrecy) useTickets(t *testing.T, a, b *world.Replica) {
 	token, other := x.accessToken(t, world.Customer), x.accessToken(t, world.Therapist)
 	for _, q := range []url.Values{
 		{"ticket": {x.issueTicket(t, a, token)}},
-		{"ticket": {x.issueTicket(t, a, other)}}, // another side's room path, let in by the role
+		{"ticket": {x.issueTicket(t, a, other)}}, // the other side of the room may enter it
 		{"ticket": {x.ticketLike()}},
 		{"ticket": {x.secret("a password in the place of a ticket")}},
 		{"ticket": {token}},
@@ -202,8 +198,7 @@ func (x *secrecy) useTickets(t *testing.T, a, b *world.Replica) {
 	x.request(t, a, http.MethodGet, "/api/ticket/?ticket="+x.ticketLike(), token, "")
 }
 
-// sendTokensAstray sends good tokens to where there is nothing, or nothing for this
-// client.
+// sendTokensAstray sends good tokens to paths that do not exist or that this client may not enter.
 func (x *secrecy) sendTokensAstray(t *testing.T, r *world.Replica) {
 	t.Helper()
 	token, ticket, word := x.accessToken(t, world.Customer), x.issueTicket(t, r, x.accessToken(t, world.Customer)), x.secret("a password in a path")
@@ -211,7 +206,7 @@ func (x *secrecy) sendTokensAstray(t *testing.T, r *world.Replica) {
 	for _, path := range []string{
 		"/", "/ws/", "/ws/nowhere/", "/ws/chat/", "/ws/chat/1/", "/ws/chat//2/", "/ws/chat/x/2/", "/ws/chat/1/2/3/", "/ws/chat/3/2/", "/ws/chat/2/1/", "/ws/chat/1/99/",
 		"/ws/location/3/2/", "//ws/chat/1/2/", "/login/", "/api/nothing/", "/console/nothing", "/ws/test/",
-		// clients that put together what does not belong together
+		// clients that build URLs wrongly
 		"/ws/chat/1/2/%3Ftoken=" + token, "/ws/chat/1/2%3ftoken=" + token, "/ws/chat/1/2/&token=" + token, "/ws/chat/1/2/token=" + token, "/ws/chat/1/2;token=" + token,
 		"/ws/chat/1/2/" + token, "/ws/chat/" + token + "/1/2/", "/ws/chat/" + token + "/2/", "/ws/chat/1/" + token, "/ws/" + token, "/" + token, "/ws/test/" + token,
 		"/ws/chat/1/2/%3Fticket=" + ticket, "/ws/chat/1/2%253Fticket=" + ticket, "/ws/chat/1/" + ticket, "/ws/chat/1/2/" + url.PathEscape(word), "/ws/chat/1/" + url.PathEscape(word),
@@ -227,7 +222,7 @@ func (x *secrecy) sendTokensAstray(t *testing.T, r *world.Replica) {
 			{"GET " + path + query + " HTTP/1.1", "Host: example.com", bearer, "Connection: close"},
 			{"OPTIONS " + path + query + " HTTP/1.1", "Host: example.com", bearer, "Origin: https://evil.example", "Connection: close"},
 		} {
-			// A socket that is open says goodbye.
+			// A Close, in case a socket is open.
 			res, body := r.RawThen(t, "\x88\x82\x00\x00\x00\x00\x03\xe8", request...)
 			if res.Request == nil && strings.HasPrefix(path, "/ws/test") && res.StatusCode == http.StatusSwitchingProtocols {
 				continue
@@ -244,7 +239,7 @@ func (x *secrecy) sendTokensAstray(t *testing.T, r *world.Replica) {
 	}
 }
 
-// chat chats both ways, follows a position and reads all of it again.
+// chat sends messages and positions both ways, and reads them over HTTP.
 func (x *secrecy) chat(t *testing.T, a, b *world.Replica) {
 	t.Helper()
 	here := x.dial(t, a, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {x.accessToken(t, world.Customer)}, "since": {"0"}}})
@@ -279,7 +274,7 @@ func (x *secrecy) chat(t *testing.T, a, b *world.Replica) {
 	}
 }
 
-// sendBadFrames sends text in every frame that is none.
+// sendBadFrames sends secrets in frames that are refused.
 func (x *secrecy) sendBadFrames(t *testing.T, r *world.Replica) {
 	t.Helper()
 	text, bad := x.secret("a message that is refused"), x.jwt("a token in a frame", world.Forge(t, world.HS256, world.Claims(nil), "x"))
@@ -304,7 +299,7 @@ func (x *secrecy) sendBadFrames(t *testing.T, r *world.Replica) {
 		s.Find(t, "pong")
 		other.Send(t, `{"type":"ping"}`)
 		other.Find(t, "pong")
-		for range 200 { // more than may be
+		for range 200 { // more than the rate limit allows
 			if s.Conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"`+quoted+`","type":"shout"}`)) != nil {
 				break
 			}
@@ -329,7 +324,7 @@ func (x *secrecy) sendBadFrames(t *testing.T, r *world.Replica) {
 	}
 }
 
-// digits are those of a position that nobody else has.
+// digits returns the digits of a unique position.
 func digits(t *testing.T) string {
 	t.Helper()
 	return strconv.FormatInt(time.Now().UnixNano(), 10)
