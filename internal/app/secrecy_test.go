@@ -36,7 +36,6 @@ type secrecy struct {
 func newSecrecy(t *testing.T) *secrecy {
 	t.Helper()
 	x := &secrecy{World: world.New(t)}
-	x.PasswordProgram = world.Program(t)
 	x.SetSecret(t, x.word("a JWT secret"))
 	x.password = x.secret("a password")
 	for what, address := range map[string]string{"the database's password": x.DatabaseURL, "the Redis password": x.RedisURL} {

@@ -55,7 +55,7 @@ func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 // recordExplain records the output of explain --json.
 func (x *secrecy) recordExplain(t *testing.T, ref string, where ...string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), x.PasswordProgram, append([]string{"explain", ref, "--json"}, where...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), world.Program(t), append([]string{"explain", ref, "--json"}, where...)...).CombinedOutput()
 	x.record("what explain --json prints", string(out))
 	var told struct{ Story *story.Story }
 	if err == nil && json.Unmarshal(out, &told) == nil && told.Story != nil && told.Story.Ref == ref {

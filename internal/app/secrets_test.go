@@ -24,7 +24,9 @@ func TestNoSecretComesToLight(t *testing.T) {
 	x := newSecrecy(t)
 	keySet, sign := world.KeySet(t)
 	jwks := func(o *app.Options) { o.JWKS = keySet }
-	a, b := x.start(t, x.World, "a", jwks), x.start(t, x.World, "b", jwks)
+	workers := *x.World
+	workers.PasswordProgram = world.Program(t)
+	a, b := x.start(t, x.World, "a", jwks), x.start(t, &workers, "b", jwks)
 	a.WaitReady(t)
 	b.WaitReady(t)
 
@@ -60,7 +62,7 @@ func (x *secrecy) signInAndOut(t *testing.T, a, b *world.Replica) {
 		x.request(t, a, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+refresh+`"}`) // it was used before
 		x.request(t, b, http.MethodPost, "/token/refresh/", "", `{"refresh_token":"`+last+`"}`)    // so its successor is revoked too
 		x.request(t, b, http.MethodPost, "/logout/", "", `{"refresh_token":"`+last+`"}`)
-		_, other := x.signIn(t, a, "/login/", credentials)
+		_, other := x.signIn(t, b, "/login/", credentials)
 		x.request(t, a, http.MethodPost, "/logout/", "", `{"refresh_token":"`+other+`","everywhere":true}`)
 		s.WaitClose(t)
 		x.connectAndWait(t, a, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {fresh}}})

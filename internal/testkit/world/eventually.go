@@ -5,21 +5,20 @@ import (
 	"time"
 )
 
-// Eventually asks again and again until the answer is yes. It fails the test after Limit, with what was seen last.
+// Eventually asks again and again until the answer is yes. It fails the test after Limit, with what was seen last. The
+// longer it waits, the more rarely it asks.
 func Eventually(t testing.TB, what string, ask func() (yes bool, seen any)) {
 	t.Helper()
-	deadline := time.Now().Add(Limit)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for began := time.Now(); ; {
 		yes, seen := ask()
 		if yes {
 			return
 		}
-		if time.Now().After(deadline) {
+		waited := time.Since(began)
+		if waited > Limit {
 			t.Fatalf("%s: not within %v; last seen: %+v", what, Limit, seen)
 		}
-		<-tick.C
+		<-time.After(min(max(waited/10, 10*time.Millisecond), 500*time.Millisecond))
 	}
 }
 
