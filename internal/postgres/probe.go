@@ -71,23 +71,35 @@ func (s Status) problem() *failure {
 	return nil
 }
 
-// ProbeServer checks whether the server responds and accepts writes. It does not look at
-// the schema: Schema and OldestServed of the Status stay 0.
-func (db *DB) ProbeServer(ctx context.Context) (Status, error) {
-	var s Status
-	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		if err := conn.QueryRow(ctx, server).Scan(&s.Server, &s.ReadOnly); err != nil {
+// CheckServer checks whether the server responds and accepts writes, whatever the schema.
+// It returns the version of the server as text.
+func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		var version string
+		var readOnly bool
+		if err := conn.QueryRow(ctx, server).Scan(&version, &readOnly); err != nil {
 			return err
 		}
-		if s.ReadOnly {
+		detail = "PostgreSQL " + version
+		if readOnly {
 			return newFailure(causeReadOnly, "")
 		}
 		return nil
 	})
 	if err != nil {
-		return s, fmt.Errorf("probe server: %w", err)
+		return detail, fmt.Errorf("probe server: %w", err)
 	}
-	return s, nil
+	return detail, nil
+}
+
+// CheckSchema is [DB.Probe]. It returns the versions of the server and of the schema as
+// text.
+func (db *DB) CheckSchema(ctx context.Context) (detail string, err error) {
+	s, err := db.Probe(ctx)
+	if s.Server == "" {
+		return "", err
+	}
+	return fmt.Sprintf("PostgreSQL %s, schema version %d", s.Server, s.Schema), err
 }
 
 // Address returns host:port/database without secrets. If there are several hosts they
