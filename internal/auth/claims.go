@@ -115,7 +115,7 @@ func userID(raw []byte) (room.UserID, *Refusal) {
 	}
 	id, ok := room.ParseUserID(text)
 	if !ok {
-		return 0, invalid("bad_user_id", "The token's user_id is not a whole number between 1 and 2^53-1.")
+		return 0, invalid("bad_user_id", "The token's user_id is not an integer between 1 and 2^53-1.")
 	}
 	return id, nil
 }

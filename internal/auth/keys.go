@@ -171,7 +171,7 @@ func (k *Keys) findKey(h header, signed string, sig []byte, ownOnly bool) (fromJ
 	}
 	switch {
 	case h.kid != "" && !known && (tried || k.jwks != nil && !ownOnly && isPublic(h.alg)):
-		return false, invalid("unknown_key", "The token names the key "+printable(h.kid)+", which is not known here, and no other key fits.")
+		return false, invalid("unknown_key", "The token names the key "+printable(h.kid)+", which is unknown, and no other key matches.")
 	case !tried:
 		return false, invalid("wrong_algorithm", "The token's algorithm is "+printable(h.alg)+"; accepted: "+algorithms+".")
 	default:

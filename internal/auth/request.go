@@ -88,7 +88,7 @@ func CheckSameUser(ticket, token Claims) error {
 // BadTicket returns the refusal of an unknown ticket. It was never issued, was used before, or
 // has expired; these cases cannot be told apart.
 func BadTicket() *Refusal {
-	return invalid("bad_ticket", "The ticket is not known: it is good once and for 30 s. Get a new one.")
+	return invalid("bad_ticket", "The ticket is unknown. A ticket can be used once within 30 s; get a new one.")
 }
 
 func twoTokens() *Refusal {

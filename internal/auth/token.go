@@ -70,7 +70,7 @@ func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) 
 		r.Family, _ = unquote(family)
 	}
 	if !isTokenID(r.ID) || !isTokenID(r.Family) {
-		return room.Refresh{}, invalid("bad_jti", "A refresh token needs a jti of 1 to 64 characters, and so does its family.")
+		return room.Refresh{}, invalid("bad_jti", "The jti and the family of a refresh token must have 1 to 64 characters.")
 	}
 	return r, nil
 }
@@ -154,7 +154,7 @@ func (k *Keys) readHeader(encoded string) (header, *Refusal) {
 		return header{}, invalid("malformed", "The token's header is not a JSON object with alg, encoded in base64url.")
 	}
 	if crit { // RFC 7515 §4.1.11: it lists extensions that the verifier must support
-		return header{}, invalid("malformed", "The token's header has crit, and no extension is known here.")
+		return header{}, invalid("malformed", "The token's header has crit, but no extensions are supported.")
 	}
 	return h, nil
 }
