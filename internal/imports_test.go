@@ -26,7 +26,6 @@ var packages = map[string][]string{
 	// Vocabulary: no I/O.
 	"room":  {},
 	"frame": {"room"},
-	"event": {"room"},
 	"cause": {},
 
 	// The way of a socket.
@@ -87,11 +86,6 @@ var packages = map[string][]string{
 		"app", "auth", "channel", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
-}
-
-// planned lists packages that need not exist: they are about to be added or removed.
-var planned = []string{
-	"event",
 }
 
 // everyone lists the packages of internal that all packages may import.
@@ -204,9 +198,6 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s, which is not in the table of libraries", importer, i)
 			}
 		}
-	}
-	for _, p := range planned {
-		delete(unseen, p)
 	}
 	for p := range unseen {
 		t.Errorf("%s is in the import table and does not exist", p)

@@ -190,19 +190,6 @@ func histogram(began time.Time, over time.Duration, parts int, at func(move) tim
 	return counts
 }
 
-// span returns the first and the last time of the moves.
-func span(at func(move) time.Time, moves []move) (first, last time.Time) {
-	for i, m := range moves {
-		if t := at(m); i == 0 || t.Before(first) {
-			first = t
-		}
-		if t := at(m); t.After(last) {
-			last = t
-		}
-	}
-	return first, last
-}
-
 func TestTheClientsOfAReplicaThatIsStoppedLeaveOneByOneAndLoseNothing(t *testing.T) {
 	clients, rate, drain := 60, 60.0, 6*time.Second
 	_, quiet := large() // the machine has nothing else to do
