@@ -63,16 +63,6 @@ func says(text, alternatives string) bool {
 	return slices.ContainsFunc(strings.Split(alternatives, "|"), func(one string) bool { return strings.Contains(text, one) })
 }
 
-// after is what is said of a proxy that cuts after so many seconds. A busy machine
-// notices it late.
-func after(seconds int) string {
-	var all []string
-	for ; seconds < 100; seconds++ {
-		all = append(all, fmt.Sprintf("silent for about %ds", seconds), fmt.Sprintf("silent for about %d.", seconds))
-	}
-	return strings.Join(all, "|")
-}
-
 func run(t testing.TB, o diagnose.Options) diagnose.Report {
 	t.Helper()
 	r, err := diagnose.Run(t.Context(), o)
