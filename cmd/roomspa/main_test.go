@@ -78,7 +78,7 @@ func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
 
 // ready waits until the server whose ops address is given can be used.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(world.Limit); ; {
 		response, err := http.Get("http://" + args[0] + "/readyz")
 		if err == nil {
 			_ = response.Body.Close()

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -22,7 +19,7 @@ func TestServeEndsWhenItsListenerFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out, errs buffer
+	var out, errs world.Journal
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Args = []string{
 		"roomspa", "serve", "--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--shutdown-wait=0s", "--jwt-secret=" + secret,
@@ -34,12 +31,10 @@ func TestServeEndsWhenItsListenerFails(t *testing.T) {
 	}
 	listening := regexp.MustCompile(`Listening on (\S+), ops on (\S+)"`)
 	var address []string
-	for deadline := time.Now().Add(time.Minute); address == nil; <-time.After(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not listen:\n%s%s", &out, &errs)
-		}
+	world.Eventually(t, "it listens", func() (bool, any) {
 		address = listening.FindStringSubmatch(out.String())
-	}
+		return address != nil, out.String() + errs.String()
+	})
 	if res, err := http.Get("http://" + address[2] + "/livez"); err != nil {
 		t.Error(err)
 	} else {
@@ -60,22 +55,4 @@ func TestServeEndsWhenItsListenerFails(t *testing.T) {
 			t.Errorf("the log has no %q:\n%s", line, &out)
 		}
 	}
-}
-
-// A buffer may be read while a program writes to it.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
