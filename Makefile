@@ -2,7 +2,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 
-# Variables, as in: make test PKG=./internal/chat TESTFLAGS="-run Gap -v"
+# Variables, as in: make test PKG=./internal/chat TESTFLAGS="-run Hole -v"
 ARGS      ?=
 PKG       ?= ./...
 TESTFLAGS ?=
@@ -34,7 +34,7 @@ dev: run ## Same as run
 
 # -count=1: Go's test cache does not see changes in PostgreSQL and Redis. Tests mostly wait, so more of them run at once
 # than there are cores. TIMEOUT is per package and only ends tests that hang.
-test: deps ## Run all tests, with the race detector (PKG=./internal/chat TESTFLAGS="-run Gap -v")
+test: deps ## Run all tests, with the race detector (PKG=./internal/chat TESTFLAGS="-run Hole -v")
 	@tools/deps.sh promtool
 	@cd e2e && go test -c -o /dev/null .
 	@for module in $(LOCAL); do (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done

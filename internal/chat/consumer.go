@@ -144,8 +144,10 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		return nil
 	case frame.TypeHistory:
 		return s.history(ctx, in)
-	default:
+	case frame.TypeChatMessage:
 		return s.send(ctx, in)
+	default: // decoded, and no business of this endpoint
+		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "This endpoint does not take frames of this type."}, in.ClientMessageID)
 	}
 }
 

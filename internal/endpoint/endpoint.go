@@ -2,6 +2,9 @@
 // bring, who may enter, and the consumer behind each socket. [Base] is the part
 // that all consumers share. The package performs no I/O: sessions, stores and the
 // channel layer are behind interfaces.
+//
+// A new endpoint implements [Consumer], returns an [Endpoint], and is listed in
+// package app.
 package endpoint
 
 import (

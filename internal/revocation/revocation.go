@@ -1,7 +1,7 @@
 // Package revocation closes the sockets of users whose tokens are no longer valid:
 // users who signed out everywhere, were deactivated or deleted. Replicas notify each
 // other through package fleet, so sockets close at once. Periodic checks against
-// Postgres find what a lost notice was about. Only the store decides who is signed out.
+// Postgres find users whose notice was lost. Only the store decides who is signed out.
 package revocation
 
 import (

@@ -1,5 +1,6 @@
-// Package room defines rooms, users, messages and positions, and the rules about them. It does
-// no I/O and knows neither frames nor stores.
+// Package room defines the words that all packages share: rooms, users, messages, positions,
+// refresh tokens, heartbeats, the errors of the stores, and the rules about them. It does no
+// I/O and does not depend on frames or on a particular store.
 package room
 
 import (

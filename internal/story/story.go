@@ -2,8 +2,7 @@
 // the handshake with outcome, detail and duration, and how the connection ended. It keeps the
 // stories of failed connections and explains them.
 //
-// A story must not contain a token, a password or the text of a message. Like a log line, its
-// details must be written accordingly.
+// A story must not contain a token, a password or the text of a message.
 package story
 
 import (

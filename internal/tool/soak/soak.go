@@ -1,4 +1,5 @@
-// Package soak tests that no message is lost while things break. It starts replicas, a
+// Package soak implements `roomspa soak`: it tests that no message is lost while things
+// break. It starts replicas, a
 // private Postgres and Redis, and breakable links between them, lets many clients chat, and
 // injects faults according to a plan that a seed decides. Package judge then checks the
 // histories that the clients wrote.
