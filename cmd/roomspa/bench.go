@@ -24,8 +24,8 @@ type benchCmd struct {
 
 	Rate    float64       `placeholder:"N" env:"-" group:"Load" help:"Messages per second of all senders together, on a fixed schedule. Latency counts from a message's scheduled time. Default: one per sender."`
 	Max     bool          `env:"-" group:"Load" help:"Send as fast as possible: each sender sends its next message when the whole room has received its last one."`
-	Idle    bool          `env:"-" group:"Load" help:"Only hold the sockets open, to measure memory."`
-	Touch   bool          `env:"-" group:"Load" help:"With --idle: let every sender send one message first."`
+	Idle    bool          `env:"-" group:"Load" help:"Keep the sockets open without load, to measure memory."`
+	Touch   bool          `env:"-" group:"Load" help:"Send one message from every sender before the measurement. Applies only with --idle."`
 	For     time.Duration `default:"10s" env:"-" group:"Load" help:"Length of the measurement."`
 	Warm    time.Duration `default:"1s" env:"-" group:"Load" help:"How long to send before the measurement begins."`
 	Drain   time.Duration `default:"10s" env:"-" group:"Load" help:"Longest wait for late deliveries after the measurement."`
@@ -38,7 +38,7 @@ type benchCmd struct {
 	TokensFile string   `placeholder:"FILE" env:"-" group:"Users" help:"File of existing tokens, one line each: customer id, therapist id, token of one of the two. Replaces --jwt-secret and --users."`
 
 	Ops  []string `placeholder:"URL" sep:"," env:"-" group:"Replicas" help:"URLs of ops listeners, to read the memory and CPU of replicas from their metrics."`
-	PID  []int    `name:"pid" placeholder:"PID" sep:"," env:"-" group:"Replicas" help:"Ids of processes on this machine whose memory and CPU to read."`
+	PID  []int    `name:"pid" placeholder:"PID" sep:"," env:"-" group:"Replicas" help:"Comma-separated process ids of replicas on this machine. The report includes their memory and CPU."`
 	JSON bool     `name:"json" env:"-" help:"Print the report as one JSON object."`
 }
 

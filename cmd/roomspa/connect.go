@@ -27,7 +27,7 @@ type connectCmd struct {
 
 	Smoke          bool          `env:"-" group:"Smoke test" help:"Test the endpoints test, chat and location, and print one line for each. Without credentials, use the demo users of roomspa dev."`
 	PeerIdentifier string        `placeholder:"EMAIL" group:"Smoke test" help:"Email or phone of the other side of the room."`
-	PeerPassword   string        `placeholder:"PASSWORD" group:"Smoke test" help:"Password of the other side. Default: the same password."`
+	PeerPassword   string        `placeholder:"PASSWORD" group:"Smoke test" help:"Password of the other side of the room. Default: the value of --password."`
 	Timeout        time.Duration `default:"10s" env:"-" group:"Smoke test" help:"Time limit for each endpoint."`
 }
 

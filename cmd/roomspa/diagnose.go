@@ -25,7 +25,7 @@ type diagnoseCmd struct {
 	Password   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the identifier. Default: ask for it. Prefer ROOMSPA_PASSWORD or ROOMSPA_PASSWORD_FILE, which other users of this machine cannot see."`
 
 	PeerIdentifier string `placeholder:"EMAIL" group:"Credentials" help:"Email or phone of the other side of the room, if the URL names no room."`
-	PeerPassword   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the other side. Default: the same password."`
+	PeerPassword   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the other side of the room. Default: the value of --password."`
 
 	Origin  string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect like a browser on a page of this origin, as in https://app.example.com."`
 	Idle    time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave a socket silent for this long, to measure the idle timeout of proxies."`

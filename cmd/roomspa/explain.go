@@ -11,7 +11,7 @@ import (
 
 type explainCmd struct {
 	Ref  string `arg:"" help:"Reference of the connection: 16 characters, from a close reason, an error frame, a log line or the header Roomspa-Ref."`
-	Ops  string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of Redis. It also has the stories that could not be stored in Redis."`
+	Ops  string `name:"ops" placeholder:"URL" help:"Read the story from the ops listener of a replica (http://replica:9090) instead of Redis. A replica also keeps stories that could not be stored in Redis."`
 	JSON bool   `name:"json" env:"-" help:"Print one JSON object."`
 	redisFlags
 }

@@ -15,7 +15,7 @@ import (
 )
 
 type importCmd struct {
-	Django importDjangoCmd `cmd:"" help:"Import users, conversations and messages from the predecessor's database, a Django application."`
+	Django importDjangoCmd `cmd:"" help:"Import users, conversations and messages from the database of the predecessor, a Django application."`
 }
 
 type importDjangoCmd struct {

@@ -19,7 +19,7 @@ type tokenCmd struct {
 type tokenMintCmd struct {
 	databaseFlags
 	User       string        `arg:"" help:"User id. With --database-url also an e-mail address or a phone number."`
-	JWTSecrets []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" help:"Secrets of the server, comma-separated. The first one signs."`
+	JWTSecrets []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" help:"Comma-separated HS256 secrets of the server. The first one signs the token."`
 	TTL        time.Duration `name:"ttl" default:"5m" env:"-" help:"Lifetime of the token."`
 	JSON       bool          `name:"json" env:"-" help:"Print one JSON object."`
 }

@@ -17,7 +17,7 @@ import (
 type userCreateCmd struct {
 	databaseFlags
 	Email        string      `required:"" env:"-" placeholder:"EMAIL" help:"E-mail address, for signing in."`
-	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, also for signing in."`
+	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number. The user can also sign in with it."`
 	Role         string      `required:"" env:"-" enum:"customer,therapist,support" placeholder:"ROLE" help:"Role: customer, therapist or support."`
 	ID           room.UserID `name:"id" env:"-" placeholder:"ID" help:"User id. Default: the next free one."`
 	PasswordFile string      `placeholder:"FILE" help:"File with the password in its first line, or - for standard input. Default: prompt for it."`

@@ -48,7 +48,7 @@ func (h *history) messages(e *exchange, user *room.User, id string, query url.Va
 		e.log.Info(e.component, fmt.Sprintf("Support %d read %d messages of conversation %s of customer %d and therapist %d",
 			user.ID, len(found), conversation, r.Customer, r.Therapist))
 	} else {
-		e.log.Info(e.component, fmt.Sprintf("Read: %s, %d messages of conversation %s", e.user, len(found), conversation))
+		e.log.Info(e.component, fmt.Sprintf("User %d read %d messages of conversation %s", user.ID, len(found), conversation))
 	}
 	return page, nil
 }

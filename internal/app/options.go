@@ -39,7 +39,7 @@ type Options struct {
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master. Required in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels. Replicas with different prefixes do not exchange messages."`
 
-	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"Comma-separated HS256 secrets of at least 32 bytes. The first one signs; all of them verify. Either this or --jwt-secret-file is required. A secret may have a key id, as in kid=secret. Write a secret that contains = as =secret."`
+	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"Comma-separated HS256 secrets of at least 32 bytes. The first one signs new tokens; all of them verify tokens. Either this or --jwt-secret-file is required. A secret may have a key id, as in kid=secret. Write a secret that contains = as =secret."`
 	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File with the HS256 secrets, one per line or comma-separated. It is read every 2s, and new secrets apply without a restart or closed sockets. If the new content is invalid, an error is logged and the previous secrets stay in use."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"Lifetime of an access token."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"Lifetime of a refresh token."`
@@ -59,14 +59,14 @@ type Options struct {
 	PongTimeout      time.Duration `name:"pong-timeout" default:"10s" group:"Limits" help:"Timeout for the pong to a ping. Then the socket is closed."`
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"Timeout for writing to a socket. If the peer accepts no byte for this long, the connection is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"Time for which the last position of a user is kept."`
-	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Maximum number of passwords that are verified at the same time, each in a low-priority process with 64 MiB of memory (128 MiB for hashes imported from Django). 0 means one for every four processors, at most what fits into a quarter of the memory limit, and at least one."`
+	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Maximum number of concurrent password verifications. Each one runs in a low-priority process with 64 MiB of memory (128 MiB for hashes imported from Django). 0 means one per four CPUs, limited to what fits into a quarter of the memory limit, but at least one."`
 	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Maximum number of sign-ins that wait for password verification. Others are asked to retry later (503 busy)."`
 
-	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Failed sign-ins per minute to one account from one client address (IPv6: from one /64). Other addresses can still sign in to the account."`
-	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Failed sign-ins per minute from one client address, to all accounts together. A value below --login-queue keeps one address from filling the queue."`
-	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Failed sign-ins per minute to one account, from all addresses together. Above it nobody can sign in to the account for a while, so keep it large."`
+	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account from one client address (IPv6: /64 prefix). Other addresses can still sign in to the account."`
+	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Maximum number of failed sign-ins per minute from one client address, over all accounts. A value below --login-queue keeps one address from filling the queue."`
+	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account, over all addresses. Above it nobody can sign in to the account for a while, so keep it large."`
 
-	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica asks to reconnect elsewhere (1012 rebalance) while it holds far more than the mean of all replicas. 0 disables rebalancing."`
+	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Percentage above the mean at which rebalancing starts. It stops at a quarter of that. On small replicas, random differences are larger, and so is the effective threshold."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`

@@ -30,7 +30,7 @@ func (a *App) OwnProcess() {
 	}
 	a.logf(slog.LevelInfo, "Memory: %d of %d MiB used; garbage collector limit %d MiB", a.memory.Used()>>20, a.memory.Limit()>>20, gcLimit>>20)
 	if !a.memory.Fits(auth.PasswordMemory) {
-		a.logf(slog.LevelWarn, "Memory limit too low: all sign-ins are refused (503 busy), since a password takes %d MiB", auth.PasswordMemory>>20)
+		a.logf(slog.LevelWarn, "Memory limit too low: verifying a password takes %d MiB; all sign-ins are refused (503 busy)", auth.PasswordMemory>>20)
 	}
 	if a.memory.Share() > session.SoftMemory {
 		a.logf(slog.LevelWarn, "Memory limit too low: all sockets are refused (1013 busy)")

@@ -24,5 +24,5 @@ func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
 			ids[i] = "without a kid"
 		}
 	}
-	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs", len(ids), strings.Join(ids, ", ")), nil
+	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs new tokens", len(ids), strings.Join(ids, ", ")), nil
 }

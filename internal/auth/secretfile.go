@@ -104,7 +104,7 @@ func (f *SecretFile) reload() {
 	}
 	f.keys.secrets.Store(fresh.secrets.Load())
 	f.stale.Set(0)
-	logging.Component(f.log, slog.LevelInfo, "Secrets", fmt.Sprintf("Reloaded %d HS256 secrets; the first one signs", len(fresh.own())))
+	logging.Component(f.log, slog.LevelInfo, "Secrets", fmt.Sprintf("Reloaded %d HS256 secrets; the first one signs new tokens", len(fresh.own())))
 }
 
 // read returns the content of the file without trailing line breaks. The error names the file

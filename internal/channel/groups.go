@@ -25,7 +25,8 @@ type groups struct {
 	live        int       // subscribed groups
 }
 
-// A group is small: a replica has tens of thousands.
+// A group is the subscription of one channel and its members on this replica. Keep it
+// small, because a replica has tens of thousands of groups.
 type group struct {
 	channel string
 	members []*member     // never modified in place: the receive loop reads it without a lock

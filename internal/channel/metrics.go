@@ -21,7 +21,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_redis_deliveries_total", Help: "Total payloads delivered to members of groups on this replica.",
 		}),
 		resubscriptions: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_resubscriptions_total", Help: "Total lost subscription connections after which every group was subscribed again.",
+			Name: "roomspa_resubscriptions_total", Help: "Total lost subscription connections to Redis. After each one the replica subscribes to all its groups again.",
 		}),
 		groups: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_redis_groups", Help: "Number of groups whose subscription Redis has confirmed.",

@@ -80,7 +80,7 @@ func (s *shard) dropUnreadable(channel, text string) {
 	}
 	s.warnOnce.Do(func() {
 		logging.Component(s.log, slog.LevelWarn, component,
-			"Dropped a payload of another version of roomspa; further ones are only counted",
+			"Dropped a payload from another version of roomspa; further drops are counted but not logged",
 			slog.String("group", strings.TrimPrefix(channel, s.prefix)),
 			slog.String("first_byte", fmt.Sprintf("%.1x", text)), slog.Int("understood", redis.Version))
 	})

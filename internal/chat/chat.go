@@ -1,7 +1,7 @@
 // Package chat is the endpoint /ws/chat/: it stores the messages that a socket sends
-// and delivers the messages of its conversation to it. The store is the log. The
-// channel layer only announces messages; a message that it loses is read from the
-// store.
+// and delivers the messages of its conversation to it. The store is the source of
+// truth. The channel layer only speeds up delivery; a message that it loses is read
+// from the store.
 package chat
 
 import (

@@ -58,8 +58,9 @@ func (c *Chat) waitForSweep(ctx context.Context) bool {
 	return true
 }
 
-// sweep looks at the messages of the last window. It returns false if the query
-// failed.
+// sweep reads the newest sequence number of each conversation with messages in the last
+// window, and starts a catch-up of the sockets that are behind it. If window exceeds
+// maxSweepWindow, every socket catches up. It returns false if the query failed.
 func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
 	if window > maxSweepWindow {
 		for _, s := range c.consumers() {

@@ -30,8 +30,8 @@ type problem struct {
 var (
 	splitLayer = problem{
 		"split_channel_layer", slog.LevelError,
-		"Channel layer split", "replicas share Postgres but are not heard over Redis",
-		"Channel layer no longer split: all replicas that share Postgres are heard over Redis",
+		"Channel layer split", "replicas share Postgres, but their heartbeats do not arrive over Redis",
+		"Channel layer no longer split: the heartbeats of all replicas arrive over Redis",
 	}
 	differentSecrets = problem{
 		"different_secrets", slog.LevelWarn,

@@ -23,7 +23,7 @@ import (
 
 const component = "Replicas"
 
-// group is the control group.
+// group is the name of the control group in the channel layer.
 const group = "control"
 
 // Layer is the channel layer.

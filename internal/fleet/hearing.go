@@ -51,9 +51,9 @@ func hears(now, heardSelf, lastHeard time.Time, o room.Heartbeat) hearing {
 	return silent
 }
 
-// refuse reports whether one of two replicas refuses the tokens that the other signs.
-// Their sets of keys may differ without that: during a rotation in the right order
-// each accepts the other's signing key.
+// refuse reports whether a refuses tokens signed by b, or b those signed by a. Different
+// sets of keys alone are no refusal: during a correct rotation the sets differ, but each
+// replica accepts the signing key of the other.
 func refuse(a, b room.Heartbeat) bool {
 	return !slices.Contains(a.AcceptedKeys, b.SigningKey) || !slices.Contains(b.AcceptedKeys, a.SigningKey)
 }

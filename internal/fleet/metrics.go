@@ -15,7 +15,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		unheard: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_unheard",
-			Help: "Number of other replicas that share Postgres with this replica but are not heard over the channel layer.",
+			Help: "Number of other replicas that share Postgres with this replica but whose heartbeats do not arrive over Redis.",
 		}),
 		strangers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_with_other_secrets",

@@ -41,7 +41,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 	if n, m := a.Metric(t, "roomspa_replicas_unheard"), c.Metric(t, "roomspa_replicas_unheard"); n != 1 || m != 2 {
 		t.Errorf("the metrics are %v and %v", n, m)
 	}
-	const line = `level=ERROR msg="[Replicas] Channel layer split: replicas share Postgres but are not heard over Redis: `
+	const line = `level=ERROR msg="[Replicas] Channel layer split: replicas share Postgres, but their heartbeats do not arrive over Redis: `
 	for r, names := range map[*world.Replica]string{a: "c", b: "c", c: "a, b"} {
 		if !strings.Contains(r.Log.String(), line+names+`"`) || !strings.Contains(r.Log.String(), "cause=split_channel_layer") {
 			t.Errorf("there is no line that names %s:\n%s", names, r.Log.String())
@@ -58,7 +58,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 	world.Eventually(t, "the others are content when it has gone", func() (bool, any) {
 		_, answer := a.Readyz(t)
 		return world.Finding(answer, "replicas").Cause == "" && a.Metric(t, "roomspa_replicas_unheard") == 0 &&
-			strings.Contains(a.Log.String(), `level=INFO msg="[Replicas] Channel layer no longer split: all replicas that share Postgres are heard over Redis"`), answer
+			strings.Contains(a.Log.String(), `level=INFO msg="[Replicas] Channel layer no longer split: the heartbeats of all replicas arrive over Redis"`), answer
 	})
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/roomspa/roomspa/internal/story"
 )
 
-// KeepEnd keeps the story of how an accepted socket ended, unless the end was an
-// ordinary one, which only the log tells.
+// KeepEnd records how an accepted socket ended as a story. It skips ordinary ends, which
+// are only logged.
 func KeepEnd(stories Stories, e *session.End) {
 	if isOrdinary(e) {
 		return

@@ -82,8 +82,9 @@ func (a *attempt) checkCapacity(context.Context) error {
 	return nil
 }
 
-// waitForTurn waits until fewer than Options.MaxHandshakes handshakes run. A wave of
-// handshakes must neither take the stores away from open sockets nor wait for ever.
+// waitForTurn waits until fewer than Options.MaxHandshakes handshakes run. The limit
+// keeps a burst of handshakes from starving the open sockets of Postgres and Redis.
+// After turnTimeout it returns a rejection (busy).
 func (a *attempt) waitForTurn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
 	defer cancel()

@@ -94,11 +94,11 @@ func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, erro
 	}, func() float64 { return float64(m.limit) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_bytes",
-		Help: "Memory that counts against the limit, in bytes, without file pages, which the kernel drops first.",
+		Help: "Memory use in bytes, excluding file pages, which the kernel can reclaim.",
 	}, func() float64 { return float64(m.Used()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_ratio",
-		Help: "Memory use by which new sockets are refused, from 0 to 1: the larger of the shares of the memory limit and of the garbage collector's limit.",
+		Help: "Memory use from 0 to 1, relative to the memory limit or to the garbage collector's limit, whichever is higher. New sockets are refused above 0.9.",
 	}, m.Share)
 	return m, nil
 }

@@ -105,7 +105,8 @@ func (f *failure) withUnknownOutcome() *failure {
 	return &g
 }
 
-// Cause returns the word of package cause, or "" if Postgres itself did not fail.
+// Cause returns the cause of the failure as defined by package cause, or "" if Postgres
+// itself did not fail.
 func (f *failure) Cause() string {
 	switch f.cause {
 	case causeStopped, causeCallerGone, causeRejected:

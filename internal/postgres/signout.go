@@ -43,9 +43,9 @@ func (db *DB) SetActive(ctx context.Context, user room.UserID, active bool) erro
 	return nil
 }
 
-// refusedTokens selects by id, not by time of change: Django or an operator may
-// deactivate a user without a time, and the users may be a view. The lateral join reads
-// one row for each id.
+// refusedTokens selects the users whose tokens are refused. It looks users up by id, not
+// by time of change, because Django or an operator may deactivate a user without
+// recording a time. The lateral join reads at most one row per id, also from a view.
 const refusedTokens = `
 SELECT t.id, u.id IS NOT NULL, coalesce(u.is_active, false), u.tokens_valid_after
 FROM unnest($1::bigint[], $2::timestamptz[]) AS t (id, issued)

@@ -34,6 +34,15 @@ const (
 	outage   outcome = "outage"   // a replica with sockets is not ready
 )
 
+// stopReasons names in the log why rebalancing stopped, by outcome.
+var stopReasons = map[outcome]string{
+	even:     "connections are close to the mean",
+	alone:    "no other replica is ready",
+	settling: "the set of replicas has changed, or this replica does not receive its own messages",
+	draining: "a replica is draining",
+	outage:   "a replica with connections is not ready",
+}
+
 // A load is what a replica tells the others.
 type load struct {
 	Sockets  int  `json:"sockets"`

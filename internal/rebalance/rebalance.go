@@ -196,8 +196,8 @@ func (r *Rebalancer) logChange(now time.Time, own load, d decision) {
 		logging.Component(r.log, slog.LevelInfo, component,
 			fmt.Sprintf("Rebalancing started: far more connections than the mean; closing at most %g per second", r.o.Rate), attrs...)
 	case d.outcome != shed && !r.shedSince.IsZero():
-		attrs = append(attrs, slog.Int("moved", r.moved), slog.Duration("after", now.Sub(r.shedSince).Round(time.Second)))
+		attrs = append(attrs, slog.String("outcome", string(d.outcome)), slog.Int("moved", r.moved), slog.Duration("after", now.Sub(r.shedSince).Round(time.Second)))
 		r.shedSince = time.Time{}
-		logging.Component(r.log, slog.LevelInfo, component, "Rebalancing stopped: "+string(d.outcome), attrs...)
+		logging.Component(r.log, slog.LevelInfo, component, "Rebalancing stopped: "+stopReasons[d.outcome], attrs...)
 	}
 }

@@ -258,7 +258,7 @@ func TestThreeEmptyReplicasAreFilled(t *testing.T) {
 						t.Errorf("new replica %d has shed %d, and held up to %d", i, len(m.sheds), m.peak)
 					}
 				}
-				if log := f.members[0].log.String(); strings.Count(log, "Rebalancing started") != 1 || strings.Count(log, "Rebalancing stopped: even") != 1 {
+				if log := f.members[0].log.String(); strings.Count(log, "Rebalancing started") != 1 || strings.Count(log, "Rebalancing stopped: connections are close to the mean") != 1 {
 					t.Errorf("the log of the first:\n%s", log)
 				}
 			})

@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"type", "outcome"}),
 		sockets: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revoked_sockets_total",
-			Help: "Total connections closed because their token was revoked, by how that was found (notice, check).",
+			Help: "Total connections closed because their token was revoked, by source: notice (sent by a replica) or check (of Postgres).",
 		}, []string{"found_by"}),
 		checks: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_checks_total",

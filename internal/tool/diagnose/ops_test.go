@@ -219,7 +219,7 @@ func replicas() []broken {
 		}
 	}
 	return []broken{
-		{"two prefixes, seen from the inside alone", "split_channel_layer", "replicas share Postgres but are not heard over Redis: b", inside("split_channel_layer", func(_ *testing.T, w *world.World) { w.RedisPrefix += "other:" })},
+		{"two prefixes, seen from the inside alone", "split_channel_layer", "replicas share Postgres, but their heartbeats do not arrive over Redis: b", inside("split_channel_layer", func(_ *testing.T, w *world.World) { w.RedisPrefix += "other:" })},
 		{"two secrets, seen from the inside alone", "different_secrets", "replicas refuse each other's tokens: b", inside("different_secrets", func(t *testing.T, w *world.World) { w.SetSecret(t, strings.ToUpper(w.Secret)) })},
 		{"two replicas on two Redis servers", "split_channel_layer", "replica b", two(func(t *testing.T, w *world.World) { w.RedisURL = world.StartRedis(t).URL() })},
 		{"two replicas with two prefixes", "split_channel_layer", "replica b", two(func(_ *testing.T, w *world.World) { w.RedisPrefix += "other:" })},

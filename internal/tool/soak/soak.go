@@ -31,7 +31,7 @@ type Options struct {
 	Seed     uint64        // decides the faults
 	Replicas int           // default 3
 	Clients  int           // number of sockets; default 75
-	Rate     float64       // messages per second of all clients together; default 450
+	Rate     float64       // total messages per second over all clients; default 450
 	Dir      string        // of the histories and logs; must be empty or not exist
 	Command  []string      // runs a replica, which is configured by its environment
 	Out      io.Writer
