@@ -37,18 +37,14 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 	if program, err := os.Executable(); err == nil { // otherwise this process verifies passwords itself
 		a.DelegatePasswords(program, "hash-passwords")
 	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer func() {
-		signal.Stop(signals)
-		close(signals)
-	}()
-	go func() { // ends when signals is closed
-		<-signals // this one ends ctx too
-		if _, second := <-signals; second {
-			a.Hurry()
-		}
-	}()
+	running, finished := context.WithCancel(context.WithoutCancel(ctx))
+	defer finished()
+	context.AfterFunc(ctx, func() { // the first signal has come; the next one skips the drain
+		hurry, stop := signal.NotifyContext(running, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		<-hurry.Done()
+		a.Hurry()
+	})
 	return a.Run(ctx)
 }
 

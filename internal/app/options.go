@@ -115,6 +115,7 @@ func (o *Options) Validate() error {
 		{len(o.JWTSecrets) == 0 || o.JWTSecretFile == "", "jwt-secret", "and --jwt-secret-file are both given (or their variables): leave one of them out"},
 		{o.JWKS != "" || o.JWKSIssuer == "" && o.JWKSAudience == "", "jwks-issuer", "and jwks-audience require jwks"},
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
+		{o.RefreshTokenTTL >= time.Second, "refresh-token-ttl", "must be 1s or more"},
 		{o.RebalanceRate >= 0 && o.RebalanceRate <= maxRebalanceRate, "rebalance-rate", fmt.Sprintf("must be between 0 and %d", maxRebalanceRate)},
 		{o.RebalanceRate == 0 || o.RebalanceThreshold >= 5, "rebalance-threshold", "must be 5 or more: no load balancer distributes more evenly"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "requires trusted-proxies"},

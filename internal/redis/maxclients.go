@@ -1,11 +1,14 @@
 package redis
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -40,10 +43,10 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// explain replaces err with errMaxClients if the server closed the connection for that
-// reason. Such a server sends its refusal at once and closes. If the client has written
-// meanwhile, the kernel may drop the refusal. So explain dials once more, writes
-// nothing, and reads what the server says.
+// explain replaces err with the reason for which the server closed the connection: it has
+// too many clients, or it is in protected mode. Such a server sends its refusal at once
+// and closes. If the client has written meanwhile, the kernel may drop the refusal. So
+// explain dials once more, writes nothing, and reads what the server says.
 func (c *conn) explain(err error) error {
 	switch {
 	case err == nil || !isHangUp(err):
@@ -61,13 +64,17 @@ func (c *conn) explain(err error) error {
 		return err
 	}
 	defer probe.Close()
-	said := make([]byte, len(refusal))
 	_ = probe.SetReadDeadline(time.Now().Add(refusalTimeout))
-	if _, readErr := io.ReadFull(probe, said); readErr == nil && bytes.Equal(said, refusal) {
+	said, readErr := bufio.NewReader(io.LimitReader(probe, 512)).ReadString('\n')
+	text, isError := strings.CutPrefix(strings.TrimSpace(said), "-")
+	switch {
+	case readErr != nil || !isError:
+		return err
+	case strings.HasPrefix(said, string(refusal)):
 		c.greeting.Store(refused)
 		return errMaxClients
 	}
-	return err
+	return fmt.Errorf("%s (%w)", text, err)
 }
 
 func isHangUp(err error) bool {
