@@ -95,14 +95,6 @@ func twoTokens() *Refusal {
 	return invalid("two_tokens", "Two different tokens came with the request; send one.")
 }
 
-// OffersBearer reports whether the client offers the subprotocol "bearer". The server must then
-// accept it, because a browser fails a handshake that accepts none of its subprotocols.
-func OffersBearer(r *http.Request) bool {
-	offers := false
-	eachSubprotocol(r, func(protocol, _ string) { offers = offers || protocol == Subprotocol })
-	return offers
-}
-
 // eachSubprotocol calls f with each subprotocol and its successor, or "" for the last one. The
 // subprotocols may be spread over several header lines (RFC 6455 §4.1, item 10).
 func eachSubprotocol(r *http.Request, f func(protocol, next string)) {
