@@ -12,7 +12,7 @@ import (
 
 type checkCmd struct {
 	Database bool `env:"-" group:"What to check" help:"Check that Postgres answers and accepts writes."`
-	Redis    bool `env:"-" group:"What to check" help:"Check Redis, and send a message to itself over the channel layer."`
+	Redis    bool `env:"-" group:"What to check" help:"Check that Redis answers and accepts writes, and that a message published to the channel layer is received."`
 	Schema   bool `env:"-" group:"What to check" help:"Check that the database schema fits this version."`
 	Tokens   bool `env:"-" group:"What to check" help:"Check the secrets that sign and verify tokens."`
 	JSON     bool `name:"json" env:"-" group:"What to check" help:"Print one JSON object."`

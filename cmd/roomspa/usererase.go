@@ -12,7 +12,7 @@ type userEraseCmd struct {
 	databaseFlags
 	redisFlags
 	User room.UserID `arg:"" help:"User id."`
-	Yes  bool        `env:"-" help:"Confirm that this cannot be undone."`
+	Yes  bool        `env:"-" help:"Confirm the deletion. Without this flag nothing is deleted."`
 }
 
 // Help is shown by --help.

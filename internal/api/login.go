@@ -49,7 +49,7 @@ func newLogin(o Options, log *slog.Logger, reg prometheus.Registerer) *login {
 		base: base{"Login", log, o.Who}, o: o,
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logins_total",
-			Help: "Total sign-ins, by outcome: signed_in or the code of the problem document.",
+			Help: "Total sign-ins, by outcome: signed_in, or the error code of the response.",
 		}, []string{"outcome"}),
 		throttled: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logins_throttled_total",

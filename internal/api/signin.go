@@ -54,11 +54,11 @@ func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
 		o: o, refresh: base{"Tokens", log, o.Who}, logout: base{"Logout", log, o.Who},
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_token_refreshes_total",
-			Help: "Total uses of refresh tokens, by outcome: rotated, repeated (retry after a lost answer), reused (an old token was used and its family revoked) or the code of the problem document.",
+			Help: "Total uses of refresh tokens, by outcome: rotated, repeated (retry after a lost answer), reused (an old token was used and its family revoked), or the error code of the response.",
 		}, []string{"outcome"}),
 		logouts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logouts_total",
-			Help: "Total sign-outs, by scope (this, everywhere) and outcome: done, already (signed out before) or the code of the problem document.",
+			Help: "Total sign-outs, by scope (this, everywhere) and outcome: done, already (signed out before), or the error code of the response.",
 		}, []string{"scope", "outcome"}),
 	}
 }

@@ -67,7 +67,7 @@ type Options struct {
 	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account, over all addresses. Above it nobody can sign in to the account for a while, so keep it large."`
 
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
-	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Percentage above the mean at which rebalancing starts. It stops at a quarter of that. On small replicas, random differences are larger, and so is the effective threshold."`
+	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Rebalancing starts when this replica has this percentage more sockets than the mean of all replicas, and stops at a quarter of it. With few sockets per replica the effective threshold is higher, because random differences are larger."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked one by one to reconnect elsewhere. The last 2.5s of it are for closing the last sockets."`

@@ -98,7 +98,7 @@ func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, erro
 	}, func() float64 { return float64(m.Used()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_ratio",
-		Help: "Memory use from 0 to 1, relative to the memory limit or to the garbage collector's limit, whichever is higher. New sockets are refused above 0.9.",
+		Help: "Memory use from 0 to 1: the higher of total memory relative to the memory limit and live memory relative to the garbage collector's limit. New sockets are refused above 0.9.",
 	}, m.Share)
 	return m, nil
 }

@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		rounds: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_rebalance_rounds_total",
-			Help: "Total rebalancing rounds, one every 5 s, by outcome (shed, even, alone, settling, drain, outage).",
+			Help: "Total rebalancing rounds, one every 5 s, by outcome: shed (this replica closes connections), even (connections close to the mean), alone (no other replica is ready), settling (the set of replicas has changed, or this replica does not receive its own messages), drain (a replica is draining) or outage (a replica with connections is not ready).",
 		}, []string{"outcome"}),
 	}
 }
