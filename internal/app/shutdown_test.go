@@ -91,3 +91,17 @@ func TestAGracePeriodThatIsTooShortIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestTokensThatExpireAtOnceAreRefused(t *testing.T) {
+	t.Parallel()
+	w := &world.World{DatabaseURL: "postgres://localhost/x", RedisURL: "redis://localhost", Secret: world.Secret}
+	for want, edit := range map[string]func(*app.Options){
+		"--access-token-ttl must be 1s or more":  func(o *app.Options) { o.AccessTokenTTL = 0 },
+		"--refresh-token-ttl must be 1s or more": func(o *app.Options) { o.RefreshTokenTTL = 0 },
+	} {
+		o := w.Options(t, edit)
+		if err := o.Validate(); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
