@@ -26,6 +26,7 @@ var packages = map[string][]string{
 	// Vocabulary: no I/O.
 	"room":  {},
 	"frame": {"room"},
+	"event": {"room"},
 	"cause": {},
 
 	// The way of a socket.
@@ -35,15 +36,15 @@ var packages = map[string][]string{
 	"session":   {"frame"},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"endpoint", "frame", "room"},
-	"location":  {"endpoint", "frame", "room"},
+	"chat":      {"endpoint", "event", "frame", "room"},
+	"location":  {"endpoint", "event", "frame", "room"},
 	"echo":      {"endpoint", "frame", "room"},
 
 	// The fleet.
-	"channel":    {"redis", "room"},
-	"fleet":      {"room"},
-	"revocation": {"fleet", "frame", "room"},
-	"rebalance":  {"fleet", "frame"},
+	"channel":    {"event", "redis", "room"},
+	"fleet":      {"event", "room"},
+	"revocation": {"event", "fleet", "frame", "room"},
+	"rebalance":  {"event", "fleet", "frame"},
 
 	// HTTP.
 	"api":     {"auth", "frame", "problem", "room", "story"},
@@ -56,19 +57,19 @@ var packages = map[string][]string{
 	"logging": {},
 
 	// Dependencies.
-	"postgres": {"room"},
-	"redis":    {"room", "story"},
+	"postgres": {"event", "room"},
+	"redis":    {"event", "room", "story"},
 	"batch":    {},
 
 	// The replica.
 	"app": {
-		"api", "auth", "channel", "chat", "echo", "endpoint", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
+		"api", "auth", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
 		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"auth", "postgres", "room"},
-	"tool/check":    {"app", "channel", "ops", "postgres", "redis"},
+	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
 	"tool/connect":  {"frame", "tool/client"},
@@ -80,10 +81,10 @@ var packages = map[string][]string{
 	// Test kit: for tests, tool/dev and tool/soak.
 	"testkit/netfault": {},
 	"testkit/sandbox":  {},
-	"testkit/world":    {"app", "auth", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
+	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "channel", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "channel", "event", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }
@@ -105,17 +106,17 @@ var libraries = map[string][]string{
 	"github.com/jackc/pgx/v5/...":                               {"postgres", "testkit/...", "tool/adopt", "tool/soak"},
 	"github.com/pires/go-proxyproto":                            {"listen"},
 	"github.com/pressly/goose/v3/...":                           {"postgres"},
-	"github.com/prometheus/client_golang/prometheus":            {"!room", "!frame", "!cause"},
+	"github.com/prometheus/client_golang/prometheus":            {"!room", "!frame", "!event", "!cause"},
 	"github.com/prometheus/client_golang/prometheus/collectors": {"app"},
-	"github.com/prometheus/client_golang/prometheus/promauto":   {"!room", "!frame", "!cause"},
+	"github.com/prometheus/client_golang/prometheus/promauto":   {"!room", "!frame", "!event", "!cause"},
 	"github.com/prometheus/client_golang/prometheus/promhttp":   {"ops"},
 	"github.com/redis/go-redis/v9/...":                          {"redis", "testkit/...", "tool/soak"},
 	"golang.org/x/crypto/argon2":                                {"auth", "testkit/..."},
 	"golang.org/x/sys/unix":                                     {"auth", "session", "testkit/..."},
 	"golang.org/x/term":                                         {"tool/connect"},
-	"golang.org/x/time/rate":                                    {"!room", "!frame", "!cause"},
+	"golang.org/x/time/rate":                                    {"!room", "!frame", "!event", "!cause"},
 
-	"context":      {"!room", "!frame", "!cause"},
+	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
 	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},

@@ -1,0 +1,101 @@
+// Package event defines what replicas tell each other and keep for each other in Redis.
+// Everything is an event: a header and a body, sealed under a key that only processes with
+// access to Postgres have. Whoever can write to Redis can neither forge an event nor use a
+// copy of one under another name, in another deployment or on another timeline.
+//
+// The package does no I/O. A new kind is one struct in bodies.go, one line in the table of
+// kinds, and one recorded vector.
+package event
+
+import (
+	"errors"
+	"time"
+)
+
+// Version is the version of the bodies of events. A new version may change them, but
+// neither the header nor the sealing: a replica must be able to verify an event of a newer
+// version in order to know that it has missed something.
+const Version = 1
+
+// A Kind says what an event is about, and how its body is encoded.
+type Kind uint8
+
+// The kinds of events. The numbers are on the wire: never reuse one.
+const (
+	KindMessage    Kind = 1
+	KindProbe      Kind = 2
+	KindPosition   Kind = 3
+	KindHeartbeat  Kind = 4
+	KindLoad       Kind = 5
+	KindRevocation Kind = 6
+	KindEcho       Kind = 7
+	KindTicket     Kind = 8
+	KindStory      Kind = 9
+	KindFailure    Kind = 10
+)
+
+// maxAge is the age at which events expire that mean something only when they are new.
+const maxAge = 30 * time.Second
+
+// kinds is the table of kinds.
+var kinds = map[Kind]struct {
+	name   string
+	maxAge time.Duration          // of a published event; 0 means that it does not expire
+	check  func(body []byte) error // reports whether the body can be read
+}{
+	KindMessage:    {"message", 0, check(ReadMessage)},
+	KindProbe:      {"probe", maxAge, check(ReadProbe)},
+	KindPosition:   {"position", maxAge, check(ReadPosition)},
+	KindHeartbeat:  {"heartbeat", maxAge, check(Read[Heartbeat])},
+	KindLoad:       {"load", maxAge, check(Read[Load])},
+	KindRevocation: {"revocation", 0, check(Read[Revocation])},
+	KindEcho:       {"echo", maxAge, check(ReadEcho)},
+	KindTicket:     {"ticket", 0, check(Read[Ticket])},
+	KindStory:      {"story", 0, check(ReadStory)},
+	KindFailure:    {"failure", 0, check(ReadFailure)},
+}
+
+func check[T any](read func([]byte) (T, error)) func([]byte) error {
+	return func(body []byte) error {
+		_, err := read(body)
+		return err
+	}
+}
+
+// String returns the name of the kind for logs and metrics.
+func (k Kind) String() string {
+	if known, ok := kinds[k]; ok {
+		return known.name
+	}
+	return "unknown"
+}
+
+// An Event is an event that was opened: it is authentic, and meant for the name, the
+// deployment and the timeline under which it was found.
+type Event struct {
+	Kind    Kind
+	Sender  ProcessID
+	Counter uint64    // of the sender; it rises with each event that the sender seals
+	At      time.Time // when it was sealed, by the sender's clock
+	Body    []byte    // of Kind; read-only
+}
+
+// Stale reports whether the event has expired at the time now.
+func (e *Event) Stale(now time.Time) bool {
+	limit := kinds[e.Kind].maxAge
+	return limit > 0 && now.Sub(e.At) > limit
+}
+
+// The errors of [Ring.Open].
+var (
+	// ErrForeign means that the event is not authentic: it was forged or damaged, copied
+	// from another name, or sealed in another deployment, on another timeline or with
+	// another key. Drop it, and do nothing else because of it.
+	ErrForeign = errors.New("the event cannot be opened")
+	// ErrUnknown means that the event is authentic, but of a version or kind that this
+	// binary does not know. What it was about was missed.
+	ErrUnknown = errors.New("the event is of an unknown version or kind")
+	// ErrBody means that the body of an authentic event cannot be read. What it was about
+	// was missed.
+	ErrBody = errors.New("the body of the event cannot be read")
+)
