@@ -142,7 +142,9 @@ func (a *App) openStores() (err error) {
 		return fmt.Errorf("--database-url: %w", err)
 	}
 	a.stack.push("postgres pool", func(context.Context) error { a.db.Close(); return nil })
-	if a.redis, err = redis.Open(a.options.Redis(), a.reg); err != nil {
+	o := a.options.Redis()
+	o.Log = a.log
+	if a.redis, err = redis.Open(o, a.reg); err != nil {
 		return fmt.Errorf("--redis-url: %w", err)
 	}
 	a.stack.push("redis connections", func(context.Context) error { return a.redis.Close() })
@@ -169,7 +171,7 @@ func (a *App) wire(reloads []task) {
 		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
 	}, a.log, reg)
 
-	a.fleet = fleet.New(o.Replica, a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	revocations := revocation.New(a.fleet, a.db, a.sockets, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -30,12 +31,12 @@ func BenchmarkPublishAndDeliver(b *testing.B) {
 	all := make(chan struct{})
 	total := int64(b.N)
 	for i := range groups {
-		_, err := l.Join(b.Context(), "chat_1_"+itoa(i), func([]byte) {
+		_, err := l.Join(b.Context(), "chat_1_"+itoa(i), func(event.Event) {
 			<-slots
 			if delivered.Add(1) == total {
 				close(all)
 			}
-		}, func() { b.Error("missed") })
+		}, func(bool) { b.Error("missed") })
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -44,7 +45,7 @@ func BenchmarkPublishAndDeliver(b *testing.B) {
 	for i := range names {
 		names[i] = "chat_1_" + itoa(i)
 	}
-	payload := make([]byte, 300)
+	payload := event.Story(make([]byte, 300))
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
@@ -59,10 +60,10 @@ func BenchmarkPublishAndDeliver(b *testing.B) {
 func BenchmarkRoundTrip(b *testing.B) {
 	l := benchLayer(b)
 	back := make(chan struct{})
-	if _, err := l.Join(b.Context(), "chat_1_1", func([]byte) { back <- struct{}{} }, func() {}); err != nil {
+	if _, err := l.Join(b.Context(), "chat_1_1", func(event.Event) { back <- struct{}{} }, func() {}); err != nil {
 		b.Fatal(err)
 	}
-	payload := make([]byte, 300)
+	payload := event.Story(make([]byte, 300))
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Publish("chat_1_1", payload, nil)
@@ -84,7 +85,7 @@ func BenchmarkJoin(b *testing.B) {
 				if i > int64(b.N) {
 					return
 				}
-				leave, err := l.Join(b.Context(), "chat_2_"+itoa(int(i)), func([]byte) {}, func() {})
+				leave, err := l.Join(b.Context(), "chat_2_"+itoa(int(i)), func(event.Event) {}, func(bool) {})
 				if err != nil {
 					b.Error(err)
 					return
@@ -110,7 +111,7 @@ func BenchmarkIdleGroups(b *testing.B) {
 			all.Go(func() {
 				for i := w; i < groups; i += 200 {
 					var err error
-					if leaves[i], err = l.Join(context.WithoutCancel(b.Context()), "chat_3_"+itoa(i), func([]byte) {}, func() {}); err != nil {
+					if leaves[i], err = l.Join(context.WithoutCancel(b.Context()), "chat_3_"+itoa(i), func(event.Event) {}, func(bool) {}); err != nil {
 						b.Error(err)
 					}
 				}

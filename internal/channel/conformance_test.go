@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
@@ -60,7 +61,7 @@ func testJoinsCoalesce(t *testing.T, p *world.RedisServers) {
 	var all sync.WaitGroup
 	for i := range joins {
 		all.Go(func() {
-			if _, err := l.Join(ctx, "chat_1_"+itoa(i), func([]byte) {}, func() {}); err != nil {
+			if _, err := l.Join(ctx, "chat_1_"+itoa(i), func(event.Event) {}, func(bool) {}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -97,7 +98,7 @@ func testTwoLayersInOrder(t *testing.T, p *world.RedisServers) {
 	var done sync.WaitGroup
 	for i := range n {
 		done.Add(1)
-		a.Publish("chat_3_1", []byte(itoa(i)), func(err error) {
+		a.Publish("chat_3_1", text(itoa(i)), func(err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -155,7 +156,7 @@ func testChurn(t *testing.T, p *world.RedisServers) {
 		churn.Go(func() {
 			for range 50 {
 				ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
-				leave, err := l.Join(ctx, "chat_5_"+itoa(i%3), func([]byte) {}, func() {})
+				leave, err := l.Join(ctx, "chat_5_"+itoa(i%3), func(event.Event) {}, func(bool) {})
 				cancel()
 				if err != nil {
 					t.Error(err)
@@ -194,11 +195,11 @@ func testSaveThenPublish(t *testing.T, p *world.RedisServers) {
 	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for i := range 100 {
 		at = at.Add(time.Second)
-		c.Positions.Save(r, 22, []byte(itoa(i)), at, nil)
-		c.Layer.Publish(r.Group("location"), []byte(itoa(i)), nil)
+		c.Positions.Save(r, event.Position{User: 22, Recorded: at.UnixMilli(), Frame: []byte(itoa(i))}, nil)
+		c.Layer.Publish(r.Group("location"), text(itoa(i)), nil)
 		heard.wants(t, itoa(i))
 		last, err := other.Positions.Last(t.Context(), r)
-		if err != nil || len(last) != 1 || string(last[0]) != itoa(i) {
+		if err != nil || len(last) != 1 || !strings.HasSuffix(string(last[0].Body), itoa(i)) {
 			t.Fatalf("heard of %d, read %q, %v", i, last, err)
 		}
 	}
@@ -213,7 +214,8 @@ func testAnnounce(t *testing.T, p *world.RedisServers) {
 		t.Fatal(err)
 	}
 	defer command.Close()
-	if err := channel.Announce(t.Context(), command, "chat_9_1", []byte("from a command")); err != nil {
+	command.Use(world.Deployment)
+	if err := channel.Announce(t.Context(), command, "chat_9_1", text("from a command")); err != nil {
 		t.Fatal(err)
 	}
 	member.wants(t, "from a command")
@@ -268,7 +270,7 @@ func testStalled(t *testing.T, p *world.RedisServers) {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
-			_, err := l.Join(ctx, "chat_7_1"+itoa(i), func([]byte) {}, func() {})
+			_, err := l.Join(ctx, "chat_7_1"+itoa(i), func(event.Event) {}, func(bool) {})
 			if !errors.Is(err, room.ErrUnavailable) || !strings.Contains(err.Error(), "no confirmed SUBSCRIBE") {
 				t.Errorf("a join: %v", err)
 			}
@@ -299,7 +301,7 @@ func testGone(t *testing.T, p *world.RedisServers) {
 	})
 	var calls sync.Map
 	for i := range 100 {
-		l.Publish("chat_8_1", []byte("gone"), func(err error) {
+		l.Publish("chat_8_1", text("gone"), func(err error) {
 			if _, twice := calls.LoadOrStore(i, true); twice || !errors.Is(err, room.ErrUnavailable) {
 				t.Errorf("done: twice %v, %v", twice, err)
 			}

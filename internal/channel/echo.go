@@ -2,10 +2,12 @@ package channel
 
 import (
 	"context"
-	"encoding/binary"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // heartbeat is the time between two echoes, and between two PINGs of the subscription.
@@ -68,13 +70,12 @@ func (s *shard) awaitEcho(done func(error)) (forget func()) {
 // publishEcho publishes an echo on the channel of the current connection. Without a
 // connection it still shows whether publishing works.
 func (s *shard) publishEcho(seq uint64, done func(error)) {
-	sub := s.current.Load()
-	channel := s.prefix + "echo:" + s.id
+	sub, ring := s.current.Load(), s.client.Ring()
+	channel := s.echoChannel(&ring.Deployment, 0)
 	if sub != nil {
 		channel = sub.echo
 	}
-	payload := binary.BigEndian.AppendUint64(nil, seq)
-	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Since(s.echoes.start)))
+	payload := ring.Seal(nil, channel, time.Now(), event.Echo{Seq: seq, Sent: time.Since(s.echoes.start)})
 	s.pipeline.Probe(channel, payload, func(err error) {
 		if err == nil && sub != nil {
 			sub.echoPublished(seq)
@@ -83,16 +84,22 @@ func (s *shard) publishEcho(seq uint64, done func(error)) {
 	})
 }
 
-// receiveEcho handles an echo that came back, and returns its number.
-func (s *shard) receiveEcho(payload string) (seq uint64, ok bool) {
-	if len(payload) != 16 {
-		return 0, false
+// echoChannel returns the channel for the echoes of one connection.
+func (s *shard) echoChannel(d *event.Deployment, epoch uint32) string {
+	return s.client.Name(d, "echo:"+s.client.Process().String()+"."+strconv.Itoa(int(epoch)))
+}
+
+// receiveEcho handles an echo that came back. Only the own process counts: nobody else is
+// on this channel.
+func (s *subscriber) receiveEcho(e *event.Event) {
+	echo, err := event.ReadEcho(e.Body)
+	if err != nil || e.Kind != event.KindEcho || e.Sender != s.shard.client.Process() {
+		return
 	}
-	seq = binary.BigEndian.Uint64([]byte(payload[:8]))
-	took := time.Since(s.echoes.start) - time.Duration(binary.BigEndian.Uint64([]byte(payload[8:]))) //nolint:gosec // our own number
-	s.metrics.echo.Observe(took.Seconds())
-	s.echoes.finish(seq, nil)
-	return seq, true
+	echoes := &s.shard.echoes
+	s.shard.metrics.echo.Observe((time.Since(echoes.start) - echo.Sent).Seconds())
+	echoes.finish(echo.Seq, nil)
+	s.echoReceived(echo.Seq)
 }
 
 // next returns the number of a new echo, for which done waits unless it is nil.

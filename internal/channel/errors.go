@@ -11,10 +11,13 @@ const (
 	causeStalled = "redis_stalled"
 	causeLost    = "redis_connection_lost"
 	causeOther   = "redis_other"
+	causeUnread  = "deployment_unread"
 )
 
 var (
 	errStarting       = errors.New("not connected yet")
+	errNoDeployment   = fault{errors.New("the identity of the deployment has not been read from Postgres yet"), causeUnread}
+	errRenamed        = errors.New("the deployment or its timeline has changed")
 	errStopped        = errors.New("this replica's channel layer has stopped")
 	errConnectionLost = fault{redis.ErrConnectionLost, causeLost}
 	errNoEcho         = errors.New("echoes are published but not received")

@@ -57,7 +57,7 @@ func TestSubscribeForbiddenIsTheReasonAndHealsByItself(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err := c.Layer.Join(ctx, "chat_1_2", func([]byte) {}, func() {})
+	_, err := c.Layer.Join(ctx, "chat_1_2", func(event.Event) {}, func(bool) {})
 	if !errors.Is(err, room.ErrUnavailable) || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("Join: %v", err)
 	}
@@ -209,8 +209,9 @@ func TestThousandsOfGroupsComeBackTogether(t *testing.T) {
 	var all, missed sync.WaitGroup
 	missed.Add(groups)
 	for i := range groups {
+		told := sync.OnceFunc(missed.Done)
 		all.Go(func() {
-			if _, err := l.Join(t.Context(), "chat_1_"+itoa(i), func([]byte) {}, sync.OnceFunc(missed.Done)); err != nil {
+			if _, err := l.Join(t.Context(), "chat_1_"+itoa(i), func(event.Event) {}, func(bool) { told() }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -238,7 +239,7 @@ func TestNothingPilesUpInAnOutage(t *testing.T) {
 	var calls, failed atomic.Int64
 	done.Add(n)
 	for range n {
-		l.Publish("chat_1_1", make([]byte, 100), func(err error) {
+		l.Publish("chat_1_1", event.Story(make([]byte, 100)), func(err error) {
 			if errors.Is(err, room.ErrUnavailable) {
 				failed.Add(1)
 			}
@@ -260,30 +261,6 @@ func TestNothingPilesUpInAnOutage(t *testing.T) {
 	})
 	if calls.Load() != n || failed.Load() != n {
 		t.Errorf("%d calls of done, %d of them failures, want %d", calls.Load(), failed.Load(), n)
-	}
-}
-
-func TestAPayloadOfAnotherVersionIsMissed(t *testing.T) {
-	t.Parallel()
-	p := world.RedisStandalone(t)
-	var out buffer
-	reg := prometheus.NewRegistry()
-	l := openWith(t, p.Options, slog.New(slog.NewTextHandler(&out, nil)), reg).Layer
-	up(t, l)
-	member := join(t, l, "chat_1_1")
-	p.Each(t, func(ctx context.Context, node *goredis.Client) {
-		for _, envelope := range []string{"\x02from the future", "", "{}"} {
-			node.Publish(ctx, "test:chat_1_1", envelope)
-			member.toldMissed(t)
-		}
-	})
-	publish(t, l, "chat_1_1", "of ours")
-	member.wants(t, "of ours")
-	if n := value(t, reg, "roomspa_redis_unreadable_payloads_total"); n != 3 {
-		t.Errorf("%v unreadable payloads, want 3", n)
-	}
-	if n := strings.Count(out.String(), "another version"); n != 1 {
-		t.Errorf("logged %d times:\n%s", n, out.String())
 	}
 }
 

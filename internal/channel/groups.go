@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // groups holds the groups that have members on this replica, and the state of each
@@ -17,7 +19,7 @@ type groups struct {
 	changed chan struct{} // takeChanges may have something to return
 
 	mu          sync.Mutex
-	byChannel   map[string]*group
+	byName      map[string]*group
 	dirty       []*group  // joined or left since takeChanges
 	epoch       uint32    // of the connection; the state of an earlier one is void
 	unconfirmed int       // commands on this connection, counted by channel
@@ -25,10 +27,10 @@ type groups struct {
 	live        int       // subscribed groups
 }
 
-// A group is the subscription of one channel and its members on this replica. Keep it
+// A group is the subscription of one group's channel and its members on this replica. Keep it
 // small, because a replica has tens of thousands of groups.
 type group struct {
-	channel string
+	name    string
 	members []*member     // never modified in place: the receive loop reads it without a lock
 	ready   chan struct{} // closed when subscribed; nil if nobody waits
 	epoch   uint32        // of the fields below
@@ -40,22 +42,22 @@ type group struct {
 }
 
 type member struct {
-	deliver func(payload []byte)
-	missed  func()
+	deliver func(event.Event)
+	missed  func(reset bool)
 }
 
 func newGroups(m *metrics, silence time.Duration) *groups {
-	return &groups{metrics: m, silence: silence, byChannel: make(map[string]*group), changed: make(chan struct{}, 1)}
+	return &groups{metrics: m, silence: silence, byName: make(map[string]*group), changed: make(chan struct{}, 1)}
 }
 
-// add adds a member to the group of a channel.
-func (gs *groups) add(channel string, m *member) *group {
+// add adds a member to a group.
+func (gs *groups) add(name string, m *member) *group {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g := gs.byChannel[channel]
+	g := gs.byName[name]
 	if g == nil {
-		g = &group{channel: channel, epoch: gs.epoch}
-		gs.byChannel[channel] = g
+		g = &group{name: name, epoch: gs.epoch}
+		gs.byName[name] = g
 	}
 	g.members = append(slices.Clip(g.members), m)
 	return g
@@ -95,12 +97,11 @@ func (gs *groups) remove(g *group, m *member) {
 	}
 }
 
-// members returns the members of the group of a channel. The caller must not modify the
-// slice.
-func (gs *groups) members(channel string) []*member {
+// members returns the members of a group. The caller must not modify the slice.
+func (gs *groups) members(name string) []*member {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	if g := gs.byChannel[channel]; g != nil {
+	if g := gs.byName[name]; g != nil {
 		return g.members
 	}
 	return nil
@@ -110,8 +111,8 @@ func (gs *groups) members(channel string) []*member {
 func (gs *groups) allMembers() [][]*member {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	all := make([][]*member, 0, len(gs.byChannel))
-	for _, g := range gs.byChannel {
+	all := make([][]*member, 0, len(gs.byName))
+	for _, g := range gs.byName {
 		all = append(all, g.members)
 	}
 	return all
@@ -125,7 +126,7 @@ func (gs *groups) connect() uint32 {
 	gs.nextEpoch()
 	clear(gs.dirty)
 	gs.dirty = gs.dirty[:0]
-	for _, g := range gs.byChannel {
+	for _, g := range gs.byName {
 		g.reset(gs.epoch)
 		if g.queued = false; !gs.deleteIfUnused(g) {
 			gs.markDirty(g)
@@ -158,8 +159,8 @@ func (g *group) reset(epoch uint32) {
 // reports whether it is such a group.
 func (gs *groups) deleteIfUnused(g *group) bool {
 	unused := len(g.members) == 0 && !g.subscribed && g.unconfirmed == 0
-	if unused && gs.byChannel[g.channel] == g {
-		delete(gs.byChannel, g.channel)
+	if unused && gs.byName[g.name] == g {
+		delete(gs.byName, g.name)
 	}
 	return unused
 }
@@ -182,7 +183,7 @@ func (gs *groups) signal() {
 	}
 }
 
-// takeChanges returns the channels to subscribe and to unsubscribe now, and counts them
+// takeChanges returns the groups to subscribe and to unsubscribe now, and counts them
 // as unconfirmed. It returns none while confirmations are missing, so that joins which
 // arrive in the meantime are subscribed together.
 func (gs *groups) takeChanges() (subscribe, unsubscribe []string) {
@@ -198,9 +199,9 @@ func (gs *groups) takeChanges() (subscribe, unsubscribe []string) {
 			gs.deleteIfUnused(g)
 			continue
 		} else if g.subscribed = wanted; wanted {
-			subscribe = append(subscribe, g.channel)
+			subscribe = append(subscribe, g.name)
 		} else {
-			unsubscribe = append(unsubscribe, g.channel)
+			unsubscribe = append(unsubscribe, g.name)
 			gs.setLive(g, false)
 		}
 		g.unconfirmed++
@@ -230,10 +231,10 @@ var errUnexpected = fault{errors.New("unexpected confirmation for a group"), cau
 
 // confirm handles the confirmation of SUBSCRIBE, or else of UNSUBSCRIBE. The error means
 // that no such confirmation was expected.
-func (gs *groups) confirm(channel string, subscribed bool) error {
+func (gs *groups) confirm(name string, subscribed bool) error {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g := gs.byChannel[channel]
+	g := gs.byName[name]
 	if g == nil || g.epoch != gs.epoch || g.unconfirmed == 0 {
 		return errUnexpected
 	}

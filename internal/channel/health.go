@@ -37,7 +37,7 @@ type health struct {
 func newHealth(log *slog.Logger, m *metrics) *health {
 	now := time.Now()
 	return &health{
-		log: log, metrics: m, parts: [2]error{errStarting, errStarting}, err: errStarting,
+		log: log, metrics: m, parts: [2]error{errStarting, errStarting}, err: errNoDeployment,
 		since: now, downAt: now, starting: true,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // Join makes the caller a member of the group. It returns when Redis has confirmed the
@@ -13,17 +15,19 @@ import (
 // still works. If ctx ends before, the error wraps [room.ErrUnavailable] and names the
 // cause.
 //
-// deliver is called for each payload, in the order in which Redis sent them. All members
-// share the slice and must not modify it. missed is called when payloads may have been
-// lost, and when the layer is up again. One goroutine calls deliver for all groups; it
-// or another one calls missed. Both may be called before Join returns, and must not block.
+// deliver is called for each event, in the order in which Redis sent them. All members
+// share the body and must not modify it. missed is called when events may have been lost,
+// and when the layer is up again. missed(true) means that the deployment or its timeline has
+// changed, so the database is another one or went back in time; no older event is delivered
+// afterwards. One goroutine calls deliver for all groups; it or another one calls missed.
+// Both may be called before Join returns, and must not block.
 //
 // leave ends the membership. A call in progress may still come. A second leave does
 // nothing.
-func (l *Layer) Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error) {
+func (l *Layer) Join(ctx context.Context, group string, deliver func(event.Event), missed func(reset bool)) (leave func(), err error) {
 	start := time.Now()
 	m := &member{deliver: deliver, missed: missed}
-	g := l.shard.groups.add(l.prefix+group, m)
+	g := l.shard.groups.add(group, m)
 	if err := l.shard.awaitSubscription(ctx, g, start); err != nil {
 		l.shard.groups.remove(g, m)
 		l.metrics.failedJoins.Inc()

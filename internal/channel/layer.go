@@ -1,7 +1,8 @@
-// Package channel is the channel layer: it carries payloads between the members of
-// groups on all replicas, through Redis Pub/Sub. It owns groups and their members, the
-// confirmation of joins, the report of gaps, and the health of the layer. Payloads are
-// opaque bytes, and none are kept while Redis is unavailable.
+// Package channel is the channel layer: it carries events between the members of groups
+// on all replicas of a deployment, through Redis Pub/Sub. It owns groups and their members,
+// the confirmation of joins, the report of gaps, and the health of the layer. It seals what
+// is published and opens what is received, see package event. No events are kept while
+// Redis is unavailable.
 package channel
 
 import (
@@ -12,30 +13,45 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A Layer carries payloads between the members of groups, on this and other replicas.
-// All payloads go through Redis, also those for members on the same replica. The layer
-// may lose payloads, and tells every member that may have missed some. It delivers no
-// payload twice, and delivers those of one replica in the order of publishing.
+// A Layer carries events between the members of groups, on this and other replicas. All
+// events go through Redis, also those for members on the same replica. The layer may lose
+// events, and tells every member that may have missed some. It delivers no event twice
+// by itself, and delivers those of one replica in the order of publishing.
 //
 // Its methods may be called concurrently.
 type Layer struct {
-	prefix  string
 	client  *redis.Client
 	metrics *metrics
 	health  *health
 	shard   *shard
 }
 
-// New returns a layer that works while its Run runs. Metrics are registered with reg
+// New returns a layer that works while its Run runs, once [Layer.Use] was called. Metrics are registered with reg
 // unless it is nil.
 func New(client *redis.Client, log *slog.Logger, reg prometheus.Registerer) *Layer {
 	m := newMetrics(reg)
 	h := newHealth(log, m)
-	return &Layer{prefix: client.Prefix(), client: client, metrics: m, health: h, shard: newShard(client, h, log, m)}
+	return &Layer{client: client, metrics: m, health: h, shard: newShard(client, h, m)}
+}
+
+// Use sets the deployment that the layer belongs to. Before the first call the layer is
+// down. If a later call changes the deployment or its timeline, the layer leaves all
+// channels, subscribes to the new ones, and then tells every member so, by missed(true).
+// Calls must not overlap.
+func (l *Layer) Use(d event.Deployment) {
+	before := l.client.Ring()
+	l.client.Use(d)
+	switch {
+	case before == nil:
+		close(l.shard.known)
+	case !before.Same(&d):
+		l.shard.rename()
+	}
 }
 
 // Run keeps the layer subscribed and publishing until ctx ends. Then it sends what is
@@ -47,28 +63,39 @@ func (l *Layer) Run(ctx context.Context) {
 	close(l.shard.stopped)
 }
 
-// Publish sends payload to every member of the group, on every replica. It neither
-// blocks nor copies payload, which must not change any more. Payloads are published in
-// the order of the calls.
+// Publish sends an event to every member of the group, on every replica. It does not
+// block. Events are published in the order of the calls.
 //
 // done may be nil and must not block. It is called once: with nil when Redis has
-// accepted the payload, or with an error that wraps [room.ErrUnavailable]. While Redis
+// accepted the event, or with an error that wraps [room.ErrUnavailable]. While Redis
 // is known to be unavailable or the queue is full, that is before Publish returns.
-// Otherwise it is after about two seconds at most, and the payload may have been
+// Otherwise it is after about two seconds at most, and the event may have been
 // delivered in spite of the error.
-func (l *Layer) Publish(group string, payload []byte, done func(error)) {
-	l.shard.pipeline.Publish(l.prefix+group, payload, done)
+func (l *Layer) Publish(group string, body event.Body, done func(error)) {
+	ring := l.client.Ring()
+	if ring == nil {
+		if done != nil {
+			done(unavailable("publish to "+group, errNoDeployment))
+		}
+		return
+	}
+	name := l.client.Name(&ring.Deployment, group)
+	l.shard.pipeline.Publish(name, ring.Seal(nil, name, time.Now(), body), done)
 }
 
-// Announce publishes one payload to a group. It is for commands, which run no layer.
-// Errors wrap [room.ErrUnavailable].
-func Announce(ctx context.Context, client *redis.Client, group string, payload []byte) error {
-	return client.Publish(ctx, client.Prefix()+group, payload) //nolint:wrapcheck // it names the operation
+// Announce publishes one event to a group. It is for commands, which run no layer. Errors
+// wrap [room.ErrUnavailable].
+func Announce(ctx context.Context, client *redis.Client, group string, body event.Body) error {
+	return client.Publish(ctx, group, body) //nolint:wrapcheck // it names the operation
 }
 
 // Health returns the time since when the layer is up and nil, or the time since when it
 // is down and the cause. It performs no I/O.
 func (l *Layer) Health() (since time.Time, err error) { return l.health.get() }
+
+// Others returns the ids of other deployments that use the same Redis and prefix, as far as
+// they were heard within the last half minute. It performs no I/O.
+func (l *Layer) Others() []string { return l.shard.deployments.others(time.Now()) }
 
 // Check sends PING to Redis, then publishes an echo and waits for it. It returns within
 // twice the timeout of the client. Errors wrap [room.ErrUnavailable].

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
@@ -25,6 +26,7 @@ func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	layer := channel.New(client, slog.New(slog.DiscardHandler), nil)
+	layer.Use(world.Deployment)
 	ctx, cancel := context.WithCancel(t.Context())
 	var run sync.WaitGroup
 	run.Go(func() { layer.Run(ctx) })
@@ -35,7 +37,7 @@ func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
 	var done sync.WaitGroup
 	done.Add(n)
 	for i := range n {
-		layer.Publish("chat_1_1", []byte(itoa(i)), func(err error) {
+		layer.Publish("chat_1_1", text(itoa(i)), func(err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -52,7 +54,7 @@ func TestStoppingSendsWhatWasHandedIn(t *testing.T) {
 	if err := tryPublish(t, layer, "chat_1_1", "too late"); !errors.Is(err, room.ErrUnavailable) {
 		t.Errorf("a publish after the end: %v", err)
 	}
-	if _, err := layer.Join(t.Context(), "chat_1_2", func([]byte) {}, func() {}); !errors.Is(err, room.ErrUnavailable) {
+	if _, err := layer.Join(t.Context(), "chat_1_2", func(event.Event) {}, func(bool) {}); !errors.Is(err, room.ErrUnavailable) {
 		t.Errorf("a join after the end: %v", err)
 	}
 	if _, err := layer.Health(); err == nil {
@@ -79,7 +81,7 @@ func TestALayerNeedsNoServer(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
-			_, err := c.Layer.Join(ctx, "chat_1_1", func([]byte) {}, func() {})
+			_, err := c.Layer.Join(ctx, "chat_1_1", func(event.Event) {}, func(bool) {})
 			if !errors.Is(err, room.ErrUnavailable) {
 				t.Error(err)
 			}
@@ -99,7 +101,7 @@ func TestAJoinMayBeGivenUp(t *testing.T) {
 	c := open(t, redis.Options{URL: "redis://127.0.0.1:1"})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := c.Layer.Join(ctx, "chat_1_1", func([]byte) {}, func() {})
+	_, err := c.Layer.Join(ctx, "chat_1_1", func(event.Event) {}, func(bool) {})
 	if !errors.Is(err, room.ErrUnavailable) {
 		t.Error(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -37,6 +38,7 @@ func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Re
 		t.Fatal(err)
 	}
 	r := replica{c, channel.New(c, log, reg)}
+	r.Layer.Use(world.Deployment)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup
 	run.Go(func() { r.Layer.Run(ctx) })
@@ -85,7 +87,7 @@ func join(t testing.TB, l *channel.Layer, group string) *listener {
 	ls := &listener{got: make(chan string, 100_000), missed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
 	defer cancel()
-	leave, err := l.Join(ctx, group, func(p []byte) { ls.got <- string(p) }, func() {
+	leave, err := l.Join(ctx, group, func(e event.Event) { ls.got <- string(e.Body) }, func(bool) {
 		select {
 		case ls.missed <- struct{}{}:
 		default:
@@ -135,7 +137,7 @@ func publish(t testing.TB, l *channel.Layer, group, payload string) {
 func tryPublish(t testing.TB, l *channel.Layer, group, payload string) (err error) {
 	t.Helper()
 	done := make(chan error, 2)
-	l.Publish(group, []byte(payload), func(err error) { done <- err })
+	l.Publish(group, text(payload), func(err error) { done <- err })
 	within(t, "a publish is done", func() { err = <-done })
 	return err
 }
@@ -161,5 +163,8 @@ func hears(t *testing.T, l *channel.Layer, ls *listener, group string) {
 		}
 	})
 }
+
+// text is a body without meaning.
+func text(s string) event.Body { return event.Story(s) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -18,10 +18,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	latency := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 	m := &metrics{
 		deliveries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_redis_deliveries_total", Help: "Total payloads delivered to members of groups on this replica.",
+			Name: "roomspa_redis_deliveries_total", Help: "Total events delivered to members of groups on this replica.",
 		}),
 		resubscriptions: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_resubscriptions_total", Help: "Total lost subscription connections to Redis. After each one the replica subscribes to all its groups again.",
+			Name: "roomspa_resubscriptions_total", Help: "Total subscription connections to Redis that were lost or given up. After each one the replica subscribes to all its groups again.",
 		}),
 		groups: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_redis_groups", Help: "Number of groups whose subscription Redis has confirmed.",

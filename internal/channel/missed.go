@@ -4,9 +4,10 @@ package channel
 // there was an earlier connection, members have missed what was published in between.
 func (s *shard) onSubscribed(again bool) {
 	s.setHealth(subscribing, nil)
+	reset := s.renamed.Swap(false)
 	if again {
 		s.metrics.resubscriptions.Inc()
-		s.tellMissed()
+		s.tellMissed(reset)
 	}
 }
 
@@ -14,14 +15,14 @@ func (s *shard) onSubscribed(again bool) {
 // members may have put off their queries, so they are told once both work again.
 func (s *shard) setHealth(part int, err error) {
 	if s.health.set(part, err) {
-		s.tellMissed()
+		s.tellMissed(false)
 	}
 }
 
-func (s *shard) tellMissed() {
+func (s *shard) tellMissed(reset bool) {
 	for _, members := range s.groups.allMembers() {
 		for _, m := range members {
-			m.missed()
+			m.missed(reset)
 		}
 	}
 }

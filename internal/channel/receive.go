@@ -3,23 +3,21 @@ package channel
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 )
 
 // receive delivers what the subscription receives until it is lost.
 func (s *subscriber) receive() error {
 	for {
-		event, err := s.subscription.Receive(s.shard.silence)
+		received, err := s.subscription.Receive(s.shard.silence)
 		if errors.Is(err, redis.ErrTimeout) {
 			return fault{fmt.Errorf("silent for %v though the connection is open", s.shard.silence), causeStalled}
 		}
 		if err == nil {
-			err = s.handle(event)
+			err = s.handle(received)
 		}
 		if err != nil {
 			return err
@@ -30,18 +28,15 @@ func (s *subscriber) receive() error {
 func (s *subscriber) handle(e redis.Event) error {
 	switch e.Kind {
 	case redis.Message:
-		if e.Channel != s.echo {
-			s.shard.deliver(e.Channel, e.Payload)
-		} else if seq, ok := s.shard.receiveEcho(e.Payload); ok {
-			s.echoReceived(seq)
-		}
-	case redis.Unreadable:
-		s.shard.dropUnreadable(e.Channel, e.Payload)
+		s.receiveMessage(e.Channel, e.Payload)
 	case redis.Subscribed, redis.Unsubscribed:
-		if e.Channel != s.echo {
-			return s.shard.groups.confirm(e.Channel, e.Kind == redis.Subscribed)
+		switch e.Channel {
+		case s.shard.deployments.channel:
+			return nil
+		case s.echo:
+			return s.confirmEcho(e.Kind == redis.Subscribed)
 		}
-		return s.confirmEcho(e.Kind == redis.Subscribed)
+		return s.shard.groups.confirm(s.group(e.Channel), e.Kind == redis.Subscribed)
 	case redis.Pong:
 	}
 	return nil
@@ -62,26 +57,36 @@ func (s *subscriber) confirmEcho(subscribed bool) error {
 	return nil
 }
 
-// deliver passes one payload to every member of a group on this replica.
-func (s *shard) deliver(channel, text string) {
-	members := s.groups.members(channel)
-	payload := []byte(text)
-	for _, m := range members {
-		m.deliver(payload)
+// receiveMessage opens what was published on a channel, and passes it to every member of the
+// group on this replica. Nothing happens because of an event that is not authentic.
+func (s *subscriber) receiveMessage(channel, text string) {
+	if channel == s.shard.deployments.channel {
+		s.shard.deployments.hear(text, time.Now())
+		return
 	}
-	s.metrics.deliveries.Add(float64(len(members)))
-}
-
-// dropUnreadable handles a payload of a version that this replica does not know: its
-// members have missed it. It logs only the first one, since an update may bring many.
-func (s *shard) dropUnreadable(channel, text string) {
-	for _, m := range s.groups.members(channel) {
-		m.missed()
+	ring := s.shard.client.Ring()
+	if !ring.Same(&s.deployment) {
+		return // this subscriber is about to be given up
 	}
-	s.warnOnce.Do(func() {
-		logging.Component(s.log, slog.LevelWarn, component,
-			"Dropped a payload from another version of roomspa; further drops are counted but not logged",
-			slog.String("group", strings.TrimPrefix(channel, s.prefix)),
-			slog.String("first_byte", fmt.Sprintf("%.1x", text)), slog.Int("understood", redis.Version))
-	})
+	var members []*member
+	if channel != s.echo {
+		if members = s.shard.groups.members(s.group(channel)); len(members) == 0 {
+			return
+		}
+	}
+	e, err := s.shard.client.Open(ring, channel, []byte(text), 0)
+	switch {
+	case errors.Is(err, event.ErrUnknown), errors.Is(err, event.ErrBody):
+		for _, m := range members {
+			m.missed(false)
+		}
+	case err != nil:
+	case channel == s.echo:
+		s.receiveEcho(&e)
+	default:
+		for _, m := range members {
+			m.deliver(e)
+		}
+		s.shard.metrics.deliveries.Add(float64(len(members)))
+	}
 }

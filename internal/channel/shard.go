@@ -2,9 +2,7 @@ package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -18,10 +16,7 @@ import (
 type shard struct {
 	client   *redis.Client
 	pipeline *redis.Pipeline
-	prefix   string
-	id       string        // unique; part of the channel for echoes
 	silence  time.Duration // without an event or an echo before a connection counts as lost
-	log      *slog.Logger
 	metrics  *metrics
 	health   *health
 	groups   *groups
@@ -31,24 +26,35 @@ type shard struct {
 	subscribes bool                       // a connection has been made before; only for stayConnected
 	failed     chan struct{}              // the pipeline went down: send the next heartbeat soon
 	stopped    chan struct{}
-	warnOnce   sync.Once // about unreadable payloads
+
+	deployments deployments
+	known       chan struct{} // closed when the deployment is known
+	renamed     atomic.Bool   // members have to be told that the deployment has changed
+	reconnect   chan struct{} // holds a value if the current subscriber has the wrong names
 }
 
-func newShard(client *redis.Client, h *health, log *slog.Logger, m *metrics) *shard {
+func newShard(client *redis.Client, h *health, m *metrics) *shard {
 	silence := client.Timeout() * 3 / 2 // three heartbeats, at the default of 2 s
 	return &shard{
-		client: client, pipeline: client.Pipeline, prefix: client.Prefix(), id: rand.Text()[:12], silence: silence,
-		log: log, metrics: m, health: h, groups: newGroups(m, silence), echoes: echoes{start: time.Now()},
-		failed: make(chan struct{}, 1), stopped: make(chan struct{}),
+		client: client, pipeline: client.Pipeline, silence: silence, metrics: m, health: h,
+		groups: newGroups(m, silence), echoes: echoes{start: time.Now()}, failed: make(chan struct{}, 1), stopped: make(chan struct{}),
+		deployments: deployments{channel: client.Prefix() + "deployments"}, known: make(chan struct{}), reconnect: make(chan struct{}, 1),
 	}
 }
 
-// run returns after ctx has ended and the pipeline has sent what was queued.
+// run returns after ctx has ended and the pipeline has sent what was queued. Until the
+// deployment is known there is nothing to do: no name is.
 func (s *shard) run(ctx context.Context) {
+	select {
+	case <-s.known:
+	case <-ctx.Done():
+		return
+	}
 	var all sync.WaitGroup
 	all.Go(func() { s.pipeline.Run(ctx, s.pipelineChanged) })
 	all.Go(func() { s.sendHeartbeats(ctx) })
 	all.Go(func() { s.stayConnected(ctx) })
+	all.Go(func() { s.announceDeployment(ctx) })
 	all.Wait()
 }
 
@@ -70,8 +76,11 @@ func (s *shard) stayConnected(ctx context.Context) {
 		s.current.Store(nil)
 		s.groups.disconnect()
 		s.echoes.failAll()
-		if ctx.Err() != nil {
-			break
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errRenamed):
+			continue
 		}
 		s.setHealth(subscribing, err)
 		if errors.Is(err, errNoEcho) {
@@ -84,6 +93,16 @@ func (s *shard) stayConnected(ctx context.Context) {
 		}
 		backoff(ctx, attempt)
 		attempt++
+	}
+}
+
+// rename makes the shard leave all channels and subscribe to those of the deployment that is
+// in use now.
+func (s *shard) rename() {
+	s.renamed.Store(true)
+	select {
+	case s.reconnect <- struct{}{}:
+	default:
 	}
 }
 

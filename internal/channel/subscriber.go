@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 )
 
@@ -21,9 +22,11 @@ const maxChannels = 500
 type subscriber struct {
 	shard        *shard
 	subscription *redis.Subscription
-	echo         string // the channel for its echoes
-	again        bool   // an earlier subscriber was lost, and payloads with it
-	echoConfirms int    // confirmations of the echo channel; only for receive
+	deployment   event.Deployment // whose channels it subscribes to
+	base         string           // the beginning of their names
+	echo         string           // the channel for its echoes
+	again        bool             // an earlier subscriber was lost, and payloads with it
+	echoConfirms int              // confirmations of the echo channel; only for receive
 
 	mu          sync.Mutex
 	upSince     time.Time // when every group was confirmed
@@ -38,7 +41,8 @@ func (s *shard) subscribe(ctx context.Context) (up time.Duration, err error) {
 	// The channel is different for each attempt. In Redis Cluster it chooses the node, so
 	// that each attempt tries another one.
 	epoch := s.groups.connect()
-	sub := &subscriber{shard: s, echo: s.prefix + "echo:" + s.id + "." + strconv.Itoa(int(epoch))}
+	d := &s.client.Ring().Deployment
+	sub := &subscriber{shard: s, deployment: *d, base: s.client.Base(d), echo: s.echoChannel(d, epoch)}
 	if sub.subscription, err = s.client.Subscribe(ctx, sub.echo); err != nil {
 		return 0, err //nolint:wrapcheck // health names the operation
 	}
@@ -68,7 +72,7 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 	}
 	// Redis confirms in order. The second confirmation of this channel means that every
 	// group above is confirmed.
-	if err := s.subscription.Subscribe(s.echo); err != nil {
+	if err := s.subscription.Subscribe(s.shard.deployments.channel, s.echo); err != nil {
 		return err //nolint:wrapcheck // health names the operation
 	}
 	tick := time.NewTicker(heartbeat)
@@ -79,6 +83,10 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case err = <-lost:
+		case <-s.shard.reconnect:
+			if !s.shard.client.Ring().Same(&s.deployment) {
+				return errRenamed
+			}
 		case <-s.shard.groups.changed:
 			err = s.sendChanges()
 		case <-tick.C:
@@ -93,17 +101,32 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 // sendChanges sends the joins and leaves since the last call.
 func (s *subscriber) sendChanges() error {
 	subscribe, unsubscribe := s.shard.groups.takeChanges()
-	for channels := range slices.Chunk(subscribe, maxChannels) {
-		if err := s.subscription.Subscribe(channels...); err != nil {
+	for groups := range slices.Chunk(subscribe, maxChannels) {
+		if err := s.subscription.Subscribe(s.channels(groups)...); err != nil {
 			return err //nolint:wrapcheck // health names the operation
 		}
 	}
-	for channels := range slices.Chunk(unsubscribe, maxChannels) {
-		if err := s.subscription.Unsubscribe(channels...); err != nil {
+	for groups := range slices.Chunk(unsubscribe, maxChannels) {
+		if err := s.subscription.Unsubscribe(s.channels(groups)...); err != nil {
 			return err //nolint:wrapcheck // health names the operation
 		}
 	}
 	return nil
+}
+
+// channels returns the channels of groups.
+func (s *subscriber) channels(groups []string) []string {
+	channels := make([]string, len(groups))
+	for i, g := range groups {
+		channels[i] = s.shard.client.Name(&s.deployment, g)
+	}
+	return channels
+}
+
+// group returns the group of a channel: what follows the tag.
+func (s *subscriber) group(channel string) string {
+	_, group, _ := strings.Cut(strings.TrimPrefix(channel, s.base), "}:")
+	return group
 }
 
 // checkConnection returns an error if the connection is open but does not work. Otherwise

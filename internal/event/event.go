@@ -12,11 +12,6 @@ import (
 	"time"
 )
 
-// Version is the version of the bodies of events. A new version may change them, but
-// neither the header nor the sealing: a replica must be able to verify an event of a newer
-// version in order to know that it has missed something.
-const Version = 1
-
 // A Kind says what an event is about, and how its body is encoded.
 type Kind uint8
 
@@ -37,22 +32,25 @@ const (
 // maxAge is the age at which events expire that mean something only when they are new.
 const maxAge = 30 * time.Second
 
-// kinds is the table of kinds.
+// kinds is the table of kinds. The version is that of the body: a change of the body needs a
+// new one. Neither the header nor the sealing may ever change: a replica must be able to
+// verify an event of a newer version in order to know that it has missed something.
 var kinds = map[Kind]struct {
-	name   string
-	maxAge time.Duration          // of a published event; 0 means that it does not expire
-	check  func(body []byte) error // reports whether the body can be read
+	name    string
+	version byte
+	maxAge  time.Duration           // of a published event; 0 means that it does not expire
+	check   func(body []byte) error // reports whether the body can be read
 }{
-	KindMessage:    {"message", 0, check(ReadMessage)},
-	KindProbe:      {"probe", maxAge, check(ReadProbe)},
-	KindPosition:   {"position", maxAge, check(ReadPosition)},
-	KindHeartbeat:  {"heartbeat", maxAge, check(Read[Heartbeat])},
-	KindLoad:       {"load", maxAge, check(Read[Load])},
-	KindRevocation: {"revocation", 0, check(Read[Revocation])},
-	KindEcho:       {"echo", maxAge, check(ReadEcho)},
-	KindTicket:     {"ticket", 0, check(Read[Ticket])},
-	KindStory:      {"story", 0, check(ReadStory)},
-	KindFailure:    {"failure", 0, check(ReadFailure)},
+	KindMessage:    {"message", 1, 0, check(ReadMessage)},
+	KindProbe:      {"probe", 1, maxAge, check(ReadProbe)},
+	KindPosition:   {"position", 1, maxAge, check(ReadPosition)},
+	KindHeartbeat:  {"heartbeat", 1, maxAge, check(Read[Heartbeat])},
+	KindLoad:       {"load", 1, maxAge, check(Read[Load])},
+	KindRevocation: {"revocation", 1, 0, check(Read[Revocation])},
+	KindEcho:       {"echo", 1, maxAge, check(ReadEcho)},
+	KindTicket:     {"ticket", 1, 0, check(Read[Ticket])},
+	KindStory:      {"story", 1, 0, check(ReadStory)},
+	KindFailure:    {"failure", 1, 0, check(ReadFailure)},
 }
 
 func check[T any](read func([]byte) (T, error)) func([]byte) error {

@@ -128,7 +128,7 @@ const maxOpeners = 1024
 func (r *Ring) Seal(dst []byte, name string, at time.Time, body Body) []byte {
 	from := len(dst)
 	counter := r.process.counter.Add(1)
-	dst = append(dst, Version, byte(body.Kind()))
+	dst = append(dst, kinds[body.Kind()].version, byte(body.Kind()))
 	dst = append(dst, r.Keys[0].ID[:]...)
 	dst = append(dst, r.process.id[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, counter)
@@ -168,8 +168,8 @@ func (r *Ring) Open(name string, sealed []byte) (Event, error) {
 		Kind: Kind(header[1]), Sender: by.process, Counter: binary.BigEndian.Uint64(header[18:]),
 		At: time.Unix(0, int64(binary.BigEndian.Uint64(header[26:]))), Body: body, //nolint:gosec // as it was written
 	}
-	kind, known := kinds[e.Kind]
-	if !known || header[0] != Version {
+	kind := kinds[e.Kind]
+	if kind.check == nil || header[0] != kind.version {
 		return e, ErrUnknown
 	}
 	return e, kind.check(body)

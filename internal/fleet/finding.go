@@ -38,6 +38,16 @@ var (
 		"JWT secrets differ", "replicas refuse each other's tokens",
 		"JWT secrets no longer differ: all replicas accept each other's tokens",
 	}
+	redisShared = problem{
+		"redis_shared", slog.LevelWarn,
+		"Redis shared", "another deployment uses the same Redis with the same prefix",
+		"Redis no longer shared with another deployment",
+	}
+	clockSkew = problem{
+		"clock_skew", slog.LevelWarn,
+		"Clock skew", "the clocks of replicas differ from that of Postgres by more than 5s",
+		"No more clock skew: the clocks of all replicas are close to that of Postgres",
+	}
 )
 
 func (p problem) text(replicas map[string]string) string { return p.detail + ": " + names(replicas) }
@@ -51,6 +61,10 @@ func (f *Fleet) Finding() error {
 		return &finding{splitLayer.cause, splitLayer.text(f.unheard)}
 	case len(f.strangers) > 0:
 		return &finding{differentSecrets.cause, differentSecrets.text(f.strangers)}
+	case len(f.sharing) > 0:
+		return &finding{redisShared.cause, redisShared.text(f.sharing)}
+	case len(f.skewed) > 0:
+		return &finding{clockSkew.cause, clockSkew.text(f.skewed)}
 	}
 	return nil
 }

@@ -1,16 +1,18 @@
 // Package fleet owns the communication between replicas. Every replica joins one
 // group of the channel layer, the control group. Other packages register the kinds
-// of messages that they exchange there.
+// of events that they exchange there.
 //
 // The package also tracks the members. Each replica sends heartbeats to the control
 // group and stores them in Postgres. Comparing the two finds replicas that share
 // Postgres but not the channel layer. Comparing fingerprints of keys finds replicas
 // that refuse each other's tokens. The package reports such findings and acts on none.
+//
+// With each stored heartbeat a replica also reads the identity of its deployment, and
+// passes it on to the channel layer.
 package fleet
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -28,59 +31,66 @@ const group = "control"
 
 // Layer is the channel layer.
 type Layer interface {
-	// Join calls deliver for each payload of the group, and missed when payloads may
-	// have been lost, until leave is called. It returns when the subscription is
-	// confirmed.
-	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
+	// Join calls deliver for each event of the group, and missed when events may have
+	// been lost, until leave is called. It returns when the subscription is confirmed.
+	Join(ctx context.Context, group string, deliver func(event.Event), missed func(reset bool)) (leave func(), err error)
 	// Publish never blocks. It calls done, if it is not nil, once: with nil when Redis
-	// has the payload.
-	Publish(group string, payload []byte, done func(error))
+	// has the event.
+	Publish(group string, body event.Body, done func(error))
+	// Use sets the deployment that the layer belongs to. It is down before.
+	Use(d event.Deployment)
+	// Others returns the ids of other deployments that use the same Redis and prefix.
+	Others() []string
 }
 
 // Store holds the heartbeats of all replicas.
 type Store interface {
-	// Heartbeat stores the heartbeat of this replica, and returns those of the other
-	// replicas that are younger than maxAge.
-	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (others []room.Heartbeat, err error)
+	// Heartbeat stores the heartbeat of this replica, and returns the identity of the
+	// deployment and the heartbeats of the other replicas that are younger than maxAge.
+	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (d event.Deployment, others []room.Heartbeat, err error)
 	// DeleteHeartbeat deletes the heartbeat of a replica.
 	DeleteHeartbeat(ctx context.Context, id string) error
 }
 
 // A Fleet is all replicas as one of them sees them. Make one with [New], register
-// kinds of messages with [Handle], then call [Fleet.Run]. The other methods may be
+// kinds of events with [Handle], then call [Fleet.Run]. The other methods may be
 // called concurrently.
 type Fleet struct {
+	id       event.ProcessID
 	own      room.Heartbeat  // without the keys, which may change
 	keys     func() []string // fingerprints; the first key signs
 	layer    Layer
 	store    Store
 	log      *slog.Logger
 	metrics  *metrics
-	handlers map[string]handler // by kind; not changed while Run runs
-	started  time.Time          // when Run was called; Run's own
+	handlers map[event.Kind]handler // not changed while Run runs
+	started  time.Time              // when Run was called; Run's own
 
 	mu        sync.Mutex
-	lastHeard map[string]time.Time // last message of each replica, by id
-	heardSelf time.Time            // since when this replica hears itself; zero if it does not
-	others    int                  // other replicas with a heartbeat in the store
-	unheard   map[string]string    // names of those that should be heard and are not, by id
-	strangers map[string]string    // names of those with other secrets, by id
+	lastHeard map[event.ProcessID]time.Time // last event of each replica
+	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
+	others    int                           // other replicas with a heartbeat in the store
+	unheard   map[string]string             // names of those that should be heard and are not, by id
+	strangers map[string]string             // names of those with other secrets, by id
+	skewed    map[string]string             // names of those whose clock differs from Postgres', by id
+	sharing   map[string]string             // other deployments on the same Redis, by id
+	current   event.Deployment              // only for exchangeHeartbeats
 }
 
-// New returns the fleet as the named replica sees it. keys returns the fingerprints
-// of its keys; it is called for each heartbeat.
-func New(replica string, keys func() []string, layer Layer, store Store, log *slog.Logger, reg prometheus.Registerer) *Fleet {
+// New returns the fleet as the named replica sees it. id is the one that the layer seals
+// events under. keys returns the fingerprints of its keys; it is called for each heartbeat.
+func New(replica string, id event.ProcessID, keys func() []string, layer Layer, store Store, log *slog.Logger, reg prometheus.Registerer) *Fleet {
 	f := &Fleet{
-		own: room.Heartbeat{ID: rand.Text()[:12], Replica: replica}, keys: keys,
-		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[string]handler{},
-		lastHeard: map[string]time.Time{}, unheard: map[string]string{}, strangers: map[string]string{},
+		id: id, own: room.Heartbeat{ID: id.String(), Replica: replica}, keys: keys,
+		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[event.Kind]handler{},
+		lastHeard: map[event.ProcessID]time.Time{},
 	}
-	Handle(f, heartbeat, func(string, struct{}) {}, nil) // receive notes the sender of every message
+	Handle(f, func(event.ProcessID, event.Heartbeat) {}, nil) // receive notes the sender of every event
 	return f
 }
 
-// ID returns the id that this replica sends messages under.
-func (f *Fleet) ID() string { return f.own.ID }
+// ID returns the id that this replica sends events under.
+func (f *Fleet) ID() event.ProcessID { return f.id }
 
 // Summary returns the number of other live replicas as text. It performs no I/O.
 func (f *Fleet) Summary() string {
@@ -89,14 +99,16 @@ func (f *Fleet) Summary() string {
 	return fmt.Sprintf("other live replicas: %d", f.others)
 }
 
-// Run receives messages and exchanges heartbeats until ctx ends. Call it once.
+// Run receives events and exchanges heartbeats until ctx ends. Call it once.
 func (f *Fleet) Run(ctx context.Context) {
 	f.started = time.Now()
 	var running sync.WaitGroup
 	running.Go(func() { f.listen(ctx) })
 	running.Go(func() {
-		repeat(ctx, heartbeatInterval, func() { f.Publish(heartbeat, struct{}{}, nil) })
+		repeat(ctx, heartbeatInterval, func() { f.Publish(event.Heartbeat{}, nil) })
 	})
+	for !f.exchangeHeartbeats(ctx, time.Now()) && wait(ctx, firstRetry) {
+	}
 	repeat(ctx, storeInterval, func() { f.exchangeHeartbeats(ctx, time.Now()) })
 	f.deleteHeartbeat(ctx)
 	running.Wait()
@@ -111,6 +123,18 @@ func (f *Fleet) listen(ctx context.Context) {
 	}
 	defer leave()
 	<-ctx.Done()
+}
+
+// wait returns after d, or false if ctx ends before.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // repeat calls do at each interval until ctx ends.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -25,7 +26,9 @@ type world struct {
 	ctx     context.Context //nolint:containedctx // of one test
 
 	mu       sync.Mutex
-	away     bool           // Postgres
+	away     bool // Postgres
+	identity event.Deployment
+	others   []string       // deployments on the same Redis
 	beats    map[string]row // the table of heartbeats
 	replicas []*replica
 }
@@ -40,17 +43,18 @@ type replica struct {
 	*Fleet
 	world   *world
 	layer   string // the name of the channel layer that it uses; "" while Redis is down
-	deliver func([]byte)
+	deliver func(event.Event)
+	used    []event.Deployment
 	reg     *prometheus.Registry
 	log     bytes.Buffer
 	end     context.CancelFunc
 }
 
-func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Duration) (others []room.Heartbeat, err error) {
+func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Duration) (d event.Deployment, others []room.Heartbeat, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away {
-		return nil, errors.New("away")
+		return d, nil, errors.New("away")
 	}
 	now := time.Now()
 	w.beats[own.ID] = row{own, now}
@@ -59,7 +63,7 @@ func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Dur
 			others = append(others, r.Heartbeat)
 		}
 	}
-	return others, nil
+	return w.identity, others, nil
 }
 
 func (w *world) DeleteHeartbeat(_ context.Context, id string) error {
@@ -69,26 +73,35 @@ func (w *world) DeleteHeartbeat(_ context.Context, id string) error {
 	return nil
 }
 
+var identity = event.Deployment{ID: "0123456789abcdef", Timeline: 1, Keys: []event.Key{{ID: event.KeyID{1}}}}
+
 // inWorld runs a test with fake time.
 func inWorld(t *testing.T, test func(*world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := &world{t: t, ctx: ctx, beats: map[string]row{}}
+		w := &world{t: t, ctx: ctx, beats: map[string]row{}, identity: identity}
 		test(w)
 		cancel()
 		w.running.Wait()
 	})
 }
 
-func (r *replica) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+func (r *replica) Join(_ context.Context, _ string, deliver func(event.Event), _ func(bool)) (func(), error) {
 	r.world.set(func() { r.deliver = deliver })
 	return func() { r.world.set(func() { r.deliver = nil }) }, nil
 }
 
-func (r *replica) Publish(_ string, payload []byte, done func(error)) {
-	var all []func([]byte)
+func (r *replica) Use(d event.Deployment) { r.world.set(func() { r.used = append(r.used, d) }) }
+
+func (r *replica) Others() (ids []string) {
+	r.world.set(func() { ids = r.world.others })
+	return ids
+}
+
+func (r *replica) Publish(_ string, body event.Body, done func(error)) {
+	var all []func(event.Event)
 	r.world.set(func() {
 		for _, to := range r.world.replicas {
 			if to.deliver != nil && r.layer != "" && to.layer == r.layer {
@@ -97,7 +110,7 @@ func (r *replica) Publish(_ string, payload []byte, done func(error)) {
 		}
 	})
 	for _, deliver := range all {
-		deliver(payload)
+		deliver(event.Event{Kind: body.Kind(), Sender: r.ID(), At: time.Now(), Body: body.AppendTo(nil)})
 	}
 	if done != nil {
 		done(nil)
@@ -107,7 +120,7 @@ func (r *replica) Publish(_ string, payload []byte, done func(error)) {
 func (w *world) joins(name, layer string, keys ...string) *replica {
 	w.t.Helper()
 	r := &replica{world: w, layer: layer, reg: prometheus.NewRegistry()}
-	r.Fleet = New(name, func() []string { return keys }, r, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
+	r.Fleet = New(name, event.NewProcess().ID(), func() []string { return keys }, r, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.end = cancel
 	w.set(func() { w.replicas = append(w.replicas, r) })
@@ -141,9 +154,9 @@ func (w *world) set(f func()) {
 // kill ends a replica so that it cannot take its heartbeat away.
 func (w *world) kill(r *replica) {
 	var left row
-	w.set(func() { left = w.beats[r.ID()] })
+	w.set(func() { left = w.beats[r.ID().String()] })
 	w.ends(r)
-	w.set(func() { w.beats[r.ID()] = left })
+	w.set(func() { w.beats[r.ID().String()] = left })
 }
 
 func (w *world) pass(d time.Duration) {
@@ -298,6 +311,60 @@ func TestOtherSecretsAreFound(t *testing.T) {
 		}
 		log := a.log.String()
 		if a.Finding() != nil || strings.Count(log, "level=WARN") != 1 || strings.Count(log, "JWT secrets no longer differ") != 1 {
+			t.Errorf("%v\n%s", a.Finding(), log)
+		}
+	})
+}
+
+func TestADeploymentIsUsedWhenItChanges(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(func() { w.away = true })
+		a := w.joins("a", "one", "k")
+		w.pass(time.Minute)
+		if len(a.used) != 0 {
+			t.Fatalf("without Postgres it uses %v", a.used)
+		}
+		w.set(func() { w.away = false })
+		w.pass(2 * firstRetry)
+		w.pass(time.Minute)
+		if len(a.used) != 1 || !a.used[0].Same(&identity) || a.log.Len() > 0 {
+			t.Fatalf("it uses %v, the log is\n%s", a.used, a.log.String())
+		}
+		rotated, restored := identity, identity
+		rotated.Keys = []event.Key{{ID: event.KeyID{2}}, identity.Keys[0]}
+		w.set(func() { w.identity = rotated })
+		w.pass(time.Minute)
+		if len(a.used) != 2 || a.log.Len() > 0 {
+			t.Errorf("after a rotation: %v\n%s", a.used, a.log.String())
+		}
+		restored.Timeline++
+		w.set(func() { w.identity = restored })
+		w.pass(time.Minute)
+		if len(a.used) != 3 || a.used[2].Timeline != 2 || strings.Count(a.log.String(), "Deployment changed: ") != 1 {
+			t.Errorf("after a restore: %v\n%s", a.used, a.log.String())
+		}
+	})
+}
+
+func TestOtherDeploymentsAndWrongClocksAreFound(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.joins("a", "one", "k")
+		w.set(func() { w.others = []string{"fedcba9876543210"} })
+		w.pass(20 * time.Second)
+		if a.cause() != redisShared.cause || !strings.HasSuffix(a.Finding().Error(), ": fedcba9876543210") {
+			t.Errorf("%v", a.Finding())
+		}
+		w.set(func() {
+			w.others = nil
+			w.beats["b"] = row{room.Heartbeat{ID: "b", Replica: "b", SigningKey: "k", AcceptedKeys: []string{"k"}, ClockOffset: -6 * time.Second}, time.Now()}
+		})
+		w.pass(20 * time.Second)
+		if a.cause() != clockSkew.cause || !strings.HasSuffix(a.Finding().Error(), ": b") {
+			t.Errorf("%v", a.Finding())
+		}
+		w.pass(time.Minute)
+		log := a.log.String()
+		if a.Finding() != nil || strings.Count(log, "Redis no longer shared") != 1 || strings.Count(log, "No more clock skew") != 1 {
 			t.Errorf("%v\n%s", a.Finding(), log)
 		}
 	})

@@ -13,13 +13,19 @@ const (
 	// storeInterval is the time between two heartbeats in the store. The heartbeats of
 	// all replicas are compared as often.
 	storeInterval = 10 * time.Second
+	// firstRetry is the time between two attempts to store the first heartbeat. Without it
+	// the deployment is unknown, and the channel layer is down.
+	firstRetry = time.Second
 	// maxAge is the age at which a stored heartbeat expires: two were not renewed, so
 	// its replica is gone.
 	maxAge = 2*storeInterval + storeInterval/2
 	// splitAfter is how long two replicas that hear themselves may not hear each other
 	// before it counts as a split: six heartbeats.
 	splitAfter = 6 * heartbeatInterval
-	// maxGap is how long a replica that hears itself may miss its own messages: three
+	// maxSkew is how far the clock of a replica may differ from that of Postgres. Events
+	// expire after 30 s.
+	maxSkew = 5 * time.Second
+	// maxGap is how long a replica that hears itself may miss its own events: three
 	// heartbeats.
 	maxGap = 3 * heartbeatInterval
 )
@@ -34,7 +40,7 @@ const (
 )
 
 // hears compares the stored heartbeat of another replica with the time of its last
-// message in the control group, zero for none. heardSelf is the time since when this
+// event in the control group, zero for none. heardSelf is the time since when this
 // replica hears itself, zero if it does not.
 //
 // Only the time up to the other's stored heartbeat counts: a replica that has died

@@ -2,35 +2,62 @@ package fleet
 
 import (
 	"context"
+	"log/slog"
 	"maps"
+	"slices"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// hear notes that a replica has sent a message.
-func (f *Fleet) hear(id string, now time.Time) {
+// hear notes that a replica has sent an event.
+func (f *Fleet) hear(id event.ProcessID, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if id == f.own.ID && now.Sub(f.lastHeard[id]) > maxGap {
+	if id == f.id && now.Sub(f.lastHeard[id]) > maxGap {
 		f.heardSelf = now
 	}
 	f.lastHeard[id] = now
 }
 
-// exchangeHeartbeats stores the heartbeat of this replica and compares those of the
-// others with the messages that came from them.
-func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) {
+// exchangeHeartbeats stores the heartbeat of this replica, passes the deployment on to the
+// layer, and compares the heartbeats of the others with the events that came from them. It
+// returns false if that failed.
+func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	own := f.own
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
 	own.SigningKey = own.AcceptedKeys[0]
-	others, err := f.store.Heartbeat(ctx, own, maxAge)
+	d, others, err := f.store.Heartbeat(ctx, own, maxAge)
 	if err != nil {
-		return // the findings stay; the readiness probe reports what is wrong with Postgres
+		return false // the findings stay; the readiness probe reports what is wrong with Postgres
+	}
+	f.use(d)
+	sharing := map[string]string{}
+	for _, id := range f.layer.Others() {
+		sharing[id] = id
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compare(now, own, others)
+	f.logChange(redisShared, f.sharing, sharing)
+	f.sharing = sharing
+	return true
+}
+
+// use passes a deployment on to the layer if it has changed.
+func (f *Fleet) use(d event.Deployment) {
+	before := f.current
+	f.current = d
+	switch {
+	case before.ID != "" && !before.Same(&d):
+		logging.Component(f.log, slog.LevelWarn, component, "Deployment changed: open sockets start anew from what Postgres has now",
+			slog.String("deployment", d.ID), slog.Int64("timeline", d.Timeline), slog.String("before", before.ID), slog.Int64("timeline_before", before.Timeline))
+	case slices.Equal(before.Keys, d.Keys):
+		return
+	}
+	f.layer.Use(d)
 }
 
 // heardSelfFor returns how long this replica has heard itself. It also forgets
@@ -38,10 +65,10 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) {
 func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now.Sub(f.lastHeard[f.own.ID]) > maxGap {
+	if now.Sub(f.lastHeard[f.id]) > maxGap {
 		f.heardSelf = time.Time{}
 	}
-	maps.DeleteFunc(f.lastHeard, func(_ string, at time.Time) bool { return now.Sub(at) > 2*(splitAfter+maxAge) })
+	maps.DeleteFunc(f.lastHeard, func(_ event.ProcessID, at time.Time) bool { return now.Sub(at) > 2*(splitAfter+maxAge) })
 	if f.heardSelf.IsZero() {
 		return 0
 	}
@@ -50,20 +77,28 @@ func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 
 // compare updates the findings, and logs what has changed. The caller holds f.mu.
 func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbeat) {
-	unheard, strangers := map[string]string{}, map[string]string{}
+	unheard, strangers, skewed := map[string]string{}, map[string]string{}, map[string]string{}
+	heard := map[string]time.Time{}
+	for id, at := range f.lastHeard {
+		heard[id.String()] = at
+	}
 	for _, o := range others {
 		_, before := f.unheard[o.ID]
-		if h := hears(now, f.heardSelf, f.lastHeard[o.ID], o); h == silent || h == unsure && before {
+		if h := hears(now, f.heardSelf, heard[o.ID], o); h == silent || h == unsure && before {
 			unheard[o.ID] = o.Replica
 		}
 		// A replica that ended before this one started may have had the secrets of its time.
 		if now.Add(-o.Age).After(f.started) && refuse(own, o) {
 			strangers[o.ID] = o.Replica
 		}
+		if o.ClockOffset.Abs() > maxSkew {
+			skewed[o.ID] = o.Replica
+		}
 	}
 	f.logChange(splitLayer, f.unheard, unheard)
 	f.logChange(differentSecrets, f.strangers, strangers)
-	f.others, f.unheard, f.strangers = len(others), unheard, strangers
+	f.logChange(clockSkew, f.skewed, skewed)
+	f.others, f.unheard, f.strangers, f.skewed = len(others), unheard, strangers, skewed
 	f.metrics.unheard.Set(float64(len(unheard)))
 	f.metrics.strangers.Set(float64(len(strangers)))
 }

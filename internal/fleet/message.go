@@ -1,93 +1,61 @@
 package fleet
 
 import (
-	"encoding/json"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
-// version is the version of the envelope.
-const version = 1
-
-// heartbeat is the kind of message that only shows that its sender lives.
-const heartbeat = "heartbeat"
-
-// An envelope carries one message, as JSON.
-type envelope struct {
-	Version int             `json:"v"`
-	Kind    string          `json:"kind"`
-	Sender  string          `json:"sender,omitempty"` // empty if it is no replica
-	Body    json.RawMessage `json:"body"`
-}
-
-func pack(kind, sender string, body any) []byte {
-	text, err := json.Marshal(body)
-	if err == nil {
-		text, err = json.Marshal(envelope{version, kind, sender, text})
-	}
-	if err != nil {
-		panic("encode a message of kind " + kind + ": " + err.Error()) // all kinds are our own
-	}
-	return text
-}
-
-// A handler receives the messages of one kind.
+// A handler receives the events of one kind.
 type handler struct {
-	deliver func(envelope) error // an error means that the body cannot be read
+	deliver func(event.Event) error // an error means that the body cannot be read
 	missed  func()
 }
 
-// Handle registers the handler of a kind of message. Call it before [Fleet.Run].
+// Handle registers the handler of the events with bodies of type B. Call it before
+// [Fleet.Run].
 //
-// deliver gets every message of the kind, those of this replica included, and the id
-// of its sender, which is empty if a command has sent it. missed, which may be nil,
-// is called when messages may have been lost, and when a message cannot be read,
-// because a newer release has sent it for instance. Neither may block.
-func Handle[T any](f *Fleet, kind string, deliver func(sender string, body T), missed func()) {
+// deliver gets every event of the kind, those of this replica included, and the process
+// that sent it, which may be a command. missed, which may be nil, is called when events may
+// have been lost. Neither may block.
+func Handle[B event.Body](f *Fleet, deliver func(sender event.ProcessID, body B), missed func()) {
 	if missed == nil {
 		missed = func() {}
 	}
-	f.handlers[kind] = handler{missed: missed, deliver: func(e envelope) error {
-		var body T
-		if err := json.Unmarshal(e.Body, &body); err != nil {
-			return err
+	var zero B
+	f.handlers[zero.Kind()] = handler{missed: missed, deliver: func(e event.Event) error {
+		body, err := event.Read[B](e.Body)
+		if err == nil {
+			deliver(e.Sender, body)
 		}
-		deliver(e.Sender, body)
-		return nil
+		return err //nolint:wrapcheck // only whether it is nil counts
 	}}
 }
 
-// Publish sends a message to every replica, this one included. It never blocks. done,
-// if it is not nil, is called once: with nil when Redis has the message.
-func (f *Fleet) Publish(kind string, body any, done func(error)) {
-	f.layer.Publish(group, pack(kind, f.own.ID, body), done)
+// Publish sends an event to every replica, this one included. It never blocks. done, if it
+// is not nil, is called once: with nil when Redis has the event.
+func (f *Fleet) Publish(body event.Body, done func(error)) { f.layer.Publish(group, body, done) }
+
+// Announce sends an event to every replica on behalf of a process that is none, such as a
+// command. publish gets the control group and the event.
+func Announce(body event.Body, publish func(group string, body event.Body) error) error {
+	return publish(group, body)
 }
 
-// Announce sends a message to every replica on behalf of a process that is none, such
-// as a command. publish gets the control group and the payload.
-func Announce(kind string, body any, publish func(group string, payload []byte) error) error {
-	return publish(group, pack(kind, "", body))
-}
-
-// receive handles a payload of the control group. It does not block.
-func (f *Fleet) receive(payload []byte) {
-	var e envelope
-	err := json.Unmarshal(payload, &e)
-	if err == nil && e.Sender != "" {
-		f.hear(e.Sender, time.Now()) // whatever its version
-	}
+// receive handles an event of the control group. It does not block.
+func (f *Fleet) receive(e event.Event) {
+	f.hear(e.Sender, time.Now())
 	h, known := f.handlers[e.Kind]
 	switch {
-	case err != nil || e.Version != version || !known:
-		f.metrics.unreadable.Inc()
-		f.missed() // whom it concerns is not known
+	case !known:
+		f.missed(false) // a newer release may use the group for more; whom it concerns is not known
 	case h.deliver(e) != nil:
-		f.metrics.unreadable.Inc()
 		h.missed()
 	}
 }
 
-// missed tells every handler that messages may have been lost.
-func (f *Fleet) missed() {
+// missed tells every handler that events may have been lost.
+func (f *Fleet) missed(bool) {
 	for _, h := range f.handlers {
 		h.missed()
 	}

@@ -7,7 +7,6 @@ import (
 
 type metrics struct {
 	unheard, strangers prometheus.Gauge
-	unreadable         prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -20,10 +19,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		strangers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_with_other_secrets",
 			Help: "Number of other replicas that refuse tokens of this replica, or whose tokens this replica refuses.",
-		}),
-		unreadable: f.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_fleet_unreadable_messages_total",
-			Help: "Total messages between replicas that could not be read, such as those of a newer release.",
 		}),
 	}
 }

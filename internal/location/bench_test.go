@@ -2,7 +2,6 @@ package location_test
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -20,21 +20,21 @@ import (
 // carries nothing.
 type stage struct {
 	log     logging.Conn
-	deliver func([]byte)
+	deliver func(event.Event)
 }
 
-func (s *stage) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+func (s *stage) Join(_ context.Context, _ string, deliver func(event.Event), _ func(bool)) (func(), error) {
 	s.deliver = deliver
 	return func() {}, nil
 }
 
-func (s *stage) Publish(_ string, _ []byte, done func(error))                { done(nil) }
-func (s *stage) Save(room.Room, room.UserID, []byte, time.Time, func(error)) {}
-func (s *stage) Last(context.Context, room.Room) ([][]byte, error)           { return nil, nil }
-func (s *stage) Wake()                                                       {}
-func (s *stage) Renew(string) error                                          { return nil }
-func (s *stage) PausePings(time.Duration)                                    {}
-func (s *stage) Log() *logging.Conn                                          { return &s.log }
+func (s *stage) Publish(_ string, _ event.Body, done func(error))       { done(nil) }
+func (s *stage) Save(room.Room, event.Position, func(error))            {}
+func (s *stage) Last(context.Context, room.Room) ([]event.Event, error) { return nil, nil }
+func (s *stage) Wake()                                                  {}
+func (s *stage) Renew(string) error                                     { return nil }
+func (s *stage) PausePings(time.Duration)                               {}
+func (s *stage) Log() *logging.Conn                                     { return &s.log }
 
 func opened(b *testing.B) (*stage, *location.Consumer) {
 	b.Helper()
@@ -60,12 +60,12 @@ func opened(b *testing.B) (*stage, *location.Consumer) {
 // From the channel layer to the writer.
 func BenchmarkDeliver(b *testing.B) {
 	s, c := opened(b)
-	payload := make([]byte, 16+200)
-	binary.BigEndian.PutUint64(payload, 2)
+	e := event.Event{Kind: event.KindPosition, Body: event.Position{User: 2, Frame: make([]byte, 200)}.AppendTo(nil)}
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		s.deliver(payload)
+		e.Counter++
+		s.deliver(e)
 		if m, err := c.Next(ctx); err != nil || m.Data == nil {
 			b.Fatalf("%v, %v", m, err)
 		}

@@ -2,12 +2,12 @@ package location
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -65,15 +65,15 @@ func (s *Consumer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, payload := range last {
-		s.deliver(payload)
+	for _, e := range last {
+		s.deliver(e)
 	}
 	return nil
 }
 
 // missed is called by the channel layer when positions may have been lost. The
 // writer then reads the last ones.
-func (s *Consumer) missed() {
+func (s *Consumer) missed(bool) {
 	s.Mu.Lock()
 	s.reload = true
 	s.Mu.Unlock()
@@ -115,13 +115,16 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 // publish sends a position to all sockets of the room, and keeps it as the last one.
 func (s *Consumer) publish(p room.Position) {
 	l := s.location
-	payload := encode(s.user, s.role, p, time.Now())
-	l.positions.Save(s.room, s.user, payload, p.RecordedAt, nil) // if Redis is away, publishing fails too
+	position := event.Position{User: s.user, Frame: frame.AppendPosition(make([]byte, 0, 240), s.user, s.role, p, time.Now())}
+	if !p.RecordedAt.IsZero() {
+		position.Recorded = p.RecordedAt.UnixMilli()
+	}
+	l.positions.Save(s.room, position, nil) // if Redis is away, publishing fails too
 	logged := l.logLimiter.Allow()
 	if logged {
 		s.Socket.Log().Info(component, "Location update")
 	}
-	l.layer.Publish(s.group, payload, func(err error) {
+	l.layer.Publish(s.group, position, func(err error) {
 		if err == nil {
 			l.metrics.count("published")
 			if logged {
@@ -135,31 +138,17 @@ func (s *Consumer) publish(p room.Position) {
 	})
 }
 
-// A payload between replicas is a header and the finished frame. The header is the
-// sender's id and the time of recording in Unix milliseconds, 0 if unknown, both 8
-// bytes, big endian.
-const payloadHeader = 16
-
-func encode(user room.UserID, role room.Role, p room.Position, now time.Time) []byte {
-	b := make([]byte, payloadHeader, payloadHeader+240)
-	binary.BigEndian.PutUint64(b, uint64(user))
-	if !p.RecordedAt.IsZero() {
-		binary.BigEndian.PutUint64(b[8:], uint64(p.RecordedAt.UnixMilli()))
-	}
-	return frame.AppendPosition(b, user, role, p, now)
-}
-
-// deliver takes a payload of the group. It does not block.
-func (s *Consumer) deliver(payload []byte) {
-	if len(payload) <= payloadHeader {
+// deliver takes an event of the group, or a stored position. It does not block.
+func (s *Consumer) deliver(e event.Event) {
+	if e.Kind != event.KindPosition {
 		return
 	}
+	p, err := event.ReadPosition(e.Body)
+	if err != nil {
+		return // the layer has checked it
+	}
 	s.Mu.Lock()
-	changed, dropped := s.latest.put(entry{
-		user:     room.UserID(binary.BigEndian.Uint64(payload)),
-		recorded: int64(binary.BigEndian.Uint64(payload[8:])),
-		frame:    payload[payloadHeader:],
-	})
+	changed, dropped := s.latest.put(entry{user: p.User, sender: e.Sender, counter: e.Counter, recorded: p.Recorded, frame: p.Frame})
 	s.Mu.Unlock()
 	if dropped {
 		s.location.metrics.dropped.Inc()

@@ -3,6 +3,7 @@ package location
 import (
 	"time"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -13,19 +14,25 @@ type latest []entry
 
 type entry struct {
 	user     room.UserID
-	recorded int64 // Unix milliseconds; 0 if the sender gave none
+	sender   event.ProcessID // of the event
+	counter  uint64          // of the event
+	recorded int64           // Unix milliseconds; 0 if the sender gave none
 	frame    []byte
 	unsent   bool
 }
 
 // put adds a position. It reports whether the position is newer than the one of the
-// same sender, and whether it replaced one that was not sent.
+// same user, and whether it replaced one that was not sent. An event that a process sealed
+// before the one that is known is no newer one: perhaps somebody has sent a copy.
 func (l *latest) put(e entry) (changed, dropped bool) {
 	e.unsent = true
 	for i := range *l {
 		old := &(*l)[i]
 		if old.user != e.user {
 			continue
+		}
+		if e.sender == old.sender && e.counter <= old.counter {
+			return false, false
 		}
 		newer := room.Position{RecordedAt: recordedAt(e.recorded)}.Newer(room.Position{RecordedAt: recordedAt(old.recorded)})
 		if !newer {

@@ -5,12 +5,12 @@ package location
 
 import (
 	"context"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -23,21 +23,20 @@ const (
 
 // Layer is what location needs from the channel layer.
 type Layer interface {
-	// Join calls deliver for each payload of the group, and missed when payloads may
-	// have been lost. Both calls end with leave. Join returns when the subscription is
-	// confirmed.
-	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
-	// Publish does not block. It calls done once, with nil if Redis has the payload.
-	Publish(group string, payload []byte, done func(error))
+	// Join calls deliver for each event of the group, and missed when events may have
+	// been lost. Both calls end with leave. Join returns when the subscription is confirmed.
+	Join(ctx context.Context, group string, deliver func(event.Event), missed func(reset bool)) (leave func(), err error)
+	// Publish does not block. It calls done once, with nil if Redis has the event.
+	Publish(group string, body event.Body, done func(error))
 }
 
 // Positions keeps the last position of each sender of a room for a limited time.
 type Positions interface {
-	// Save keeps a payload, unless there is one that was recorded later. It does not
+	// Save keeps a position, unless there is one that was recorded later. It does not
 	// block, and calls done once unless it is nil.
-	Save(r room.Room, user room.UserID, payload []byte, recordedAt time.Time, done func(error))
-	// Last returns the payloads of the room.
-	Last(ctx context.Context, r room.Room) ([][]byte, error)
+	Save(r room.Room, p event.Position, done func(error))
+	// Last returns the last positions of the room.
+	Last(ctx context.Context, r room.Room) ([]event.Event, error)
 }
 
 // logRate is the number of positions per second that are logged. Above it positions

@@ -3,6 +3,8 @@ package rebalance
 import (
 	"math"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 const (
@@ -43,19 +45,12 @@ var stopReasons = map[outcome]string{
 	outage:   "a replica with connections is not ready",
 }
 
-// A load is what a replica tells the others.
-type load struct {
-	Sockets  int  `json:"sockets"`
-	Ready    bool `json:"ready"`
-	Draining bool `json:"draining,omitempty"`
-}
-
 // A view is all that a replica knows when it decides: its current load and the
 // unexpired loads of the others. hearsSelf says that it receives its own messages;
 // only then are replicas that it does not hear really gone.
 type view struct {
-	own       load
-	others    map[string]load
+	own       event.Load
+	others    map[event.ProcessID]event.Load
 	hearsSelf bool
 }
 
@@ -77,9 +72,9 @@ type decider struct {
 	threshold float64 // fraction above the mean at which shedding starts
 	rate      float64 // sockets per second
 
-	blockedAt  time.Time       // when the replicas last changed, or an obstacle was last seen
-	known      map[string]bool // ready replicas of the last round
-	roundsHigh int             // rounds in a row far above the mean
+	blockedAt  time.Time                // when the replicas last changed, or an obstacle was last seen
+	known      map[event.ProcessID]bool // ready replicas of the last round
+	roundsHigh int                      // rounds in a row far above the mean
 	shedding   bool
 }
 
@@ -130,7 +125,7 @@ func (d *decider) bounds(mean float64) (start, stop float64) {
 func (d *decider) obstacle(now time.Time, v view) outcome {
 	var found outcome
 	same := d.known != nil && v.hearsSelf
-	known := map[string]bool{}
+	known := map[event.ProcessID]bool{}
 	for id, o := range v.others {
 		switch {
 		case o.Draining:

@@ -3,16 +3,18 @@ package rebalance
 import (
 	"testing"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // ready returns the load of a ready replica.
-func ready(sockets int) load { return load{Sockets: sockets, Ready: true} }
+func ready(sockets int) event.Load { return event.Load{Sockets: sockets, Ready: true} }
 
 // others are replicas with such counts.
-func others(counts ...load) map[string]load {
-	m := map[string]load{}
+func others(counts ...event.Load) map[event.ProcessID]event.Load {
+	m := map[event.ProcessID]event.Load{}
 	for i, c := range counts {
-		m[string(rune('a'+i))] = c
+		m[event.ProcessID{byte(i)}] = c
 	}
 	return m
 }
@@ -46,12 +48,12 @@ func TestDecide(t *testing.T) {
 		"few, but far above":                           {view{own: ready(100), others: others(ready(0)), hearsSelf: true}, shed, 15},
 		"a chance that is none":                        {view{own: ready(60), others: others(ready(40)), hearsSelf: true}, even, 0},
 		"no more than its own excess":                  {view{own: ready(1300), others: others(ready(700), ready(1000)), hearsSelf: true}, shed, 50},
-		"this one leaves":                              {view{own: load{Sockets: 1000, Ready: true, Draining: true}, others: others(ready(0)), hearsSelf: true}, draining, 0},
-		"another one leaves":                           {view{own: ready(1000), others: others(ready(0), load{Sockets: 500, Ready: true, Draining: true}), hearsSelf: true}, draining, 0},
-		"this one has an outage":                       {view{own: load{Sockets: 1000}, others: others(ready(0)), hearsSelf: true}, outage, 0},
-		"another one has an outage":                    {view{own: ready(1000), others: others(ready(0), load{Sockets: 500}), hearsSelf: true}, outage, 0},
-		"one just starts":                              {view{own: ready(1000), others: others(ready(0), load{}), hearsSelf: true}, shed, 50},
-		"the only other one just starts":               {view{own: ready(1000), others: others(load{}), hearsSelf: true}, alone, 0},
+		"this one leaves":                              {view{own: event.Load{Sockets: 1000, Ready: true, Draining: true}, others: others(ready(0)), hearsSelf: true}, draining, 0},
+		"another one leaves":                           {view{own: ready(1000), others: others(ready(0), event.Load{Sockets: 500, Ready: true, Draining: true}), hearsSelf: true}, draining, 0},
+		"this one has an outage":                       {view{own: event.Load{Sockets: 1000}, others: others(ready(0)), hearsSelf: true}, outage, 0},
+		"another one has an outage":                    {view{own: ready(1000), others: others(ready(0), event.Load{Sockets: 500}), hearsSelf: true}, outage, 0},
+		"one just starts":                              {view{own: ready(1000), others: others(ready(0), event.Load{}), hearsSelf: true}, shed, 50},
+		"the only other one just starts":               {view{own: ready(1000), others: others(event.Load{}), hearsSelf: true}, alone, 0},
 		"it does not hear itself":                      {view{own: ready(1000), others: others(ready(0)), hearsSelf: false}, settling, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,8 +90,8 @@ func TestNothingIsShedBeforeTheReplicasHaveBeenTheSameForAWhile(t *testing.T) {
 		}
 	}
 	for name, trouble := range map[string]view{
-		"a drain":          {own: ready(1000), others: others(ready(1000), load{Sockets: 1, Ready: true, Draining: true}), hearsSelf: true},
-		"an outage":        {own: load{Sockets: 1000}, others: joined.others, hearsSelf: true},
+		"a drain":          {own: ready(1000), others: others(ready(1000), event.Load{Sockets: 1, Ready: true, Draining: true}), hearsSelf: true},
+		"an outage":        {own: event.Load{Sockets: 1000}, others: joined.others, hearsSelf: true},
 		"one that is gone": {own: ready(1000), others: others(ready(1000)), hearsSelf: true},
 	} {
 		now = now.Add(roundInterval)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -22,8 +23,6 @@ import (
 
 const (
 	component = "Rebalance"
-	// kind is the kind of message that loads are sent as.
-	kind = "load"
 	// maxDelay is the longest delay that a client is told to wait before it reconnects.
 	// Clients are asked one by one, so it can be short.
 	maxDelay = time.Second
@@ -66,12 +65,12 @@ type Rebalancer struct {
 	paused atomic.Bool // a replica drains or has an outage; the next round decides anew
 
 	mu    sync.Mutex
-	loads map[string]received // by replica, this one included
+	loads map[event.ProcessID]received // by replica, this one included
 }
 
 // A received load is the last one of a replica.
 type received struct {
-	load
+	event.Load
 	at time.Time
 }
 
@@ -79,15 +78,15 @@ type received struct {
 func New(o Options, f *fleet.Fleet, sockets Sockets, log *slog.Logger, reg prometheus.Registerer) *Rebalancer {
 	r := &Rebalancer{
 		o: o, fleet: f, sockets: sockets, log: log, metrics: newMetrics(reg),
-		decider: decider{threshold: o.Threshold, rate: o.Rate}, loads: map[string]received{},
+		decider: decider{threshold: o.Threshold, rate: o.Rate}, loads: map[event.ProcessID]received{},
 	}
-	fleet.Handle(f, kind, r.receive, nil) // a load that was missed is sent again
+	fleet.Handle(f, r.receive, nil) // a load that was missed is sent again
 	return r
 }
 
 // Leave tells the other replicas that this one drains. Call it when the registry has
 // stopped accepting sockets.
-func (r *Rebalancer) Leave() { r.publish(load{Sockets: r.sockets.Len(), Draining: true}) }
+func (r *Rebalancer) Leave() { r.publish(event.Load{Sockets: r.sockets.Len(), Draining: true}) }
 
 // Run shares the load and closes sockets until ctx ends.
 func (r *Rebalancer) Run(ctx context.Context) {
@@ -135,8 +134,8 @@ func (r *Rebalancer) shed() {
 }
 
 // receive handles the load of a replica. It does not block.
-func (r *Rebalancer) receive(sender string, l load) {
-	if sender == "" || l.Sockets < 0 {
+func (r *Rebalancer) receive(sender event.ProcessID, l event.Load) {
+	if l.Sockets < 0 {
 		return
 	}
 	if l.Draining || !l.Ready && l.Sockets > 0 {
@@ -147,12 +146,12 @@ func (r *Rebalancer) receive(sender string, l load) {
 	r.loads[sender] = received{l, time.Now()}
 }
 
-func (r *Rebalancer) publish(l load) { r.fleet.Publish(kind, l, nil) }
+func (r *Rebalancer) publish(l event.Load) { r.fleet.Publish(l, nil) }
 
 // round publishes the load of this replica, decides, and returns how many sockets may
 // be closed until the next round.
 func (r *Rebalancer) round(ctx context.Context) (quota int) {
-	own := load{Ready: r.o.CheckReady(ctx), Draining: r.sockets.Draining(), Sockets: r.sockets.Len()}
+	own := event.Load{Ready: r.o.CheckReady(ctx), Draining: r.sockets.Draining(), Sockets: r.sockets.Len()}
 	r.publish(own)
 	r.paused.Store(false)
 	now := time.Now()
@@ -168,10 +167,10 @@ func (r *Rebalancer) round(ctx context.Context) (quota int) {
 }
 
 // view returns what this replica knows. It forgets loads that have expired.
-func (r *Rebalancer) view(now time.Time, own load) view {
+func (r *Rebalancer) view(now time.Time, own event.Load) view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v := view{own: own, others: map[string]load{}}
+	v := view{own: own, others: map[event.ProcessID]event.Load{}}
 	for id, l := range r.loads {
 		switch {
 		case now.Sub(l.at) > maxAge:
@@ -179,14 +178,14 @@ func (r *Rebalancer) view(now time.Time, own load) view {
 		case id == r.fleet.ID():
 			v.hearsSelf = true
 		default:
-			v.others[id] = l.load
+			v.others[id] = l.Load
 		}
 	}
 	return v
 }
 
 // logChange logs when shedding starts and when it stops.
-func (r *Rebalancer) logChange(now time.Time, own load, d decision) {
+func (r *Rebalancer) logChange(now time.Time, own event.Load, d decision) {
 	attrs := []slog.Attr{
 		slog.Int("sockets", own.Sockets), slog.Int("mean", int(d.mean+0.5)), slog.Int("replicas", d.replicas),
 	}

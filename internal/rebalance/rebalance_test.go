@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -42,7 +43,8 @@ type member struct {
 	balancer *Rebalancer
 	log      bytes.Buffer
 	stop     context.CancelFunc
-	hear     func([]byte)
+	id       event.ProcessID
+	hear     func(event.Event)
 	sockets  int
 	ready    bool
 	draining bool
@@ -51,14 +53,17 @@ type member struct {
 	peak     int
 }
 
-func (m *member) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+func (m *member) Join(_ context.Context, _ string, deliver func(event.Event), _ func(bool)) (func(), error) {
 	m.set(func() { m.hear = deliver })
 	return func() { m.set(func() { m.hear = nil }) }, nil
 }
 
-func (m *member) Publish(_ string, payload []byte, done func(error)) {
+func (m *member) Use(event.Deployment) {}
+func (m *member) Others() []string     { return nil }
+
+func (m *member) Publish(_ string, body event.Body, done func(error)) {
 	m.world.mu.Lock()
-	var heard []func([]byte)
+	var heard []func(event.Event)
 	for _, o := range m.world.members {
 		if o.hear != nil && !m.world.deaf {
 			heard = append(heard, o.hear)
@@ -66,15 +71,15 @@ func (m *member) Publish(_ string, payload []byte, done func(error)) {
 	}
 	m.world.mu.Unlock()
 	for _, hear := range heard {
-		hear(payload)
+		hear(event.Event{Kind: body.Kind(), Sender: m.id, At: time.Now(), Body: body.AppendTo(nil)})
 	}
 	if done != nil {
 		done(nil)
 	}
 }
 
-func (m *member) Heartbeat(context.Context, room.Heartbeat, time.Duration) ([]room.Heartbeat, error) {
-	return nil, nil
+func (m *member) Heartbeat(context.Context, room.Heartbeat, time.Duration) (d event.Deployment, others []room.Heartbeat, err error) {
+	return d, nil, nil
 }
 
 func (m *member) DeleteHeartbeat(context.Context, string) error { return nil }
@@ -139,9 +144,9 @@ func emptiest(f *world) (best *member) {
 // joins adds replicas with so many sockets each.
 func (f *world) joins(rate float64, sockets ...int) (added []*member) {
 	for _, n := range sockets {
-		m := &member{world: f, sockets: n, ready: true, peak: n}
+		m := &member{world: f, id: event.NewProcess().ID(), sockets: n, ready: true, peak: n}
 		log, reg := slog.New(slog.NewTextHandler(&m.log, nil)), prometheus.NewRegistry()
-		replicas := fleet.New(fmt.Sprint("replica-", len(f.members)), func() []string { return []string{"key"} }, m, m, log, reg)
+		replicas := fleet.New(fmt.Sprint("replica-", len(f.members)), m.id, func() []string { return []string{"key"} }, m, m, log, reg)
 		o := Options{Rate: rate, Threshold: 0.2, CheckReady: func(context.Context) bool { return m.isReady() }, Ready: m.isReady}
 		m.balancer = New(o, replicas, m, log, reg)
 		ctx, cancel := context.WithCancel(f.ctx)
@@ -378,9 +383,8 @@ func TestWithARateOf0CountsAreSharedAndNothingIsShed(t *testing.T) {
 func TestALoadThatMakesNoSenseIsIgnored(t *testing.T) {
 	t.Parallel()
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	r := New(Options{}, fleet.New("a", nil, nil, nil, log, reg), nil, log, reg)
-	r.receive("", load{Sockets: 1})
-	r.receive("b", load{Sockets: -1})
+	r := New(Options{}, fleet.New("a", event.ProcessID{}, nil, nil, nil, log, reg), nil, log, reg)
+	r.receive(event.ProcessID{1}, event.Load{Sockets: -1})
 	if len(r.loads) != 0 {
 		t.Errorf("counted: %v", r.loads)
 	}

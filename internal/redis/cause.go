@@ -29,6 +29,7 @@ const (
 	causeCluster    = "redis_is_cluster"
 	causeLost       = "redis_connection_lost"
 	causeOther      = "redis_other"
+	causeNoIdentity = "deployment_unread"
 )
 
 // classify returns the cause word of an error, or "" if Redis is not at fault.
@@ -37,6 +38,8 @@ func classify(err error) string {
 	switch {
 	case err == nil, errors.Is(err, errStarting), errors.Is(err, errStopped), errors.Is(err, errQueueFull), errors.Is(err, context.Canceled):
 		return ""
+	case errors.Is(err, errNoDeployment):
+		return causeNoIdentity
 	case errors.As(err, &dns):
 		return causeDNS
 	case isTLS(err):

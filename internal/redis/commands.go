@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // Ping sends PING. Errors wrap [room.ErrUnavailable].
@@ -21,19 +23,28 @@ func (c *Client) Ping(ctx context.Context) error {
 func (c *Client) CheckWrite(ctx context.Context) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	if err := c.redis.Set(ctx, c.checkKey, "", time.Second).Err(); err != nil {
+	r, err := c.ring("SET")
+	if err != nil {
+		return err
+	}
+	if err := c.redis.Set(ctx, c.name(&r.Deployment, "check", ":"+c.replica), "", time.Second).Err(); err != nil {
 		return c.unavailable("SET", err)
 	}
 	return nil
 }
 
-// Publish publishes one payload. It is for commands, which run no [Pipeline]. Errors
-// wrap [room.ErrUnavailable].
-func (c *Client) Publish(ctx context.Context, channel string, payload []byte) error {
+// Publish publishes one event to a group. It is for commands, which run no [Pipeline].
+// Errors wrap [room.ErrUnavailable].
+func (c *Client) Publish(ctx context.Context, group string, body event.Body) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	if err := c.redis.Publish(ctx, channel, append([]byte{Version}, payload...)).Err(); err != nil {
-		return c.unavailable("publish to "+channel, err)
+	r, err := c.ring("publish to " + group)
+	if err != nil {
+		return err
+	}
+	name := c.Name(&r.Deployment, group)
+	if err := c.redis.Publish(ctx, name, r.Seal(nil, name, time.Now(), body)).Err(); err != nil {
+		return c.unavailable("publish to "+group, err)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func open(t testing.TB, o redis.Options) *redis.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Use(world.Deployment)
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)

@@ -10,7 +10,7 @@ type metrics struct {
 	published, failed, refused prometheus.Counter
 	pipeline                   prometheus.Histogram
 	publish                    prometheus.Histogram
-	unreadable                 prometheus.Counter
+	dropped                    *prometheus.CounterVec
 	tickets                    *prometheus.CounterVec
 }
 
@@ -32,15 +32,15 @@ func newMetrics(reg prometheus.Registerer, client goredis.UniversalClient) *metr
 			Name: "roomspa_redis_publish_seconds", Help: "Time from submitting a publish or a position to the reply of Redis, in seconds.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
-		unreadable: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_redis_unreadable_payloads_total", Help: "Total payloads and positions dropped because this replica does not know their version.",
-		}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_events_dropped_total", Help: "Total events from Redis that were dropped, by reason: stale (too old), unknown (of a newer release), not_authentic (forged, damaged, copied or of another timeline), or unknown_key.",
+		}, []string{"reason"}),
 		tickets: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_tickets_total", Help: "Total tickets (one-time replacements for a token), by outcome: issued, redeemed, unknown (already used, expired or made up), or failed (Redis did not answer or refused).",
 		}, []string{"outcome"}),
 	}
 	if reg != nil {
-		reg.MustRegister(commands, m.pipeline, m.publish, m.unreadable, m.tickets) //nolint:forbidigo // the caller's registry, not the global one
+		reg.MustRegister(commands, m.pipeline, m.publish, m.dropped, m.tickets) //nolint:forbidigo // the caller's registry, not the global one
 		registerPool(reg, client)
 	}
 	return m

@@ -28,7 +28,7 @@ type command struct {
 	kind      kind
 	name      string // the channel or key
 	payload   []byte
-	recorded  int64 // of setIfNewer: microseconds since 1970
+	recorded  int64 // of setIfNewer: milliseconds since 1970
 	ttl       time.Duration
 	done      func(error)
 	submitted time.Time
@@ -71,12 +71,12 @@ func (p *Pipeline) Run(ctx context.Context, report func(error)) {
 	p.down.Store(&errStopped)
 }
 
-// Publish publishes payload on a channel.
+// Publish publishes a sealed event on a channel.
 func (p *Pipeline) Publish(channel string, payload []byte, done func(error)) {
 	p.submit(command{kind: publish, name: channel, payload: payload, done: done})
 }
 
-// Probe publishes payload on a channel even while the pipeline is down. Its outcome
+// Probe publishes a sealed event on a channel even while the pipeline is down. Its outcome
 // decides whether the pipeline is up.
 func (p *Pipeline) Probe(channel string, payload []byte, done func(error)) {
 	p.submit(command{kind: probe, name: channel, payload: payload, done: done})

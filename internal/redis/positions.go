@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -24,54 +25,65 @@ type Positions struct {
 	ttl    time.Duration
 }
 
-// Save stores payload as the user's last position in the room. It replaces an earlier
-// position, unless both have a recordedAt and that of the earlier one is later. A zero
-// recordedAt means unknown.
+// Save stores the last position of a user in the room. It replaces an earlier position,
+// unless both have a time of recording and that of the earlier one is later.
 //
 // Save follows the contract of [Pipeline]. done gets nil also if a later position was
 // kept. What is published after a Save is published after the position can be read.
-func (p *Positions) Save(r room.Room, user room.UserID, payload []byte, recordedAt time.Time, done func(error)) {
-	c := command{kind: set, name: p.key(r, user), payload: payload, done: done, ttl: p.ttl}
-	if !recordedAt.IsZero() {
-		c.kind, c.recorded = setIfNewer, recordedAt.UnixMicro()
+func (p *Positions) Save(r room.Room, position event.Position, done func(error)) {
+	ring := p.client.Ring()
+	if ring == nil {
+		p.client.Pipeline.refuse(&command{kind: set, name: "a position", done: done}, errNoDeployment)
+		return
+	}
+	key := p.key(ring, r, position.User)
+	c := command{kind: set, name: key, payload: ring.Seal(nil, key, time.Now(), position), done: done, ttl: p.ttl}
+	if position.Recorded != 0 {
+		c.kind, c.recorded = setIfNewer, position.Recorded
 	}
 	p.client.Pipeline.submit(c)
 }
 
 // Last returns the last positions of the room's two sides, the customer's first. A side
-// without a position is left out. Errors wrap [room.ErrUnavailable].
-func (p *Positions) Last(ctx context.Context, r room.Room) ([][]byte, error) {
+// without a position is left out, and so is a position that cannot be opened or is older
+// than the TTL. Errors wrap [room.ErrUnavailable].
+func (p *Positions) Last(ctx context.Context, r room.Room) ([]event.Event, error) {
 	ctx, cancel := p.client.withTimeout(ctx)
 	defer cancel()
-	values, err := p.client.redis.MGet(ctx, p.key(r, r.Customer), p.key(r, r.Therapist)).Result()
+	attempt := fmt.Sprintf("read positions of room %d %d", r.Customer, r.Therapist)
+	ring, err := p.client.ring(attempt)
 	if err != nil {
-		return nil, p.client.unavailable(fmt.Sprintf("read positions of room %d %d", r.Customer, r.Therapist), err)
+		return nil, err
 	}
-	var last [][]byte
-	for _, v := range values {
-		s, ok := v.(string)
+	keys := []string{p.key(ring, r, r.Customer), p.key(ring, r, r.Therapist)}
+	values, err := p.client.redis.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, p.client.unavailable(attempt, err)
+	}
+	var last []event.Event
+	for i, v := range values {
+		text, ok := v.(string)
 		if !ok {
 			continue // this side has no position
 		}
-		_, payload, ok := bytes.Cut([]byte(s), []byte{':'})
-		if !ok || s[0] != Version {
-			p.client.metrics.unreadable.Inc() // of a newer replica: treated as missing
-			continue
+		_, sealed, _ := bytes.Cut([]byte(text), []byte{':'})
+		if e, err := p.client.Open(ring, keys[i], sealed, p.ttl); err == nil && e.Kind == event.KindPosition {
+			last = append(last, e)
 		}
-		last = append(last, payload)
 	}
 	return last, nil
 }
 
-// key returns the key of a sender's position. The braces put both sides of a room into
-// one slot of Redis Cluster, so that one MGET reads both.
-func (p *Positions) key(r room.Room, user room.UserID) string {
-	return p.client.prefix + "{" + r.Group("position") + "}:" + strconv.FormatInt(int64(user), 10)
+// key returns the key of a sender's position. The group puts both sides of a room into one
+// slot of Redis Cluster, so that one MGET reads both.
+func (p *Positions) key(ring *event.Ring, r room.Room, user room.UserID) string {
+	return p.client.name(&ring.Deployment, r.Group("position"), ":"+strconv.FormatInt(int64(user), 10))
 }
 
-// appendPosition appends a position in its stored form.
+// appendPosition appends a position in its stored form: the time of recording, which the
+// script compares, a colon and the sealed event. The time is for the script alone: readers
+// use the one in the event.
 func appendPosition(dst []byte, c *command) []byte {
-	dst = append(dst, Version)
 	if c.kind == setIfNewer {
 		dst = strconv.AppendInt(dst, c.recorded, 10)
 	}

@@ -5,14 +5,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
+func position(user room.UserID, text string, at time.Time) event.Position {
+	p := event.Position{User: user, Frame: []byte(text)}
+	if !at.IsZero() {
+		p.Recorded = at.UnixMilli()
+	}
+	return p
+}
+
 func save(t testing.TB, p *redis.Positions, r room.Room, user room.UserID, payload string, at time.Time) {
 	t.Helper()
-	if err := wait(func(done func(error)) { p.Save(r, user, []byte(payload), at, done) }); err != nil {
+	if err := wait(func(done func(error)) { p.Save(r, position(user, payload, at), done) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -24,8 +33,12 @@ func last(t testing.TB, p *redis.Positions, r room.Room) []string {
 		t.Fatal(err)
 	}
 	var all []string
-	for _, b := range got {
-		all = append(all, string(b))
+	for _, e := range got {
+		p, err := event.ReadPosition(e.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, string(p.Frame))
 	}
 	return all
 }

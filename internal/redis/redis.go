@@ -1,8 +1,8 @@
 // Package redis hides go-redis. It owns everything that is specific to Redis: dialing
 // and URLs, errors and their causes, the ordered command pipeline, subscriptions, and
-// what replicas store: positions, tickets, throttles and stories. It knows no groups:
-// package channel builds the channel layer on it. Payloads are opaque bytes, and none
-// are kept while Redis is unavailable.
+// what replicas store: positions, tickets, throttles and stories. It owns the names of keys
+// and channels, and seals what is stored: see package event. It knows no groups: package
+// channel builds the channel layer on it. No payloads are kept while Redis is unavailable.
 //
 // Three habits of go-redis are switched off: retries (a retried PUBLISH is a second
 // message, out of order), silent re-subscription, and waits longer than
@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -20,11 +21,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	goredislog "github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
-)
 
-// Version is the first byte of everything that replicas store in Redis or publish
-// through it. A replica drops values and payloads of versions that it does not know.
-const Version = 1
+	"github.com/roomspa/roomspa/internal/event"
+)
 
 // Options configure a [Client]. The zero value of a field means its default.
 type Options struct {
@@ -40,6 +39,8 @@ type Options struct {
 	// Prefix is the beginning of every key and channel. Replicas with different
 	// prefixes do not hear each other. Default: "roomspa:".
 	Prefix string
+	// Log receives a line for events that were dropped. Default: none.
+	Log *slog.Logger
 	// Replica is the name of this replica in CLIENT LIST.
 	Replica string
 	// PositionTTL is how long Redis keeps a position. Default: 120 s.
@@ -65,13 +66,16 @@ type Client struct {
 	// Stories stores the stories of failed connections.
 	Stories *Stories
 
-	redis    goredis.UniversalClient
-	conns    connections
-	metrics  *metrics
-	address  string
-	prefix   string
-	checkKey string // written by CheckWrite
-	timeout  time.Duration
+	redis   goredis.UniversalClient
+	conns   connections
+	process *event.Process
+	drops   drops
+	log     *slog.Logger
+	metrics *metrics
+	address string
+	prefix  string
+	replica string
+	timeout time.Duration
 }
 
 // Open validates the options and returns a client. It does not connect: Redis need not
@@ -81,13 +85,14 @@ func Open(o Options, reg prometheus.Registerer) (*Client, error) {
 	o.Prefix = cmp.Or(o.Prefix, "roomspa:")
 	o.PositionTTL = cmp.Or(o.PositionTTL, 120*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	universal, err := o.universal()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	c := &Client{
 		redis: goredis.NewUniversalClient(universal), address: address(universal),
-		prefix: o.Prefix, checkKey: o.Prefix + "probe:" + o.Replica, timeout: o.Timeout,
+		process: event.NewProcess(), log: o.Log, prefix: o.Prefix, replica: o.Replica, timeout: o.Timeout,
 	}
 	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
 		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(&c.conns) })

@@ -106,18 +106,17 @@ func (s *sender) sendTo(ctx context.Context, to goredis.Cmdable, batch []command
 func (s *sender) add(ctx context.Context, pipe goredis.Pipeliner, c *command, loaded bool) goredis.Cmder {
 	from := len(s.arena)
 	switch c.kind {
+	case publish, probe:
+		return pipe.Publish(ctx, c.name, c.payload)
 	case set:
 		s.arena = appendPosition(s.arena, c)
 		return pipe.Set(ctx, c.name, s.arena[from:], c.ttl)
-	case setIfNewer:
+	default:
 		s.arena = appendPosition(s.arena, c)
 		value, ttl := s.arena[from:len(s.arena):len(s.arena)], c.ttl.Milliseconds()
 		if loaded {
 			return savePosition.EvalSha(ctx, pipe, []string{c.name}, value, c.recorded, ttl)
 		}
 		return savePosition.Eval(ctx, pipe, []string{c.name}, value, c.recorded, ttl)
-	default:
-		s.arena = append(append(s.arena, Version), c.payload...)
-		return pipe.Publish(ctx, c.name, s.arena[from:])
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/story"
 )
 
@@ -37,23 +38,29 @@ var _ story.Store = (*Stories)(nil)
 func (s *Stories) Keep(ctx context.Context, stories []*story.Story) error {
 	ctx, cancel := s.client.withTimeout(ctx)
 	defer cancel()
+	const attempt = "keep stories"
+	ring, err := s.client.ring(attempt)
+	if err != nil {
+		return err
+	}
 	lists := map[string][]any{}
 	most := map[string]int64{}
-	add := func(key string, limit int64, value []byte) {
-		lists[key], most[key] = append(lists[key], append([]byte{Version}, value...)), limit
+	now := time.Now()
+	add := func(key string, limit int64, value event.Body) {
+		lists[key], most[key] = append(lists[key], ring.Seal(nil, key, now, value)), limit
 	}
-	window := windowOf(time.Now())
+	window := windowOf(now)
 	for _, t := range stories {
 		if t.Outcome == "" && t.End == nil {
-			add(s.returns(window, t.Ref), returnsEach, t.Encode())
+			add(s.returns(ring, window, t.Ref), returnsEach, event.Story(t.Encode()))
 			continue
 		}
-		add(s.stories(window, t.Ref), storiesEach, t.Encode())
+		add(s.stories(ring, window, t.Ref), storiesEach, event.Story(t.Encode()))
 		if f, ok := t.Failure(); ok {
-			add(s.failures(window, f.User), failuresEach, f.Encode())
+			add(s.failures(ring, window, f.User), failuresEach, event.Failure(f.Encode()))
 		}
 	}
-	_, err := s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
+	_, err = s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for key, values := range lists {
 			p.LPush(ctx, key, values...)
 			p.LTrim(ctx, key, 0, most[key]-1)
@@ -62,19 +69,21 @@ func (s *Stories) Keep(ctx context.Context, stories []*story.Story) error {
 		return nil
 	})
 	if err != nil {
-		return s.client.unavailable("keep stories", err)
+		return s.client.unavailable(attempt, err)
 	}
 	return nil
 }
 
 // Find returns the stories of a reference. Errors wrap [room.ErrUnavailable].
 func (s *Stories) Find(ctx context.Context, ref string) ([]*story.Story, error) {
-	var keys []string
-	for _, w := range windows() {
-		keys = append(keys, s.stories(w, ref), s.returns(w, ref))
+	keys := func(ring *event.Ring) (keys []string) {
+		for _, w := range windows() {
+			keys = append(keys, s.stories(ring, w, ref), s.returns(ring, w, ref))
+		}
+		return keys
 	}
 	var found []*story.Story
-	err := s.each(ctx, "look for a story", keys, func(value []byte) {
+	err := s.each(ctx, "look for a story", event.KindStory, keys, func(value []byte) {
 		if t, ok := story.Decode(value); ok && t.Ref == ref {
 			found = append(found, t)
 		}
@@ -85,12 +94,14 @@ func (s *Stories) Find(ctx context.Context, ref string) ([]*story.Story, error) 
 // Failures returns the failures of a user within the last day, newest first. Errors wrap
 // [room.ErrUnavailable].
 func (s *Stories) Failures(ctx context.Context, user int64) ([]story.Failure, error) {
-	var keys []string
-	for _, w := range windows() {
-		keys = append(keys, s.failures(w, user))
+	keys := func(ring *event.Ring) (keys []string) {
+		for _, w := range windows() {
+			keys = append(keys, s.failures(ring, w, user))
+		}
+		return keys
 	}
 	var found []story.Failure
-	err := s.each(ctx, "look for a user's failures", keys, func(value []byte) {
+	err := s.each(ctx, "look for a user's failures", event.KindFailure, keys, func(value []byte) {
 		f, ok := story.DecodeFailure(value)
 		if ok && f.User == user && time.Since(f.At) < story.Day && len(found) < failuresShown {
 			found = append(found, f)
@@ -99,12 +110,17 @@ func (s *Stories) Failures(ctx context.Context, user int64) ([]story.Failure, er
 	return found, err
 }
 
-// each calls f with each value of the lists, in order.
-func (s *Stories) each(ctx context.Context, attempt string, keys []string, f func([]byte)) error {
+// each calls f with the body of each event of a kind in the lists, in order.
+func (s *Stories) each(ctx context.Context, attempt string, kind event.Kind, of func(*event.Ring) []string, f func([]byte)) error {
 	ctx, cancel := s.client.withTimeout(ctx)
 	defer cancel()
+	ring, err := s.client.ring(attempt)
+	if err != nil {
+		return err
+	}
+	keys := of(ring)
 	lists := make([]*goredis.StringSliceCmd, len(keys))
-	_, err := s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
+	_, err = s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for i, key := range keys {
 			lists[i] = p.LRange(ctx, key, 0, -1)
 		}
@@ -113,10 +129,10 @@ func (s *Stories) each(ctx context.Context, attempt string, keys []string, f fun
 	if err != nil {
 		return s.client.unavailable(attempt, err)
 	}
-	for _, list := range lists {
+	for i, list := range lists {
 		for _, value := range list.Val() {
-			if len(value) > 1 && value[0] == Version {
-				f([]byte(value[1:]))
+			if e, err := s.client.Open(ring, keys[i], []byte(value), 0); err == nil && e.Kind == kind {
+				f(e.Body)
 			}
 		}
 	}
@@ -135,16 +151,20 @@ func windows() []int64 {
 	return all
 }
 
-func (s *Stories) stories(window int64, ref string) string {
-	return fmt.Sprintf("%sstories:%d:%d", s.client.prefix, window, list(ref, storyLists))
+func (s *Stories) stories(ring *event.Ring, window int64, ref string) string {
+	return s.key(ring, "stories", window, list(ref, storyLists))
 }
 
-func (s *Stories) returns(window int64, ref string) string {
-	return fmt.Sprintf("%sreturns:%d:%d", s.client.prefix, window, list(ref, storyLists))
+func (s *Stories) returns(ring *event.Ring, window int64, ref string) string {
+	return s.key(ring, "returns", window, list(ref, storyLists))
 }
 
-func (s *Stories) failures(window, user int64) string {
-	return fmt.Sprintf("%sfailures:%d:%d", s.client.prefix, window, list(strconv.FormatInt(user, 10), failureLists))
+func (s *Stories) failures(ring *event.Ring, window, user int64) string {
+	return s.key(ring, "failures", window, list(strconv.FormatInt(user, 10), failureLists))
+}
+
+func (s *Stories) key(ring *event.Ring, what string, window int64, list uint32) string {
+	return s.client.name(&ring.Deployment, fmt.Sprintf("%s:%d:%d", what, window, list), "")
 }
 
 // list returns the index of the list, of n, that holds a name.

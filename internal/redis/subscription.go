@@ -24,7 +24,6 @@ type EventKind uint8
 // The kinds of events.
 const (
 	Message      EventKind = iota // a payload was published on Channel
-	Unreadable                    // likewise, of an unknown [Version]; Payload begins with it
 	Subscribed                    // Redis confirmed SUBSCRIBE of Channel
 	Unsubscribed                  // Redis confirmed UNSUBSCRIBE of Channel
 	Pong                          // Redis answered PING
@@ -74,11 +73,7 @@ func (s *Subscription) Receive(timeout time.Duration) (Event, error) {
 	}
 	switch received := received.(type) {
 	case *goredis.Message:
-		if received.Payload == "" || received.Payload[0] != Version {
-			s.client.metrics.unreadable.Inc()
-			return Event{Kind: Unreadable, Channel: received.Channel, Payload: received.Payload}, nil
-		}
-		return Event{Kind: Message, Channel: received.Channel, Payload: received.Payload[1:]}, nil
+		return Event{Kind: Message, Channel: received.Channel, Payload: received.Payload}, nil
 	case *goredis.Subscription:
 		switch received.Kind {
 		case "subscribe":

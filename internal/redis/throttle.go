@@ -34,7 +34,11 @@ func (t *Throttle) Take(ctx context.Context, buckets []string, perMinute []int) 
 	for _, n := range perMinute {
 		args = append(args, interval(n), n)
 	}
-	answer, err := takeScript.Run(ctx, t.client.redis, t.keys(buckets), args...).Slice()
+	keys, err := t.keys("count an attempt", buckets)
+	if err != nil {
+		return -1, 0, err
+	}
+	answer, err := takeScript.Run(ctx, t.client.redis, keys, args...).Slice()
 	if err != nil {
 		return -1, 0, t.client.unavailable("count an attempt", err)
 	}
@@ -58,7 +62,11 @@ func (t *Throttle) Give(ctx context.Context, buckets []string, perMinute []int) 
 	for _, n := range perMinute {
 		args = append(args, interval(n))
 	}
-	if err := giveScript.Run(ctx, t.client.redis, t.keys(buckets), args...).Err(); err != nil {
+	keys, err := t.keys("take an attempt back", buckets)
+	if err != nil {
+		return err
+	}
+	if err := giveScript.Run(ctx, t.client.redis, keys, args...).Err(); err != nil {
 		return t.client.unavailable("take an attempt back", err)
 	}
 	return nil
@@ -69,10 +77,14 @@ func interval(perMinute int) int64 { return time.Minute.Microseconds() / int64(p
 
 // keys puts all buckets into one slot of Redis Cluster, so that one script can use
 // several. They are few and small.
-func (t *Throttle) keys(buckets []string) []string {
+func (t *Throttle) keys(attempt string, buckets []string) ([]string, error) {
+	r, err := t.client.ring(attempt)
+	if err != nil {
+		return nil, err
+	}
 	keys := make([]string, len(buckets))
 	for i, b := range buckets {
-		keys[i] = t.client.prefix + "{throttle}:" + b
+		keys[i] = t.client.name(&r.Deployment, "throttle", ":"+b)
 	}
-	return keys
+	return keys, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -25,13 +25,22 @@ type Tickets struct{ client *Client }
 // the user's token. The ticket expires after life, but not later than the token. Errors
 // wrap [room.ErrUnavailable].
 func (t *Tickets) Issue(ctx context.Context, user room.UserID, issued, expires time.Time, life time.Duration) (string, error) {
+	const attempt = "keep a ticket"
 	ctx, cancel := t.client.withTimeout(ctx)
 	defer cancel()
-	ticket := rand.Text() // 130 bits
-	life = max(time.Millisecond, min(life, time.Until(expires)))
-	if err := t.client.redis.Set(ctx, t.key(ticket), appendTicket(user, issued, expires), life).Err(); err != nil {
+	ring, err := t.client.ring(attempt)
+	if err != nil {
 		t.count("failed")
-		return "", t.client.unavailable("keep a ticket", err)
+		return "", err
+	}
+	ticket := rand.Text() // 130 bits
+	now := time.Now()
+	life = max(time.Millisecond, min(life, expires.Sub(now)))
+	key := t.key(ring, ticket)
+	value := ring.Seal(nil, key, now, event.Ticket{User: user, Issued: issued, Expires: expires, Ends: now.Add(life)})
+	if err := t.client.redis.Set(ctx, key, value, life).Err(); err != nil {
+		t.count("failed")
+		return "", t.client.unavailable(attempt, err)
 	}
 	t.count("issued")
 	return ticket, nil
@@ -40,62 +49,51 @@ func (t *Tickets) Issue(ctx context.Context, user room.UserID, issued, expires t
 // Redeem returns what a ticket was issued for, and deletes it: of concurrent calls with
 // one ticket, one succeeds. For an unknown ticket the error is [room.ErrNotFound]; other
 // errors wrap [room.ErrUnavailable].
+//
+// The value holds the end of the ticket, so one that somebody puts back is good until then
+// at most.
 func (t *Tickets) Redeem(ctx context.Context, ticket string) (user room.UserID, issued, expires time.Time, err error) {
+	const attempt = "redeem a ticket"
 	ctx, cancel := t.client.withTimeout(ctx)
 	defer cancel()
-	if len(ticket) > maxTicket {
+	unknown := func() (room.UserID, time.Time, time.Time, error) {
 		t.count("unknown")
-		return 0, issued, expires, room.ErrNotFound
+		return 0, time.Time{}, time.Time{}, fmt.Errorf("%s: %w", attempt, room.ErrNotFound)
 	}
-	value, err := t.client.redis.GetDel(ctx, t.key(ticket)).Bytes()
+	if len(ticket) > maxTicket {
+		return unknown()
+	}
+	ring, err := t.client.ring(attempt)
+	if err != nil {
+		t.count("failed")
+		return 0, issued, expires, err
+	}
+	key := t.key(ring, ticket)
+	value, err := t.client.redis.GetDel(ctx, key).Bytes()
 	switch {
 	case errors.Is(err, goredis.Nil):
-		t.count("unknown")
-		return 0, issued, expires, fmt.Errorf("redeem a ticket: %w", room.ErrNotFound)
+		return unknown()
 	case err != nil:
 		t.count("failed")
-		return 0, issued, expires, t.client.unavailable("redeem a ticket", err)
+		return 0, issued, expires, t.client.unavailable(attempt, err)
 	}
-	user, issued, expires, ok := readTicket(value)
-	if !ok || !time.Now().Before(expires) {
-		t.count("unknown") // perhaps of a newer replica: treated as missing
-		return 0, time.Time{}, time.Time{}, fmt.Errorf("redeem a ticket: %w", room.ErrNotFound)
+	e, err := t.client.Open(ring, key, value, 0)
+	if err != nil || e.Kind != event.KindTicket {
+		return unknown()
+	}
+	is, err := event.Read[event.Ticket](e.Body)
+	if now := time.Now(); err != nil || !now.Before(is.Expires) || !now.Before(is.Ends) || is.User < 1 || is.User > room.MaxID {
+		return unknown()
 	}
 	t.count("redeemed")
-	return user, issued, expires, nil
+	return is.User, is.Issued.UTC(), is.Expires.UTC(), nil
 }
 
 func (t *Tickets) count(outcome string) { t.client.metrics.tickets.WithLabelValues(outcome).Inc() }
 
 // key returns the key of a ticket. It holds a hash, so that the slow log and users of
 // Redis do not see tickets.
-func (t *Tickets) key(ticket string) string {
+func (t *Tickets) key(ring *event.Ring, ticket string) string {
 	sum := sha256.Sum256([]byte(ticket))
-	return t.client.prefix + "ticket:" + hex.EncodeToString(sum[:16])
-}
-
-// The value of a ticket is the version, the user's id, and the times when the token was
-// issued (0 if unknown) and expires, in Unix milliseconds; 8 bytes each, big endian.
-const ticketSize = 25
-
-func appendTicket(user room.UserID, issued, expires time.Time) []byte {
-	b := make([]byte, 0, ticketSize)
-	b = binary.BigEndian.AppendUint64(append(b, Version), uint64(user))
-	at := int64(0)
-	if !issued.IsZero() {
-		at = issued.UnixMilli()
-	}
-	b = binary.BigEndian.AppendUint64(b, uint64(at))
-	return binary.BigEndian.AppendUint64(b, uint64(expires.UnixMilli()))
-}
-
-func readTicket(b []byte) (user room.UserID, issued, expires time.Time, ok bool) {
-	if len(b) != ticketSize || b[0] != Version {
-		return 0, issued, expires, false
-	}
-	user = room.UserID(binary.BigEndian.Uint64(b[1:]))
-	if at := int64(binary.BigEndian.Uint64(b[9:])); at != 0 {
-		issued = time.UnixMilli(at).UTC()
-	}
-	return user, issued, time.UnixMilli(int64(binary.BigEndian.Uint64(b[17:]))).UTC(), user >= 1 && user <= room.MaxID
+	return t.client.name(&ring.Deployment, "ticket:"+hex.EncodeToString(sum[:16]), "")
 }

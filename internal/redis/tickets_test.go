@@ -33,7 +33,7 @@ func testTickets(t *testing.T, p *world.RedisServers) {
 		t.Errorf("tickets %s and %s, %v", ticket, other, err)
 	}
 	p.Each(t, func(ctx context.Context, node *goredis.Client) {
-		keys, err := node.Keys(ctx, p.Options.Prefix+"ticket:*").Result()
+		keys, err := node.Keys(ctx, p.Options.Prefix+"*:ticket:*").Result()
 		if err != nil || strings.Contains(strings.Join(keys, " "), ticket) {
 			t.Errorf("keys %v, %v: the ticket itself is to stay out", keys, err)
 		}
@@ -65,7 +65,7 @@ func testTickets(t *testing.T, p *world.RedisServers) {
 	short, ending := issue(a, expires, time.Millisecond), issue(a, time.Now().Add(10*time.Millisecond), world.Limit)
 	world.Eventually(t, "the tickets expire", func() (bool, any) { // by the clock of Redis
 		left := p.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-			return len(node.Keys(ctx, p.Options.Prefix+"ticket:*").Val())
+			return len(node.Keys(ctx, p.Options.Prefix+"*:ticket:*").Val())
 		})
 		return left == 0, left
 	})

@@ -14,5 +14,7 @@ type Heartbeat struct {
 	// good for comparing.
 	SigningKey   string
 	AcceptedKeys []string
-	Age          time.Duration // since the heartbeat was stored, by the store's clock
+	// ClockOffset is the clock of the replica minus that of the store.
+	ClockOffset time.Duration
+	Age         time.Duration // since the heartbeat was stored, by the store's clock
 }

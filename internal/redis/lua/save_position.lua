@@ -1,9 +1,9 @@
 -- Saves the position ARGV[1] in KEYS[1] unless the stored one was recorded later.
--- ARGV: the value (a version byte, the time of recording in microseconds since 1970,
--- ':', the payload), that time again, and the TTL in milliseconds. A stored value of
--- another version or without a time is replaced.
+-- ARGV: the value (the time of recording in milliseconds since 1970, ':', the sealed
+-- event), that time again, and the TTL in milliseconds. A stored value without a time is
+-- replaced.
 local old = redis.call('GETRANGE', KEYS[1], 0, 31)
-local at = tonumber(string.match(old, '^\1(%-?%d+):'))
+local at = tonumber(string.match(old, '^(%-?%d+):'))
 if at and at > tonumber(ARGV[2]) then
   return 0
 end

@@ -8,12 +8,16 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 )
 
 // RedisPassword is the password of all RedisServers.
 const RedisPassword = "a-test-password-that-no-error-may-show"
+
+// Deployment is the identity of tests that have no Postgres.
+var Deployment = event.Deployment{ID: "0123456789abcdef", Timeline: 1, Keys: []event.Key{{ID: event.KeyID{1}, Secret: [32]byte{1}}}}
 
 // RedisServers are the Redis servers of one test.
 type RedisServers struct {
@@ -81,7 +85,7 @@ func RedisDirect(t testing.TB, url string, f func(ctx context.Context, node *gor
 // Subscribers returns the number of connections that are subscribed to a group.
 func (s *RedisServers) Subscribers(t testing.TB, group string) int {
 	t.Helper()
-	channel := s.Options.Prefix + group
+	channel := redis.Name(s.Options.Prefix, Deployment.ID, group)
 	return s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
 		counts, err := node.PubSubNumSub(ctx, channel).Result()
 		if err != nil {

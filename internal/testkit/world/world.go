@@ -196,7 +196,8 @@ func (w *World) OpenPostgres(t testing.TB) *postgres.DB {
 	return db
 }
 
-// OpenRedis opens the Redis of the world as a replica does. The end of the test closes it.
+// OpenRedis opens the Redis of the world as a replica does, with the deployment that Postgres has now. The end of the test
+// closes it.
 func (w *World) OpenRedis(t testing.TB) *redis.Client {
 	t.Helper()
 	client, err := redis.Open(redis.Options{URL: w.RedisURL, Prefix: w.RedisPrefix}, nil)
@@ -204,6 +205,11 @@ func (w *World) OpenRedis(t testing.TB) *redis.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
+	d, err := w.OpenPostgres(t).Deployment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Use(d)
 	return client
 }
 
