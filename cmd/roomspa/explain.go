@@ -11,15 +11,17 @@ import (
 
 type explainCmd struct {
 	Ref  string `arg:"" help:"Reference of the connection: 16 characters, from a close reason, an error frame, a log line or the header Roomspa-Ref."`
-	Ops  string `name:"ops" placeholder:"URL" help:"Read the story from the ops listener of a replica (http://replica:9090) instead of Redis. A replica also keeps stories that could not be stored in Redis."`
+	Ops  string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of reading Redis and Postgres. A replica also keeps stories that could not be stored in Redis."`
 	JSON bool   `name:"json" env:"-" help:"Print one JSON object."`
+	databaseFlags
 	redisFlags
 }
 
 // Help is shown by --help.
 func (*explainCmd) Help() string {
 	return `Prints the story of a connection that failed: its steps, the step that failed, the cause, what to do, and other failures
-of the same user. It works for connections to any replica, from any machine that reaches Redis or an ops listener.
+of the same user. It works for connections to any replica. Either ask the ops listener of one replica, or give the URLs of
+Redis, which holds the stories, and of Postgres, which holds the key that they are sealed with.
 Exit code: 0 if there is a story, 1 if not, 2 for wrong usage.
 
 Examples:
@@ -33,8 +35,8 @@ func (c *explainCmd) Run(ctx context.Context, std streams) error {
 	switch {
 	case !story.IsRef(c.Ref):
 		return &exitError{2, fmt.Errorf("not a reference (%d bytes): a reference has 16 digits and lower-case letters; try roomspa explain --help", len(c.Ref))}
-	case c.Ops == "" && c.RedisURL == "":
-		return &exitError{2, errors.New("set --redis-url (ROOMSPA_REDIS_URL) or --ops; try roomspa explain --help")}
+	case c.Ops == "" && (c.RedisURL == "" || c.DatabaseURL == ""):
+		return &exitError{2, errors.New("set --ops, or both --redis-url (ROOMSPA_REDIS_URL) and --database-url (ROOMSPA_DATABASE_URL); try roomspa explain --help")}
 	}
 	told, err := c.ask(ctx)
 	if errors.Is(err, story.ErrUnknown) {
@@ -53,7 +55,12 @@ func (c *explainCmd) ask(ctx context.Context) (*story.Explanation, error) {
 	if c.Ops != "" {
 		return ops.Ask(ctx, c.Ops, c.Ref)
 	}
-	client, err := c.open()
+	db, err := c.databaseFlags.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	client, err := c.redisFlags.open(ctx, db)
 	if err != nil {
 		return nil, err
 	}

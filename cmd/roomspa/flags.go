@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,13 +43,19 @@ type redisFlags struct {
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels, the same as that of the replicas."`
 }
 
-func (f *redisFlags) open() (*redis.Client, error) {
+// open opens the Redis of the deployment to which db belongs.
+func (f *redisFlags) open(ctx context.Context, db *postgres.DB) (*redis.Client, error) {
 	client, err := redis.Open(redis.Options{
 		URL: f.RedisURL, Mode: f.RedisMode, MasterName: f.RedisMasterName, Prefix: f.RedisPrefix,
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--redis-url: %w", err)
 	}
+	d, err := db.Deployment(ctx)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	client.Use(d)
 	return client, nil
 }
 
@@ -78,7 +85,7 @@ func fromFiles(env func(string) string) kong.Resolver {
 }
 
 // relax makes flags optional for commands that share them with commands that require
-// them: check reports itself what is missing, and tokens need no database.
+// them: check reports itself what is missing, tokens need no database, and explain has --ops.
 func relax(k *kong.Kong) error {
 	var visit func(node *kong.Node, optional func(*kong.Flag) bool)
 	visit = func(node *kong.Node, optional func(*kong.Flag) bool) {
@@ -93,7 +100,7 @@ func relax(k *kong.Kong) error {
 		switch command.Name {
 		case "check":
 			visit(command, func(*kong.Flag) bool { return true })
-		case "token":
+		case "token", "explain":
 			visit(command, func(f *kong.Flag) bool { return f.Name == "database-url" })
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/room"
@@ -49,52 +50,69 @@ Examples:
 
 // Run deactivates users.
 func (c *userDeactivateCmd) Run(ctx context.Context, std streams) error {
-	err := c.each(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
-	return errors.Join(err, c.notifyReplicas(ctx, std))
+	return c.revoke(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
 }
 
 // Run activates users.
 func (c *userActivateCmd) Run(ctx context.Context, std streams) error {
-	return c.each(ctx, std, "activated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, true) })
-}
-
-// Run signs users out everywhere.
-func (c *userSignOutCmd) Run(ctx context.Context, std streams) error {
-	err := c.each(ctx, std, "signed out", func(db *postgres.DB, id room.UserID) error {
-		_, err := db.SignOut(ctx, id, time.Now())
-		return err
-	})
-	return errors.Join(err, c.notifyReplicas(ctx, std))
-}
-
-func (c *accessFlags) each(ctx context.Context, std streams, done string, change func(*postgres.DB, room.UserID) error) error {
 	db, err := c.databaseFlags.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return eachUser(ctx, db, c.Users, func(u room.User) error {
-		err := change(db, u.ID)
-		if err == nil {
-			_, err = fmt.Fprintf(std.Out, "%s: user %d\n", done, u.ID)
-		}
+	_, err = c.each(ctx, std, db, "activated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, true) })
+	return err
+}
+
+// Run signs users out everywhere.
+func (c *userSignOutCmd) Run(ctx context.Context, std streams) error {
+	return c.revoke(ctx, std, "signed out", func(db *postgres.DB, id room.UserID) error {
+		_, err := db.SignOut(ctx, id, time.Now())
 		return err
 	})
 }
 
-// notifyReplicas makes all running replicas check at once whose sockets must end.
-// Replicas that are not notified check within a minute. The users are changed in any
+// revoke changes users so that their tokens become invalid, and makes the replicas check
+// their sockets.
+func (c *accessFlags) revoke(ctx context.Context, std streams, done string, change func(*postgres.DB, room.UserID) error) error {
+	db, err := c.databaseFlags.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	changed, err := c.each(ctx, std, db, done, change)
+	return errors.Join(err, c.notifyReplicas(ctx, std, db, changed))
+}
+
+// each changes every user and returns the changed ones.
+func (c *accessFlags) each(ctx context.Context, std streams, db *postgres.DB, done string, change func(*postgres.DB, room.UserID) error) (changed []room.UserID, err error) {
+	err = eachUser(ctx, db, c.Users, func(u room.User) error {
+		err := change(db, u.ID)
+		if err == nil {
+			changed = append(changed, u.ID)
+			_, err = fmt.Fprintf(std.Out, "%s: user %d\n", done, u.ID)
+		}
+		return err
+	})
+	return changed, err
+}
+
+// notifyReplicas makes all running replicas check at once which sockets of the users must
+// end. Replicas that are not notified check within a minute. The users are changed in any
 // case.
-func (f *redisFlags) notifyReplicas(ctx context.Context, std streams) error {
+func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgres.DB, users []room.UserID) error {
+	if len(users) == 0 {
+		return nil // nothing has changed
+	}
 	if f.RedisURL == "" {
 		_, err := fmt.Fprintln(std.Err, "Open sockets close within a minute. With --redis-url they close at once.")
 		return err
 	}
-	client, err := f.open()
+	client, err := f.open(ctx, db)
 	if err == nil {
 		defer client.Close()
-		err = revocation.RequestCheck(func(group string, payload []byte) error {
-			return channel.Announce(ctx, client, group, payload)
+		err = revocation.RequestCheck(users, func(group string, body event.Body) error {
+			return channel.Announce(ctx, client, group, body)
 		})
 	}
 	if err != nil {

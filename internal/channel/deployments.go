@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -10,10 +9,8 @@ import (
 )
 
 const (
-	// announceInterval is the time between two announcements of the own deployment.
-	announceInterval = 10 * time.Second
 	// forgetAfter is how long another deployment is remembered: three announcements.
-	forgetAfter = 3*announceInterval + announceInterval/2
+	forgetAfter = 35 * time.Second
 	// maxOthers is the maximum number of other deployments that are remembered.
 	maxOthers = 16
 )
@@ -30,22 +27,18 @@ type deployments struct {
 	heard  map[string]time.Time // by id, the own one included
 }
 
-// announceDeployment publishes the id of the own deployment until ctx ends.
-func (s *shard) announceDeployment(ctx context.Context) {
-	for ctx.Err() == nil {
-		own := s.client.Ring().ID
-		s.deployments.setOwn(own)
-		done := make(chan error, 1)
-		s.pipeline.Publish(s.deployments.channel, []byte(own), func(err error) { done <- err })
-		wait := announceInterval
-		if <-done != nil { // the pipeline's timeout bounds the wait
-			wait = time.Second
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+// ExchangeDeployments announces the own deployment, and returns the ids of other ones that
+// use the same Redis and prefix and were heard within the last half minute. Call it every
+// 10 s. It does not block.
+func (l *Layer) ExchangeDeployments() (others []string) {
+	ring := l.client.Ring()
+	if ring == nil {
+		return nil
 	}
+	d := &l.shard.deployments
+	d.setOwn(ring.ID)
+	l.shard.pipeline.Publish(d.channel, []byte(ring.ID), nil) // the next call makes up for a failure
+	return d.others(time.Now())
 }
 
 func (d *deployments) setOwn(id string) {

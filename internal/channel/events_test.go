@@ -186,7 +186,7 @@ func TestDeploymentsOnOneRedisFindEachOther(t *testing.T) {
 	b.Layer.Use(d)
 	up(t, a.Layer, b.Layer)
 	world.Eventually(t, "both have heard the other", func() (bool, any) {
-		x, y := a.Layer.Others(), b.Layer.Others()
+		x, y := a.Layer.ExchangeDeployments(), b.Layer.ExchangeDeployments()
 		return len(x) == 1 && x[0] == d.ID && len(y) == 1 && y[0] == world.Deployment.ID, []any{x, y}
 	})
 	member := join(t, a.Layer, "chat_1_1")

@@ -93,10 +93,6 @@ func Announce(ctx context.Context, client *redis.Client, group string, body even
 // is down and the cause. It performs no I/O.
 func (l *Layer) Health() (since time.Time, err error) { return l.health.get() }
 
-// Others returns the ids of other deployments that use the same Redis and prefix, as far as
-// they were heard within the last half minute. It performs no I/O.
-func (l *Layer) Others() []string { return l.shard.deployments.others(time.Now()) }
-
 // Check sends PING to Redis, then publishes an echo and waits for it. It returns within
 // twice the timeout of the client. Errors wrap [room.ErrUnavailable].
 func (l *Layer) Check(ctx context.Context) error {

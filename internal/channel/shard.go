@@ -54,7 +54,6 @@ func (s *shard) run(ctx context.Context) {
 	all.Go(func() { s.pipeline.Run(ctx, s.pipelineChanged) })
 	all.Go(func() { s.sendHeartbeats(ctx) })
 	all.Go(func() { s.stayConnected(ctx) })
-	all.Go(func() { s.announceDeployment(ctx) })
 	all.Wait()
 }
 

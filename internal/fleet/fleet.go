@@ -39,8 +39,9 @@ type Layer interface {
 	Publish(group string, body event.Body, done func(error))
 	// Use sets the deployment that the layer belongs to. It is down before.
 	Use(d event.Deployment)
-	// Others returns the ids of other deployments that use the same Redis and prefix.
-	Others() []string
+	// ExchangeDeployments announces the deployment, and returns the ids of other ones that
+	// use the same Redis and prefix.
+	ExchangeDeployments() (others []string)
 }
 
 // Store holds the heartbeats of all replicas.

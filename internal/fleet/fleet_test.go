@@ -95,7 +95,7 @@ func (r *replica) Join(_ context.Context, _ string, deliver func(event.Event), _
 
 func (r *replica) Use(d event.Deployment) { r.world.set(func() { r.used = append(r.used, d) }) }
 
-func (r *replica) Others() (ids []string) {
+func (r *replica) ExchangeDeployments() (ids []string) {
 	r.world.set(func() { ids = r.world.others })
 	return ids
 }

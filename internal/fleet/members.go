@@ -35,7 +35,7 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	}
 	f.use(d)
 	sharing := map[string]string{}
-	for _, id := range f.layer.Others() {
+	for _, id := range f.layer.ExchangeDeployments() {
 		sharing[id] = id
 	}
 	f.mu.Lock()
@@ -43,6 +43,7 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	f.compare(now, own, others)
 	f.logChange(redisShared, f.sharing, sharing)
 	f.sharing = sharing
+	f.metrics.sharing.Set(float64(len(sharing)))
 	return true
 }
 
@@ -101,6 +102,7 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 	f.others, f.unheard, f.strangers, f.skewed = len(others), unheard, strangers, skewed
 	f.metrics.unheard.Set(float64(len(unheard)))
 	f.metrics.strangers.Set(float64(len(strangers)))
+	f.metrics.skewed.Set(float64(len(skewed)))
 }
 
 // deleteHeartbeat deletes the heartbeat of this replica at shutdown. If that fails,

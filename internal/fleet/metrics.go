@@ -6,7 +6,7 @@ import (
 )
 
 type metrics struct {
-	unheard, strangers prometheus.Gauge
+	unheard, strangers, sharing, skewed prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -15,6 +15,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		unheard: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_unheard",
 			Help: "Number of other replicas that share Postgres with this replica but whose heartbeats do not arrive over Redis.",
+		}),
+		sharing: f.NewGauge(prometheus.GaugeOpts{
+			Name: "roomspa_other_deployments",
+			Help: "Number of other deployments that use the same Redis with the same prefix.",
+		}),
+		skewed: f.NewGauge(prometheus.GaugeOpts{
+			Name: "roomspa_replicas_with_clock_skew",
+			Help: "Number of other replicas whose clock differs from that of Postgres by more than 5 s.",
 		}),
 		strangers: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_with_other_secrets",

@@ -58,8 +58,8 @@ func (m *member) Join(_ context.Context, _ string, deliver func(event.Event), _ 
 	return func() { m.set(func() { m.hear = nil }) }, nil
 }
 
-func (m *member) Use(event.Deployment) {}
-func (m *member) Others() []string     { return nil }
+func (m *member) Use(event.Deployment)          {}
+func (m *member) ExchangeDeployments() []string { return nil }
 
 func (m *member) Publish(_ string, body event.Body, done func(error)) {
 	m.world.mu.Lock()

@@ -4,6 +4,8 @@ package check
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -45,7 +48,7 @@ func Run(ctx context.Context, o app.Options, s Selection) (results []ops.Result,
 		checks = append(checks, more...)
 	}
 	if everything || s.Redis {
-		more, closeRedis := redisChecks(ctx, o)
+		more, closeRedis := redisChecks(ctx, o, identity(ctx, o))
 		defer closeRedis()
 		checks = append(checks, more...)
 	}
@@ -92,7 +95,7 @@ func databaseChecks(ctx context.Context, o app.Options, server, schema bool) (ch
 
 // redisChecks checks Redis and, with a message to itself, the channel layer: an ACL or
 // a proxy may allow the one and not the other.
-func redisChecks(ctx context.Context, o app.Options) (checks []ops.Check, closeRedis func()) {
+func redisChecks(ctx context.Context, o app.Options, d event.Deployment) (checks []ops.Check, closeRedis func()) {
 	const advice = "Set --redis-url or ROOMSPA_REDIS_URL, as in redis://:password@host:6379/0; in the modes sentinel and cluster also --redis-mode."
 	o.Replica = "check"
 	client, err := redis.Open(o.Redis(), nil)
@@ -104,6 +107,7 @@ func redisChecks(ctx context.Context, o app.Options) (checks []ops.Check, closeR
 	}
 	running, cancel := context.WithCancel(ctx)
 	layer := channel.New(client, slog.New(slog.DiscardHandler), nil)
+	layer.Use(d)
 	var run sync.WaitGroup
 	run.Go(func() { layer.Run(running) })
 	closeRedis = func() {
@@ -124,6 +128,22 @@ func redisChecks(ctx context.Context, o app.Options) (checks []ops.Check, closeR
 			return "a test message came back over the subscription", checkLayer(ctx, layer)
 		}},
 	}, closeRedis
+}
+
+// identity returns the identity of the deployment. Without the database it makes one up: the
+// checks of Redis do not need the real one, unless an ACL allows no other.
+func identity(ctx context.Context, o app.Options) event.Deployment {
+	if db, err := postgres.Open(ctx, o.Postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil {
+		defer db.Close()
+		if d, err := db.Deployment(ctx); err == nil {
+			return d
+		}
+	}
+	var id [8]byte
+	var key event.Key
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand, since Go 1.24)
+	_, _ = rand.Read(key.Secret[:])
+	return event.Deployment{ID: hex.EncodeToString(id[:]), Keys: []event.Key{key}}
 }
 
 // checkLayer waits until the layer is up, and then for a message of its own.
