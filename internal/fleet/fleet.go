@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -41,7 +42,7 @@ type Layer interface {
 type Store interface {
 	// Heartbeat stores the heartbeat of this replica, and returns those of the other
 	// replicas that are younger than maxAge.
-	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (others []room.Heartbeat, err error)
+	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (d event.Deployment, others []room.Heartbeat, err error)
 	// DeleteHeartbeat deletes the heartbeat of a replica.
 	DeleteHeartbeat(ctx context.Context, id string) error
 }

@@ -24,7 +24,7 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) {
 	own := f.own
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
 	own.SigningKey = own.AcceptedKeys[0]
-	others, err := f.store.Heartbeat(ctx, own, maxAge)
+	_, others, err := f.store.Heartbeat(ctx, own, maxAge)
 	if err != nil {
 		return // the findings stay; the readiness probe reports what is wrong with Postgres
 	}

@@ -15,4 +15,7 @@ type Heartbeat struct {
 	SigningKey   string
 	AcceptedKeys []string
 	Age          time.Duration // since the heartbeat was stored, by the store's clock
+	// ClockOffset is the replica's clock minus the store's. The store measures it: that
+	// of a heartbeat to store is ignored. It includes the time that the heartbeat took.
+	ClockOffset time.Duration
 }
