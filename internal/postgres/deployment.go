@@ -3,8 +3,10 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -75,6 +77,32 @@ func requireDeployment(err error) error {
 		return newFailure(causeOther, "the table roomspa.deployment is empty")
 	}
 	return err
+}
+
+// markCopy gives a copy of a database a new deployment id, as a heartbeat does.
+func markCopy(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	var before, id string
+	if err := tx.QueryRowContext(ctx, lockDeployment).Scan(&before); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, adoptOrigin); err != nil {
+		return err
+	}
+	if err := tx.QueryRowContext(ctx, lockDeployment).Scan(&id); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if before != id {
+		logCopy(log, before, id)
+	}
+	return nil
 }
 
 // Deployment returns the identity of the deployment, and changes nothing. It is for
