@@ -31,7 +31,8 @@ type (
 // Help is shown by --help.
 func (*migrateUpCmd) Help() string {
 	return `Migrates the schema to the version that this program needs; serve never does that. Of two concurrent runs one waits for
-the other, also behind PgBouncer (set --database-pooler). Replicas of the previous version keep working.
+the other, also behind PgBouncer (set --database-pooler). Replicas of the previous version keep working. A database that is a
+copy of another one gets a deployment id of its own, which is logged.
 
 Examples:
   roomspa migrate up

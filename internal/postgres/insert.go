@@ -108,6 +108,9 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 	if f, ok := errors.AsType[*failure](err); ok && uncertain {
 		return nil, f.withUnknownOutcome()
 	}
+	if err == nil {
+		db.recent.add(ds)
+	}
 	return known, err
 }
 

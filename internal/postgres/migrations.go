@@ -32,13 +32,17 @@ type Migration struct {
 }
 
 // Migrate migrates the schema up to this binary's version, and returns the migrations
-// that it has applied. If another process is migrating, it waits up to five minutes.
+// that it has applied. If another process is migrating, it waits up to five minutes. It
+// gives a database that is a copy of another one a new deployment id, and logs that.
 func Migrate(ctx context.Context, o Options, log *slog.Logger) ([]Migration, error) {
 	var applied []Migration
-	err := withProvider(ctx, o, log, func(p *goose.Provider) error {
+	err := withProvider(ctx, o, log, func(p *goose.Provider, db *sql.DB) error {
 		results, err := p.Up(ctx)
 		applied = toMigrations(results)
-		return err
+		if err != nil {
+			return err
+		}
+		return markCopy(ctx, db, log)
 	})
 	return applied, err
 }
@@ -47,7 +51,7 @@ func Migrate(ctx context.Context, o Options, log *slog.Logger) ([]Migration, err
 // none. Data in dropped tables and columns is lost.
 func MigrateDown(ctx context.Context, o Options, log *slog.Logger) ([]Migration, error) {
 	var undone []Migration
-	err := withProvider(ctx, o, log, func(p *goose.Provider) error {
+	err := withProvider(ctx, o, log, func(p *goose.Provider, _ *sql.DB) error {
 		result, err := p.Down(ctx)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return nil
@@ -73,9 +77,9 @@ func toMigrations(results []*goose.MigrationResult) []Migration {
 	return done
 }
 
-// withProvider runs f with a goose provider. It creates the schema, which holds goose's
+// withProvider runs f with a goose provider and its database. It creates the schema, which holds goose's
 // table, if it does not exist.
-func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goose.Provider) error) error {
+func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goose.Provider, *sql.DB) error) error {
 	o = o.withDefaults()
 	pool, err := poolConfig(o)
 	if err != nil {
@@ -100,7 +104,7 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 		if err != nil {
 			return err
 		}
-		return f(p)
+		return f(p, db)
 	}()
 	if err != nil {
 		return migrationError(ctx, err, pool.ConnConfig.Password)

@@ -65,6 +65,8 @@ type DB struct {
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
+	memory        memory        // of the deployment
+	recent        recentCommits // of this process
 
 	commits       *coalescer[appendArg, appendResult]
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]

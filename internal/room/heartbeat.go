@@ -14,7 +14,8 @@ type Heartbeat struct {
 	// good for comparing.
 	SigningKey   string
 	AcceptedKeys []string
-	// ClockOffset is the clock of the replica minus that of the store.
+	Age          time.Duration // since the heartbeat was stored, by the store's clock
+	// ClockOffset is the replica's clock minus the store's. The store measures it: that
+	// of a heartbeat to store is ignored. It includes the time that the heartbeat took.
 	ClockOffset time.Duration
-	Age         time.Duration // since the heartbeat was stored, by the store's clock
 }

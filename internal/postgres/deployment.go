@@ -1,0 +1,186 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/roomspa/roomspa/internal/event"
+)
+
+// lockDeployment makes the statements after it see the newest version of the row, and
+// nobody else change it before the commit.
+const lockDeployment = `SELECT id FROM roomspa.deployment WHERE only_row FOR UPDATE`
+
+// adoptOrigin gives a copy of a database a deployment id of its own, and changes nothing
+// in a database that is none. A statement before it has locked the row, so only one of
+// several callers makes an id.
+const adoptOrigin = `
+UPDATE roomspa.deployment
+SET id = CASE WHEN origin IS NULL THEN id ELSE left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16) END,
+	origin = roomspa.origin()
+WHERE only_row AND roomspa.origin() IS NOT NULL AND origin IS DISTINCT FROM roomspa.origin()`
+
+const countHeartbeat = `
+UPDATE roomspa.deployment SET heartbeats = heartbeats + 1 WHERE only_row RETURNING id, timeline, heartbeats`
+
+const selectDeployment = `SELECT id, timeline, heartbeats FROM roomspa.deployment WHERE only_row`
+
+// raiseTimeline changes nothing if another replica has raised the timeline above the one
+// that is given.
+const raiseTimeline = `
+UPDATE roomspa.deployment SET timeline = greatest(timeline, $2) + 1 WHERE only_row AND id = $1 AND timeline <= $2`
+
+// A sighting is the deployment as one transaction has seen it.
+type sighting struct {
+	event.Deployment
+	heartbeats int64
+	copyOf     string // the deployment id of the original, if the transaction found that this is a copy
+	missing    int    // messages that this process has committed and that are gone
+}
+
+// queueSighting queues the statements of a heartbeat that read the deployment, and that
+// give a copy a new id.
+func (db *DB) queueSighting(b *pgx.Batch, s *sighting) {
+	var before string
+	b.Queue(lockDeployment).QueryRow(func(row pgx.Row) error { return requireDeployment(row.Scan(&before)) })
+	b.Queue(adoptOrigin)
+	b.Queue(countHeartbeat).QueryRow(func(row pgx.Row) error {
+		if err := s.scan(row); err != nil {
+			return err
+		}
+		if before != s.ID {
+			s.copyOf = before
+		}
+		return nil
+	})
+	b.Queue(deleteExpiredKeys)
+	queueKeys(b, &s.Deployment)
+	if conversations, seqs, ids := db.recent.columns(); len(ids) > 0 {
+		b.Queue(countMissing, conversations, seqs, ids).QueryRow(func(row pgx.Row) error { return row.Scan(&s.missing) })
+	}
+}
+
+func (s *sighting) scan(row pgx.Row) error {
+	return requireDeployment(row.Scan(&s.ID, &s.Timeline, &s.heartbeats))
+}
+
+func requireDeployment(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return newFailure(causeOther, "the table roomspa.deployment is empty")
+	}
+	return err
+}
+
+// markCopy gives a copy of a database a new deployment id, as a heartbeat does.
+func markCopy(ctx context.Context, db *sql.DB, log *slog.Logger) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after the commit
+	var before, id string
+	if err := tx.QueryRowContext(ctx, lockDeployment).Scan(&before); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, adoptOrigin); err != nil {
+		return err
+	}
+	if err := tx.QueryRowContext(ctx, lockDeployment).Scan(&id); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if before != id {
+		logCopy(log, before, id)
+	}
+	return nil
+}
+
+// Deployment returns the identity of the deployment, and changes nothing. It is for
+// commands: a replica learns it from [DB.Heartbeat].
+func (db *DB) Deployment(ctx context.Context) (event.Deployment, error) {
+	var s sighting
+	b := db.newWrite()
+	b.Queue(selectDeployment).QueryRow(s.scan)
+	queueKeys(b, &s.Deployment)
+	if err := db.send(ctx, b); err != nil {
+		return event.Deployment{}, fmt.Errorf("read the deployment: %w", err)
+	}
+	return s.Deployment, nil
+}
+
+// A memory is what this process knows about the deployment from its last heartbeat.
+type memory struct {
+	mu         sync.Mutex // held for a whole heartbeat, so that their results are compared in order
+	id         string     // "" before the first heartbeat
+	timeline   int64
+	heartbeats int64  // the highest number that it has seen on the timeline
+	wentBack   string // why the timeline has to be raised, until that is done
+}
+
+// compare compares a sighting with what the process knows. If the database has gone back
+// in time it raises the timeline, and s is what it reads then. The caller holds
+// db.memory.mu.
+func (db *DB) compare(ctx context.Context, s *sighting) error {
+	m := &db.memory
+	if s.copyOf != "" {
+		logCopy(db.log, s.copyOf, s.ID)
+	}
+	raised := false
+	if s.ID == m.id && s.Timeline <= m.timeline {
+		m.wentBack = cmp.Or(m.wentBack, m.signOfRestore(s))
+		if m.wentBack != "" {
+			var err error
+			if raised, err = db.raise(ctx, s); err != nil {
+				return err // the next heartbeat tries again
+			}
+		}
+	}
+	if s.ID != m.id || s.Timeline != m.timeline {
+		db.logChange(s, raised)
+		db.recent.clear()
+	}
+	m.id, m.timeline, m.heartbeats, m.wentBack = s.ID, s.Timeline, s.heartbeats, ""
+	return nil
+}
+
+// signOfRestore returns why a sighting of the same deployment, on no later timeline, shows
+// that the database has gone back in time, or "".
+func (m *memory) signOfRestore(s *sighting) string {
+	switch {
+	case s.Timeline < m.timeline:
+		return fmt.Sprintf("it is on timeline %d and was on %d", s.Timeline, m.timeline)
+	case s.heartbeats <= m.heartbeats:
+		return fmt.Sprintf("it has counted %d heartbeats and had counted %d", s.heartbeats, m.heartbeats)
+	case s.missing > 0:
+		return fmt.Sprintf("%d of the last messages that this replica stored are gone", s.missing)
+	}
+	return ""
+}
+
+// raise raises the timeline above the one that this process knows, unless another replica
+// has done so, and reads the deployment again.
+func (db *DB) raise(ctx context.Context, s *sighting) (raised bool, err error) {
+	var now sighting
+	b := db.newWrite()
+	b.Queue(raiseTimeline, db.memory.id, db.memory.timeline).Exec(func(tag pgconn.CommandTag) error {
+		raised = tag.RowsAffected() > 0
+		return nil
+	})
+	b.Queue(selectDeployment).QueryRow(now.scan)
+	queueKeys(b, &now.Deployment)
+	if err := db.send(ctx, b); err != nil {
+		return false, fmt.Errorf("raise the timeline: %w", err)
+	}
+	*s = now
+	return raised, nil
+}
