@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -75,7 +76,7 @@ func New(replica string, keys func() []string, layer Layer, store Store, log *sl
 		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[string]handler{},
 		lastHeard: map[string]time.Time{}, unheard: map[string]string{}, strangers: map[string]string{},
 	}
-	Handle(f, heartbeat, func(string, struct{}) {}, nil) // receive notes the sender of every message
+	Handle(f, func(event.ProcessID, event.Heartbeat) {}, nil) // receive notes the sender of every message
 	return f
 }
 
@@ -95,7 +96,7 @@ func (f *Fleet) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { f.listen(ctx) })
 	running.Go(func() {
-		repeat(ctx, heartbeatInterval, func() { f.Publish(heartbeat, struct{}{}, nil) })
+		repeat(ctx, heartbeatInterval, func() { f.Publish(event.Heartbeat{}, nil) })
 	})
 	repeat(ctx, storeInterval, func() { f.exchangeHeartbeats(ctx, time.Now()) })
 	f.deleteHeartbeat(ctx)

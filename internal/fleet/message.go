@@ -3,13 +3,12 @@ package fleet
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // version is the version of the envelope.
 const version = 1
-
-// heartbeat is the kind of message that only shows that its sender lives.
-const heartbeat = "heartbeat"
 
 // An envelope carries one message, as JSON.
 type envelope struct {
@@ -19,13 +18,10 @@ type envelope struct {
 	Body    json.RawMessage `json:"body"`
 }
 
-func pack(kind, sender string, body any) []byte {
-	text, err := json.Marshal(body)
-	if err == nil {
-		text, err = json.Marshal(envelope{version, kind, sender, text})
-	}
+func pack(sender string, body event.Body) []byte {
+	text, err := json.Marshal(envelope{version, body.Kind().String(), sender, body.AppendTo(nil)})
 	if err != nil {
-		panic("encode a message of kind " + kind + ": " + err.Error()) // all kinds are our own
+		panic("encode a message: " + err.Error()) // all kinds are our own
 	}
 	return text
 }
@@ -42,30 +38,33 @@ type handler struct {
 // of its sender, which is empty if a command has sent it. missed, which may be nil,
 // is called when messages may have been lost, and when a message cannot be read,
 // because a newer release has sent it for instance. Neither may block.
-func Handle[T any](f *Fleet, kind string, deliver func(sender string, body T), missed func()) {
+func Handle[B event.Body](f *Fleet, deliver func(sender event.ProcessID, body B), missed func()) {
 	if missed == nil {
 		missed = func() {}
 	}
-	f.handlers[kind] = handler{missed: missed, deliver: func(e envelope) error {
-		var body T
-		if err := json.Unmarshal(e.Body, &body); err != nil {
+	var zero B
+	f.handlers[zero.Kind().String()] = handler{missed: missed, deliver: func(e envelope) error {
+		body, err := event.Read[B](e.Body)
+		if err != nil {
 			return err
 		}
-		deliver(e.Sender, body)
+		var sender event.ProcessID
+		copy(sender[:], e.Sender)
+		deliver(sender, body)
 		return nil
 	}}
 }
 
 // Publish sends a message to every replica, this one included. It never blocks. done,
 // if it is not nil, is called once: with nil when Redis has the message.
-func (f *Fleet) Publish(kind string, body any, done func(error)) {
-	f.layer.Publish(group, pack(kind, f.own.ID, body), done)
+func (f *Fleet) Publish(body event.Body, done func(error)) {
+	f.layer.Publish(group, pack(f.own.ID, body), done)
 }
 
 // Announce sends a message to every replica on behalf of a process that is none, such
-// as a command. publish gets the control group and the payload.
-func Announce(kind string, body any, publish func(group string, payload []byte) error) error {
-	return publish(group, pack(kind, "", body))
+// as a command. publish gets the control group and the body.
+func Announce(body event.Body, publish func(group string, body event.Body) error) error {
+	return publish(group, body)
 }
 
 // receive handles a payload of the control group. It does not block.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -81,7 +82,9 @@ func New(o Options, f *fleet.Fleet, sockets Sockets, log *slog.Logger, reg prome
 		o: o, fleet: f, sockets: sockets, log: log, metrics: newMetrics(reg),
 		decider: decider{threshold: o.Threshold, rate: o.Rate}, loads: map[string]received{},
 	}
-	fleet.Handle(f, kind, r.receive, nil) // a load that was missed is sent again
+	fleet.Handle(f, func(sender event.ProcessID, l event.Load) {
+		r.receive(string(sender[:]), load(l))
+	}, nil) // a load that was missed is sent again
 	return r
 }
 
@@ -147,7 +150,7 @@ func (r *Rebalancer) receive(sender string, l load) {
 	r.loads[sender] = received{l, time.Now()}
 }
 
-func (r *Rebalancer) publish(l load) { r.fleet.Publish(kind, l, nil) }
+func (r *Rebalancer) publish(l load) { r.fleet.Publish(event.Load(l), nil) }
 
 // round publishes the load of this replica, decides, and returns how many sockets may
 // be closed until the next round.
