@@ -37,8 +37,8 @@ type SignIns interface {
 
 // Revocations closes the sockets of users who signed out, on all replicas.
 type Revocations interface {
-	// SignedOut does not block.
-	SignedOut(user room.UserID, validAfter time.Time)
+	// Check closes the sockets of a user whose tokens Postgres refuses. It does not block.
+	Check(user room.UserID)
 }
 
 // A signIn serves POST /token/refresh/ and POST /logout/.
@@ -219,14 +219,14 @@ func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 	if t.IssuedAt.After(latest) {
 		latest = t.IssuedAt
 	}
-	validAfter, err := s.o.Store.SignOut(e.r.Context(), user.ID, latest)
+	_, err := s.o.Store.SignOut(e.r.Context(), user.ID, latest)
 	switch {
 	case errors.Is(err, room.ErrNotFound):
 		return scope, "already", nil
 	case err != nil:
 		return scope, "", databaseFailure(err)
 	}
-	s.o.Revocations.SignedOut(user.ID, validAfter)
+	s.o.Revocations.Check(user.ID)
 	return scope, "done", nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -148,8 +149,8 @@ func (x *secrecy) startWithWrongStores(t *testing.T) {
 	x.finish(t, r)
 	other := *x.World
 	other.RedisURL = changed(x.RedisURL, password)
-	if err = revocation.RequestCheck(func(group string, payload []byte) error {
-		return channel.Announce(t.Context(), other.OpenRedis(t), group, payload)
+	if err = revocation.RequestCheck(nil, func(group string, body event.Body) error {
+		return channel.Announce(t.Context(), other.OpenRedis(t), group, body)
 	}); err == nil {
 		t.Fatal("a wrong password was taken")
 	}

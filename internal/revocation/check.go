@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -17,57 +18,124 @@ const (
 	// maxUsers is the number of users in one query. 20,000 take Postgres a tenth of a
 	// second at most.
 	maxUsers = 20_000
-	// recheckWithin is the time in which a requested check has closed its sockets.
-	recheckWithin = time.Second
-	// recheckSpread spreads the queries of replicas, which often get the same request.
-	recheckSpread = recheckWithin / 2
+	// checkInterval is the time between two checks. It and maxSpread together leave a tenth
+	// of the second in which a requested check has closed its sockets.
+	checkInterval = 500 * time.Millisecond
+	// minSpread and maxSpread spread the checks of everybody, which replicas are often
+	// requested to do at the same time.
+	minSpread, maxSpread = 100 * time.Millisecond, 400 * time.Millisecond
+	// resendInterval is the time between two attempts to publish what Redis did not take.
+	resendInterval = time.Second
 	// maxBackoff is the longest wait after a failed check.
 	maxBackoff = 10 * time.Second
 )
 
-// checkPeriodically checks the store at each interval, and soon after a notice may
-// have been lost. It also sends the request to check that Redis could not take
-// before.
-func (r *Revoker) checkPeriodically(ctx context.Context) {
-	next := time.Now().Add(r.jittered())
-	failures := 0
-	for {
-		wait := time.Until(next)
-		if r.unsent.Load() {
-			wait = min(wait, recheckWithin)
+// add requests a check of users, or of everybody if there are too many.
+func (r *Revoker) add(users ...room.UserID) {
+	r.mu.Lock()
+	for _, u := range users {
+		if r.users[u] = struct{}{}; len(r.users) > maxNamed {
+			clear(r.users)
+			r.mu.Unlock()
+			r.addEverybody()
+			return
 		}
-		timer := time.NewTimer(wait)
+	}
+	r.mu.Unlock()
+	r.signal()
+}
+
+// addEverybody requests a check of everybody.
+func (r *Revoker) addEverybody() {
+	at := time.Now().Add(minSpread + rand.N(maxSpread-minSpread))
+	r.mu.Lock()
+	if at.Before(r.everybody) {
+		r.everybody = at
+	}
+	r.mu.Unlock()
+	r.signal()
+}
+
+func (r *Revoker) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run checks until ctx ends.
+func (r *Revoker) Run(ctx context.Context) {
+	resend := time.NewTicker(resendInterval)
+	defer resend.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for failures := 0; ; {
+		next.Reset(r.untilNext())
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-r.recheck:
-			timer.Stop()
-			if at := time.Now().Add(recheckSpread/5 + rand.N(recheckSpread*4/5)); at.Before(next) {
-				next = at
+		case <-r.wake:
+		case <-resend.C:
+			if r.unsent.Swap(false) { // send sets it again if it fails again
+				r.send(event.Revocation{})
 			}
-			continue
-		case <-timer.C:
+		case <-next.C:
+			if r.checkNext(ctx, min(checkInterval<<failures, maxBackoff)) == nil {
+				failures = 0
+			} else {
+				failures = min(failures+1, 10)
+			}
 		}
-		if r.unsent.Swap(false) { // publish sets it again if it fails again
-			r.publish(notice{Type: checkStore})
-		}
-		if time.Now().Before(next) {
-			continue
-		}
-		if err := r.check(ctx); err != nil {
-			next = time.Now().Add(min(recheckWithin<<min(failures, 10), maxBackoff))
-			failures++
-			continue
-		}
-		next, failures = time.Now().Add(r.jittered()), 0
 	}
+}
+
+// untilNext returns the time until the next check.
+func (r *Revoker) untilNext() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.notBefore
+	if len(r.users) == 0 && r.everybody.After(at) {
+		at = r.everybody
+	}
+	return time.Until(at)
+}
+
+// checkNext checks everybody if it is time, or else the named users. If that fails, it
+// keeps the request and allows the next check after backoff.
+func (r *Revoker) checkNext(ctx context.Context, backoff time.Duration) error {
+	now := time.Now()
+	r.mu.Lock()
+	named := r.users
+	r.users, r.notBefore = map[room.UserID]struct{}{}, now.Add(checkInterval)
+	if !now.Before(r.everybody) {
+		named, r.everybody = nil, now.Add(r.jittered())
+	}
+	r.mu.Unlock()
+	err := r.check(ctx, named)
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notBefore = time.Now().Add(backoff)
+	if named == nil {
+		r.everybody = now
+	}
+	for u := range named {
+		r.users[u] = struct{}{}
+	}
+	return err
 }
 
 func (r *Revoker) jittered() time.Duration { return r.interval*3/4 + rand.N(r.interval/2) }
 
-// check closes the sockets whose tokens the store refuses.
-func (r *Revoker) check(ctx context.Context) error {
+// check closes the sockets of the named users, or of everybody if named is nil, whose
+// tokens the store refuses.
+func (r *Revoker) check(ctx context.Context, named map[room.UserID]struct{}) error {
+	foundBy := "notice"
+	if named == nil {
+		foundBy = "check"
+	}
 	var errs []error
 	batch := map[room.UserID]time.Time{}
 	flush := func() {
@@ -77,25 +145,21 @@ func (r *Revoker) check(ctx context.Context) error {
 		refused, err := r.store.RefusedTokens(ctx, batch)
 		errs = append(errs, err)
 		clear(batch)
-		if len(refused) == 0 {
-			return
-		}
-		r.logClosed(r.sockets.EndWhere(func(user int64, issued time.Time) *frame.Close {
-			u, found := refused[room.UserID(user)]
-			if !found {
-				return nil
-			}
-			return closeFor(u, issued)
-		}), "check")
+		r.end(refused, foundBy)
 	}
-	for user, issued := range r.sockets.OldestTokens() {
-		if batch[room.UserID(user)] = issued; len(batch) == maxUsers {
+	for id, issued := range r.sockets.OldestTokens() {
+		user := room.UserID(id)
+		if _, found := named[user]; named != nil && !found {
+			continue
+		}
+		if batch[user] = issued; len(batch) == maxUsers {
 			flush()
 		}
 	}
 	flush()
 	err := errors.Join(errs...)
 	switch {
+	case len(errs) == 0: // no query was needed
 	case err == nil:
 		r.metrics.checks.WithLabelValues("done").Inc()
 	case ctx.Err() == nil:
@@ -104,4 +168,27 @@ func (r *Revoker) check(ctx context.Context) error {
 			slog.String("cause", cause.Of(err)))
 	}
 	return err
+}
+
+// end closes the sockets whose tokens the store has refused.
+func (r *Revoker) end(refused map[room.UserID]*room.User, foundBy string) {
+	if len(refused) == 0 {
+		return
+	}
+	n := r.sockets.EndWhere(func(user int64, issued time.Time) *frame.Close {
+		u, found := refused[room.UserID(user)]
+		if !found {
+			return nil
+		}
+		reason := u.Refuses(issued)
+		if reason == "" {
+			return nil
+		}
+		return &frame.Close{Code: frame.CodeIdentity, Reason: reason}
+	})
+	if n > 0 {
+		r.metrics.sockets.WithLabelValues(foundBy).Add(float64(n))
+		logging.Component(r.log, slog.LevelInfo, component, "Closed sockets of users who signed out or were deactivated",
+			slog.Int("sockets", n), slog.String("found_by", foundBy))
+	}
 }

@@ -16,15 +16,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		notices: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_notices_total",
-			Help: "Total revocation notices between replicas, by type (signed_out, deactivated, check, unknown) and outcome (published, failed, heard).",
+			Help: "Total requests between replicas to check tokens, by type (users, everybody) and outcome (published, failed, heard).",
 		}, []string{"type", "outcome"}),
 		sockets: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revoked_sockets_total",
-			Help: "Total connections closed because their token was revoked, by source: notice (sent by a replica) or check (of Postgres).",
+			Help: "Total connections closed because their token was revoked, by the check that found it: of users named in a notice (notice) or of everybody (check).",
 		}, []string{"found_by"}),
 		checks: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_checks_total",
-			Help: "Total revocation checks against Postgres, by outcome (done, failed).",
+			Help: "Total checks of tokens against Postgres, by outcome (done, failed).",
 		}, []string{"outcome"}),
 	}
 }

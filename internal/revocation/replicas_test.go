@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/channel"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/revocation"
+	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -31,54 +33,45 @@ func TestASignOutThatRedisHasMissedIsKnownFromPostgres(t *testing.T) {
 	peer.ExpectNothing(t)
 }
 
-// notice publishes a payload of the control group, behind the channel layer's byte.
-func notice(t testing.TB, w *world.World, text string) {
+// request requests a check of users as a command does.
+func request(t *testing.T, w *world.World, users ...room.UserID) {
 	t.Helper()
-	if err := w.RedisClient(t).Publish(t.Context(), w.RedisPrefix+"control", "\x01"+text).Err(); err != nil {
+	if err := revocation.RequestCheck(users, func(group string, body event.Body) error {
+		return channel.Announce(t.Context(), w.OpenRedis(t), group, body)
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestADeactivatedUserLosesTheirSockets(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	a, b := w.Pair(t)
-	sockets := []*world.Socket{a.Chat(t, world.Customer), b.Chat(t, world.Customer), b.Location(t, world.Customer)}
-	peer := a.Chat(t, world.Therapist)
-	w.Exec(t, "UPDATE roomspa.users SET is_active = false WHERE id = $1", world.Customer)
-	notice(t, w, `{"v":1,"kind":"revocation","sender":"other","body":{"type":"deactivated","user":1}}`)
-	for _, s := range sockets {
-		s.ExpectRefusal(t, 4001, "user_inactive")
+	for name, named := range map[string][]room.UserID{"named": {world.Customer, world.Therapist}, "everybody": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := world.New(t)
+			a, b := w.Pair(t)
+			sockets := []*world.Socket{a.Chat(t, world.Customer), b.Chat(t, world.Customer), b.Location(t, world.Customer)}
+			peer := a.Chat(t, world.Therapist)
+			w.Exec(t, "UPDATE roomspa.users SET is_active = false WHERE id = $1", world.Customer)
+			request(t, w, named...)
+			for _, s := range sockets {
+				s.ExpectRefusal(t, 4001, "user_inactive")
+			}
+			peer.ExpectNothing(t)
+			a.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil).ExpectRefusal(t, 4001, "user_inactive")
+		})
 	}
-	peer.ExpectNothing(t)
-	a.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil).ExpectRefusal(t, 4001, "user_inactive")
 }
 
-func TestANoticeThatIsNotUnderstoodMakesAReplicaLook(t *testing.T) {
+func TestAnEventClosesNoSocketOfAUserWhomPostgresKnows(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
 	r := w.Ready(t, "a")
-	s, peer := r.Chat(t, world.Customer), r.Chat(t, world.Therapist)
-	w.Exec(t, "DELETE FROM roomspa.users WHERE id = $1", world.Customer)
-	notice(t, w, `{"v":2,"kind":"revocation","body":{"type":"gone","users":[1]}}`)
-	s.ExpectRefusal(t, 4001, "user_unknown")
-	peer.ExpectNothing(t)
-}
-
-func TestACommandTellsTheReplicasToLook(t *testing.T) {
-	t.Parallel()
-	w := world.New(t)
-	a, b := w.Pair(t)
-	sockets := []*world.Socket{a.Chat(t, world.Customer), b.Location(t, world.Customer)}
-	peer := b.Chat(t, world.Therapist)
-	w.Exec(t, "UPDATE roomspa.users SET is_active = false WHERE id = $1", world.Customer)
-	if err := revocation.RequestCheck(func(group string, payload []byte) error {
-		return channel.Announce(t.Context(), w.OpenRedis(t), group, payload)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range sockets {
-		s.ExpectRefusal(t, 4001, "user_inactive")
-	}
-	peer.ExpectNothing(t)
+	s := r.Chat(t, world.Customer)
+	request(t, w, world.Customer)
+	world.Eventually(t, "Postgres is asked", func() (bool, any) {
+		n := r.Metric(t, `roomspa_revocation_checks_total{outcome="done"}`)
+		return n > 0, n
+	})
+	s.ExpectNothing(t)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,62 +15,48 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/roomspa/roomspa/internal/fleet"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A desk is the world of one revoker: a channel layer that can fail, a store of users,
-// and sockets by user.
+// A desk is the world of one revoker: a channel layer and a store that can fail, users,
+// and one socket for each of them.
 type desk struct {
 	mu        sync.Mutex
 	down      error // of the layer
 	away      error // of the store
-	published [][]byte
-	asked     int
+	published []event.Revocation
+	asked     []int // the number of users in each query
 	users     map[room.UserID]*room.User
 	open      map[int64]time.Time
 	ended     map[int64]string
-	deliver   func([]byte)
-	missed    func()
 }
 
-func (d *desk) Join(ctx context.Context, _ string, deliver func([]byte), missed func()) (func(), error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.deliver, d.missed = deliver, missed
-	return func() {}, ctx.Err()
-}
-
-func (d *desk) Heartbeat(context.Context, room.Heartbeat, time.Duration) ([]room.Heartbeat, error) {
-	return nil, nil
-}
-
-func (d *desk) DeleteHeartbeat(context.Context, string) error { return nil }
-
-func (d *desk) Publish(_ string, payload []byte, done func(error)) {
+func (d *desk) publish(body event.Body, done func(error)) {
 	d.mu.Lock()
 	err := d.down
-	if err == nil && strings.Contains(string(payload), `"kind":"revocation"`) {
-		d.published = append(d.published, payload)
+	if e, ok := body.(event.Revocation); ok && err == nil {
+		d.published = append(d.published, e)
 	}
 	d.mu.Unlock()
-	if done != nil {
-		done(err)
-	}
+	done(err)
 }
 
 func (d *desk) RefusedTokens(_ context.Context, issued map[room.UserID]time.Time) (map[room.UserID]*room.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked++
+	d.asked = append(d.asked, len(issued))
+	if d.away != nil {
+		return nil, d.away
+	}
 	refused := map[room.UserID]*room.User{}
 	for id, at := range issued {
 		if u := d.users[id]; u.Refuses(at) != "" {
 			refused[id] = u
 		}
 	}
-	return refused, d.away
+	return refused, nil
 }
 
 func (d *desk) OldestTokens() map[int64]time.Time {
@@ -107,15 +94,37 @@ func (d *desk) wants(t *testing.T, want map[int64]string) {
 	}
 }
 
-// revoker returns one, and the fleet that it publishes through.
-func (d *desk) revoker(log *slog.Logger) (*Revoker, *fleet.Fleet) {
-	reg := prometheus.NewRegistry()
-	f := fleet.New("a", func() []string { return []string{"key"} }, d, d, log, reg)
-	return New(f, d, d, 0, log, reg), f
+// queries fails the test unless the queries since the last call asked about so many users.
+func (d *desk) queries(t *testing.T, want ...int) {
+	t.Helper()
+	if got := d.takeQueries(); !slices.Equal(got, want) {
+		t.Errorf("queries about %v users, want %v", got, want)
+	}
 }
 
-// inBubble runs a test over a revoker and users 1 to 3, who have a socket each that
-// lives by a token of a minute ago.
+func (d *desk) takeQueries() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	got := d.asked
+	d.asked = nil
+	return got
+}
+
+// events returns what was published since the last call.
+func (d *desk) events() []event.Revocation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	got := d.published
+	d.published = nil
+	return got
+}
+
+func (d *desk) revoker(log *slog.Logger) *Revoker {
+	return newRevoker(d.publish, d, d, 0, log, prometheus.NewRegistry())
+}
+
+// inBubble runs a test over a revoker and users 1 to 3, who have a socket each with a
+// token of a minute ago.
 func inBubble(t *testing.T, test func(t *testing.T, d *desk, r *Revoker)) {
 	t.Helper()
 	t.Parallel()
@@ -125,10 +134,9 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk, r *Revoker)) {
 			d.users[room.UserID(id+1)] = &room.User{ID: room.UserID(id + 1), Active: true}
 			d.open[id+1] = time.Now().Add(-time.Minute)
 		}
-		r, replicas := d.revoker(slog.New(slog.NewTextHandler(t.Output(), nil)))
+		r := d.revoker(slog.New(slog.NewTextHandler(t.Output(), nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
-		run.Go(func() { replicas.Run(ctx) })
 		run.Go(func() { r.Run(ctx) })
 		synctest.Wait()
 		test(t, d, r)
@@ -143,106 +151,153 @@ func sleep(d time.Duration) {
 	synctest.Wait()
 }
 
-// looks returns how often the store was asked.
-func (d *desk) looks() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.asked
-}
-
-// told returns what was published.
-func (d *desk) told() [][]byte {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.published
-}
-
-func TestANoticeEndsTheSocketsItIsAbout(t *testing.T) {
+func TestTheStoreDecidesAboutUsersWhoAreNamed(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
-		r.SignedOut(1, time.Now())
-		r.SignedOut(2, time.Now().Add(-time.Hour)) // its socket is younger
-		synctest.Wait()
+		d.set(func() { d.users[1].TokensValidAfter = time.Now() })
+		r.Check(1)
+		synctest.Wait() // at once
 		d.wants(t, map[int64]string{1: "token_revoked"})
-		r.Deactivated(3)
-		synctest.Wait()
-		d.wants(t, map[int64]string{1: "token_revoked", 3: "user_inactive"})
-		if len(d.told()) != 3 || d.looks() != 0 {
-			t.Errorf("published %q, asked %d times", d.told(), d.looks())
+		d.queries(t, 1)
+		if got := d.events(); len(got) != 1 || !slices.Equal(got[0].Users, []room.UserID{1}) {
+			t.Errorf("published %v", got)
 		}
-		other := &desk{open: map[int64]time.Time{1: time.Now().Add(-time.Minute), 3: time.Now()}, ended: map[int64]string{}}
-		there, replicas := other.revoker(slog.New(slog.DiscardHandler))
-		ctx, cancel := context.WithCancel(t.Context())
-		var run sync.WaitGroup
-		run.Go(func() { replicas.Run(ctx) })
+		r.receive(event.Revocation{Users: []room.UserID{2, 1, 99, -1}}) // 2 is still welcome
+		sleep(checkInterval)
+		d.queries(t, 1)
+		r.receive(event.Revocation{Users: []room.UserID{98}}) // no socket, no query
+		sleep(checkInterval)
+		d.queries(t)
+		d.set(func() { d.users[2].Active = false })
+		sleep(checkInterval)
+		d.wants(t, map[int64]string{1: "token_revoked"})
+		r.receive(event.Revocation{Users: []room.UserID{2}})
 		synctest.Wait()
-		for _, p := range d.told() {
-			other.deliver(p)
-		}
-		there.apply()
-		cancel()
-		run.Wait()
-		other.wants(t, map[int64]string{1: "token_revoked", 3: "user_inactive"})
+		d.wants(t, map[int64]string{1: "token_revoked", 2: "user_inactive"})
 	})
 }
 
-func TestWhatWasMissedTheStoreKnows(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, _ *Revoker) {
+func TestEventsCauseAtMostTwoQueriesASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
+		for i := range 1000 {
+			switch {
+			case i == 500:
+				r.addEverybody()
+			default:
+				r.receive(event.Revocation{Users: []room.UserID{room.UserID(1 + i%3)}})
+			}
+			sleep(10 * time.Millisecond)
+		}
+		if got := d.takeQueries(); len(got) < 18 || len(got) > 21 {
+			t.Errorf("%d queries in 10 seconds", len(got))
+		}
+	})
+}
+
+func TestWhatIsRequestedIsDoneWithinASecond(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]func(*Revoker){
+		"a user":         func(r *Revoker) { r.receive(event.Revocation{Users: []room.UserID{2}}) },
+		"everybody":      func(r *Revoker) { r.receive(event.Revocation{}) },
+		"what is missed": func(r *Revoker) { r.addEverybody() },
+		"a crowd": func(r *Revoker) {
+			e := event.Revocation{Users: make([]room.UserID, maxNamed+1)}
+			for i := range e.Users {
+				e.Users[i] = room.UserID(1000 + i)
+			}
+			e.Users[maxNamed] = 2
+			r.receive(e)
+			if len(r.users) != 0 {
+				t.Errorf("it keeps %d users", len(r.users))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
+				r.receive(event.Revocation{Users: []room.UserID{1}})
+				synctest.Wait() // the next query must wait
+				d.set(func() { d.users[2].Active = false })
+				request(r)
+				sleep(100 * time.Millisecond)
+				r.receive(event.Revocation{Users: []room.UserID{3}})
+				sleep(899 * time.Millisecond)
+				d.wants(t, map[int64]string{2: "user_inactive"})
+			})
+		})
+	}
+}
+
+func TestAFailedCheckIsRetried(t *testing.T) {
+	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
 		d.set(func() {
 			d.users[1].TokensValidAfter = time.Now()
 			d.users[2].Active = false
 			delete(d.users, 3)
 			d.away = errors.New("shutting down")
 		})
-		d.missed()
-		sleep(recheckWithin)
+		r.Check(1)
+		sleep(time.Second)
+		d.queries(t, 1, 1) // after 500 ms, then a second
+		r.Check(2)
+		sleep(time.Minute)
+		if got := d.takeQueries(); len(got) < 7 || len(got) > 11 {
+			t.Errorf("queries about %v users during a minute's outage", got)
+		}
 		d.set(func() { d.away = nil })
-		sleep(2 * recheckWithin)
-		d.wants(t, map[int64]string{1: "token_revoked", 2: "user_inactive", 3: "user_unknown"})
+		sleep(maxBackoff)
+		d.wants(t, map[int64]string{1: "token_revoked", 2: "user_inactive", 3: "user_unknown"}) // 3 by the periodic check
 	})
 }
 
-func TestItLooksFromTimeToTimeWhateverItHears(t *testing.T) {
+func TestEverybodyIsCheckedPeriodically(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk, _ *Revoker) {
 		d.set(func() { d.users[1].Active = false })
 		sleep(40 * time.Second)
 		d.wants(t, map[int64]string{1: "user_inactive"})
 		sleep(10 * time.Minute)
-		if d.looks() < 13 || d.looks() > 30 {
-			t.Errorf("asked %d times in 10 minutes", d.looks())
+		if got := d.takeQueries(); len(got) < 13 || len(got) > 30 {
+			t.Errorf("%d queries in 10 minutes", len(got))
 		}
 	})
 }
 
-func TestWhatCouldNotBeToldMakesTheOthersLook(t *testing.T) {
+func TestAnEventThatIsNotPublishedMakesTheOthersCheck(t *testing.T) {
 	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
-		d.set(func() { d.down = errors.New("connection refused") })
-		r.SignedOut(1, time.Now())
-		synctest.Wait()
-		d.wants(t, map[int64]string{1: "token_revoked"})
+		d.set(func() {
+			d.down = errors.New("connection refused")
+			d.users[1].Active = false
+		})
+		r.Check(1)
+		synctest.Wait() // this replica needs no Redis
+		d.wants(t, map[int64]string{1: "user_inactive"})
+		d.takeQueries()
 		sleep(30 * time.Second)
-		if d.looks() > 3 {
-			t.Errorf("asked %d times while it could not tell", d.looks())
+		if got := d.takeQueries(); len(got) > 2 {
+			t.Errorf("%d queries while it could not publish", len(got))
 		}
 		d.set(func() { d.down = nil })
-		sleep(2 * time.Second)
-		if len(d.told()) != 1 || !strings.Contains(string(d.told()[0]), `"type":"check"`) {
-			t.Errorf("published %q", d.told())
+		sleep(2 * resendInterval)
+		if got := d.events(); len(got) != 1 || len(got[0].Users) != 0 {
+			t.Errorf("published %v", got)
 		}
-		before := d.looks()
 		sleep(time.Minute)
-		if len(d.told()) != 1 {
-			t.Errorf("told again: %q", d.told())
-		}
-		if d.looks()-before > 4 {
-			t.Errorf("asked %d times in a minute of peace", d.looks()-before)
-		}
-		d.deliver(d.told()[0])
-		before = d.looks()
-		sleep(recheckWithin)
-		if d.looks() != before+1 {
-			t.Errorf("told to look, it asked %d times", d.looks()-before)
+		if got := d.events(); len(got) != 0 {
+			t.Errorf("published again: %v", got)
 		}
 	})
+}
+
+func TestACommandNamesUsers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ users, want int }{{0, 0}, {2, 2}, {maxNamed, maxNamed}, {maxNamed + 1, 0}} {
+		var got event.Body
+		err := RequestCheck(make([]room.UserID, c.users), func(_ string, body event.Body) error {
+			got = body
+			return errors.ErrUnsupported
+		})
+		if e, ok := got.(event.Revocation); !errors.Is(err, errors.ErrUnsupported) || !ok || len(e.Users) != c.want {
+			t.Errorf("%d users: %v, %v", c.users, got, err)
+		}
+	}
 }
 
 // A locked error is one of a store, with its word.
@@ -250,33 +305,14 @@ type locked struct{ error }
 
 func (locked) Cause() string { return "postgres_locked" }
 
-func TestALookThatFailsSaysWhy(t *testing.T) {
+func TestAFailedCheckIsLogged(t *testing.T) {
 	t.Parallel()
 	var lines bytes.Buffer
 	d := &desk{
 		away: locked{errors.New("another holds the lock")}, open: map[int64]time.Time{1: time.Now()}, ended: map[int64]string{},
 	}
-	r, _ := d.revoker(slog.New(slog.NewTextHandler(&lines, nil)))
-	if err := r.check(t.Context()); err == nil || !strings.Contains(lines.String(), " cause=postgres_locked ") {
+	r := d.revoker(slog.New(slog.NewTextHandler(&lines, nil)))
+	if err := r.check(t.Context(), nil); err == nil || !strings.Contains(lines.String(), " cause=postgres_locked ") {
 		t.Errorf("%v: %s", err, &lines)
 	}
-}
-
-func TestNoticesOfANewerReplicaMakeItLook(t *testing.T) {
-	inBubble(t, func(t *testing.T, d *desk, r *Revoker) {
-		d.set(func() { d.users[2].Active = false })
-		for _, p := range []string{
-			`{"v":2,"kind":"revocation","body":{"type":"signed_out","user":1,"valid_after":"2099-01-01T00:00:00Z"}}`,
-			`{"v":1,"kind":"revocation","body":{"type":"erased","user":1}}`, `{"v":1,"kind":"revocation","body":{"type":"deactivated","user":0}}`,
-			`{"v":1,"kind":"revocation","body":{"type":"signed_out","user":1}}`, `{"v":1,"kind":"revocation","body":{"type":"deactivated","user":9007199254740992}}`,
-			`{"v":1,"kind":"revocation","body":[]}`, `{"v":1,"kind":"of a newer release","body":{}}`, "nonsense", "", "[]",
-		} {
-			d.deliver([]byte(p))
-		}
-		sleep(recheckWithin)
-		d.wants(t, map[int64]string{2: "user_inactive"})
-		if d.looks() != 1 {
-			t.Errorf("asked %d times", d.looks())
-		}
-	})
 }
