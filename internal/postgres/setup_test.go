@@ -51,7 +51,12 @@ func open(t testing.TB, o postgres.Options) *postgres.DB {
 
 func openWith(t testing.TB, o postgres.Options, reg *prometheus.Registry) *postgres.DB {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), patient(o), slog.New(slog.NewTextHandler(t.Output(), nil)), reg)
+	return openLogged(t, o, slog.New(slog.NewTextHandler(t.Output(), nil)), reg)
+}
+
+func openLogged(t testing.TB, o postgres.Options, log *slog.Logger, reg *prometheus.Registry) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), patient(o), log, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
