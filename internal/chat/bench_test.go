@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -24,7 +25,7 @@ type stage struct {
 
 	log     logging.Conn
 	seq     int64
-	deliver func([]byte)
+	deliver func(event.Event)
 }
 
 func (s *stage) Conversation(context.Context, room.Room) (room.Conversation, error) {
@@ -39,17 +40,17 @@ func (s *stage) Append(_ context.Context, c room.ID, d room.Draft) (room.Message
 	}, false, nil
 }
 
-func (s *stage) Join(_ context.Context, _ string, deliver func([]byte), _ func()) (func(), error) {
+func (s *stage) Join(_ context.Context, _ string, deliver func(event.Event), _ func(bool)) (func(), error) {
 	s.deliver = deliver
 	return func() {}, nil
 }
 
-func (s *stage) Publish(_ string, _ []byte, done func(error)) { done(nil) }
-func (s *stage) Health() (time.Time, error)                   { return time.Time{}, nil }
-func (s *stage) Wake()                                        {}
-func (s *stage) Renew(string) error                           { return nil }
-func (s *stage) PausePings(time.Duration)                     {}
-func (s *stage) Log() *logging.Conn                           { return &s.log }
+func (s *stage) Publish(_ string, _ event.Body, done func(error)) { done(nil) }
+func (s *stage) Health() (time.Time, error)                       { return time.Time{}, nil }
+func (s *stage) Wake()                                            {}
+func (s *stage) Renew(string) error                               { return nil }
+func (s *stage) PausePings(time.Duration)                         {}
+func (s *stage) Log() *logging.Conn                               { return &s.log }
 
 func opened(b *testing.B) (*stage, *chat.Consumer) {
 	b.Helper()
@@ -77,21 +78,21 @@ func BenchmarkDeliver(b *testing.B) {
 	for _, waiting := range []int{1, 16} {
 		b.Run(fmt.Sprintf("%dwaiting", waiting), func(b *testing.B) {
 			s, c := opened(b)
-			payloads := make([][]byte, waiting)
-			for i := range payloads {
-				payloads[i] = make([]byte, 16+300)
+			events, at := make([]event.Event, waiting), time.Unix(0, time.Now().UnixNano()) // as it was opened
+			for i := range events {
+				events[i] = event.Event{Kind: event.KindMessage, At: at, Body: make([]byte, 16+300)}
 			}
 			seq := uint64(0)
 			ctx := b.Context()
 			b.ReportAllocs()
 			b.ResetTimer()
 			for done := 0; done < b.N; done += waiting {
-				for _, p := range payloads {
+				for _, e := range events {
 					seq++
-					binary.BigEndian.PutUint64(p, seq)
-					s.deliver(p)
+					binary.BigEndian.PutUint64(e.Body, seq)
+					s.deliver(e)
 				}
-				for range payloads {
+				for range events {
 					if m, err := c.Next(ctx); err != nil || m.Data == nil {
 						b.Fatalf("%v, %v", m, err)
 					}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -36,12 +37,13 @@ type Store interface {
 
 // Layer is what chat needs from the channel layer.
 type Layer interface {
-	// Join calls deliver for each payload of the group. It calls missed when payloads
-	// may have been lost, and when the layer is up again. Both calls end with leave.
-	// Join returns when the subscription is confirmed.
-	Join(ctx context.Context, group string, deliver func(payload []byte), missed func()) (leave func(), err error)
-	// Publish does not block. It calls done once, with nil if Redis has the payload.
-	Publish(group string, payload []byte, done func(error))
+	// Join calls deliver for each event of the group. Its body can be read. Join calls
+	// missed when events may have been lost, and when the layer is up again. With reset
+	// the database was restored or replaced, and no event of before follows. The calls
+	// end with leave. Join returns when the subscription is confirmed.
+	Join(ctx context.Context, group string, deliver func(event.Event), missed func(reset bool)) (leave func(), err error)
+	// Publish does not block. It calls done once, with nil if Redis has the event.
+	Publish(group string, body event.Body, done func(error))
 	// Health returns nil if the layer is up, else the reason, and since when it is down.
 	Health() (since time.Time, err error)
 }
@@ -78,18 +80,18 @@ func New(o Options, store Store, layer Layer, reg prometheus.Registerer) *Chat {
 	}
 }
 
-func (c *Chat) add(s *Consumer) {
+func (c *Chat) add(s *Consumer, conversation room.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sockets[s.conversation] = append(c.sockets[s.conversation], s)
+	c.sockets[conversation] = append(c.sockets[conversation], s)
 }
 
-func (c *Chat) remove(s *Consumer) {
+func (c *Chat) remove(s *Consumer, conversation room.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := slices.DeleteFunc(c.sockets[s.conversation], func(other *Consumer) bool { return other == s })
-	if c.sockets[s.conversation] = list; len(list) == 0 {
-		delete(c.sockets, s.conversation)
+	list := slices.DeleteFunc(c.sockets[conversation], func(other *Consumer) bool { return other == s })
+	if c.sockets[conversation] = list; len(list) == 0 {
+		delete(c.sockets, conversation)
 	}
 }
 

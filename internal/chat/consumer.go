@@ -20,13 +20,15 @@ type Consumer struct {
 	group string
 	leave func()
 
-	conversation room.ID // set by Open, before the session starts
-
 	// Mu guards the fields below.
+
+	conversation room.ID // set by Open, and again by reload
+	resets       int     // signals that the database was restored or replaced
+	reloads      int     // value of resets when the conversation was last loaded
 
 	cursor cursor
 	replay []room.Message // read from the store, to be sent before the cursor's inbox
-	since  *int64         // until Open
+	since  *position      // until Open
 	resume *frame.Resumed // to be sent when the cursor has reached its ToSeq
 
 	// A client that is too far behind is closed. These fields excuse what is not its
@@ -74,24 +76,28 @@ func (s *Consumer) Open(ctx context.Context) error {
 		log.Info(component, "Found existing conversation: "+conversation.ID.String())
 	}
 	log.Info(component, "Conversation loaded/created: "+conversation.ID.String())
-	s.conversation = conversation.ID
-	s.start(conversation.LastSeq)
-	s.chat.add(s)
+	resumed, err := s.checkSince(ctx, conversation)
+	if err != nil {
+		return endpoint.DatabaseError("check_since", err)
+	}
+	s.start(conversation, resumed)
+	s.chat.add(s, conversation.ID)
 	return nil
 }
 
 // start queues the connected frame and sets the cursor. To resume is to set the
 // cursor back and mark a gap: there is no separate code path.
-func (s *Consumer) start(last int64) {
-	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: s.conversation.String(), LastSeq: &last}
+func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
+	last := c.LastSeq
+	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), LastSeq: &last}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	from := last
-	if s.since != nil {
-		from = min(*s.since, last)
-		s.resume = &frame.Resumed{Type: frame.TypeResumed, FromSeq: from + 1, ToSeq: last, Reset: *s.since > last}
+	if resumed != nil {
+		from = resumed.FromSeq - 1
 	}
+	s.conversation, s.resume = c.ID, resumed
 	s.cursor.skipTo(from)
 	s.cursor.latest = max(s.cursor.latest, last)
 	s.cursor.gap = s.cursor.gap || from < last
@@ -102,6 +108,9 @@ func (s *Consumer) start(last int64) {
 func (s *Consumer) Behind() int64 {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
+	if s.mustReload() {
+		return 0 // the cursor is not set
+	}
 	return max(0, s.cursor.latest-s.cursor.seen)
 }
 
@@ -112,13 +121,13 @@ func (s *Consumer) Closed() {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	opened := s.opened
+	opened, conversation := s.opened, s.conversation
 	s.Mu.Unlock()
 	if s.leave != nil {
 		s.leave()
 	}
 	if opened {
-		s.chat.remove(s)
+		s.chat.remove(s, conversation)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -29,21 +30,32 @@ type desk struct {
 	chat *Chat
 	s    *Consumer
 	log  logging.Conn
+	reg  *prometheus.Registry
 
 	mu        sync.Mutex
+	id        room.ID // of the conversation
 	stored    []room.Message
+	timeline  byte // second byte of the ids of new messages
+	loads     int
+	failLoad  error
+	onLoad    func() // called in each Conversation, after it has read
 	reads     int
 	failRead  error
 	failWrite error
 	down      error
-	published [][]byte
+	published []event.Body
 	woken     int
 }
 
 func (d *desk) Conversation(context.Context, room.Room) (room.Conversation, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return room.Conversation{ID: room.ID{1}, LastSeq: int64(len(d.stored))}, nil
+	d.loads++
+	c, err, onLoad := room.Conversation{ID: d.id, LastSeq: int64(len(d.stored))}, d.failLoad, d.onLoad
+	d.mu.Unlock()
+	if onLoad != nil {
+		onLoad()
+	}
+	return c, err
 }
 
 func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message, bool, error) {
@@ -51,6 +63,9 @@ func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message,
 	defer d.mu.Unlock()
 	if d.failWrite != nil {
 		return room.Message{}, false, d.failWrite
+	}
+	if c != d.id {
+		return room.Message{}, false, room.ErrNotFound
 	}
 	for _, old := range d.stored {
 		if m.ClientMessageID != "" && old.ClientMessageID == m.ClientMessageID {
@@ -63,45 +78,48 @@ func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message,
 func (d *desk) store(c room.ID, m room.Draft) room.Message {
 	n := int64(len(d.stored) + 1)
 	stored := room.Message{
-		ID: room.ID{byte(n)}, Conversation: c, Seq: n, Sender: m.Sender, SenderRole: m.SenderRole,
+		ID: room.ID{byte(n), d.timeline}, Conversation: c, Seq: n, Sender: m.Sender, SenderRole: m.SenderRole,
 		Text: m.Text, ClientMessageID: m.ClientMessageID, At: time.Unix(n, 0),
 	}
 	d.stored = append(d.stored, stored)
 	return stored
 }
 
-func (d *desk) After(_ context.Context, _ room.ID, seq int64, limit int) ([]room.Message, error) {
+func (d *desk) After(_ context.Context, c room.ID, seq int64, limit int) ([]room.Message, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.reads++
-	if d.failRead != nil {
+	if d.failRead != nil || c != d.id {
 		return nil, d.failRead
 	}
 	rest := d.stored[min(int(seq), len(d.stored)):]
 	return slices.Clone(rest[:min(limit, len(rest))]), nil
 }
 
-func (d *desk) Before(context.Context, room.ID, int64, int) ([]room.Message, bool, error) {
+func (d *desk) Before(_ context.Context, c room.ID, _ int64, _ int) ([]room.Message, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if c != d.id {
+		return nil, false, d.failRead
+	}
 	return d.stored, false, d.failRead
 }
 
 func (d *desk) Tails(context.Context, time.Duration) (map[room.ID]int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return map[room.ID]int64{{1}: int64(len(d.stored))}, d.failRead
+	return map[room.ID]int64{d.id: int64(len(d.stored))}, d.failRead
 }
 
-func (d *desk) Join(context.Context, string, func([]byte), func()) (func(), error) {
+func (d *desk) Join(context.Context, string, func(event.Event), func(bool)) (func(), error) {
 	return func() {}, nil
 }
 
-func (d *desk) Publish(_ string, payload []byte, done func(error)) {
+func (d *desk) Publish(_ string, body event.Body, done func(error)) {
 	d.mu.Lock()
 	err := d.down
 	if err == nil {
-		d.published = append(d.published, payload)
+		d.published = append(d.published, body)
 	}
 	d.mu.Unlock()
 	done(err)
@@ -126,11 +144,7 @@ func (d *desk) Renew(string) error { return nil }
 func (d *desk) PausePings(time.Duration) {}
 
 // consumer returns a consumer of the user in the room of customer 1 and therapist 2.
-func (d *desk) consumer(u *room.User, since *int64) *Consumer {
-	q := url.Values{}
-	if since != nil {
-		q.Set("since", strconv.FormatInt(*since, 10))
-	}
+func (d *desk) consumer(u *room.User, q url.Values) *Consumer {
 	return d.chat.newConsumer(endpoint.Peer{User: u, IDs: []room.UserID{1, 2}, Query: q, Group: "chat_1_2", Socket: d})
 }
 
@@ -145,7 +159,7 @@ func (d *desk) set(change func()) {
 func (d *desk) say(n int) {
 	d.set(func() {
 		for range n {
-			d.store(room.ID{1}, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: fmt.Sprintf("text %d", len(d.stored)+1)})
+			d.store(d.id, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: fmt.Sprintf("text %d", len(d.stored)+1)})
 		}
 	})
 }
@@ -153,8 +167,23 @@ func (d *desk) say(n int) {
 // hear delivers stored messages over the channel layer.
 func (d *desk) hear(seqs ...int64) {
 	for _, seq := range seqs {
-		d.s.deliver(encode(&d.stored[seq-1]))
+		d.s.deliver(asEvent(newEvent(&d.stored[seq-1])))
 	}
+}
+
+// asEvent returns the event as the channel layer delivers it.
+func asEvent(b event.Body) event.Event {
+	return event.Event{Kind: b.Kind(), At: time.Now(), Body: b.AppendTo(nil)}
+}
+
+// newDesk returns a desk whose conversation has messages, and no consumer.
+func newDesk(t *testing.T, before int) *desk {
+	t.Helper()
+	d := &desk{t: t, id: room.ID{1}, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
+	d.say(before)
+	d.reg = prometheus.NewRegistry()
+	d.chat = New(Options{MaxMessageLength: 10}, d, d, d.reg)
+	return d
 }
 
 // inBubble opens a consumer with the given since, and takes its connected frame.
@@ -162,10 +191,12 @@ func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{t: t, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
-		d.say(before)
-		d.chat = New(Options{MaxMessageLength: 10}, d, d, prometheus.NewRegistry())
-		d.s = d.consumer(&room.User{ID: 1, Role: room.Customer}, since)
+		d := newDesk(t, before)
+		q := url.Values{}
+		if since != nil {
+			q.Set("since", strconv.FormatInt(*since, 10))
+		}
+		d.s = d.consumer(&room.User{ID: 1, Role: room.Customer}, q)
 		if err := errors.Join(d.s.Join(t.Context()), d.s.Open(t.Context())); err != nil {
 			t.Fatal(err)
 		}
@@ -207,6 +238,9 @@ func (d *desk) next() string {
 	case "connected":
 		return fmt.Sprintf("connected %d", f.LastSeq)
 	case "resumed":
+		if f.LastSeq != f.To {
+			d.t.Errorf("last_seq is %d: %s", f.LastSeq, m.Data)
+		}
 		return strings.TrimSuffix(fmt.Sprintf("resumed %d-%d reset=%t", f.From, f.To, f.Reset), " reset=false")
 	case "error":
 		return strings.TrimSpace("error " + f.Code + " " + f.ID)
@@ -313,7 +347,7 @@ func TestNothingComesThroughASideDoor(t *testing.T) {
 			t.Fatal("the store was read while Redis was away")
 		}
 		d.set(func() { d.down = nil })
-		d.s.missed()
+		d.s.missed(false)
 		d.want("1", "2", "3")
 	})
 }
@@ -433,7 +467,7 @@ func TestOutageIsNotTheReadersFault(t *testing.T) {
 		d.want()
 		time.Sleep(time.Hour)
 		d.set(func() { d.down = nil })
-		d.s.missed()
+		d.s.missed(false)
 		for seq := range n {
 			if got := d.next(); got != fmt.Sprint(seq+1) {
 				t.Fatalf("got %q, want %d", got, seq+1)
@@ -459,8 +493,8 @@ func TestSendIsStoredAcknowledgedAndPublished(t *testing.T) {
 		if len(d.stored) != 1 || len(d.published) != 2 {
 			t.Fatalf("%d stored, %d published: a repeat is one message, published again", len(d.stored), len(d.published))
 		}
-		d.s.deliver(d.published[0])
-		d.s.deliver(d.published[1])
+		d.s.deliver(asEvent(d.published[0]))
+		d.s.deliver(asEvent(d.published[1]))
 		d.want("1")
 	})
 }

@@ -1,43 +1,32 @@
 package chat
 
 import (
-	"encoding/binary"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/frame"
-	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/event"
 )
 
-// A payload between replicas is a header and the finished frame, which is encoded
-// once for all sockets of all replicas. The header is the seq and the time of
-// publishing in Unix nanoseconds, both 8 bytes, big endian. Frames that are not
-// stored have the seq 0, see [Consumer.deliverTransient].
-const payloadHeader = 16
-
-func encode(m *room.Message) []byte {
-	b := make([]byte, payloadHeader, payloadHeader+320+len(m.Text))
-	binary.BigEndian.PutUint64(b, uint64(m.Seq))
-	binary.BigEndian.PutUint64(b[8:], uint64(time.Now().UnixNano()))
-	return frame.AppendMessage(b, m)
+// deliver takes an event of the group. The receive loop of the channel layer calls it, so
+// it must not block. The layer has checked the body.
+func (s *Consumer) deliver(e event.Event) {
+	switch e.Kind { //nolint:exhaustive // no other kind concerns a socket
+	case event.KindMessage:
+		if m, err := event.ReadMessage(e.Body); err == nil {
+			s.deliverMessage(m, e.At)
+		}
+	case event.KindProbe:
+		if p, err := event.ReadProbe(e.Body); err == nil {
+			s.deliverProbe(p)
+		}
+	}
 }
 
-// deliver takes a payload of the group. The receive loop of the channel layer calls
-// it, so it must not block.
-func (s *Consumer) deliver(payload []byte) {
-	if len(payload) <= payloadHeader {
-		s.missed() // not of this version
-		return
-	}
-	if binary.BigEndian.Uint64(payload) == 0 {
-		s.deliverTransient(payload[payloadHeader:])
-		return
-	}
+// deliverMessage takes a message that was published at the time at.
+func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	now := time.Now().UnixNano()
-	s.chat.metrics.fanout.Observe(max(0, float64(now-int64(binary.BigEndian.Uint64(payload[8:])))/1e9))
+	s.chat.metrics.fanout.Observe(max(0, float64(now-at.UnixNano())/1e9))
 	s.Mu.Lock()
-	wake := !s.closed && s.cursor.accept(delivery{
-		seq: int64(binary.BigEndian.Uint64(payload)), frame: payload[payloadHeader:], at: now,
-	})
+	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, at: now})
 	if s.cursor.gap && s.overflowedAt == 0 {
 		s.overflowedAt = now
 	}
@@ -48,9 +37,14 @@ func (s *Consumer) deliver(payload []byte) {
 	}
 }
 
-// missed is called by the channel layer when payloads of the group may have been
-// lost. A lost last message leaves no gap, so it also requests a sweep.
-func (s *Consumer) missed() {
+// missed is called by the channel layer when events of the group may have been lost. A
+// lost last message leaves no gap, so it also requests a sweep. With reset the database
+// was restored or replaced.
+func (s *Consumer) missed(reset bool) {
+	if reset {
+		s.reset()
+		return
+	}
 	s.Mu.Lock()
 	if !s.opened {
 		s.cursor.gap = true // the sweep does not know this socket yet

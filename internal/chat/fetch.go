@@ -20,11 +20,14 @@ func (s *Consumer) fetch(ctx context.Context) {
 	if s.resume != nil {
 		cause = "resume"
 	}
-	after := s.cursor.seen
+	conversation, after := s.conversation, s.cursor.seen
 	s.cursor.gap = false // set again if messages are lost during the read
 	s.Mu.Unlock()
-	messages, err := s.chat.store.After(ctx, s.conversation, after, pageSize)
+	messages, err := s.chat.store.After(ctx, conversation, after, pageSize)
 	s.Mu.Lock()
+	if s.mustReload() {
+		return // the messages may be of before the reset, which has woken the writer
+	}
 	if err != nil {
 		s.chat.metrics.repairs.WithLabelValues(cause, "failed").Inc()
 		s.retry()
@@ -56,9 +59,15 @@ func limitText(messages []room.Message, limit int) []room.Message {
 	return messages
 }
 
-// retry schedules another fetch with exponential backoff and jitter.
+// retry schedules another fetch.
 func (s *Consumer) retry() {
 	s.cursor.gap = true
+	s.backOff()
+}
+
+// backOff delays the next read of the store after a failed one, with exponential backoff
+// and jitter, and wakes the writer in time.
+func (s *Consumer) backOff() {
 	s.attempts++
 	d := min(minRetry<<min(s.attempts-1, 10), maxRetry)
 	d = d/2 + rand.N(d/2)

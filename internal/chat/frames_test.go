@@ -18,7 +18,7 @@ func TestSince(t *testing.T) {
 			r.ConnectAs(t, world.Customer, "/ws/location/1/2/", url.Values{"since": {since}}).Expect(t, "connected") // ignored
 		})
 	}
-	for _, query := range []string{"since=%zz", "since=1;2", "since", "%73ince=%"} {
+	for _, query := range []string{"since=%zz", "since=1;2", "since", "%73ince=%", "since=1&id=7", "since=1&id=%zz", "id=01a20908-346f-7aae-834a-38b5644b4147"} {
 		t.Run("refused, though it cannot be decoded: "+query, func(t *testing.T) {
 			t.Parallel()
 			r.ConnectAs(t, world.Customer, "/ws/chat/1/2/?"+query, nil).ExpectRefusal(t, 4000, "bad_since")
@@ -30,7 +30,7 @@ func TestSince(t *testing.T) {
 		if g := s.Expect(t, "connected"); g.LastSeq == nil || *g.LastSeq != 0 {
 			t.Errorf("connected: %s", g.Raw)
 		}
-		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0}` {
+		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0,"last_seq":0}` {
 			t.Errorf("resumed: %s", g.Raw)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 
 // history answers with a page of earlier messages.
 func (s *Consumer) history(ctx context.Context, in frame.Client) error {
-	messages, more, err := s.chat.store.Before(ctx, s.conversation, in.BeforeSeq, in.Limit)
+	messages, more, err := s.chat.store.Before(ctx, s.conversationID(), in.BeforeSeq, in.Limit)
 	if err != nil {
 		s.Socket.Log().Error(component, "Database error in history: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.Refuse(storeInvalid(err), in.ClientMessageID)

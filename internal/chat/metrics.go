@@ -13,6 +13,7 @@ type metrics struct {
 	unpublished prometheus.Counter
 	repairs     *prometheus.CounterVec
 	sweeps      *prometheus.CounterVec
+	resets      *prometheus.CounterVec
 }
 
 // seconds are histogram buckets for durations of milliseconds.
@@ -50,6 +51,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_sweeps_total",
 			Help: "Total sweeps for undelivered messages, by outcome (done, failed, every_room). In every_room all sockets read Postgres, because the last sweep was too long ago.",
 		}, []string{"outcome"}),
+		resets: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "roomspa_resets_total",
+			Help: "Total sockets whose client was told to forget its messages, by cause (restored, resume). restored: the database was restored or replaced under an open socket. resume: a client resumed after a message that Postgres does not have.",
+		}, []string{"cause"}),
 	}
 	for _, outcome := range []string{"stored", "duplicate", "refused", "rate_limited", "failed"} {
 		m.messages[outcome] = messages.WithLabelValues(outcome)

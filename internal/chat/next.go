@@ -38,6 +38,9 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	if !s.opened || s.closed {
 		return frame.Message{}, nil
 	}
+	if s.mustReload() && !s.reload(ctx) {
+		return frame.Message{}, nil // reload has scheduled a retry
+	}
 	if s.resume != nil && s.cursor.seen >= s.resume.ToSeq {
 		m := frame.Message{Data: frame.Encode(s.resume)}
 		s.resume = nil

@@ -1,29 +1,16 @@
 package chat
 
 import (
-	"encoding/binary"
-
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
-)
-
-// The payload of a frame that is not stored has the seq 0, which no message has.
-// After the header come the kind (1 byte), the user that sent it (8 bytes, big
-// endian) and the frame. A replica that does not know the kind drops it, and so does
-// an older version: its cursor takes the seq 0 for an old message.
-const (
-	kindProbe       = 'p'
-	transientHeader = 1 + 8
 )
 
 // probe publishes a frame like a message, through Redis to every replica, but does
 // not store it.
 func (s *Consumer) probe(id string) {
-	b := make([]byte, payloadHeader+transientHeader, payloadHeader+transientHeader+32+len(id))
-	b[payloadHeader] = kindProbe
-	binary.BigEndian.PutUint64(b[payloadHeader+1:], uint64(s.user))
-	b = append(b, frame.Encode(frame.Probe{Type: frame.TypeProbe, ID: id})...)
-	s.chat.layer.Publish(s.group, b, func(err error) {
+	body := event.Probe{User: s.user, Frame: frame.Encode(frame.Probe{Type: frame.TypeProbe, ID: id})}
+	s.chat.layer.Publish(s.group, body, func(err error) {
 		if err == nil {
 			return
 		}
@@ -34,14 +21,14 @@ func (s *Consumer) probe(id string) {
 	})
 }
 
-// deliverTransient takes the payload of a frame that is not stored, without its
-// header. It drops the frame if the outbox is full.
-func (s *Consumer) deliverTransient(payload []byte) {
-	if len(payload) <= transientHeader || payload[0] != kindProbe || room.UserID(binary.BigEndian.Uint64(payload[1:])) != s.user {
+// deliverProbe sends a probe back if it is of this user. It drops the probe if the outbox
+// is full.
+func (s *Consumer) deliverProbe(p event.Probe) {
+	if p.User != s.user {
 		return
 	}
 	s.Mu.Lock()
-	queued := s.opened && !s.closed && s.QueueLocked(frame.Message{Data: payload[transientHeader:]}) == nil
+	queued := s.opened && !s.closed && s.QueueLocked(frame.Message{Data: p.Frame}) == nil
 	s.Mu.Unlock()
 	if queued {
 		s.Socket.Wake()

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -11,7 +13,7 @@ import (
 // through Redis. If that fails, a sweep finds the message.
 func (s *Consumer) publish(m *room.Message, logged bool) {
 	chat, seq := s.chat, slog.Int64("seq", m.Seq)
-	chat.layer.Publish(s.group, encode(m), func(err error) {
+	chat.layer.Publish(s.group, newEvent(m), func(err error) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
@@ -21,4 +23,13 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})
+}
+
+// newEvent returns the event of a message. Its frame is encoded once for all sockets of
+// all replicas.
+func newEvent(m *room.Message) event.Message {
+	return event.Message{
+		Seq: m.Seq, Sender: m.Sender,
+		Frame: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m),
+	}
 }

@@ -33,12 +33,15 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
 	}
-	began := time.Now()
-	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
+	began, conversation := time.Now(), s.conversationID()
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
 	if err != nil {
 		s.chat.metrics.message("failed")
 		if errors.Is(err, room.ErrOutcomeUnknown) {
 			s.chat.requestSweep() // if it is committed, nobody has published it
+		}
+		if errors.Is(err, room.ErrNotFound) {
+			s.resetWithout(conversation) // the client sends again, to the new conversation
 		}
 		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.Refuse(storeInvalid(err), in.ClientMessageID)
@@ -76,7 +79,7 @@ func (s *Consumer) acknowledge(ack []byte) error {
 
 // storeInvalid returns the refusal of a frame that the store could not handle.
 func storeInvalid(err error) *room.Invalid {
-	if errors.Is(err, room.ErrUnavailable) {
+	if errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrNotFound) {
 		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
 	}
 	return &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}

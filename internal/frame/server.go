@@ -36,12 +36,18 @@ type Connected struct {
 }
 
 // Resumed ends the replay that the client asked for with since. ToSeq is FromSeq-1 if
-// there was nothing to replay. Reset is true if since was beyond the last stored message;
-// the client must then drop the messages that it has beyond ToSeq.
+// there was nothing to replay. LastSeq is the newest message that was stored when the
+// client resumed.
+//
+// Reset is true if the client has messages that the server does not have: it must drop
+// all that it has of the conversation, read the history from LastSeq, and is live from
+// there. A reset is also sent without since, at any time, if the database was restored or
+// replaced.
 type Resumed struct {
 	Type    string `json:"type"`
 	FromSeq int64  `json:"from_seq"`
 	ToSeq   int64  `json:"to_seq"`
+	LastSeq int64  `json:"last_seq"`
 	Reset   bool   `json:"reset,omitempty"`
 }
 

@@ -42,7 +42,7 @@ var serverFrames = []struct {
 }{
 	{"connected to a chat", "chat_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), LastSeq: new(int64(0))})},
 	{"connected to a location", "location_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef"})},
-	{"resumed", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 42, ToSeq: 41})},
+	{"resumed", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 42, ToSeq: 41, LastSeq: 41})},
 	{"resumed behind the end", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 1, ToSeq: 0, Reset: true})},
 	{"chat message", "chat_message", frame.AppendMessage(nil, message("hi", ""))},
 	{"chat message with an id", "chat_message", frame.AppendMessage(nil, message("a\"b\\c\n\x01\x7f</script>\u2028ü💩", "m-\"1\""))},
