@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,8 +12,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
 	"github.com/roomspa/roomspa/internal/testkit/world"
@@ -104,6 +107,12 @@ func keepStory(ts *testscript.TestScript, _ bool, args []string) {
 	client, err := redis.Open(redis.Options{URL: ts.Getenv("ROOMSPA_REDIS_URL"), Prefix: ts.Getenv("ROOMSPA_REDIS_PREFIX")}, nil)
 	ts.Check(err)
 	defer client.Close()
+	db, err := postgres.Open(context.Background(), postgres.Options{URL: ts.Getenv("ROOMSPA_DATABASE_URL")}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	ts.Check(err)
+	defer db.Close()
+	d, err := db.Deployment(context.Background())
+	ts.Check(err)
+	client.Use(d)
 	s := story.Begin(args[0])
 	s.Replica, s.Endpoint, s.Path, s.Remote, s.User, s.Role = "a", "chat", "/ws/chat/1/2/", "192.0.2.1", 7, "customer"
 	ts.Check(s.Do("token found", func() error { s.Detail("a token of 231 bytes"); return nil }))

@@ -43,7 +43,7 @@ func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	notifyErr := c.notifyReplicas(ctx, std)
+	notifyErr := c.notifyReplicas(ctx, std, db, []room.UserID{c.User})
 	messages, err := db.EraseUser(ctx, c.User)
 	if err != nil {
 		return fmt.Errorf("%w; %d messages were emptied: run the command again", err, messages)

@@ -33,7 +33,7 @@ func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 		seen[ref] = true
 		if len(seen)%everyExplained == 1 {
 			x.recordExplain(t, ref, "--ops=http://"+r.OpsAddr())
-			x.recordExplain(t, ref, "--redis-url="+x.RedisURL, "--redis-prefix="+x.RedisPrefix)
+			x.recordExplain(t, ref, "--database-url="+x.DatabaseURL, "--redis-url="+x.RedisURL, "--redis-prefix="+x.RedisPrefix)
 		}
 		_, header, body := world.Get(t, r.Ops("/debug/stories/"+ref))
 		x.record("a story", header.Get("Content-Type")+string(body))
@@ -76,9 +76,9 @@ func (x *secrecy) recordPrinted(t *testing.T, told *story.Explanation) {
 // recordKeptStories records what Redis keeps of failed connections.
 func (x *secrecy) recordKeptStories(t *testing.T) {
 	t.Helper()
-	r, kept := x.RedisClient(t), 0
+	r, client, kept := x.RedisClient(t), x.OpenRedis(t), 0
 	for it := r.Scan(t.Context(), 0, x.RedisPrefix+"*", 1000).Iterator(); it.Next(t.Context()); {
-		if key := strings.TrimPrefix(it.Val(), x.RedisPrefix); !strings.HasPrefix(key, "stories:") && !strings.HasPrefix(key, "failures:") && !strings.HasPrefix(key, "returns:") {
+		if _, key, _ := strings.Cut(it.Val(), "}:"); !strings.HasPrefix(key, "stories:") && !strings.HasPrefix(key, "failures:") && !strings.HasPrefix(key, "returns:") {
 			continue
 		}
 		values, err := r.LRange(t.Context(), it.Val(), 0, -1).Result()
@@ -86,7 +86,11 @@ func (x *secrecy) recordKeptStories(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, v := range values {
-			x.record("a story in Redis", it.Val()+v)
+			e, err := client.Open(client.Ring(), it.Val(), []byte(v), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.record("a story in Redis", it.Val()+string(e.Body))
 			kept++
 		}
 	}

@@ -75,8 +75,10 @@ func TestTheReleaseBeforeServesARoomTogetherWithThisOne(t *testing.T) {
 	expectPositionsAtBoth(t, old, current)
 	expectSignInAtBoth(t, old, current)
 	for _, r := range []*world.Replica{old, current} {
-		if n := r.Metric(t, "roomspa_redis_unreadable_payloads_total"); n != 0 {
-			t.Errorf("%v payloads of the other one could not be read", n)
+		for _, reason := range []string{"unknown", "not_authentic", "unknown_key", "stale"} {
+			if n := r.Metric(t, `roomspa_events_dropped_total{reason="`+reason+`"}`); n != 0 {
+				t.Errorf("%v events of the other one were dropped: %s", n, reason)
+			}
 		}
 	}
 }

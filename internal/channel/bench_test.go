@@ -60,7 +60,7 @@ func BenchmarkPublishAndDeliver(b *testing.B) {
 func BenchmarkRoundTrip(b *testing.B) {
 	l := benchLayer(b)
 	back := make(chan struct{})
-	if _, err := l.Join(b.Context(), "chat_1_1", func(event.Event) { back <- struct{}{} }, func() {}); err != nil {
+	if _, err := l.Join(b.Context(), "chat_1_1", func(event.Event) { back <- struct{}{} }, func(bool) {}); err != nil {
 		b.Fatal(err)
 	}
 	payload := event.Story(make([]byte, 300))

@@ -200,7 +200,7 @@ func testSaveThenPublish(t *testing.T, p *world.RedisServers) {
 		heard.wants(t, itoa(i))
 		last, err := other.Positions.Last(t.Context(), r)
 		if err != nil || len(last) != 1 || !strings.HasSuffix(string(last[0].Body), itoa(i)) {
-			t.Fatalf("heard of %d, read %q, %v", i, last, err)
+			t.Fatalf("heard of %d, read %v, %v", i, last, err)
 		}
 	}
 }

@@ -179,7 +179,7 @@ func TestDeploymentsOnOneRedisFindEachOther(t *testing.T) {
 	p := world.RedisStandalone(t)
 	a := open(t, p.Options)
 	o := p.Options
-	o.URL += "/3"
+	o.URL = strings.TrimSuffix(o.URL, "/0") + "/3"
 	b := open(t, o)
 	d := world.Deployment
 	d.ID = "fedcba9876543210"

@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
 	"github.com/roomspa/roomspa/internal/testkit/world"

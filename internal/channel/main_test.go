@@ -33,6 +33,7 @@ func open(t testing.TB, o redis.Options) replica {
 
 func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Registerer) replica {
 	t.Helper()
+	o.Log = log
 	c, err := redis.Open(o, reg)
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,9 @@ func newMetrics(reg prometheus.Registerer, client goredis.UniversalClient) *metr
 			Name: "roomspa_tickets_total", Help: "Total tickets (one-time replacements for a token), by outcome: issued, redeemed, unknown (already used, expired or made up), or failed (Redis did not answer or refused).",
 		}, []string{"outcome"}),
 	}
+	for _, reason := range []string{"stale", "unknown", "not_authentic", "unknown_key"} {
+		m.dropped.WithLabelValues(reason) // so that it is 0 and not absent
+	}
 	if reg != nil {
 		reg.MustRegister(commands, m.pipeline, m.publish, m.dropped, m.tickets) //nolint:forbidigo // the caller's registry, not the global one
 		registerPool(reg, client)

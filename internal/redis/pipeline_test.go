@@ -105,7 +105,8 @@ func TestASubscriptionEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	p := world.RedisStandalone(t)
 	c := open(t, p.Options)
-	s := subscribe(t, c, "test:x")
+	channel := redis.Name(p.Options.Prefix, world.Deployment.ID, "x")
+	s := subscribe(t, c, channel)
 	p.KillSubscribers(t, "x")
 	for range 2 {
 		if e, err := s.Receive(world.Limit); cause.Of(err) != "redis_connection_lost" {
@@ -115,7 +116,7 @@ func TestASubscriptionEndsWithItsConnection(t *testing.T) {
 	if n := p.Subscribers(t, "x"); n != 0 {
 		t.Errorf("%d subscribers are back", n)
 	}
-	s = subscribe(t, c, "test:x")
+	s = subscribe(t, c, channel)
 	if e, err := s.Receive(time.Millisecond); !errors.Is(err, redis.ErrTimeout) {
 		t.Errorf("received %+v, %v", e, err)
 	}
