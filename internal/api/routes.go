@@ -20,7 +20,7 @@ type Options struct {
 	Passwords   *auth.Passwords
 	Revocations Revocations
 	Tickets     Tickets
-	Throttle    Throttle // nil means that sign-ins are not limited
+	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
 	LoginWait   time.Duration // maximum wait for the verification of a password; 0 means 5 s
 	AccessTTL   time.Duration // lifetime of access tokens
@@ -42,6 +42,9 @@ type Store interface {
 // or without a trailing slash.
 func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	o.LoginWait = cmp.Or(o.LoginWait, 5*time.Second)
+	if o.Throttle != nil {
+		o.Throttle = newReplicaThrottle(o.Throttle)
+	}
 	users := authenticator{o.Keys, o.Store}
 	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)

@@ -257,7 +257,7 @@ func TestLoginsAreCountedWithoutLockingAnybodyOut(t *testing.T) {
 	if n := a.Metric(t, `roomspa_logins_throttled_total{limit="account_address"}`); n != 3 {
 		t.Errorf("%v refused for the account and the address, want 3", n)
 	}
-	keys, err := w.RedisClient(t).Keys(t.Context(), w.RedisPrefix+"{throttle}:*").Result()
+	keys, err := w.RedisClient(t).Keys(t.Context(), w.RedisPrefix+"*throttle*").Result()
 	if err != nil || len(keys) == 0 || strings.Contains(strings.Join(keys, " "), "user") || strings.Contains(strings.Join(keys, " "), "203.0") {
 		t.Errorf("keys %v, %v: they are to name nobody", keys, err)
 	}
@@ -290,6 +290,37 @@ func TestTheAccountsOwnLimitIsTheLastResort(t *testing.T) {
 	r.Login(t, world.Customer, world.Password, "X-Forwarded-For", "203.0.113.9").Expect(t, 429, "too_many_attempts")
 	if n := r.Metric(t, `roomspa_logins_throttled_total{limit="account"}`); n != 1 {
 		t.Errorf("%v refused for the account", n)
+	}
+}
+
+func TestAReplicaLimitsSignInsWhenTheKeysOfRedisAreDeleted(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	a, b := w.Pair(t, world.TrustLoopback, func(o *app.Options) {
+		o.LoginPerAccountAddress, o.LoginPerAddress, o.LoginPerAccount = 2, 100, 100
+	})
+	redis, attacker := w.RedisClient(t), []string{"X-Forwarded-For", "203.0.113.7"}
+	login := func(r *world.Replica, password string, status int, code string) {
+		t.Helper()
+		r.Login(t, world.Customer, password, attacker...).Expect(t, status, code)
+		keys, err := redis.Keys(t.Context(), w.RedisPrefix+"*throttle*").Result()
+		if err == nil && len(keys) > 0 {
+			err = redis.Del(t.Context(), keys...).Err()
+		}
+		if err != nil || status == 401 && len(keys) == 0 {
+			t.Fatalf("keys %v: %v", keys, err)
+		}
+	}
+	for range 3 {
+		login(a, world.Password, 200, "") // right ones do not count
+	}
+	for range 2 {
+		login(a, "wrong", 401, "bad_credentials")
+	}
+	login(a, world.Password, 429, "too_many_attempts")
+	login(b, "wrong", 401, "bad_credentials") // the limit of another replica is its own
+	if n := a.Metric(t, `roomspa_logins_throttled_total{limit="account_address"}`); n != 1 || !strings.Contains(a.Log.String(), "[Login] Refused: too_many_attempts account_address") {
+		t.Errorf("%v refused:\n%s", n, a.Log.String())
 	}
 }
 
