@@ -11,6 +11,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -195,7 +196,11 @@ func TestATicketStandsForATokenOnce(t *testing.T) {
 
 	// As after 60 of them: the bucket is empty in two minutes.
 	full := strconv.FormatInt(time.Now().Add(2*time.Minute).UnixMicro(), 10)
-	if err := w.RedisClient(t).Set(t.Context(), w.RedisPrefix+"{throttle}:ticket:2", full, time.Minute).Err(); err != nil {
+	d, err := w.OpenPostgres(t).Deployment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RedisClient(t).Set(t.Context(), redis.Name(w.RedisPrefix, d.ID, "throttle")+":ticket:2", full, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if limited := a.Post(t, "/api/ticket/", nil, w.Token(t, world.Therapist)).Expect(t, 429, "too_many_attempts"); limited.RetryAfter < 1 {
