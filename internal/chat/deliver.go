@@ -9,7 +9,7 @@ import (
 // deliver takes an event of the group. The receive loop of the channel layer calls it, so
 // it must not block. The layer has checked the body.
 func (s *Consumer) deliver(e event.Event) {
-	switch e.Kind { //nolint:exhaustive // no other kind concerns a socket
+	switch e.Kind {
 	case event.KindMessage:
 		if m, err := event.ReadMessage(e.Body); err == nil {
 			s.deliverMessage(m, e.At)
@@ -18,6 +18,7 @@ func (s *Consumer) deliver(e event.Event) {
 		if p, err := event.ReadProbe(e.Body); err == nil {
 			s.deliverProbe(p)
 		}
+	default: // no other kind concerns a socket
 	}
 }
 

@@ -50,7 +50,7 @@ func badSince(detail string) *frame.Close {
 func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.Resumed, error) {
 	p := s.since
 	if p == nil {
-		return nil, nil //nolint:nilnil // there is nothing to resume
+		return nil, nil // there is nothing to resume
 	}
 	var stored []room.Message
 	if p.hasID && p.seq <= c.LastSeq {

@@ -91,7 +91,7 @@ func TestResumeByID(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk(t, c.before)
 				if c.missing {
-					d.stored[1].Seq, d.stored[1].ID = 3, room.ID{3}
+					d.stored[1].Seq = 3
 				}
 				d.s = d.consumer(&room.User{ID: 1, Role: room.Customer}, url.Values{"since": {cmp.Or(c.since, "2")}, "id": {c.id}})
 				if err := d.s.Open(t.Context()); err != nil {

@@ -11,19 +11,19 @@ var mutants = []mutant{
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
 `,
 			new: `
 	s.Mu.Lock()
 	early := room.Message{
-		ID: room.ID{1}, Conversation: s.conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
+		ID: room.ID{1}, Conversation: conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
 		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
 	}
 	s.Mu.Unlock()
 	if err := s.Answer(frame.AppendAck(nil, &early, false)); err != nil {
 		return err
 	}
-	m, duplicate, err := s.chat.store.Append(ctx, s.conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
 `,
 		}},
 
@@ -181,6 +181,45 @@ func (s *Consumer) fetch(ctx context.Context) {
 		},
 	},
 	{
+		name:      "reset_off",
+		guarantee: "2",
+		effect:    "An open socket goes on as before when the database is restored under it.",
+
+		file: "internal/chat/deliver.go",
+		edits: []edit{{
+			old: `
+	if reset {
+		s.reset()
+		return
+	}
+`,
+			new: "\n",
+		}},
+
+		tests: []test{
+			{"internal/chat", "TestAnOpenSocketStartsAnewOnARestoredDatabase"},
+		},
+	},
+	{
+		name:      "resume_id_off",
+		guarantee: "2",
+		effect:    "A client resumes after another message than the one that it has.",
+
+		file: "internal/chat/since.go",
+		edits: []edit{{
+			old: `
+		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
+`,
+			new: `
+		known = len(stored) > 0 && stored[0].Seq == p.seq
+`,
+		}},
+
+		tests: []test{
+			{"internal/chat", "TestResumeByID"},
+		},
+	},
+	{
 		name:      "idempotency_off",
 		guarantee: "3",
 		effect:    "A message that is sent again is stored again.",
@@ -220,7 +259,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		local := append([]*Consumer(nil), chat.sockets[m.Conversation]...)
 		chat.mu.Unlock()
 		for _, other := range local {
-			other.deliver(encode(m))
+			other.deliverMessage(newEvent(m), m.At)
 		}
 		return
 	}

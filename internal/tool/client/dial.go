@@ -35,8 +35,10 @@ type Options struct {
 	URL string
 	// Token is the access token, which is sent as a subprotocol; empty for none.
 	Token string
-	// Since asks for a replay of the messages after this seq; nil for none.
-	Since *int64
+	// Since asks for a replay of the messages after this seq; nil for none. SinceID is the
+	// id of the message with this seq; empty if it is unknown.
+	Since   *int64
+	SinceID string
 	// LastRef and LastCode report how the previous socket ended, so that the server can
 	// count closes that it cannot see.
 	LastRef  string

@@ -13,7 +13,8 @@ const (
 	// endpoint.
 	Connected
 	// Resumed: the replay is complete and the stream is live. Frame is the resumed frame.
-	// If its Reset is set, the server has lost the messages beyond ToSeq.
+	// If its Reset is set, the database was restored or replaced: drop all messages that
+	// were delivered; the stream goes on after LastSeq. A reset may come at any time.
 	Resumed
 	// Arrived: Frame arrived. There is no event for a repeated message.
 	Arrived
@@ -66,7 +67,8 @@ const (
 	RecordDropped
 	// RecordClosed: a socket ended with Code; 0 if the session itself abandoned it.
 	RecordClosed
-	// RecordResumed: the replay of the messages from Expected to Seq is complete.
+	// RecordResumed: the replay of the messages from Expected to Seq is complete, or the
+	// frame's Reset is set.
 	RecordResumed
 	// RecordDeferred: a message was refused for now, because of Detail. The session sends
 	// it again later.

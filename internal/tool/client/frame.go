@@ -31,9 +31,11 @@ type Frame struct {
 	Timestamp       string `json:"timestamp"`
 	Duplicate       bool   `json:"duplicate"`
 
-	// connected
+	// connected, resumed
 	LastSeq *int64 `json:"last_seq"`
-	Peer    *Peer  `json:"peer"`
+
+	// connected
+	Peer *Peer `json:"peer"`
 
 	// resumed
 	FromSeq int64 `json:"from_seq"`

@@ -21,10 +21,10 @@ func (e *GapError) Error() string {
 func (s *Session) handleConnected(conn *Conn, f *Frame) {
 	r := Record{Kind: RecordConnected, Ref: conn.Ref(), Frame: f}
 	if s.endpoint == Chat {
-		r.Since = s.since()
+		r.Since, _ = s.since()
 	}
 	if s.endpoint == Chat && f.LastSeq != nil && r.Since == nil {
-		s.advance(*f.LastSeq)
+		s.advance(*f.LastSeq, "")
 	}
 	if f.LastSeq != nil {
 		r.Seq = *f.LastSeq
@@ -74,18 +74,24 @@ func (s *Session) handleMessage(conn *Conn, f *Frame) (isNew bool, err error) {
 		s.record(r)
 		return false, &GapError{Expected: r.Expected, Got: r.Seq}
 	}
-	s.advance(f.Seq)
+	s.advance(f.Seq, f.ID)
 	r.Kind = RecordReceived
 	s.record(r)
 	return true, nil
 }
 
+// handleResumed handles the end of a replay, or a reset. After a reset, which may come at
+// any time, the messages that the session has delivered mean nothing any more.
 func (s *Session) handleResumed(conn *Conn, f *Frame) error {
 	highest, known := s.Highest()
 	s.record(Record{Kind: RecordResumed, Ref: conn.Ref(), Seq: f.ToSeq, Expected: f.FromSeq, Frame: f})
 	switch {
 	case f.Reset:
-		s.advance(f.ToSeq)
+		last := f.ToSeq // equal to last_seq, which servers of before do not send
+		if f.LastSeq != nil {
+			last = *f.LastSeq
+		}
+		s.advance(last, "")
 	case known && f.ToSeq > highest:
 		s.record(Record{Kind: RecordGap, Ref: conn.Ref(), Seq: f.ToSeq + 1, Expected: highest + 1})
 		return &GapError{Expected: highest + 1, Got: f.ToSeq + 1}

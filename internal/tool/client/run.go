@@ -61,9 +61,9 @@ func (s *Session) runSocket(ctx context.Context) error {
 		return &tokenError{err}
 	}
 	o := s.o.Socket
-	o.Token, o.LastRef, o.LastCode, o.Since = token, s.lastRef, s.lastCode, nil
+	o.Token, o.LastRef, o.LastCode, o.Since, o.SinceID = token, s.lastRef, s.lastCode, nil, ""
 	if s.endpoint == Chat {
-		o.Since = s.since()
+		o.Since, o.SinceID = s.since()
 	}
 	s.emit(Event{Kind: Connecting, Since: o.Since})
 	conn, err := Dial(ctx, o)
@@ -184,16 +184,18 @@ func (s *Session) setConn(conn *Conn) {
 	s.conn = conn
 }
 
-func (s *Session) since() *int64 {
+// since returns what the session resumes after: the highest seq and the id of that message.
+func (s *Session) since() (seq *int64, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.highest
+	return s.highest, s.highestID
 }
 
-func (s *Session) advance(seq int64) {
+// advance sets the highest seq. id is empty if the session does not have that message.
+func (s *Session) advance(seq int64, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.highest = &seq
+	s.highest, s.highestID = &seq, id
 }
 
 func (s *Session) emit(e Event) {

@@ -22,8 +22,8 @@ var ErrNotConnected = errors.New("not connected")
 // SessionOptions configures a session. Only Socket.URL is required, and a token on the
 // endpoints of a room.
 type SessionOptions struct {
-	// Socket describes how to dial each socket. The session sets its Since, LastRef and
-	// LastCode. Its Token is used if TokenSource is nil.
+	// Socket describes how to dial each socket. The session sets its Since, SinceID,
+	// LastRef and LastCode. Its Token is used if TokenSource is nil.
 	Socket Options
 	// TokenSource returns the token for each handshake.
 	TokenSource TokenSource
@@ -55,6 +55,8 @@ type SessionOptions struct {
 
 // A Session is a client of one endpoint of one room that loses no message. It delivers
 // each message once, in order of seq, and sends each message until it is acknowledged.
+// When the server resets it, because the database was restored or replaced, it goes on
+// from the last message that the server has; see Resumed.
 // Run may be called once; all other methods are safe for concurrent use before, during
 // and after Run.
 //
@@ -79,9 +81,10 @@ type Session struct {
 	done     chan struct{} // closed after err is set
 	err      error
 
-	mu      sync.Mutex
-	conn    *Conn  // the socket that is ready, or nil
-	highest *int64 // the last seq delivered, or the one that the stream begins after
+	mu        sync.Mutex
+	conn      *Conn  // the socket that is ready, or nil
+	highest   *int64 // the last seq delivered, or the one that the stream begins after
+	highestID string // id of the message with that seq; empty if the session does not have it
 
 	// The following fields belong to the goroutine that runs the session.
 	failures     int       // consecutive, without a stable connection in between

@@ -42,7 +42,7 @@ func TestSessionResumesWhereItsSocketWasCut(t *testing.T) {
 				t.Errorf("message %d, want %d", f.Seq, want)
 			}
 		}
-		if first, second := <-queries, <-queries; first != "" || second != "last_code=1006&last_ref=ref1&since=12" {
+		if first, second := <-queries, <-queries; first != "" || second != "id=m12&last_code=1006&last_ref=ref1&since=12" {
 			t.Errorf("queries %q and %q", first, second)
 		}
 		if n := len(s.recorded(RecordDuplicate)); n != 1 {
@@ -62,7 +62,13 @@ func TestSessionResumesFromConnectedsLastSeqWhereNothingCame(t *testing.T) {
 				s.connected(7)
 				s.cut()
 			},
-			func(s *side) { s.connected(7); s.untilClosed() })})
+			func(s *side) {
+				if s.r.URL.Query().Has("id") {
+					t.Error("an id was sent without a message")
+				}
+				s.connected(7)
+				s.untilClosed()
+			})})
 		s.next(Connected)
 		s.next(Closed)
 		if e := s.next(Connecting); e.Since == nil || *e.Since != 7 {
@@ -128,6 +134,50 @@ func TestSessionGoesBackWhereTheServerLostMessages(t *testing.T) {
 		}
 		if f := s.frame("chat_message"); f.Seq != 31 {
 			t.Errorf("message %d, want 31", f.Seq)
+		}
+	})
+}
+
+func TestSessionGoesOnFromAResetInTheMiddle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		queries := make(chan string, 1)
+		s := start(t, SessionOptions{Socket: servePipe(t, chatPath, func(s *side) {
+			s.connected(40)
+			s.message(41)
+			s.say(`{"type":"resumed","from_seq":31,"to_seq":30,"last_seq":30,"reset":true}`)
+			s.cut()
+		}, func(s *side) {
+			queries <- s.r.URL.Query().Get("since") + s.r.URL.Query().Get("id")
+			s.connected(30)
+			s.say(`{"type":"resumed","from_seq":31,"to_seq":30,"last_seq":30}`)
+			if f := s.hear(); f.ClientMessageID != "a" {
+				t.Errorf("heard %s", f.Raw)
+			}
+			s.message(31)
+			s.message(31) // of the same timeline: a duplicate
+			s.untilClosed()
+		})})
+		if f := s.frame("chat_message"); f.Seq != 41 {
+			t.Errorf("message %d, want 41", f.Seq)
+		}
+		if e := s.next(Resumed); !e.Frame.Reset {
+			t.Errorf("resumed %+v", e.Frame)
+		}
+		if _, err := s.SendMessage("hi", "a"); err != nil {
+			t.Fatal(err)
+		}
+		if query := <-queries; query != "30" {
+			t.Errorf("resumed after %q, want 30 without an id", query)
+		}
+		if f := s.frame("chat_message"); f.Seq != 31 {
+			t.Errorf("message %d, want 31", f.Seq)
+		}
+		synctest.Wait()
+		if n := len(s.recorded(RecordDuplicate)); n != 1 {
+			t.Errorf("%d duplicates recorded, want 1", n)
+		}
+		if resets := s.recorded(RecordResumed); len(resets) != 2 || !resets[0].Frame.Reset || resets[0].Seq != 30 || resets[0].Ref != "ref1" {
+			t.Errorf("recorded %+v", resets)
 		}
 	})
 }

@@ -88,6 +88,9 @@ func (o Options) target() (*url.URL, error) {
 	q := u.Query()
 	if o.Since != nil {
 		q.Set("since", strconv.FormatInt(*o.Since, 10))
+		if o.SinceID != "" {
+			q.Set("id", o.SinceID)
+		}
 	}
 	if o.LastRef != "" {
 		q.Set("last_ref", o.LastRef)

@@ -68,7 +68,7 @@ func presenceText(online bool, lastSeen string) string {
 func resumedText(f *client.Frame) string {
 	switch {
 	case f.Reset:
-		return "the server has lost the messages after " + seqText(f.ToSeq)
+		return "the database was restored or replaced: messages shown above may no longer exist; live after " + seqText(f.ToSeq)
 	case f.ToSeq < f.FromSeq:
 		return "no messages were missed"
 	case f.ToSeq == f.FromSeq:

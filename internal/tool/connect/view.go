@@ -100,7 +100,8 @@ func (v *view) track(e client.Event) {
 		v.dropped++
 	case client.Resumed:
 		if e.Frame.Reset {
-			v.highest = e.Frame.ToSeq
+			v.highest, v.acked = e.Frame.ToSeq, min(v.acked, e.Frame.ToSeq)
+			v.notify()
 		}
 	case client.Arrived:
 		v.trackFrame(e.Frame)

@@ -14,6 +14,7 @@ type clientState struct {
 	end       Kind               // Stayed, Left or GaveUp; empty until then
 	unacked   map[string]sending // by client_message_id
 	holeFound bool               // across sockets; reported only once
+	rewind    rewindState
 
 	ref        string
 	open       bool
@@ -47,6 +48,9 @@ func (c *checker) checkClients() error {
 }
 
 func (s *clientState) handle(e *Entry) {
+	if s.open && !s.replaying {
+		s.rewind.lastOpen = e.At
+	}
 	switch e.Kind {
 	case Connected:
 		s.handleConnected(e)
@@ -75,10 +79,14 @@ func (s *clientState) handle(e *Entry) {
 }
 
 func (s *clientState) add(b Breach, e *Entry, detail string) {
-	s.checker.add(Violation{
+	s.checker.add(s.violation(b, e, detail))
+}
+
+func (s *clientState) violation(b Breach, e *Entry, detail string) Violation {
+	return Violation{
 		Breach: b, Client: s.head.Client, Ref: e.Ref, Customer: s.head.Customer, Therapist: s.head.Therapist,
 		Seq: e.Seq, ID: e.ID, Sender: e.Sender, ClientMessageID: e.ClientMessageID, Detail: detail,
-	})
+	}
 }
 
 // handleConnected begins a socket. It must receive the stored messages in order, from the
@@ -91,17 +99,20 @@ func (s *clientState) handleConnected(e *Entry) {
 	if e.Since != nil {
 		s.resumeFrom, s.resumeTo = *e.Since+1, e.Seq
 		s.next = s.resumeFrom
-		if *e.Since > e.Seq {
+		if *e.Since > e.Seq && !s.checker.isRewound(e.At) {
 			s.add(BadResume, e, fmt.Sprintf("the client had received seq %d, but the server's last seq was lower", *e.Since))
 		}
 	}
 	if !s.connected {
 		s.connected, s.highest = true, s.next-1
+		s.rewind.based = e.At
 	}
 }
 
 func (s *clientState) handleResumed(e *Entry) {
 	switch {
+	case e.Reset && s.checker.rewindBegan != 0:
+		s.handleReset(e)
 	case e.Ref != s.ref || !s.replaying:
 		s.add(BadResume, e, "the client had not asked for a replay")
 	case e.Reset:
@@ -129,13 +140,14 @@ func (s *clientState) handleSent(e *Entry) {
 func (s *clientState) handleReceived(e *Entry) {
 	switch m := s.conv.messages[e.Seq]; {
 	case m == nil:
-		s.add(Phantom, e, "the client received a message that is not stored")
+		s.addUnlessReset(Phantom, e, "the client received a message that is not stored")
 	case m.id != e.ID || m.key.sender != e.Sender || m.key.id != e.ClientMessageID || m.text != e.Text:
-		s.add(Differs, e, fmt.Sprintf("the stored message has id %s, sender %d, client_message_id %q and text %s", m.id, m.key.sender, m.key.id, m.text))
+		s.addUnlessReset(Differs, e, fmt.Sprintf("the stored message has id %s, sender %d, client_message_id %q and text %s", m.id, m.key.sender, m.key.id, m.text))
 	case m.acknowledged != 0 && e.Seq > s.highest && e.At > s.checker.deadline(m.acknowledged):
 		s.add(Late, e, fmt.Sprintf("received %.1f s after its acknowledgement and %.1f s after the end of the last fault",
 			seconds(e.At-m.acknowledged), seconds(e.At-s.checker.lastFaultEnd)))
 	}
+	s.noteReceived(e)
 	s.checkSocket(e)
 	switch {
 	case e.Seq == s.highest+1:
@@ -180,6 +192,11 @@ func (s *clientState) closeSocket() {
 		return
 	}
 	s.open = false
+	s.reportMissing()
+}
+
+// reportMissing reports the messages that the socket has skipped.
+func (s *clientState) reportMissing() {
 	if len(s.missing) == 0 {
 		return
 	}
@@ -196,6 +213,7 @@ func (s *clientState) finish() {
 		return
 	}
 	s.closeSocket()
+	s.finishRewind()
 	s.checker.verdict.Reconnects += max(0, s.sockets-1)
 	if s.end == "" {
 		s.add(BrokenRecord, &Entry{}, "the history does not say whether the client left or stayed")
@@ -205,9 +223,9 @@ func (s *clientState) finish() {
 		return
 	}
 	ended := s.checker.run.Ended
-	for seq := s.highest + 1; seq <= s.conv.last; seq++ {
+	for seq := s.firstUnsure(); seq <= s.conv.last; seq++ {
 		m := s.conv.messages[seq]
-		if m == nil || m.acknowledged == 0 || s.checker.deadline(m.acknowledged) > ended {
+		if m == nil || m.acknowledged == 0 || s.checker.deadline(m.acknowledged) > ended || s.has(seq, m) {
 			continue
 		}
 		s.add(Lost, &Entry{Seq: seq, ID: m.id, Sender: m.key.sender, ClientMessageID: m.key.id},

@@ -31,6 +31,11 @@ type Fault struct {
 	Target string `json:"target,omitempty"`
 	Began  int64  `json:"began"`
 	Ended  int64  `json:"ended"`
+	// Rewinds is true if the database lost committed messages: it was restored from a
+	// backup or replaced, or a standby that was behind took over. Messages that were
+	// acknowledged before Ended may be gone, and clients are reset. From Ended on nothing
+	// may be lost.
+	Rewinds bool `json:"rewinds,omitempty"`
 }
 
 // A Conversation is one line of ConversationsFile.
@@ -58,7 +63,7 @@ type Kind string
 const (
 	Begins       Kind = "client"       // the first line: the client and its room
 	Connected    Kind = "connected"    // a socket is ready: since is what it asked for, seq the last seq of the conversation
-	Resumed      Kind = "resumed"      // the replay is complete: from and seq are its first and last seq
+	Resumed      Kind = "resumed"      // the replay is complete: from and seq are its first and last seq; with reset the client begins anew after seq
 	Sent         Kind = "sent"         // a message was written to a socket, for the first time or again
 	Acknowledged Kind = "acknowledged" // the server acknowledged a message
 	Received     Kind = "received"     // a message arrived

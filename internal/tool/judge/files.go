@@ -31,6 +31,12 @@ func (c *checker) readFaults() error {
 	err := eachLine(c.dir, FaultsFile, func(_ int, f *Fault, _ []byte) error {
 		c.verdict.Faults[f.Kind]++
 		c.lastFaultEnd = max(c.lastFaultEnd, f.Ended)
+		if f.Rewinds {
+			c.rewindEnded = max(c.rewindEnded, f.Ended)
+			if c.rewindBegan == 0 || f.Began < c.rewindBegan {
+				c.rewindBegan = f.Began
+			}
+		}
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {

@@ -43,6 +43,8 @@ type checker struct {
 	run           Run
 	conversations map[roomKey]*conversation
 	lastFaultEnd  int64
+	rewindBegan   int64 // of the first fault that rewinds the database, 0 if there is none
+	rewindEnded   int64 // of the last one
 	verdict       *Verdict
 }
 
