@@ -349,35 +349,36 @@ func TestALostCommitIsNoticed(t *testing.T) {
 	}
 }
 
-// TestTheLastMessageOfABatchIsRemembered is a large batch, and one of duplicates.
+// TestTheLastMessageOfABatchIsRemembered is a large batch, and duplicates after it.
 func TestTheLastMessageOfABatchIsRemembered(t *testing.T) {
 	t.Parallel()
 	target := database(t)
 	conn := direct(t, target)
-	all := members(t, postgres.Options{URL: target}, 2)
-	first := all[0].beat(t)
-	c := conversation(t, all[0].DB, 1)
+	replicas := members(t, postgres.Options{URL: target}, 2)
+	first := replicas[0].beat(t)
+	c := conversation(t, replicas[0].DB, 1)
 	calls := map[string]func() (room.Message, bool, error){}
 	for i := range 40 {
 		id := fmt.Sprint("id-", i)
-		calls[id] = func() (room.Message, bool, error) { return all[0].Append(t.Context(), c, says("x", id)) }
+		calls[id] = func() (room.Message, bool, error) { return replicas[0].Append(t.Context(), c, says("x", id)) }
 	}
 	for name, err := range together(t, target, c, calls) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for i := range 6 { // this replica has not committed them, so it does not look for them
-		if _, duplicate := send(t, all[1].DB, c, says("x", fmt.Sprint("id-", i))); !duplicate {
+	stored := all(t, replicas[0].DB, c)
+	for i := range 12 { // neither replica commits anything now
+		if _, duplicate := send(t, replicas[i%2].DB, c, says("x", stored[i].ClientMessageID)); !duplicate {
 			t.Error("there is no such message")
 		}
 	}
-	all[1].beat(t)
+	replicas[1].beat(t)
 	execute(t, conn, "DELETE FROM roomspa.messages WHERE seq = 40")
-	if d := all[1].beat(t); d.Timeline != first.Timeline {
+	if d := replicas[1].beat(t); d.Timeline != first.Timeline {
 		t.Errorf("the replica that committed nothing: timeline %d", d.Timeline)
 	}
-	if d := all[0].beat(t); d.Timeline != first.Timeline+1 {
+	if d := replicas[0].beat(t); d.Timeline != first.Timeline+1 {
 		t.Errorf("the replica whose message is gone: timeline %d", d.Timeline)
 	}
 }
