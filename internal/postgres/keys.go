@@ -45,6 +45,10 @@ const (
 	shortOverlap = 3 * time.Minute
 )
 
+// lockRotation lets one transaction rotate at a time. It is no lock of a row that heartbeats
+// need: they would fail if the command loses its network in the middle.
+const lockRotation = `SELECT pg_advisory_xact_lock(hashtextextended('roomspa.rotation', 0))`
+
 const keysToRotate = `SELECT id, seals_at, opens_until FROM roomspa.master_keys ORDER BY opens_until NULLS FIRST, seals_at DESC`
 
 const insertKey = `
@@ -100,7 +104,7 @@ func (db *DB) RotateKey(ctx context.Context, forgetStories bool) (current, old M
 	}
 	var underWay *RotationError
 	err = db.transaction(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockDeployment); err != nil { // one rotation at a time
+		if _, err := tx.Exec(ctx, lockRotation); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, deleteExpiredKeys); err != nil {
