@@ -44,7 +44,7 @@ var (
 		"Redis no longer shared with another deployment",
 	}
 	clockSkew = problem{
-		"clock_skew", slog.LevelWarn,
+		"replica_clock_skew", slog.LevelWarn,
 		"Clock skew", "the clocks of replicas differ from that of Postgres by more than 5s",
 		"No more clock skew: the clocks of all replicas are close to that of Postgres",
 	}

@@ -148,6 +148,9 @@ func (db *DB) compare(ctx context.Context, s *sighting) error {
 	if s.ID != m.id || s.Timeline != m.timeline {
 		db.logChange(s, raised)
 		db.recent.clear()
+		if m.id != "" {
+			db.pool.Reset() // other connections may still lead to the server of before
+		}
 	}
 	m.id, m.timeline, m.heartbeats, m.wentBack = s.ID, s.Timeline, s.heartbeats, ""
 	return nil
