@@ -32,13 +32,14 @@ var packages = map[string][]string{
 	// The way of a socket.
 	"listen":    {},
 	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
-	"endpoint":  {"frame", "room"},
-	"session":   {"frame"},
+	"endpoint":  {"budget", "frame", "room"},
+	"session":   {"budget", "frame"},
+	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"endpoint", "event", "frame", "room"},
+	"chat":      {"budget", "endpoint", "event", "frame", "room"},
 	"location":  {"endpoint", "event", "frame", "room"},
-	"echo":      {"endpoint", "frame", "room"},
+	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
 	"channel":    {"event", "redis", "room"},
@@ -47,8 +48,8 @@ var packages = map[string][]string{
 	"rebalance":  {"event", "fleet", "frame"},
 
 	// HTTP.
-	"api":     {"auth", "frame", "problem", "room", "story"},
-	"ops":     {"auth", "problem", "room", "story"},
+	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
+	"ops":     {"auth", "budget", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
@@ -63,7 +64,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
+		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
 		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
 	},
 

@@ -1,0 +1,90 @@
+// Package budget bounds the memory that all peers of a replica can fill together: unfinished
+// messages, outgoing queues, pages, HTTP bodies and answers.
+//
+// A peer may hold at most as many bytes as are still free. So one peer alone can hold half
+// of the budget, thousands of them hold little each, and a newcomer always finds room. It is
+// the rule by which switches share a buffer between ports (dynamic thresholds, Choudhury and
+// Hahne 1998). It takes one atomic operation, and neither a list nor a lock.
+package budget
+
+import "sync/atomic"
+
+// A Budget is the number of bytes that the peers of a replica may hold together. A nil Budget
+// has no limit. Its methods may be called concurrently.
+type Budget struct {
+	total int64
+	free  atomic.Int64
+}
+
+// New returns a budget of total bytes.
+func New(total int64) *Budget {
+	b := &Budget{total: total}
+	b.free.Store(total)
+	return b
+}
+
+// Total returns the size of the budget in bytes, and 0 for a nil Budget.
+func (b *Budget) Total() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.total
+}
+
+// Held returns the number of bytes that are held.
+func (b *Budget) Held() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.total - b.free.Load()
+}
+
+// An Account is what one peer holds. The zero Account has no limit. Its methods may be called
+// concurrently.
+type Account struct {
+	budget    *Budget
+	anonymous atomic.Bool
+	held      atomic.Int64
+}
+
+// Open makes the account draw on a budget. An anonymous peer may hold a quarter of what others
+// may. Call it before the first Take.
+func (a *Account) Open(b *Budget, anonymous bool) {
+	a.budget = b
+	a.anonymous.Store(anonymous)
+}
+
+// Authenticated makes the account that of a signed-in peer.
+func (a *Account) Authenticated() { a.anonymous.Store(false) }
+
+// Take takes n bytes. It returns false, and takes nothing, if the peer would hold more than
+// its share. The caller then waits until it holds less, or refuses.
+func (a *Account) Take(n int) bool {
+	if a.budget == nil || n <= 0 {
+		return true
+	}
+	held, free := a.held.Add(int64(n)), a.budget.free.Add(-int64(n))
+	if a.anonymous.Load() {
+		free /= 4
+	}
+	if held <= free {
+		return true
+	}
+	a.Give(n)
+	return false
+}
+
+// Give gives back n bytes that Take has taken.
+func (a *Account) Give(n int) {
+	if a.budget != nil && n > 0 {
+		a.held.Add(-int64(n))
+		a.budget.free.Add(int64(n))
+	}
+}
+
+// Close gives back all that is held. Take must not be called any more.
+func (a *Account) Close() {
+	if a.budget != nil {
+		a.budget.free.Add(a.held.Swap(0))
+	}
+}
