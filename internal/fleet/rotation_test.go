@@ -1,0 +1,144 @@
+package fleet_test
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/testkit/world"
+)
+
+// waitHeartbeats waits until both replicas have read the keys after what the caller did.
+func waitHeartbeats(t *testing.T, w *world.World) {
+	t.Helper()
+	since := world.Query[time.Time](t, w, "SELECT clock_timestamp()")
+	world.Eventually(t, "both replicas have read the keys again", func() (bool, any) {
+		n := world.Query[int](t, w, "SELECT count(*) FROM roomspa.replicas WHERE seen_at > $1", since)
+		return n == 2, n
+	})
+}
+
+// chatter sends messages from both sides until stop is called, one every 20 ms each, and
+// expects an ack for each. stop returns how many there were.
+func chatter(t *testing.T, sockets ...*world.Socket) (stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	sent := make([]int, len(sockets))
+	var sending sync.WaitGroup
+	for i, s := range sockets {
+		sending.Go(func() {
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
+			for ; ctx.Err() == nil; <-pace.C {
+				id := strconv.Itoa(i) + "-" + strconv.Itoa(sent[i])
+				s.Say(t, id, id)
+				if f := s.Find(t, "ack"); f.ClientMessageID != id || f.Duplicate {
+					t.Errorf("acknowledged: %s, want %s", f.Raw, id)
+				}
+				sent[i]++
+			}
+		})
+	}
+	return func() (total int) {
+		cancel()
+		sending.Wait()
+		for _, n := range sent {
+			total += n
+		}
+		return total
+	}
+}
+
+// TestARotationUnderLoadLosesNothing goes through all steps of a rotation. The database's
+// clock is not waited for: the times of the keys are changed instead.
+func TestARotationUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	a, b := w.Pair(t, world.NoRateLimit)
+	watchers := []*world.Socket{a.Chat(t, world.Support), b.Chat(t, world.Support)}
+	stop := chatter(t, a.Chat(t, world.Customer), b.Chat(t, world.Therapist))
+	marker, follower := a.Location(t, world.Therapist), b.Location(t, world.Customer)
+	move := func(latitude float64) {
+		t.Helper()
+		marker.Send(t, `{"latitude":`+strconv.FormatFloat(latitude, 'f', -1, 64)+`,"longitude":0}`)
+		for _, s := range []*world.Socket{marker, follower} {
+			if f := s.Expect(t, "location_update"); *f.Latitude != latitude {
+				t.Errorf("got %s, want latitude %v", f.Raw, latitude)
+			}
+		}
+	}
+	ticket := func() world.Handshake {
+		t.Helper()
+		ticket := a.Post(t, "/api/ticket/", nil, w.Token(t, world.Customer)).Expect(t, 200, "").Ticket
+		return world.Handshake{Path: "/ws/location/1/2/", Query: url.Values{"ticket": {ticket}}}
+	}
+	redeem := func(h world.Handshake) *world.Socket {
+		t.Helper()
+		s := b.Connect(t, h)
+		s.Expect(t, "connected")
+		return s
+	}
+	refused := a.ConnectAs(t, world.Customer, "/ws/chat/3/4/", nil)
+	refused.ExpectRefusal(t, 4003, "not_your_room")
+	story := func() int {
+		status, _, _ := world.Get(t, b.Ops("/debug/stories/"+refused.Ref()))
+		return status
+	}
+	world.Eventually(t, "the story is in Redis", func() (bool, any) { return story() == 200, story() })
+	move(1)
+
+	db := w.OpenPostgres(t)
+	current, old, err := db.RotateKey(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitHeartbeats(t, w)
+	move(2)
+	early := ticket()
+	// One replica seals with the new key up to one heartbeat before the other.
+	w.Exec(t, "UPDATE roomspa.master_keys SET seals_at = now() WHERE id = $1", current.ID[:])
+	waitHeartbeats(t, w)
+	if f := redeem(early).Expect(t, "location_update"); *f.Latitude != 2 {
+		t.Errorf("the stored position from before the switch is %s", f.Raw)
+	}
+	if status := story(); status != 200 {
+		t.Errorf("the story from before the switch answers %d", status)
+	}
+	move(3)
+	late := ticket()
+	w.Exec(t, "UPDATE roomspa.master_keys SET opens_until = now() WHERE id = $1", old.ID[:])
+	waitHeartbeats(t, w)
+	if n := world.Query[int](t, w, "SELECT count(*) FROM roomspa.master_keys"); n != 1 {
+		t.Errorf("there are %d keys", n)
+	}
+	// What is still delivered is sealed with the new key: no replica has another one.
+	if f := redeem(late).Expect(t, "location_update"); *f.Latitude != 3 {
+		t.Errorf("the stored position from after the switch is %s", f.Raw)
+	}
+	move(4)
+
+	sent := stop()
+	all := w.Messages(t)
+	if len(all) != sent || sent < 100 {
+		t.Errorf("%d messages are stored of %d", len(all), sent)
+	}
+	for _, s := range watchers {
+		world.ExpectSame(t, "a watcher", s.ExpectMessages(t, 0, sent), all)
+		s.ExpectNothing(t)
+	}
+	for _, r := range []*world.Replica{a, b} {
+		expectNothingDropped(t, r)
+		if n := r.Metric(t, `roomspa_gap_repairs_total{cause="missed",outcome="done"}`); n != 0 {
+			t.Errorf("%v times Postgres was asked for what Redis had lost", n)
+		}
+		if n := r.Metric(t, "roomspa_resubscriptions_total"); n != 0 {
+			t.Errorf("%v subscriptions were lost", n)
+		}
+	}
+	if status := story(); status != 404 {
+		t.Errorf("the story of the old key answers %d", status)
+	}
+}
