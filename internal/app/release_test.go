@@ -10,7 +10,7 @@ import (
 
 // baseline is the release before this one as long as there is no tag: a commit that is old enough for replicas of it to run
 // somewhere. A tag vN among the ancestors of HEAD takes its place; of several, the newest.
-const baseline = "2cd3c18d7e3ffa398463a9f8aa444f86f7a0fe6d"
+const baseline = "fbb35365c0e5d7f2631d012e72cc03497e24850d"
 
 // previousRelease returns the commit of the release before this one, or skips the
 // test where the history is not there.
