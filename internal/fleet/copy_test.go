@@ -21,19 +21,21 @@ func copyDatabase(t *testing.T, original *world.World) *world.World {
 	from := strings.TrimPrefix(u.Path, "/")
 	name := "copy_of_" + from
 	u.Path = "/postgres"
-	server := u.String()
-	world.Exec(t, server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", from)
-	world.Eventually(t, "nobody uses the database", func() (bool, any) {
-		n := world.Query[int](t, &world.World{DatabaseURL: server}, "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", from)
-		return n == 0, n
-	})
-	world.Exec(t, server, "CREATE DATABASE "+name+" TEMPLATE "+from)
-	t.Cleanup(func() {
-		conn := (&world.World{DatabaseURL: server}).SQL(t)
-		if _, err := conn.Exec(context.WithoutCancel(t.Context()), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Error(err)
+	server := (&world.World{DatabaseURL: u.String()}).SQL(t)
+	execute := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := server.Exec(context.WithoutCancel(t.Context()), sql, args...); err != nil {
+			t.Errorf("%s: %v", sql, err)
 		}
+	}
+	execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", from)
+	world.Eventually(t, "nobody uses the database", func() (bool, any) {
+		var n int
+		err := server.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", from).Scan(&n)
+		return n == 0 && err == nil, err
 	})
+	execute("CREATE DATABASE " + name + " TEMPLATE " + from)
+	t.Cleanup(func() { execute("DROP DATABASE " + name + " WITH (FORCE)") })
 	clone := *original
 	u.Path = "/" + name
 	clone.DatabaseURL = u.String()
