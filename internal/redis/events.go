@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -49,9 +48,11 @@ func (c *Client) name(d *event.Deployment, group, tail string) string {
 // Name returns the name of a group's channel and the beginning of its keys: the prefix, the
 // deployment, a tag in braces, and the group.
 func Name(prefix, deployment, group string) string {
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(group)) // it returns no error
-	return prefix + deployment + ":{" + strconv.Itoa(int(hash.Sum32()%tags)) + "}:" + group
+	hash := uint32(2166136261) // FNV-1a; package hash/fnv would allocate
+	for i := range len(group) {
+		hash = (hash ^ uint32(group[i])) * 16777619
+	}
+	return prefix + deployment + ":{" + strconv.Itoa(int(hash%tags)) + "}:" + group
 }
 
 // ring returns the ring in use. Before there is one, it returns an error that wraps
