@@ -52,73 +52,93 @@ func chatter(t *testing.T, sockets ...*world.Socket) (stop func() int) {
 	}
 }
 
-// TestARotationUnderLoadLosesNothing goes through all steps of a rotation. The database's
-// clock is not waited for: the times of the keys are changed instead.
+// A witness uses on one replica what another one has put into Redis.
+type witness struct {
+	here, there      *world.Replica
+	marker, follower *world.Socket
+	ref              string // of a refused handshake
+}
+
+func newWitness(t *testing.T, here, there *world.Replica) *witness {
+	t.Helper()
+	refused := here.ConnectAs(t, world.Customer, "/ws/chat/3/4/", nil)
+	refused.ExpectRefusal(t, 4003, "not_your_room")
+	w := &witness{here, there, here.Location(t, world.Therapist), there.Location(t, world.Customer), refused.Ref()}
+	world.Eventually(t, "the story is in Redis", func() (bool, any) {
+		status := w.story(t)
+		return status == 200, status
+	})
+	return w
+}
+
+// story asks for the story of the refused handshake.
+func (w *witness) story(t *testing.T) (status int) {
+	t.Helper()
+	status, _, _ = world.Get(t, w.there.Ops("/debug/stories/"+w.ref))
+	return status
+}
+
+// move sends a position and waits for it.
+func (w *witness) move(t *testing.T, latitude float64) {
+	t.Helper()
+	w.marker.Send(t, `{"latitude":`+strconv.FormatFloat(latitude, 'f', -1, 64)+`,"longitude":0}`)
+	for _, s := range []*world.Socket{w.marker, w.follower} {
+		if f := s.Expect(t, "location_update"); *f.Latitude != latitude {
+			t.Errorf("got %s, want latitude %v", f.Raw, latitude)
+		}
+	}
+}
+
+func (w *witness) ticket(t *testing.T) string {
+	t.Helper()
+	return w.here.Post(t, "/api/ticket/", nil, w.here.World.Token(t, world.Customer)).Expect(t, 200, "").Ticket
+}
+
+// redeem enters with a ticket, and expects the stored position.
+func (w *witness) redeem(t *testing.T, ticket string, latitude float64) {
+	t.Helper()
+	s := w.there.Connect(t, world.Handshake{Path: "/ws/location/1/2/", Query: url.Values{"ticket": {ticket}}})
+	s.Expect(t, "connected")
+	if f := s.Expect(t, "location_update"); *f.Latitude != latitude {
+		t.Errorf("the stored position is %s, want latitude %v", f.Raw, latitude)
+	}
+}
+
+// TestARotationUnderLoadLosesNothing goes through all steps of a rotation. It does not wait
+// for the times of the keys, but changes them.
 func TestARotationUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
 	a, b := w.Pair(t, world.NoRateLimit)
 	watchers := []*world.Socket{a.Chat(t, world.Support), b.Chat(t, world.Support)}
 	stop := chatter(t, a.Chat(t, world.Customer), b.Chat(t, world.Therapist))
-	marker, follower := a.Location(t, world.Therapist), b.Location(t, world.Customer)
-	move := func(latitude float64) {
-		t.Helper()
-		marker.Send(t, `{"latitude":`+strconv.FormatFloat(latitude, 'f', -1, 64)+`,"longitude":0}`)
-		for _, s := range []*world.Socket{marker, follower} {
-			if f := s.Expect(t, "location_update"); *f.Latitude != latitude {
-				t.Errorf("got %s, want latitude %v", f.Raw, latitude)
-			}
-		}
-	}
-	ticket := func() world.Handshake {
-		t.Helper()
-		ticket := a.Post(t, "/api/ticket/", nil, w.Token(t, world.Customer)).Expect(t, 200, "").Ticket
-		return world.Handshake{Path: "/ws/location/1/2/", Query: url.Values{"ticket": {ticket}}}
-	}
-	redeem := func(h world.Handshake) *world.Socket {
-		t.Helper()
-		s := b.Connect(t, h)
-		s.Expect(t, "connected")
-		return s
-	}
-	refused := a.ConnectAs(t, world.Customer, "/ws/chat/3/4/", nil)
-	refused.ExpectRefusal(t, 4003, "not_your_room")
-	story := func() int {
-		status, _, _ := world.Get(t, b.Ops("/debug/stories/"+refused.Ref()))
-		return status
-	}
-	world.Eventually(t, "the story is in Redis", func() (bool, any) { return story() == 200, story() })
-	move(1)
+	witness := newWitness(t, a, b)
+	witness.move(t, 1)
 
-	db := w.OpenPostgres(t)
-	current, old, err := db.RotateKey(t.Context(), false)
+	current, old, err := w.OpenPostgres(t).RotateKey(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	waitHeartbeats(t, w)
-	move(2)
-	early := ticket()
+	witness.move(t, 2)
+	early := witness.ticket(t)
 	// One replica seals with the new key up to one heartbeat before the other.
 	w.Exec(t, "UPDATE roomspa.master_keys SET seals_at = now() WHERE id = $1", current.ID[:])
 	waitHeartbeats(t, w)
-	if f := redeem(early).Expect(t, "location_update"); *f.Latitude != 2 {
-		t.Errorf("the stored position from before the switch is %s", f.Raw)
-	}
-	if status := story(); status != 200 {
+	witness.redeem(t, early, 2)
+	if status := witness.story(t); status != 200 {
 		t.Errorf("the story from before the switch answers %d", status)
 	}
-	move(3)
-	late := ticket()
+	witness.move(t, 3)
+	late := witness.ticket(t)
 	w.Exec(t, "UPDATE roomspa.master_keys SET opens_until = now() WHERE id = $1", old.ID[:])
 	waitHeartbeats(t, w)
 	if n := world.Query[int](t, w, "SELECT count(*) FROM roomspa.master_keys"); n != 1 {
 		t.Errorf("there are %d keys", n)
 	}
 	// What is still delivered is sealed with the new key: no replica has another one.
-	if f := redeem(late).Expect(t, "location_update"); *f.Latitude != 3 {
-		t.Errorf("the stored position from after the switch is %s", f.Raw)
-	}
-	move(4)
+	witness.redeem(t, late, 3)
+	witness.move(t, 4)
 
 	sent := stop()
 	all := w.Messages(t)
@@ -135,7 +155,7 @@ func TestARotationUnderLoadLosesNothing(t *testing.T) {
 			t.Errorf("%v subscriptions were lost", n)
 		}
 	}
-	if status := story(); status != 404 {
+	if status := witness.story(t); status != 404 {
 		t.Errorf("the story of the old key answers %d", status)
 	}
 }
