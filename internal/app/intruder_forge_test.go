@@ -26,7 +26,7 @@ var bodies = []event.Body{
 	event.Failure(`{"v":1}`),
 }
 
-func TestTheIntruderCanNeitherForgeNorChangeNorCopyEvents(t *testing.T) {
+func TestIntruderForgesEvents(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	recorded := x.record(t)
@@ -112,7 +112,7 @@ func copies(recorded map[event.Kind]published, channels map[string]bool) (all []
 	return all
 }
 
-func TestAFloodOfGarbageCausesNothing(t *testing.T) {
+func TestIntruderFloodsGarbage(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	began := time.Now()

@@ -24,12 +24,15 @@ func (x *intruder) seal(name string, at time.Time, body event.Body) published {
 	return published{name, string(x.events.Ring().Seal(nil, name, at, body))}
 }
 
-func TestReplayedMessagesComeOnce(t *testing.T) {
+func TestIntruderReplaysMessages(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	message := x.record(t)[event.KindMessage]
 	x.say(t)
 	x.expectNoEffect(t, func() { x.publish(t, times(100, message)...) })
+	// Perhaps the database was restored, while no replica ran, to before this one.
+	x.publish(t, x.seal(message.channel, time.Now().Add(-time.Hour), event.Message{Seq: x.seq + 1, Sender: world.Customer, Frame: []byte(`{"type":"gone"}`)}))
+	x.say(t)
 	late := x.a.ConnectAs(t, world.Customer, "/ws/chat/1/2/", url.Values{"since": {"0"}})
 	late.Expect(t, "connected")
 	x.publish(t, times(100, message)...)
@@ -41,7 +44,7 @@ func TestReplayedMessagesComeOnce(t *testing.T) {
 	late.ExpectNothing(t)
 }
 
-func TestReplayedPositionsDoNotMoveAMarker(t *testing.T) {
+func TestIntruderReplaysPositions(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	position := x.record(t)[event.KindPosition]
@@ -51,7 +54,7 @@ func TestReplayedPositionsDoNotMoveAMarker(t *testing.T) {
 	x.expectNoEffect(t, func() { x.publishInVain(t, old) })
 }
 
-func TestStoredPositionsAreWorthNothingElsewhereOrLater(t *testing.T) {
+func TestIntruderChangesStoredPositions(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	recorded := x.record(t)
@@ -117,7 +120,7 @@ func (x *intruder) ticketKey(ticket string) string {
 	return x.channel("ticket:" + hex.EncodeToString(sum[:16]))
 }
 
-func TestTicketsOfAnIntruderAreRefused(t *testing.T) {
+func TestIntruderMakesTickets(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	ticket := x.a.Post(t, "/api/ticket/", nil, x.Token(t, world.Customer)).Expect(t, 200, "").Ticket
@@ -138,24 +141,24 @@ func TestTicketsOfAnIntruderAreRefused(t *testing.T) {
 		"a copy of a ticket":        genuine,
 		"a changed copy":            string(changed),
 		"sealed with his own key":   string(sealer(x.deployment(x.real.Keys[0].ID)).Seal(nil, x.ticketKey(chosen), now, good)),
-		"sealed on another time":    string(sealer(other).Seal(nil, x.ticketKey(chosen), now, good)),
+		"on another timeline":       string(sealer(other).Seal(nil, x.ticketKey(chosen), now, good)),
 		"ended":                     x.seal(x.ticketKey(chosen), now.Add(-time.Minute), ended).payload,
 		"of a token that has ended": x.seal(x.ticketKey(chosen), now.Add(-time.Minute), expired).payload,
 		"not sealed":                `{"user":1,"expires":"2100-01-01T00:00:00Z","ends":"2100-01-01T00:00:00Z"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			x.set(t, x.ticketKey(chosen), value)
-			connect(chosen).ExpectRefusal(t, 4001, "bad_ticket")
+			connect(chosen).ExpectRefusal(t, 4001, "token_invalid")
 		})
 	}
 	for range 2 { // within its life a ticket can be put back, by somebody who has it
 		connect(ticket).Expect(t, "connected")
-		connect(ticket).ExpectRefusal(t, 4001, "bad_ticket")
+		connect(ticket).ExpectRefusal(t, 4001, "token_invalid")
 		x.set(t, key, genuine)
 	}
 }
 
-func TestReplayedRevocationsAskRarelyAndEndNothing(t *testing.T) {
+func TestIntruderReplaysRevocations(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	channel := x.channel("control")
@@ -179,7 +182,7 @@ func TestReplayedRevocationsAskRarelyAndEndNothing(t *testing.T) {
 	x.move(t)
 }
 
-func TestNothingOfAnEarlierTimelineIsWorthAnything(t *testing.T) {
+func TestIntruderReplaysAnEarlierTimeline(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	recorded := x.record(t)
@@ -206,7 +209,7 @@ func TestNothingOfAnEarlierTimelineIsWorthAnything(t *testing.T) {
 		x.publishInVain(t, all...)
 	})
 	x.restore(t, values, lists)
-	x.b.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"ticket": {ticket}}}).ExpectRefusal(t, 4001, "bad_ticket")
+	x.b.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"ticket": {ticket}}}).ExpectRefusal(t, 4001, "token_invalid")
 	s := x.b.Location(t, world.Support)
 	s.ExpectNothing(t)
 	later := x.OpenRedis(t)
@@ -253,7 +256,7 @@ func (x *intruder) restore(t *testing.T, values map[string]string, lists map[str
 	}
 }
 
-func TestStoriesOfAnIntruderAreNotShown(t *testing.T) {
+func TestIntruderCopiesStories(t *testing.T) {
 	t.Parallel()
 	x := newIntruder(t)
 	refused := func(user room.UserID, path string) string {
