@@ -76,6 +76,9 @@ type Event struct {
 	Body    []byte    // of Kind; read-only
 }
 
+// Expires reports whether events of the kind mean something only when they are new.
+func (k Kind) Expires() bool { return kinds[k].maxAge > 0 }
+
 // Stale reports whether the event has expired at the time now.
 func (e *Event) Stale(now time.Time) bool {
 	limit := kinds[e.Kind].maxAge
