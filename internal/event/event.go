@@ -79,10 +79,10 @@ type Event struct {
 // Expires reports whether events of the kind mean something only when they are new.
 func (k Kind) Expires() bool { return kinds[k].maxAge > 0 }
 
-// Stale reports whether the event has expired at the time now.
+// Stale reports whether the event has expired at the time now, or is as far ahead of it.
 func (e *Event) Stale(now time.Time) bool {
 	limit := kinds[e.Kind].maxAge
-	return limit > 0 && now.Sub(e.At) > limit
+	return limit > 0 && now.Sub(e.At).Abs() > limit
 }
 
 // The errors of [Ring.Open].

@@ -70,7 +70,7 @@ func (c *Client) ring(attempt string) (*event.Ring, error) {
 func (c *Client) Open(r *event.Ring, name string, sealed []byte, maxAge time.Duration) (event.Event, error) {
 	now := time.Now()
 	e, err := r.Open(name, sealed)
-	if err == nil && (maxAge == 0 && e.Stale(now) || maxAge > 0 && now.Sub(e.At) > maxAge) {
+	if err == nil && (maxAge == 0 && e.Stale(now) || maxAge > 0 && now.Sub(e.At).Abs() > maxAge) {
 		err = ErrStale
 	}
 	switch {
