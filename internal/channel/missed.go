@@ -1,10 +1,14 @@
 package channel
 
+import "github.com/roomspa/roomspa/internal/event"
+
 // onSubscribed is called when Redis has confirmed every group on a new connection. If
-// there was an earlier connection, members have missed what was published in between.
-func (s *shard) onSubscribed(again bool) {
+// there was an earlier connection, members have missed what was published in between. If
+// that was one of another deployment or timeline, they have to start anew.
+func (s *shard) onSubscribed(d *event.Deployment, again bool) {
 	s.setHealth(subscribing, nil)
-	reset := s.renamed.Swap(false)
+	reset := s.subscribed.ID != "" && !s.subscribed.Same(d)
+	s.subscribed = *d
 	if again {
 		s.metrics.resubscriptions.Inc()
 		s.tellMissed(reset)

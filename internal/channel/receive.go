@@ -52,7 +52,7 @@ func (s *subscriber) confirmEcho(subscribed bool) error {
 		s.mu.Lock()
 		s.upSince = time.Now()
 		s.mu.Unlock()
-		s.shard.onSubscribed(s.again)
+		s.shard.onSubscribed(&s.deployment, s.again)
 	}
 	return nil
 }

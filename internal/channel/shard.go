@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/redis"
 )
 
@@ -28,9 +29,9 @@ type shard struct {
 	stopped    chan struct{}
 
 	deployments deployments
-	known       chan struct{} // closed when the deployment is known
-	renamed     atomic.Bool   // members have to be told that the deployment has changed
-	reconnect   chan struct{} // holds a value if the current subscriber has the wrong names
+	known       chan struct{}    // closed when the deployment is known
+	subscribed  event.Deployment // of the last connection with all groups; only for onSubscribed
+	reconnect   chan struct{}    // holds a value if the current subscriber has the wrong names
 }
 
 func newShard(client *redis.Client, h *health, m *metrics) *shard {
@@ -98,7 +99,6 @@ func (s *shard) stayConnected(ctx context.Context) {
 // rename makes the shard leave all channels and subscribe to those of the deployment that is
 // in use now.
 func (s *shard) rename() {
-	s.renamed.Store(true)
 	select {
 	case s.reconnect <- struct{}{}:
 	default:

@@ -6,6 +6,11 @@ import (
 	"github.com/roomspa/roomspa/internal/event"
 )
 
+// maxMessageAge is the age at which a published message no longer counts as what the store
+// has: if the database has gone back in time since, whoever can write to Redis may send a
+// message again that is gone. No message takes so long on its way.
+const maxMessageAge = 30 * time.Second
+
 // deliver takes an event of the group. The receive loop of the channel layer calls it, so
 // it must not block. The layer has checked the body.
 func (s *Consumer) deliver(e event.Event) {
@@ -24,6 +29,10 @@ func (s *Consumer) deliver(e event.Event) {
 
 // deliverMessage takes a message that was published at the time at.
 func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
+	if time.Since(at) > maxMessageAge {
+		s.verify(m.Seq)
+		return
+	}
 	now := time.Now().UnixNano()
 	s.chat.metrics.fanout.Observe(max(0, float64(now-at.UnixNano())/1e9))
 	s.Mu.Lock()
@@ -35,6 +44,16 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	s.Mu.Unlock()
 	if wake {
 		s.Socket.Wake()
+	}
+}
+
+// verify makes the socket read the store if it has not taken the message with this seq.
+func (s *Consumer) verify(seq int64) {
+	s.Mu.Lock()
+	taken := seq <= s.cursor.seen
+	s.Mu.Unlock()
+	if !taken {
+		s.catchUp(0) // not up to seq: the store may not have it
 	}
 }
 

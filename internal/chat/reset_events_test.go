@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -99,5 +100,37 @@ func TestMessagesThatWereReadBeforeAResetAreDropped(t *testing.T) {
 		d.s.catchUp(4)
 		d.want()
 		d.want("resumed 2-1 reset=true")
+	})
+}
+
+// An old message may be of a database that was restored while no replica ran, so that the
+// timeline is the same. Somebody has recorded it and sends it again.
+func TestAnOldMessageIsTakenFromTheStore(t *testing.T) {
+	inBubble(t, 1, nil, func(d *desk) {
+		d.say(2)
+		gone := d.stored[2]
+		gone.Text, gone.Seq = "gone", 5
+		old := func(m *room.Message) {
+			e := asEvent(newEvent(m))
+			e.At = e.At.Add(-31 * time.Second)
+			d.s.deliver(e)
+		}
+		old(&d.stored[0]) // was taken before
+		d.want()
+		if d.reads != 0 {
+			t.Errorf("the store was read %d times for a message that was taken", d.reads)
+		}
+		old(&d.stored[1])
+		d.want("2", "3")
+		old(&gone)
+		d.want()
+		d.say(1) // and lost
+		if !d.chat.sweep(d.t.Context(), sweepOverlap) {
+			t.Fatal("the sweep failed")
+		}
+		d.want("4")
+		d.say(1)
+		d.hear(5)
+		d.want("5")
 	})
 }

@@ -11,6 +11,8 @@ import (
 const (
 	sweepInterval = 10 * time.Second
 	sweepTimeout  = 5 * time.Second
+	// minSweepInterval is the minimum time between two sweeps, however many are requested.
+	minSweepInterval = 250 * time.Millisecond
 	// sweepOverlap is how far a sweep looks back beyond the previous one. It is longer
 	// than a message takes from its commit to its delivery.
 	sweepOverlap = 30 * time.Second
@@ -47,6 +49,11 @@ func (c *Chat) requestSweep() {
 // waitForSweep waits until a sweep is requested, or for the interval with jitter, so
 // that replicas do not sweep together. It returns false when ctx has ended.
 func (c *Chat) waitForSweep(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(minSweepInterval):
+	}
 	timer := time.NewTimer(sweepInterval/2 + rand.N(sweepInterval))
 	defer timer.Stop()
 	select {

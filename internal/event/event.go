@@ -8,6 +8,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -35,7 +36,7 @@ const maxAge = 30 * time.Second
 // kinds is the table of kinds. The version is that of the body: a change of the body needs a
 // new one. Neither the header nor the sealing may ever change: a replica must be able to
 // verify an event of a newer version in order to know that it has missed something.
-var kinds = map[Kind]struct {
+var kinds = [256]struct {
 	name    string
 	version byte
 	maxAge  time.Duration           // of a published event; 0 means that it does not expire
@@ -62,10 +63,7 @@ func check[T any](read func([]byte) (T, error)) func([]byte) error {
 
 // String returns the name of the kind for logs and metrics.
 func (k Kind) String() string {
-	if known, ok := kinds[k]; ok {
-		return known.name
-	}
-	return "unknown"
+	return cmp.Or(kinds[k].name, "unknown")
 }
 
 // An Event is an event that was opened: it is authentic, and meant for the name, the
@@ -78,10 +76,13 @@ type Event struct {
 	Body    []byte    // of Kind; read-only
 }
 
-// Stale reports whether the event has expired at the time now.
+// Expires reports whether events of the kind mean something only when they are new.
+func (k Kind) Expires() bool { return kinds[k].maxAge > 0 }
+
+// Stale reports whether the event has expired at the time now, or is as far ahead of it.
 func (e *Event) Stale(now time.Time) bool {
 	limit := kinds[e.Kind].maxAge
-	return limit > 0 && now.Sub(e.At) > limit
+	return limit > 0 && now.Sub(e.At).Abs() > limit
 }
 
 // The errors of [Ring.Open].

@@ -239,6 +239,9 @@ func TestOldEventsAreStale(t *testing.T) {
 		case event.Message, event.Revocation, event.Ticket, event.Story, event.Failure:
 			expires = false
 		}
+		if e.Stale(at.Add(-31*time.Second)) != expires {
+			t.Errorf("%v: from 31 s ahead: %v", e.Kind, !expires)
+		}
 		if e.Stale(at.Add(29*time.Second)) || e.Stale(at.Add(31*time.Second)) != expires {
 			t.Errorf("%v: stale after 29 s: %v, after 31 s: %v", e.Kind, e.Stale(at.Add(29*time.Second)), e.Stale(at.Add(31*time.Second)))
 		}

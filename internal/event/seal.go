@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,20 +127,18 @@ const maxOpeners = 1024
 // Seal appends a sealed event to dst and returns the result. name is the whole Redis key or
 // channel name that the event is for, and at is the current time.
 func (r *Ring) Seal(dst []byte, name string, at time.Time, body Body) []byte {
+	s := scratches.Get().(*scratch) //nolint:forcetypeassert,errcheck // nothing else is stored
+	defer s.free()
+	s.body = body.AppendTo(s.body[:0])
 	from := len(dst)
-	counter := r.process.counter.Add(1)
+	dst = slices.Grow(dst, Overhead+len(s.body))
 	dst = append(dst, kinds[body.Kind()].version, byte(body.Kind()))
 	dst = append(dst, r.Keys[0].ID[:]...)
 	dst = append(dst, r.process.id[:]...)
-	dst = binary.BigEndian.AppendUint64(dst, counter)
+	dst = binary.BigEndian.AppendUint64(dst, r.process.counter.Add(1))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(at.UnixNano())) //nolint:gosec // read as it is written
-	dst = body.AppendTo(dst)
-	dst = append(dst, make([]byte, tagSize)...) // so that sealing in place has room for the tag
-	s := newScratch(r, name, dst[from:from+headerSize])
-	defer s.free()
-	plain := dst[from+headerSize : len(dst)-tagSize]
-	r.sealer.Seal(plain[:0], s.nonce[:], plain, s.data)
-	return dst
+	s.prepare(r, name, dst[from:])
+	return r.sealer.Seal(dst, s.nonce[:], s.body, s.data)
 }
 
 // Open verifies and decrypts an event in place. name is the whole Redis key or channel name
@@ -155,8 +154,9 @@ func (r *Ring) Open(name string, sealed []byte) (Event, error) {
 	if aead == nil {
 		return Event{}, ErrForeign
 	}
-	s := newScratch(r, name, header)
+	s := scratches.Get().(*scratch) //nolint:forcetypeassert,errcheck // nothing else is stored
 	defer s.free()
+	s.prepare(r, name, header)
 	body, err := aead.Open(sealed[headerSize:headerSize], s.nonce[:], sealed[headerSize:], s.data)
 	if err != nil {
 		return Event{}, ErrForeign
@@ -233,24 +233,30 @@ func derive(key *Key, process ProcessID) cipher.AEAD {
 	return aead
 }
 
-// A scratch holds the nonce and the associated data of one event, so that neither is
-// allocated for each event.
+// A scratch holds what sealing or opening one event needs, so that none of it is allocated
+// for each event.
 type scratch struct {
 	nonce [12]byte
-	data  []byte
+	data  []byte // associated data
+	body  []byte // to be sealed
 }
 
-var scratches = sync.Pool{New: func() any { return &scratch{data: make([]byte, 0, 256)} }}
+var scratches = sync.Pool{New: func() any { return &scratch{data: make([]byte, 0, 256), body: make([]byte, 0, 1024)} }}
 
-func newScratch(r *Ring, name string, header []byte) *scratch {
-	s := scratches.Get().(*scratch) //nolint:forcetypeassert,errcheck // nothing else is stored
+// prepare sets the nonce and the associated data.
+func (s *scratch) prepare(r *Ring, name string, header []byte) {
 	copy(s.nonce[4:], header[18:26])
 	s.data = append(s.data[:0], header...)
 	s.data = binary.BigEndian.AppendUint16(s.data, uint16(len(r.ID))) //nolint:gosec // 16
 	s.data = append(s.data, r.ID...)
 	s.data = binary.BigEndian.AppendUint64(s.data, uint64(r.Timeline)) //nolint:gosec // positive
 	s.data = append(s.data, name...)
-	return s
 }
 
-func (s *scratch) free() { scratches.Put(s) }
+// free returns the scratch to the pool, without the memory of an unusually large body.
+func (s *scratch) free() {
+	if cap(s.body) > 16<<10 {
+		s.body = nil
+	}
+	scratches.Put(s)
+}

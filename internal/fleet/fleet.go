@@ -69,6 +69,7 @@ type Fleet struct {
 
 	mu        sync.Mutex
 	lastHeard map[event.ProcessID]time.Time // last event of each replica
+	counters  map[source]uint64             // of the last event
 	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
 	others    int                           // other replicas with a heartbeat in the store
 	unheard   map[string]string             // names of those that should be heard and are not, by id
@@ -78,13 +79,19 @@ type Fleet struct {
 	current   event.Deployment              // only for exchangeHeartbeats
 }
 
+// A source is a replica and a kind of event. Its events arrive in the order of their counters.
+type source struct {
+	sender event.ProcessID
+	kind   event.Kind
+}
+
 // New returns the fleet as the named replica sees it. id is the one that the layer seals
 // events under. keys returns the fingerprints of its keys; it is called for each heartbeat.
 func New(replica string, id event.ProcessID, keys func() []string, layer Layer, store Store, log *slog.Logger, reg prometheus.Registerer) *Fleet {
 	f := &Fleet{
 		id: id, own: room.Heartbeat{ID: id.String(), Replica: replica}, keys: keys,
 		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[event.Kind]handler{},
-		lastHeard: map[event.ProcessID]time.Time{},
+		lastHeard: map[event.ProcessID]time.Time{}, counters: map[source]uint64{},
 	}
 	Handle(f, func(event.ProcessID, event.Heartbeat) {}, nil) // receive notes the sender of every event
 	return f

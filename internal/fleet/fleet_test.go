@@ -45,6 +45,7 @@ type replica struct {
 	layer   string // the name of the channel layer that it uses; "" while Redis is down
 	deliver func(event.Event)
 	used    []event.Deployment
+	counter uint64 // of the last event
 	reg     *prometheus.Registry
 	log     bytes.Buffer
 	end     context.CancelFunc
@@ -102,7 +103,10 @@ func (r *replica) ExchangeDeployments() (ids []string) {
 
 func (r *replica) Publish(_ string, body event.Body, done func(error)) {
 	var all []func(event.Event)
+	var counter uint64
 	r.world.set(func() {
+		r.counter++
+		counter = r.counter
 		for _, to := range r.world.replicas {
 			if to.deliver != nil && r.layer != "" && to.layer == r.layer {
 				all = append(all, to.deliver)
@@ -110,7 +114,7 @@ func (r *replica) Publish(_ string, body event.Body, done func(error)) {
 		}
 	})
 	for _, deliver := range all {
-		deliver(event.Event{Kind: body.Kind(), Sender: r.ID(), At: time.Now(), Body: body.AppendTo(nil)})
+		deliver(event.Event{Kind: body.Kind(), Sender: r.ID(), Counter: counter, At: time.Now(), Body: body.AppendTo(nil)})
 	}
 	if done != nil {
 		done(nil)

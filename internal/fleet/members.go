@@ -12,14 +12,26 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// hear notes that a replica has sent an event.
-func (f *Fleet) hear(id event.ProcessID, now time.Time) {
+// hear notes that a replica has sent an event. It returns false for a copy of an event, or an
+// event that is older than the last one of its kind: somebody has sent it again.
+//
+// Only events that expire count, such as heartbeats. Others are no sign of life, since they
+// can be sent again at any time.
+func (f *Fleet) hear(e *event.Event, now time.Time) (isNew bool) {
+	if !e.Kind.Expires() {
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if id == f.id && now.Sub(f.lastHeard[id]) > maxGap {
+	from := source{e.Sender, e.Kind}
+	if e.Counter <= f.counters[from] {
+		return false
+	}
+	if e.Sender == f.id && now.Sub(f.lastHeard[e.Sender]) > maxGap {
 		f.heardSelf = now
 	}
-	f.lastHeard[id] = now
+	f.lastHeard[e.Sender], f.counters[from] = now, e.Counter
+	return true
 }
 
 // exchangeHeartbeats stores the heartbeat of this replica, passes the deployment on to the
@@ -70,6 +82,7 @@ func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 		f.heardSelf = time.Time{}
 	}
 	maps.DeleteFunc(f.lastHeard, func(_ event.ProcessID, at time.Time) bool { return now.Sub(at) > 2*(splitAfter+maxAge) })
+	maps.DeleteFunc(f.counters, func(from source, _ uint64) bool { return f.lastHeard[from.sender].IsZero() })
 	if f.heardSelf.IsZero() {
 		return 0
 	}

@@ -44,9 +44,10 @@ func Announce(body event.Body, publish func(group string, body event.Body) error
 
 // receive handles an event of the control group. It does not block.
 func (f *Fleet) receive(e event.Event) {
-	f.hear(e.Sender, time.Now())
+	isNew := f.hear(&e, time.Now())
 	h, known := f.handlers[e.Kind]
 	switch {
+	case !isNew:
 	case !known:
 		f.missed(false) // a newer release may use the group for more; whom it concerns is not known
 	case h.deliver(e) != nil:

@@ -38,14 +38,41 @@ func TestEventsReachTheHandlerOfTheirKind(t *testing.T) {
 	} {
 		f, got := newTestFleet()
 		sender := event.ProcessID{10}
-		f.receive(event.Event{Kind: c.kind, Sender: sender, Body: []byte(c.body)})
+		f.receive(event.Event{Kind: c.kind, Sender: sender, Counter: 1, Body: []byte(c.body)})
 		slices.Sort(*got)
 		if !slices.Equal(*got, c.want) {
 			t.Errorf("%s: the handlers got %q, want %q", name, *got, c.want)
 		}
-		if f.lastHeard[sender].IsZero() {
-			t.Errorf("%s: its sender was not heard", name)
+		if expires := c.kind == event.KindLoad || c.kind == event.KindHeartbeat; f.lastHeard[sender].IsZero() == expires {
+			t.Errorf("%s: whether its sender was heard: %v", name, !expires)
 		}
+	}
+}
+
+func TestEventsThatAreSentAgainCountOnce(t *testing.T) {
+	t.Parallel()
+	f, got := newTestFleet()
+	send := func(kind event.Kind, counter uint64) {
+		body := `{}`
+		if kind == event.KindLoad {
+			body = `{"sockets":` + string(rune('0'+counter)) + `}`
+		}
+		f.receive(event.Event{Kind: kind, Sender: event.ProcessID{10}, Counter: counter, Body: []byte(body)})
+	}
+	send(event.KindHeartbeat, 3)
+	send(event.KindLoad, 2) // kinds may overtake each other
+	for _, counter := range []uint64{2, 1, 4, 4, 2} {
+		send(event.KindLoad, counter)
+	}
+	send(event.KindRevocation, 1) // nobody trusts it, so it counts each time
+	send(event.KindRevocation, 1)
+	if want := []string{"load 0a2", "load 0a4", "revocation", "revocation"}; !slices.Equal(*got, want) {
+		t.Errorf("the handlers got %q, want %q", *got, want)
+	}
+	last := f.lastHeard[event.ProcessID{10}]
+	send(event.KindHeartbeat, 3)
+	if !f.lastHeard[event.ProcessID{10}].Equal(last) {
+		t.Error("a copy counts as a sign of life")
 	}
 }
 

@@ -44,6 +44,7 @@ type member struct {
 	log      bytes.Buffer
 	stop     context.CancelFunc
 	id       event.ProcessID
+	counter  uint64 // of the last event
 	hear     func(event.Event)
 	sockets  int
 	ready    bool
@@ -64,6 +65,8 @@ func (m *member) ExchangeDeployments() []string { return nil }
 func (m *member) Publish(_ string, body event.Body, done func(error)) {
 	m.world.mu.Lock()
 	var heard []func(event.Event)
+	m.counter++
+	counter := m.counter
 	for _, o := range m.world.members {
 		if o.hear != nil && !m.world.deaf {
 			heard = append(heard, o.hear)
@@ -71,7 +74,7 @@ func (m *member) Publish(_ string, body event.Body, done func(error)) {
 	}
 	m.world.mu.Unlock()
 	for _, hear := range heard {
-		hear(event.Event{Kind: body.Kind(), Sender: m.id, At: time.Now(), Body: body.AppendTo(nil)})
+		hear(event.Event{Kind: body.Kind(), Sender: m.id, Counter: counter, At: time.Now(), Body: body.AppendTo(nil)})
 	}
 	if done != nil {
 		done(nil)

@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -49,9 +48,11 @@ func (c *Client) name(d *event.Deployment, group, tail string) string {
 // Name returns the name of a group's channel and the beginning of its keys: the prefix, the
 // deployment, a tag in braces, and the group.
 func Name(prefix, deployment, group string) string {
-	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(group)) // it returns no error
-	return prefix + deployment + ":{" + strconv.Itoa(int(hash.Sum32()%tags)) + "}:" + group
+	hash := uint32(2166136261) // FNV-1a; package hash/fnv would allocate
+	for i := range len(group) {
+		hash = (hash ^ uint32(group[i])) * 16777619
+	}
+	return prefix + deployment + ":{" + strconv.Itoa(int(hash%tags)) + "}:" + group
 }
 
 // ring returns the ring in use. Before there is one, it returns an error that wraps
@@ -69,7 +70,7 @@ func (c *Client) ring(attempt string) (*event.Ring, error) {
 func (c *Client) Open(r *event.Ring, name string, sealed []byte, maxAge time.Duration) (event.Event, error) {
 	now := time.Now()
 	e, err := r.Open(name, sealed)
-	if err == nil && (maxAge == 0 && e.Stale(now) || maxAge > 0 && now.Sub(e.At) > maxAge) {
+	if err == nil && (maxAge == 0 && e.Stale(now) || maxAge > 0 && now.Sub(e.At).Abs() > maxAge) {
 		err = ErrStale
 	}
 	switch {

@@ -110,7 +110,8 @@ func (s *Stories) Failures(ctx context.Context, user int64) ([]story.Failure, er
 	return found, err
 }
 
-// each calls f with the body of each event of a kind in the lists, in order.
+// each calls f with the body of each event of a kind in the lists, in order. It passes over
+// copies: whoever can write to Redis may put an event into its list again.
 func (s *Stories) each(ctx context.Context, attempt string, kind event.Kind, of func(*event.Ring) []string, f func([]byte)) error {
 	ctx, cancel := s.client.withTimeout(ctx)
 	defer cancel()
@@ -122,16 +123,24 @@ func (s *Stories) each(ctx context.Context, attempt string, kind event.Kind, of 
 	lists := make([]*goredis.StringSliceCmd, len(keys))
 	_, err = s.client.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for i, key := range keys {
-			lists[i] = p.LRange(ctx, key, 0, -1)
+			lists[i] = p.LRange(ctx, key, 0, storiesEach-1) // no list is longer
 		}
 		return nil
 	})
 	if err != nil {
 		return s.client.unavailable(attempt, err)
 	}
+	type origin struct {
+		sender  event.ProcessID
+		counter uint64
+	}
+	seen := map[origin]bool{}
 	for i, list := range lists {
 		for _, value := range list.Val() {
-			if e, err := s.client.Open(ring, keys[i], []byte(value), 0); err == nil && e.Kind == kind {
+			e, err := s.client.Open(ring, keys[i], []byte(value), 0)
+			from := origin{e.Sender, e.Counter}
+			if err == nil && e.Kind == kind && !seen[from] {
+				seen[from] = true
 				f(e.Body)
 			}
 		}

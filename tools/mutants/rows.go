@@ -122,7 +122,7 @@ func (s *Consumer) fetch(ctx context.Context) {
 		file: "internal/channel/missed.go",
 		edits: []edit{{
 			old: `
-			m.missed()
+			m.missed(reset)
 `,
 			new: `
 			_ = m.missed

@@ -72,25 +72,38 @@ func failed(name string, err error, advice string) ops.Check {
 func databaseChecks(ctx context.Context, o app.Options, server, schema bool) (checks []ops.Check, closeDB func()) {
 	const advice = "Set --database-url or ROOMSPA_DATABASE_URL, as in postgres://user:password@host:5432/name."
 	db, err := postgres.Open(ctx, o.Postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	add := func(name string, run func(*postgres.DB, context.Context) (string, error)) {
+	add := func(name string, run func(context.Context, *postgres.DB) (string, error)) {
 		if err != nil {
 			checks = append(checks, failed(name, err, advice))
 			return
 		}
 		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: func(ctx context.Context) (string, error) {
-			return run(db, ctx)
+			return run(ctx, db)
 		}})
 	}
 	if server {
-		add("database", (*postgres.DB).CheckServer)
+		add("database", func(ctx context.Context, db *postgres.DB) (string, error) { return db.CheckServer(ctx) })
 	}
 	if schema {
-		add("schema", (*postgres.DB).CheckSchema)
+		add("schema", checkSchema)
 	}
 	if err != nil {
 		return checks, func() {}
 	}
 	return checks, db.Close
+}
+
+// checkSchema checks the schema. It also returns the identity of the deployment as text: it is
+// in the names of keys and channels, and replicas name each other by it.
+func checkSchema(ctx context.Context, db *postgres.DB) (detail string, err error) {
+	if detail, err = db.CheckSchema(ctx); err != nil {
+		return detail, err
+	}
+	d, err := db.Deployment(ctx)
+	if err != nil {
+		return detail, err
+	}
+	return fmt.Sprintf("%s, deployment %s, timeline %d", detail, d.ID, d.Timeline), nil
 }
 
 // redisChecks checks Redis and, with a message to itself, the channel layer: an ACL or
