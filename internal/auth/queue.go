@@ -20,9 +20,10 @@ type Client struct {
 //
 // Known clients and others each have half of the places, and every other turn while both
 // wait. Within its class, the network that had the fewest turns lately is next, and the one
-// that had the most loses its place to a newcomer. So a network with many clients gets no more
-// than one with a single client, and a client that comes from a new network during an attack is
-// soon next.
+// that had the most loses its place to a newcomer. Among equals the first to come is next, but
+// while the queue is full the last: those that came with the first wave of an attack do not keep
+// out who comes later. So a network with many clients gets no more than one with a single
+// client, and a client that comes from a new network during an attack is soon next.
 type queue struct {
 	turns, places int
 
@@ -139,6 +140,7 @@ func (q *queue) refuses(c Client) bool {
 // next returns the index of the client whose turn is next, or -1 if none waits.
 func (q *queue) next() int {
 	best, ranks := -1, q.ranks(q.waiting)
+	full := len(q.waiting) >= q.places
 	for i, w := range q.waiting {
 		switch {
 		case best < 0:
@@ -147,7 +149,7 @@ func (q *queue) next() int {
 			if w.Known != q.lastKnown {
 				best = i
 			}
-		case ranks[i] < ranks[best]:
+		case ranks[i] < ranks[best] || full && ranks[i] == ranks[best]:
 			best = i
 		}
 	}
@@ -165,7 +167,7 @@ func (q *queue) last(all []*waiter) int {
 	fromKnown := known > (q.places+1)/2
 	last, ranks := -1, q.ranks(all)
 	for i, w := range all {
-		if w.Known == fromKnown && (last < 0 || ranks[i] >= ranks[last]) {
+		if w.Known == fromKnown && (last < 0 || ranks[i] > ranks[last]) {
 			last = i
 		}
 	}
