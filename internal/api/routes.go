@@ -22,6 +22,7 @@ type Options struct {
 	Tickets     Tickets
 	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
+	Pairs       Pairs         // nil means that no client is known
 	LoginWait   time.Duration // maximum wait for the verification of a password; 0 means 5 s
 	AccessTTL   time.Duration // lifetime of access tokens
 	RefreshTTL  time.Duration // lifetime of refresh tokens

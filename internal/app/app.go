@@ -216,6 +216,7 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: revocations,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
+		Pairs:   a.redis.Throttle,
 		Origins: o.Origins, SocketPaths: socketPaths,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
