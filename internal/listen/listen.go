@@ -49,9 +49,11 @@ const (
 )
 
 // sendBuffer and receiveBuffer bound the bytes that the kernel buffers for a connection whose
-// client does not read, or whose bytes the server does not read. The kernel doubles them.
+// client does not read, or whose bytes the server does not read. The kernel doubles them. With
+// a smaller send buffer a large answer over the loopback interface, whose segments have 64 KiB,
+// waits for delayed acknowledgements.
 const (
-	sendBuffer    = 32 << 10
+	sendBuffer    = 64 << 10
 	receiveBuffer = 32 << 10
 )
 
