@@ -77,6 +77,7 @@ type App struct {
 	rebalance *rebalance.Rebalancer
 	monitor   *ops.Monitor
 
+	limits      *listen.Limits
 	public, ops *listen.Server
 	tasks       [][]task // groups, in the order in which they start
 	stack       stack    // what there is to stop
@@ -160,11 +161,13 @@ func (a *App) wire(reloads []task) {
 
 	a.stories = story.NewRecorder(o.Replica, a.redis.Stories, a.log, reg)
 	a.idleCuts = idlecuts.New(a.log, reg)
+	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
+		Limits: a.limits,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
@@ -185,9 +188,11 @@ func (a *App) wire(reloads []task) {
 
 	a.public = listen.New(listen.Options{
 		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
-		Handler: shakes.Route(a.api(revocations, shakes.Paths())),
+		Handler: shakes.Route(a.api(revocations, shakes.Paths())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
-	a.ops = listen.New(listen.Options{Name: "ops", Address: o.OpsListen, Handler: a.opsHandler()}, a.log)
+	a.ops = listen.New(listen.Options{
+		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
+	}, a.log)
 	a.tasks = [][]task{
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
@@ -202,6 +207,7 @@ func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
 	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
 	o.OnEnd = func(e *session.End) {
+		a.limits.CloseSocket(e.Remote)
 		if e.Cut {
 			a.idleCuts.Add(e.At, e.Idle)
 		}

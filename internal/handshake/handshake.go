@@ -49,6 +49,7 @@ type Options struct {
 	LogMask        bool           // masks personal data in the log
 	Tickets        Tickets
 	Stories        Stories
+	Limits         *listen.Limits // counts sockets by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -156,9 +157,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, st, unavailable(full))
 		return
 	}
+	if !s.options.Limits.OpenSocket(log.Remote) { // the registry's OnEnd closes it
+		slot.Release()
+		s.refuseHTTP(w, &log, st, unavailable(addressLimit))
+		return
+	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
+		s.options.Limits.CloseSocket(log.Remote)
 		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())

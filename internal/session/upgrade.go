@@ -127,11 +127,11 @@ func (c *gatedConn) Write(p []byte) (int, error) {
 
 // tune bounds the kernel's send buffer, if c is a TCP connection.
 func tune(c net.Conn) {
-	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = w.NetConn()
-	}
 	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
 		c = p.Raw()
+	}
+	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // the listener's
+		c = w.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetWriteBuffer(sendBuffer)
