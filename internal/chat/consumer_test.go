@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -142,6 +143,7 @@ func (d *desk) Log() *logging.Conn { return &d.log }
 func (d *desk) Renew(string) error { return nil }
 
 func (d *desk) PausePings(time.Duration) {}
+func (*desk) Account() *budget.Account   { return &budget.Account{} }
 
 // consumer returns a consumer of the user in the room of customer 1 and therapist 2.
 func (d *desk) consumer(u *room.User, q url.Values) *Consumer {

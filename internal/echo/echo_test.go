@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -24,6 +25,7 @@ func (s *socket) Wake()                      {}
 func (s *socket) Log() *logging.Conn         { return &s.log }
 func (s *socket) Renew(string) error         { return nil }
 func (s *socket) PausePings(d time.Duration) { s.unpinged = d }
+func (*socket) Account() *budget.Account     { return &budget.Account{} }
 
 func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
 	t.Helper()

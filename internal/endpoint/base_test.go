@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -22,6 +23,7 @@ type socket struct {
 func (s *socket) Wake()                    { s.woken++ }
 func (s *socket) Log() *logging.Conn       { return &s.log }
 func (s *socket) PausePings(time.Duration) {}
+func (*socket) Account() *budget.Account   { return &budget.Account{} }
 func (s *socket) Renew(token string) error {
 	if token != "fresh" {
 		return &room.Invalid{Code: "token_invalid", Field: "token", Detail: "not fresh"}

@@ -67,6 +67,7 @@ func (r *Registry) remove(s *Session) {
 	delete(r.sessions, s)
 	r.mu.Unlock()
 	r.count.Add(-1)
+	s.account.Close()
 	s.endpoint.connections.Dec()
 	e := s.summarize()
 	code := strconv.Itoa(e.Code)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
@@ -23,7 +24,9 @@ type Options struct {
 	HardLimit       int // sockets above which handshakes are refused with HTTP 503
 	// Memory returns the used share of the memory limit, between 0 and 1. It is called for
 	// each handshake. nil means that memory is not checked.
-	Memory      func() float64
+	Memory func() float64
+	// Budget bounds the bytes that all peers hold together. nil means no limit.
+	Budget      *budget.Budget
 	TokenLeeway time.Duration // time after the expiry of a token at which its session ends
 	// Renew verifies the token of an auth frame, given the session's current one. It must
 	// be safe for concurrent use.

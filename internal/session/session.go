@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 )
@@ -43,6 +44,7 @@ type Session struct {
 	handler  Handler
 	log      logging.Conn
 	endpoint *endpoint
+	account  budget.Account
 	messages bucket // rate of received messages; used by the reader only
 	warnings bucket // rate of messages over that rate; used by the reader only
 
@@ -79,6 +81,11 @@ type Session struct {
 
 // Log returns the logger of this connection.
 func (s *Session) Log() *logging.Conn { return &s.log }
+
+// Account returns what the peer of this connection holds of the replica's budget. It counts as
+// anonymous until [Session.Authenticate] is called, and gives everything back when the session
+// has ended.
+func (s *Session) Account() *budget.Account { return &s.account }
 
 // Start hands the session to its handler and starts its reader. It does not block. A nil
 // handler is allowed if [Session.End] was called before.

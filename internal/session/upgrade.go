@@ -65,6 +65,7 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 		conn: conn, raw: gate.conn.Conn, log: log,
 		opened: now, lastPing: now,
 	}
+	s.account.Open(slot.registry.options.Budget, true)
 	s.lastActive.Store(now)
 	tune(s.raw)
 	conn.SetPingHandler(func(payload string) error {
