@@ -220,7 +220,7 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: revocations,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
-		Origins: o.Origins, SocketPaths: socketPaths,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

@@ -18,17 +18,6 @@ const (
 	maxRows, maxBytes = 10_000, 4 << 20
 )
 
-// messageColumns are the columns that scanMessage reads.
-const messageColumns = `m.conversation_id, m.seq, m.id, m.sender_id, m.sender_role,
-	coalesce(m.client_message_id, '') AS client_message_id, m.body, m.created_at`
-
-func scanMessage(row pgx.CollectableRow) (room.Message, error) {
-	var m room.Message
-	err := row.Scan(&m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.SenderRole, &m.ClientMessageID, &m.Text, &m.At)
-	m.At = m.At.UTC()
-	return m, err
-}
-
 // newestSince reads a range of the ids: their first 48 bits are the time at which they
 // were made, in milliseconds (RFC 9562 §5.7), by this server's clock.
 const newestSince = `

@@ -15,13 +15,17 @@ import (
 // Postgres knows the length of a text without reading the text itself.
 const messageSize = `octet_length(body) + coalesce(octet_length(client_message_id), 0) + 320`
 
-// pageColumns are the columns of a message in a page of $bytes. The first message that does
+// pageColumns are the columns of a message in a page of q.bytes. The first message that does
 // not fit comes without its text.
 const pageColumns = `m.conversation_id, m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''),
-	CASE WHEN m.n = 1 OR m.total <= q.bytes THEN m.body END, m.created_at`
+	CASE WHEN ` + fits + ` THEN m.body END, m.created_at`
 
-// fits is the condition for the messages that fit, and the first one that does not.
-const fits = `m.n = 1 OR m.total - m.size <= q.bytes`
+// fits is the condition for the messages that fit into q.bytes. fitsOrNext includes the first
+// one that does not.
+const (
+	fits       = `m.n = 1 OR m.total <= q.bytes`
+	fitsOrNext = `m.n <= 2 OR m.total - m.size <= q.bytes`
+)
 
 // messagesBefore reads steps of 16 messages until a page is full. So it reads about as many
 // rows as it returns, and not the texts of the others.
@@ -46,7 +50,7 @@ UNION ALL
 	) step
 	WHERE m.n % 16 = 0 AND m.n < $3::bigint AND m.total <= $4::bigint
 )
-SELECT 1, ` + pageColumns + ` FROM m CROSS JOIN q WHERE ` + fits + ` ORDER BY m.seq DESC`
+SELECT 1, ` + pageColumns + ` FROM m CROSS JOIN q WHERE ` + fitsOrNext + ` ORDER BY m.seq DESC`
 
 // Before returns the newest messages with a number below beforeSeq, or the newest of
 // all if that is 0, oldest first, and whether there are more. It returns at most limit,
@@ -86,7 +90,7 @@ CROSS JOIN LATERAL (
 	) found
 	WINDOW w AS (ROWS UNBOUNDED PRECEDING)
 ) m
-WHERE ` + fits + `
+WHERE ` + fitsOrNext + `
 ORDER BY q.i, m.seq`
 
 type page struct {
