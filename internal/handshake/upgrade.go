@@ -42,6 +42,8 @@ func unavailable(why session.Limit) *problem.Problem {
 	switch why {
 	case session.ConnectionLimit:
 		detail = "This replica holds as many sockets as it can. Connect again in a while."
+	case session.AnonymousLimit:
+		detail = "This replica holds as many sockets without a token as it can. Connect again in a while."
 	case session.MemoryLimit:
 		detail = "This replica's memory is nearly used up. Connect again in a while."
 	}

@@ -65,10 +65,15 @@ func (s *Session) summarize() *End {
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
+	if s.member != nil {
+		r.leaveLocked(s)
+	}
 	r.mu.Unlock()
-	r.count.Add(-1)
+	if s.refused {
+		r.refused.Add(-1)
+	}
+	r.release(s.endpoint)
 	s.account.Close()
-	s.endpoint.connections.Dec()
 	e := s.summarize()
 	code := strconv.Itoa(e.Code)
 	label := code
