@@ -165,7 +165,8 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		s.probe(in.ProbeID)
 		return nil
 	case frame.TypeHistory:
-		return s.askHistory(in)
+		s.askHistory(in)
+		return nil
 	case frame.TypeChatMessage:
 		return s.send(ctx, in)
 	default: // decoded, and no business of this endpoint

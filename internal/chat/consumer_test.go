@@ -228,14 +228,14 @@ func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
 // take takes one frame. It waits for a read of the store.
 func (d *desk) take() (frame.Message, error) {
 	for {
+		woken := d.wakes()
 		m, err := d.s.Next(d.t.Context())
-		d.s.Mu.Lock()
-		reading := d.s.reading
-		d.s.Mu.Unlock()
-		if m.Data != nil || err != nil || !reading {
+		if m.Data != nil || err != nil {
 			return m, err
 		}
-		synctest.Wait()
+		if synctest.Wait(); d.wakes() == woken {
+			return m, nil
+		}
 	}
 }
 

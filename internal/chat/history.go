@@ -5,12 +5,12 @@ import (
 	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/cause"
-	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// maxAsked is the number of pages of history that a client may have asked for and not received.
-const maxAsked = 256
+// maxAsked is the number of pages of history that may wait. The messages of a client that asks
+// for more are not handled until it has taken some.
+const maxAsked = 8
 
 // pageBytes is what a page of history needs while it is made: the messages and the frame.
 const pageBytes = 2 * frame.MaxPage
@@ -25,18 +25,19 @@ type historyRequest struct {
 // askHistory queues a request for a page of earlier messages. The pages are read one after the
 // other, each when the writer has taken the one before. So a client may ask for many pages, and
 // one that does not read makes the server keep one.
-func (s *Consumer) askHistory(in frame.Client) error {
+func (s *Consumer) askHistory(in frame.Client) {
 	s.Mu.Lock()
-	full := len(s.asked) >= maxAsked
-	if !full {
-		s.asked = append(s.asked, historyRequest{in.BeforeSeq, in.Limit, in.ClientMessageID})
-	}
+	s.asked = append(s.asked, historyRequest{in.BeforeSeq, in.Limit, in.ClientMessageID})
 	s.Mu.Unlock()
-	if full {
-		return endpoint.SlowConsumer("the client asks for pages of history but does not read them")
-	}
 	s.Socket.Wake()
-	return nil
+}
+
+// Ready reports whether the client has taken enough for another message to be handled. See
+// session.Pacer.
+func (s *Consumer) Ready() bool {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	return len(s.asked) < maxAsked
 }
 
 // takePage returns the page of history that is to be sent, or nil. Mu is held.
