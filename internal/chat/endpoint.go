@@ -11,7 +11,7 @@ const (
 	name      = "chat"
 	component = "ChatConsumer"
 	// outboxBytes bounds the acks, errors and history pages that a client leaves unread.
-	outboxBytes = 512 << 10
+	outboxBytes = 128 << 10
 )
 
 // Endpoint returns the declaration of the endpoint.
