@@ -150,9 +150,6 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 	switch {
 	case err != nil:
 		return err
-	case bad == endpoint.RateLimited:
-		s.chat.metrics.message("rate_limited")
-		return s.Refuse(bad, in.ClientMessageID)
 	case bad != nil:
 		s.logRefused(bad)
 		return s.Refuse(bad, in.ClientMessageID)

@@ -35,6 +35,9 @@ func (s *Consumer) askHistory(in frame.Client) {
 // Ready reports whether the client has taken enough for another message to be handled. See
 // session.Pacer.
 func (s *Consumer) Ready() bool {
+	if !s.Base.Ready() {
+		return false
+	}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	return len(s.asked) < maxAsked

@@ -203,6 +203,9 @@ func (s *Session) handleReadError(err error) bool {
 		return true
 	}
 	if isNetwork(err) {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("the connection ended without a Close frame: %w", err)
+		}
 		s.cut("network", err)
 		return false
 	}

@@ -36,6 +36,7 @@ type world struct {
 	handle   func(*script)
 
 	anonymous bool
+	wrap      func(*script) session.Handler // may be nil
 }
 
 func limits() session.Options {
@@ -85,8 +86,12 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	if w.handle != nil {
 		w.handle(h)
 	}
+	handler := session.Handler(h)
+	if w.wrap != nil {
+		handler = w.wrap(h)
+	}
 	w.made <- h
-	s.Start(h)
+	s.Start(handler)
 }
 
 // dial connects a client.
