@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/echo"
@@ -65,6 +66,7 @@ type App struct {
 	reg     *prometheus.Registry
 
 	memory    *memory.Meter
+	budget    *budget.Budget
 	keys      *auth.Keys
 	passwords *auth.Passwords
 	db        *postgres.DB
@@ -110,12 +112,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	return a, nil
 }
 
-// measureMemory sets up the memory limit, and the queue of passwords, which depends on it.
+// measureMemory sets up the memory limit, and the budget and the queue of passwords, which
+// depend on it.
 func (a *App) measureMemory() {
 	var err error
 	if a.memory, err = memory.New(int64(a.options.MemoryLimit), a.reg); err != nil {
 		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
+	a.budget = newBudget(a.memory.Limit(), a.reg)
 	if a.options.LoginConcurrency == 0 {
 		a.options.LoginConcurrency = auth.DefaultConcurrency(a.memory.Limit())
 	}
@@ -205,7 +209,7 @@ func (a *App) wire(reloads []task) {
 
 func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
-	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
+	o.TokenLeeway, o.Renew, o.Memory, o.Budget = auth.Leeway, handshake.Renew(a.keys), a.memory.Share, a.budget
 	o.OnEnd = func(e *session.End) {
 		a.limits.CloseSocket(e.Remote)
 		if e.Cut {
@@ -223,7 +227,7 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

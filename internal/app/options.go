@@ -51,6 +51,7 @@ type Options struct {
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
 	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy); above 95 % handshakes are refused (503). Below 120 MiB, the thresholds are 12 and 6 MiB of free memory instead. Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group, against which everything counts that the kernel counts there. With any other value, only the resident memory of the serving process counts, without the processes that verify passwords. Requires Linux."`
 	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use. Trusted proxies have no share; their clients do. 1 disables the check."`
+	UserSockets      int           `name:"user-sockets" default:"16" group:"Limits" help:"Maximum number of sockets of one user on this replica. A further one is refused (4003 too_many_sockets). 0 means no limit."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Maximum number of concurrent handshakes. One that waits longer than 2s for its turn is asked to retry later (1013 busy)."`
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Maximum size of a WebSocket message in bytes (1009 too_large)."`
 	MaxMessageLength int           `name:"max-message-length" default:"4000" group:"Limits" help:"Maximum length of a chat message in code points."`
@@ -100,6 +101,7 @@ func (o *Options) Validate() error {
 		{o.SoftLimit > 0, "soft-limit", "must be 1 or more"},
 		{o.MemoryLimit == 0 || o.MemoryLimit >= minMemory, "memory-limit", fmt.Sprintf("is in bytes: it must be 0, or %d or more", minMemory)},
 		{o.AddressShare > 0 && o.AddressShare <= 1, "address-share", "must be above 0, and 1 or less"},
+		{o.UserSockets >= 0, "user-sockets", "must not be negative"},
 		{o.MaxHandshakes > 0, "max-handshakes", "must be 1 or more"},
 		{o.MaxMessageBytes >= 1024, "max-message-bytes", "must be 1024 or more"},
 		{o.MaxMessageLength > 0, "max-message-length", "must be 1 or more"},
@@ -160,7 +162,7 @@ func (o *Options) session() session.Options {
 	return session.Options{
 		MaxMessageBytes: o.MaxMessageBytes, MessageRate: o.MessageRate, MessageBurst: o.MessageBurst,
 		PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, WriteTimeout: o.WriteTimeout,
-		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit,
+		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit, UserSockets: o.UserSockets,
 	}
 }
 

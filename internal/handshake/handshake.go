@@ -152,7 +152,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, st, p)
 		return
 	}
-	slot, full := s.sockets.Reserve(e.Name, e.Component)
+	slot, full := s.sockets.Reserve(e.Name, e.Component, e.Anonymous)
 	if slot == nil {
 		s.refuseHTTP(w, &log, st, unavailable(full))
 		return

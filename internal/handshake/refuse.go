@@ -62,6 +62,7 @@ func (a *attempt) refuse(err error) {
 // refuseHTTP refuses a request that is not upgraded.
 func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.Story, p *problem.Problem) {
 	p.Ref = log.Ref
+	w.Header().Set("Vary", "Origin")
 	switch p.Status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodGet)

@@ -47,6 +47,8 @@ func unavailable(why session.Limit) *problem.Problem {
 		detail = "This replica holds as many sockets as it can. Connect again in a while."
 	case addressLimit:
 		detail = "Your address holds too many sockets. Close some, or connect again in a while."
+	case session.AnonymousLimit:
+		detail = "This replica holds as many sockets without a token as it can. Connect again in a while."
 	case session.MemoryLimit:
 		detail = "This replica's memory is nearly used up. Connect again in a while."
 	}

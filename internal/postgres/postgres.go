@@ -71,7 +71,7 @@ type DB struct {
 	commits       *coalescer[appendArg, appendResult]
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
 	conversations *coalescer[room.Room, room.Conversation]
-	pages         *coalescer[page, []room.Message]
+	pages         *coalescer[page, pageResult]
 }
 
 // Open returns a DB without connecting, so the server need not be up. Its errors never

@@ -65,9 +65,15 @@ func (s *Session) summarize() *End {
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
+	if s.member != nil {
+		r.leaveLocked(s)
+	}
 	r.mu.Unlock()
-	r.count.Add(-1)
-	s.endpoint.connections.Dec()
+	if s.refused {
+		r.refused.Add(-1)
+	}
+	r.release(s.endpoint)
+	s.account.Close()
 	e := s.summarize()
 	code := strconv.Itoa(e.Code)
 	label := code
