@@ -78,7 +78,8 @@ type Session struct {
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
-	paused  bool      // the reader does not read
+	stopped bool      // the reader has ended, and is started again when there is room in queue
+	starved bool      // the reader waits for room in the budget
 
 	// The token of the session; user is 0 if it needs none.
 	user      int64

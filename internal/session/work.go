@@ -60,15 +60,15 @@ func (s *Session) dispatch(m message) {
 		if s.account.Take(len(m.Data) - m.taken) {
 			m.taken = max(m.taken, len(m.Data))
 		} else {
-			s.paused = true // until some of the queue is handled
+			s.stopped = true // until some of the queue is handled
 		}
 		s.queue = append(s.queue, m)
 	}
 	if !work {
 		s.queued += len(m.Data) + queueOverhead
-		s.paused = s.paused || s.queued >= maxQueue
+		s.stopped = s.stopped || s.queued >= maxQueue
 	}
-	paused := s.paused
+	stopped := s.stopped
 	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
 	s.mu.Unlock()
 	if flood {
@@ -77,7 +77,7 @@ func (s *Session) dispatch(m message) {
 	if work {
 		s.registry.running.Add(1)
 	}
-	if !paused {
+	if !stopped {
 		go s.read() // takes over the reader's count in the WaitGroup
 	}
 	if work {
@@ -136,22 +136,15 @@ func (s *Session) next() (m message, ok bool) {
 // resumeLocked starts the reader again if it was stopped and there is room, or if the session
 // is ending.
 func (s *Session) resumeLocked() {
-	if s.paused && (s.queued <= maxQueue/2 || s.cause != nil) {
-		s.setPausedLocked(false)
-		go s.read()
+	if s.stopped && (s.queued <= maxQueue/2 || s.cause != nil) {
+		s.stopped = false
+		s.restartPongTimeoutLocked()
+		go s.read() // takes over the count of the reader that has ended
 	}
 }
 
-// setPaused says whether the reader waits for something that is not the peer. The pong timeout
-// is suspended meanwhile.
-func (s *Session) setPaused(paused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setPausedLocked(paused)
-}
-
-func (s *Session) setPausedLocked(paused bool) {
-	s.paused = paused
+// restartPongTimeoutLocked begins the pong timeout anew, because no pong could be read.
+func (s *Session) restartPongTimeoutLocked() {
 	if s.pingSent != 0 {
 		s.pingSent = time.Now().UnixNano()
 	}
