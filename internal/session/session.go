@@ -20,8 +20,8 @@ import (
 // A Handler implements an endpoint: it consumes the messages of one client and produces
 // the messages for it.
 type Handler interface {
-	// Receive handles one message of the client. The reader calls it for one message at
-	// a time and reads the next one after it returns. If the error is a *frame.Close the
+	// Receive handles one message of the client. It is called for one message at a time, in
+	// their order, while the next ones are read and wait. If the error is a *frame.Close the
 	// session ends with it, and with 1011 internal after any other error.
 	Receive(ctx context.Context, m frame.Message) error
 	// Next returns the next message to write, or a message without data if there is
