@@ -1,9 +1,7 @@
 package session
 
 import (
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -239,22 +237,5 @@ func (s *Session) handle(m frame.Message) {
 	defer s.recoverPanic("Receive")
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
 		s.fail(err)
-	}
-}
-
-// fail ends the session with err if it is a *frame.Close, else with 1011.
-func (s *Session) fail(err error) {
-	if c, ok := errors.AsType[*frame.Close](err); ok {
-		s.End(c)
-		return
-	}
-	s.log.Error(s.endpoint.component, "Internal error: "+err.Error())
-	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
-}
-
-// recoverPanic ends the session if the handler panics. It must be deferred.
-func (s *Session) recoverPanic(where string) {
-	if p := recover(); p != nil {
-		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
 	}
 }
