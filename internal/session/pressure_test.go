@@ -44,7 +44,7 @@ func TestMessagesOverTheRateWaitAndKeepTheirOrder(t *testing.T) {
 		if late := <-pongs; late > 10*time.Millisecond {
 			w.t.Errorf("the ping behind the messages was answered after %v", late)
 		}
-		time.Sleep(time.Second) // of the bubble's clock
+		time.Sleep(time.Second + 10*time.Millisecond) // of the bubble's clock
 		if got := len(h.received()); got != 60 {
 			w.t.Errorf("%d messages were handled in the first second, want 60", got)
 		}
@@ -357,5 +357,34 @@ func TestSocketsOfAUserAreCounted(t *testing.T) {
 		if _, _ = w.dial(); !tooMany { // the third one is still open
 			w.t.Error("three of two are not too many")
 		}
+	})
+}
+
+func TestAReaderThatWaitsForRoomGoesOnAlone(t *testing.T) {
+	b := budget.New(40 << 10)
+	o := limits()
+	o.Budget = b
+	inBubble(t, o, func(w *world) {
+		release := make(chan struct{})
+		w.handle = func(h *script) {
+			h.s.Authenticate(living(time.Hour))
+			h.receive = func(frame.Message) error { <-release; return nil }
+		}
+		c, h := w.dial()
+		text := bytes.Repeat([]byte("x"), 15<<10)
+		for range 4 {
+			_ = c.WriteMessage(websocket.TextMessage, text)
+		}
+		time.Sleep(time.Second)
+		for range 4 {
+			release <- struct{}{} // meanwhile the reader waits for room
+			time.Sleep(2 * time.Second)
+		}
+		if got := h.received(); len(got) != 4 || b.Held() != 0 {
+			w.t.Errorf("%d messages were handled, %d bytes are held", len(got), b.Held())
+		}
+		go func() { _, _ = readAll(c) }()
+		time.Sleep(time.Second)
+		_ = c.Close()
 	})
 }

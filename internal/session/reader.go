@@ -180,8 +180,8 @@ func (s *Session) waitForRoom(n int) bool {
 	if s.account.Take(n) {
 		return true
 	}
-	s.setPaused(true)
-	defer s.setPaused(false)
+	s.setStarved(true)
+	defer s.setStarved(false)
 	for wait := minPause; s.ending() == nil; wait = min(2*wait, maxPause) {
 		s.pause(wait)
 		if s.account.Take(n) {
@@ -189,6 +189,13 @@ func (s *Session) waitForRoom(n int) bool {
 		}
 	}
 	return false
+}
+
+func (s *Session) setStarved(starved bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.starved = starved
+	s.restartPongTimeoutLocked()
 }
 
 // handleReadError ends the session after a failed read: by the peer's Close, by a lost

@@ -117,7 +117,7 @@ func (s *Session) sweep(now time.Time) {
 	o := &s.registry.options
 	s.mu.Lock()
 	expired, warn := s.checkExpiry(now)
-	overdue := s.pingSent != 0 && !s.paused && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
+	overdue := s.pingSent != 0 && !s.stopped && !s.starved && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
 	due := !expired && s.pingSent == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
 		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false

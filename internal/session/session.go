@@ -20,8 +20,8 @@ import (
 // A Handler implements an endpoint: it consumes the messages of one client and produces
 // the messages for it.
 type Handler interface {
-	// Receive handles one message of the client. The reader calls it for one message at
-	// a time and reads the next one after it returns. If the error is a *frame.Close the
+	// Receive handles one message of the client. It is called for one message at a time, in
+	// their order, while the next ones are read and wait. If the error is a *frame.Close the
 	// session ends with it, and with 1011 internal after any other error.
 	Receive(ctx context.Context, m frame.Message) error
 	// Next returns the next message to write, or a message without data if there is
@@ -78,7 +78,8 @@ type Session struct {
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
-	paused  bool      // the reader does not read
+	stopped bool      // the reader has ended, and is started again when there is room in queue
+	starved bool      // the reader waits for room in the budget
 
 	// The token of the session; user is 0 if it needs none.
 	user      int64

@@ -1,9 +1,7 @@
 package session
 
 import (
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -60,15 +58,15 @@ func (s *Session) dispatch(m message) {
 		if s.account.Take(len(m.Data) - m.taken) {
 			m.taken = max(m.taken, len(m.Data))
 		} else {
-			s.paused = true // until some of the queue is handled
+			s.stopped = true // until some of the queue is handled
 		}
 		s.queue = append(s.queue, m)
 	}
 	if !work {
 		s.queued += len(m.Data) + queueOverhead
-		s.paused = s.paused || s.queued >= maxQueue
+		s.stopped = s.stopped || s.queued >= maxQueue
 	}
-	paused := s.paused
+	stopped := s.stopped
 	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
 	s.mu.Unlock()
 	if flood {
@@ -77,7 +75,7 @@ func (s *Session) dispatch(m message) {
 	if work {
 		s.registry.running.Add(1)
 	}
-	if !paused {
+	if !stopped {
 		go s.read() // takes over the reader's count in the WaitGroup
 	}
 	if work {
@@ -136,22 +134,15 @@ func (s *Session) next() (m message, ok bool) {
 // resumeLocked starts the reader again if it was stopped and there is room, or if the session
 // is ending.
 func (s *Session) resumeLocked() {
-	if s.paused && (s.queued <= maxQueue/2 || s.cause != nil) {
-		s.setPausedLocked(false)
-		go s.read()
+	if s.stopped && (s.queued <= maxQueue/2 || s.cause != nil) {
+		s.stopped = false
+		s.restartPongTimeoutLocked()
+		go s.read() // takes over the count of the reader that has ended
 	}
 }
 
-// setPaused says whether the reader waits for something that is not the peer. The pong timeout
-// is suspended meanwhile.
-func (s *Session) setPaused(paused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setPausedLocked(paused)
-}
-
-func (s *Session) setPausedLocked(paused bool) {
-	s.paused = paused
+// restartPongTimeoutLocked begins the pong timeout anew, because no pong could be read.
+func (s *Session) restartPongTimeoutLocked() {
 	if s.pingSent != 0 {
 		s.pingSent = time.Now().UnixNano()
 	}
@@ -246,22 +237,5 @@ func (s *Session) handle(m frame.Message) {
 	defer s.recoverPanic("Receive")
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
 		s.fail(err)
-	}
-}
-
-// fail ends the session with err if it is a *frame.Close, else with 1011.
-func (s *Session) fail(err error) {
-	if c, ok := errors.AsType[*frame.Close](err); ok {
-		s.End(c)
-		return
-	}
-	s.log.Error(s.endpoint.component, "Internal error: "+err.Error())
-	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
-}
-
-// recoverPanic ends the session if the handler panics. It must be deferred.
-func (s *Session) recoverPanic(where string) {
-	if p := recover(); p != nil {
-		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
 	}
 }
