@@ -108,11 +108,22 @@ func (f *Fleet) Run(ctx context.Context) {
 	running.Go(func() {
 		repeat(ctx, heartbeatInterval, func() { f.Publish(event.Heartbeat{}, nil) })
 	})
-	for !f.exchangeHeartbeats(ctx, time.Now()) && wait(ctx, firstRetry) {
-	}
-	repeat(ctx, storeInterval, func() { f.exchangeHeartbeats(ctx, time.Now()) })
+	f.storeHeartbeats(ctx)
 	f.deleteHeartbeat(ctx)
 	running.Wait()
+}
+
+// storeHeartbeats exchanges heartbeats with the store until ctx ends.
+func (f *Fleet) storeHeartbeats(ctx context.Context) {
+	for {
+		next := storeInterval
+		if !f.exchangeHeartbeats(ctx, time.Now()) {
+			next = storeRetry
+		}
+		if !wait(ctx, next) {
+			return
+		}
+	}
 }
 
 // listen is a member of the control group until ctx ends. Join waits while Redis is

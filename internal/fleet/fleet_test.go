@@ -325,7 +325,7 @@ func TestADeploymentIsUsedWhenItChanges(t *testing.T) {
 			t.Fatalf("without Postgres it uses %v", a.used)
 		}
 		w.set(func() { w.away = false })
-		w.pass(2 * firstRetry)
+		w.pass(2 * storeRetry)
 		w.pass(time.Minute)
 		if len(a.used) != 1 || !a.used[0].Same(&identity) || a.log.Len() > 0 {
 			t.Fatalf("it uses %v, the log is\n%s", a.used, a.log.String())
@@ -342,6 +342,25 @@ func TestADeploymentIsUsedWhenItChanges(t *testing.T) {
 		w.pass(time.Minute)
 		if len(a.used) != 3 || a.used[2].Timeline != 2 || strings.Count(a.log.String(), "Deployment changed: ") != 1 {
 			t.Errorf("after a restore: %v\n%s", a.used, a.log.String())
+		}
+	})
+}
+
+func TestADatabaseThatComesBackRestoredIsNoticedAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.joins("a", "one", "k")
+		restored := identity
+		restored.Timeline++
+		for range 5 { // whatever the step of its heartbeats
+			w.set(func() { w.away = true })
+			w.pass(storeInterval + 3*storeRetry)
+			before := len(a.used)
+			w.set(func() { w.away, w.identity = false, restored })
+			w.pass(2 * storeRetry)
+			if n := len(a.used); n != before+1 || a.used[n-1].Timeline != restored.Timeline {
+				t.Fatalf("%v after its return it uses %v", 2*storeRetry, a.used)
+			}
+			restored.Timeline++
 		}
 	})
 }
