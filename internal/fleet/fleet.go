@@ -49,6 +49,9 @@ type Store interface {
 	// Heartbeat stores the heartbeat of this replica, and returns the identity of the
 	// deployment and the heartbeats of the other replicas that are younger than maxAge.
 	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (d event.Deployment, others []room.Heartbeat, err error)
+	// RestoreSuspected returns a channel that receives a value when a heartbeat may find that
+	// the database was restored.
+	RestoreSuspected() <-chan struct{}
 	// DeleteHeartbeat deletes the heartbeat of a replica.
 	DeleteHeartbeat(ctx context.Context, id string) error
 }
@@ -113,15 +116,22 @@ func (f *Fleet) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// storeHeartbeats exchanges heartbeats with the store until ctx ends.
+// storeHeartbeats exchanges heartbeats with the store until ctx ends: at each interval, soon
+// again after a failure, and when the database may have been restored.
 func (f *Fleet) storeHeartbeats(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		next := storeInterval
-		if !f.exchangeHeartbeats(ctx, time.Now()) {
-			next = storeRetry
-		}
-		if !wait(ctx, next) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-timer.C:
+		case <-f.store.RestoreSuspected():
+		}
+		if f.exchangeHeartbeats(ctx, time.Now()) {
+			timer.Reset(storeInterval)
+		} else {
+			timer.Reset(storeRetry)
 		}
 	}
 }
@@ -135,18 +145,6 @@ func (f *Fleet) listen(ctx context.Context) {
 	}
 	defer leave()
 	<-ctx.Done()
-}
-
-// wait returns after d, or false if ctx ends before.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // repeat calls do at each interval until ctx ends.

@@ -25,12 +25,13 @@ type world struct {
 	running sync.WaitGroup
 	ctx     context.Context //nolint:containedctx // of one test
 
-	mu       sync.Mutex
-	away     bool // Postgres
-	identity event.Deployment
-	others   []string       // deployments on the same Redis
-	beats    map[string]row // the table of heartbeats
-	replicas []*replica
+	mu        sync.Mutex
+	away      bool // Postgres
+	identity  event.Deployment
+	others    []string       // deployments on the same Redis
+	beats     map[string]row // the table of heartbeats
+	suspected chan struct{}  // as if all replicas shared one connection
+	replicas  []*replica
 }
 
 type row struct {
@@ -66,6 +67,8 @@ func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Dur
 	return w.identity, others, nil
 }
 
+func (w *world) RestoreSuspected() <-chan struct{} { return w.suspected }
+
 func (w *world) DeleteHeartbeat(_ context.Context, id string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +84,7 @@ func inWorld(t *testing.T, test func(*world)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := &world{t: t, ctx: ctx, beats: map[string]row{}, identity: identity}
+		w := &world{t: t, ctx: ctx, beats: map[string]row{}, identity: identity, suspected: make(chan struct{}, 1)}
 		test(w)
 		cancel()
 		w.running.Wait()
@@ -361,6 +364,21 @@ func TestADatabaseThatComesBackRestoredIsNoticedAtOnce(t *testing.T) {
 				t.Fatalf("%v after its return it uses %v", 2*storeRetry, a.used)
 			}
 			restored.Timeline++
+		}
+	})
+}
+
+func TestASuspicionLeadsToAHeartbeatAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.joins("a", "one", "k")
+		w.pass(time.Second)
+		restored := identity
+		restored.Timeline++
+		w.set(func() { w.identity = restored })
+		w.suspected <- struct{}{}
+		w.pass(time.Millisecond)
+		if n := len(a.used); n != 2 || a.used[1].Timeline != 2 {
+			t.Errorf("it uses %v", a.used)
 		}
 	})
 }
