@@ -1,13 +1,19 @@
 package channel
 
 // onSubscribed is called when Redis has confirmed every group on a new connection. If
-// there was an earlier connection, members have missed what was published in between.
+// there was an earlier connection, members have missed what was published in between. A
+// reset comes first: until then members still go on from what they know.
 func (s *shard) onSubscribed(again bool) {
+	reset := s.renamed.Swap(false) && again
+	if reset {
+		s.tellMissed(true)
+	}
 	s.setHealth(subscribing, nil)
-	reset := s.renamed.Swap(false)
 	if again {
 		s.metrics.resubscriptions.Inc()
-		s.tellMissed(reset)
+	}
+	if again && !reset {
+		s.tellMissed(false)
 	}
 }
 
