@@ -64,3 +64,6 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Dir returns the directory of the server.
+func (p *Postgres) Dir() string { return p.dir }
