@@ -42,8 +42,9 @@ UPDATE roomspa.deployment SET timeline = greatest(timeline, $2) + 1 WHERE only_r
 type sighting struct {
 	event.Deployment
 	heartbeats int64
-	copyOf     string // the deployment id of the original, if the transaction found that this is a copy
-	missing    int    // messages that this process has committed and that are gone
+	copyOf     string       // the deployment id of the original, if the transaction found that this is a copy
+	missing    int          // messages that this process has committed and that are gone
+	newest     recentCommit // the newest message that it has looked for
 }
 
 // queueSighting queues the statements of a heartbeat that read the deployment, and that
@@ -63,7 +64,8 @@ func (db *DB) queueSighting(b *pgx.Batch, s *sighting) {
 	})
 	b.Queue(deleteExpiredKeys)
 	queueKeys(b, &s.Deployment)
-	if conversations, seqs, ids := db.recent.columns(); len(ids) > 0 {
+	conversations, seqs, ids, newest := db.recent.columns()
+	if s.newest = newest; len(ids) > 0 {
 		b.Queue(countMissing, conversations, seqs, ids).QueryRow(func(row pgx.Row) error { return row.Scan(&s.missing) })
 	}
 }
@@ -151,6 +153,8 @@ func (db *DB) compare(ctx context.Context, s *sighting) error {
 		if m.id != "" {
 			db.pool.Reset() // other connections may still lead to the server of before
 		}
+	} else {
+		db.recent.confirm(s.newest)
 	}
 	m.id, m.timeline, m.heartbeats, m.wentBack = s.ID, s.Timeline, s.heartbeats, ""
 	return nil
