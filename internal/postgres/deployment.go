@@ -19,14 +19,26 @@ import (
 // nobody else change it before the commit.
 const lockDeployment = `SELECT id FROM roomspa.deployment WHERE only_row FOR UPDATE`
 
-// adoptOrigin gives a copy of a database a deployment id of its own, and changes nothing
-// in a database that is none. A statement before it has locked the row, so only one of
-// several callers makes an id.
+// adoptOrigin gives a copy of a database a deployment id and a key of its own, and changes
+// nothing in a database that is none. A statement before it has locked the row, so only one
+// of several callers does so. With the key of the original, whoever may read the copy could
+// read and forge what the original's replicas send each other.
 const adoptOrigin = `
-UPDATE roomspa.deployment
-SET id = CASE WHEN origin IS NULL THEN id ELSE left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16) END,
-	origin = roomspa.origin()
-WHERE only_row AND roomspa.origin() IS NOT NULL AND origin IS DISTINCT FROM roomspa.origin()`
+WITH copied AS (
+	SELECT FROM roomspa.deployment WHERE only_row AND origin <> roomspa.origin()
+), adopted AS (
+	UPDATE roomspa.deployment
+	SET id = CASE WHEN origin IS NULL THEN id ELSE left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16) END,
+		origin = roomspa.origin()
+	WHERE only_row AND roomspa.origin() IS NOT NULL AND origin IS DISTINCT FROM roomspa.origin()
+), deleted AS (
+	DELETE FROM roomspa.master_keys WHERE EXISTS (SELECT FROM copied)
+)
+INSERT INTO roomspa.master_keys (id, secret, seals_at)
+SELECT substring(sha256(uuid_send(gen_random_uuid())) FROM 1 FOR 4),
+	sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+	now()
+FROM copied`
 
 const countHeartbeat = `
 UPDATE roomspa.deployment SET heartbeats = heartbeats + 1 WHERE only_row RETURNING id, timeline, heartbeats`
