@@ -6,6 +6,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // maxAsked is the number of pages of history that may wait. The messages of a client that asks
@@ -61,7 +62,7 @@ func (s *Consumer) takePage() []byte {
 // readHistory reads the page that the client asked for first, and returns its size. Mu is held
 // by the caller, but not during the read.
 func (s *Consumer) readHistory(ctx context.Context) (kept int) {
-	in, conversation := s.asked[0], s.conversation
+	in := s.asked[0]
 	s.asked, s.fetchFirst = s.asked[1:], true
 	if len(s.asked) == 0 {
 		s.asked = nil // an idle socket keeps no memory for it
@@ -69,7 +70,7 @@ func (s *Consumer) readHistory(ctx context.Context) (kept int) {
 	var page []byte
 	var full error
 	s.unlocked(func() {
-		messages, more, err := s.chat.store.Before(ctx, conversation, in.beforeSeq, in.limit, frame.MaxPage)
+		messages, more, err := s.before(ctx, in)
 		if err != nil {
 			s.Socket.Log().Error(component, "Database error in history: "+err.Error(), slog.String("cause", cause.Of(err)))
 			full = s.Refuse(storeInvalid(err), in.clientMessageID)
@@ -79,4 +80,21 @@ func (s *Consumer) readHistory(ctx context.Context) (kept int) {
 	})
 	s.page, s.failure = page, full
 	return len(page)
+}
+
+// before reads a page. If there is a reset meanwhile it reads again: the page may be one of
+// before.
+func (s *Consumer) before(ctx context.Context, in historyRequest) (messages []room.Message, more bool, err error) {
+	for {
+		s.Mu.Lock()
+		resets, conversation := s.resets, s.conversation
+		s.Mu.Unlock()
+		messages, more, err = s.chat.store.Before(ctx, conversation, in.beforeSeq, in.limit, frame.MaxPage)
+		s.Mu.Lock()
+		unchanged := resets == s.resets
+		s.Mu.Unlock()
+		if unchanged || err != nil {
+			return messages, more, err
+		}
+	}
 }
