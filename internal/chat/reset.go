@@ -81,7 +81,7 @@ func (s *Consumer) reload(ctx context.Context) bool {
 	return true
 }
 
-// restart sets the cursor behind last. Mu is held.
+// restart sets the cursor to last, the newest stored message. Mu is held.
 func (s *Consumer) restart(last int64) {
 	s.cursor.skipTo(last)
 	s.resume = resetAt(last)
