@@ -8,6 +8,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,6 +67,7 @@ type Chat struct {
 	metrics    *metrics
 	logLimiter *rate.Limiter
 	sweepNow   chan struct{} // holds a value if a sweep is requested
+	resets     atomic.Int64  // of sockets
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation

@@ -11,6 +11,7 @@ import (
 // or replaced. It forgets what was delivered before, and does not block: the writer loads
 // the conversation, since it alone reads the store.
 func (s *Consumer) reset() {
+	s.chat.resets.Add(1)
 	s.Mu.Lock()
 	s.resets++
 	s.forget()
