@@ -110,7 +110,7 @@ func TestARestoreWhileRedisIsAwayIsToldOnce(t *testing.T) {
 	restore()
 	for _, r := range []*world.Replica{a, b} {
 		world.Eventually(t, "the restore is noticed", func() (bool, any) {
-			return strings.Contains(r.Log.String(), "Deployment changed: "), nil
+			return strings.Contains(r.Log.String(), "Database went back in time: "), nil
 		})
 	}
 	listener.ExpectNothing(t)

@@ -34,7 +34,7 @@ var closes = Chapter{
 		{"missing_customer_id", "The path has no customer id.", "4000.", rejected + "missing customer id", refused, "Correct the URL: /ws/chat/{customer_id}/{therapist_id}/."},
 		{"missing_therapist_id", "The path has no therapist id.", "4000.", rejected + "missing therapist id", refused, "Correct the URL: /ws/chat/{customer_id}/{therapist_id}/."},
 		{"bad_id", "An id in the path is not a positive integer.", "4000.", rejected + "bad id", refused, "Correct the URL: ids are integers from 1 to 9007199254740991 without sign or leading zero. The texts undefined and null are a bug in the app."},
-		{"bad_since", "The parameter since is not an integer of 0 or more, or id is not a UUID or came without since.", "4000.", rejected + "bad since", refused, "Send the highest seq that the client has received and the id of that message, or omit both."},
+		{"bad_since", "The parameter since is not an integer of 0 or more, or id is not a UUID.", "4000.", rejected + "bad since", refused, "Send the highest seq that the client has received and the id of that message, or omit both."},
 		{"bad_close_code", "The parameter close of /ws/test/ accepts 1000-1003, 1007-1014 and 3000-4999.", "4000.", "[TestConsumer] Connection rejected - bad close code", refused, "Request one of these codes."},
 		{"bad_ping", "The parameter ping of /ws/test/ accepts only off.", "4000.", "[TestConsumer] Connection rejected - bad ping", refused, "Send ping=off, or omit ping."},
 		{"closed_as_asked", "The client requested this close from /ws/test/.", "The requested code.", ended + "closed_as_asked", closed, "Nothing."},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,6 +70,7 @@ type Chat struct {
 	logLimiter *rate.Limiter
 	sweepNow   chan struct{} // holds a value if a sweep is requested
 	turns      turns         // to read messages
+	resets     atomic.Int64  // of sockets
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation

@@ -93,8 +93,8 @@ func (s *Consumer) Open(ctx context.Context) error {
 	if err != nil {
 		return endpoint.DatabaseError("check_since", err)
 	}
-	s.start(conversation, resumed)
 	s.chat.add(s, conversation.ID)
+	s.start(conversation, resumed)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (s *Consumer) deliver(e event.Event) {
 // deliverMessage takes a message that was published at the time at.
 func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	if time.Since(at) > maxMessageAge {
-		s.verify(m.Seq)
+		s.chat.requestSweep() // it finds the message if the store has it
 		return
 	}
 	now := time.Now().UnixNano()
@@ -44,16 +44,6 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	s.Mu.Unlock()
 	if wake {
 		s.Socket.Wake()
-	}
-}
-
-// verify makes the socket read the store if it has not taken the message with this seq.
-func (s *Consumer) verify(seq int64) {
-	s.Mu.Lock()
-	taken := seq <= s.cursor.seen
-	s.Mu.Unlock()
-	if !taken {
-		s.catchUp(0) // not up to seq: the store may not have it
 	}
 }
 

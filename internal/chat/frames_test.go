@@ -18,7 +18,7 @@ func TestSince(t *testing.T) {
 			r.ConnectAs(t, world.Customer, "/ws/location/1/2/", url.Values{"since": {since}}).Expect(t, "connected") // ignored
 		})
 	}
-	for _, query := range []string{"since=%zz", "since=1;2", "since", "%73ince=%", "since=1&id=7", "since=1&id=%zz", "id=01a20908-346f-7aae-834a-38b5644b4147"} {
+	for _, query := range []string{"since=%zz", "since=1;2", "since", "%73ince=%", "since=1&id=7", "since=1&id=%zz"} {
 		t.Run("refused, though it cannot be decoded: "+query, func(t *testing.T) {
 			t.Parallel()
 			r.ConnectAs(t, world.Customer, "/ws/chat/1/2/?"+query, nil).ExpectRefusal(t, 4000, "bad_since")

@@ -11,6 +11,7 @@ import (
 // or replaced. It forgets what was delivered before, and does not block: the writer loads
 // the conversation, since it alone reads the store.
 func (s *Consumer) reset() {
+	s.chat.resets.Add(1)
 	s.Mu.Lock()
 	s.resets++
 	s.forget()
@@ -82,7 +83,7 @@ func (s *Consumer) reload(ctx context.Context) bool {
 	return true
 }
 
-// restart sets the cursor behind last. Mu is held.
+// restart sets the cursor to last, the newest stored message. Mu is held.
 func (s *Consumer) restart(last int64) {
 	s.cursor.skipTo(last)
 	s.resume = resetAt(last)

@@ -20,13 +20,10 @@ type position struct {
 // parseSince returns the position in the parameters since and id, or nil if there is
 // none. An empty id counts as absent.
 func parseSince(q url.Values) (*position, *frame.Close) {
-	id := q.Get("id")
 	if !q.Has("since") {
-		if id != "" {
-			return nil, badSince("id names the message with the seq of since, so it needs since")
-		}
-		return nil, nil
+		return nil, nil // an id alone may belong to the app
 	}
+	id := q.Get("id")
 	n, err := strconv.ParseInt(q.Get("since"), 10, 64)
 	if err != nil || n < 0 || strings.HasPrefix(q.Get("since"), "+") {
 		return nil, badSince("since must be a whole number of 0 or more: the highest seq that the client has")

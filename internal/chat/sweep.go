@@ -78,12 +78,17 @@ func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
+	resets := c.resets.Load()
 	tails, err := c.store.Tails(ctx, window)
 	if err != nil {
 		c.metrics.sweeps.WithLabelValues("failed").Inc()
 		return false
 	}
 	c.metrics.sweeps.WithLabelValues("done").Inc()
+	if c.resets.Load() != resets {
+		c.requestSweep() // the numbers may be those of the database before the reset
+		return true
+	}
 	for id, seq := range tails {
 		c.mu.Lock()
 		list := slices.Clone(c.sockets[id])

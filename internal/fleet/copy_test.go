@@ -68,7 +68,7 @@ func TestACopiedDatabaseIsAnotherDeployment(t *testing.T) {
 	if now == id || deploymentID(t, w) != id {
 		t.Errorf("the original is %s, was %s, and the copy is %s", deploymentID(t, w), id, now)
 	}
-	line := regexp.MustCompile(`level=WARNING msg="\[Database\] Copied database found: it has the new deployment id ` + now + `, and the original keeps ` + id)
+	line := regexp.MustCompile(`level=WARNING msg="\[Database\] Copied database found: it has the new deployment id ` + now + `, and the original, if it still exists, keeps ` + id)
 	if n := len(line.FindAllString(c.Log.String(), -1)); n != 1 {
 		t.Errorf("it is logged %d times", n)
 	}
@@ -92,7 +92,7 @@ func TestACopiedDatabaseIsAnotherDeployment(t *testing.T) {
 	for r, name := range map[*world.Replica]string{a: now, b: now, c: id} {
 		waitWarning(t, r, "redis_shared", name)
 		expectNothingDropped(t, r)
-		if log := r.Log.String(); strings.Contains(log, "Deployment changed") || strings.Contains(log, "went back in time") {
+		if log := r.Log.String(); strings.Contains(log, "Database replaced") || strings.Contains(log, "went back in time") {
 			t.Errorf("the identity changes:\n%s", log)
 		}
 	}

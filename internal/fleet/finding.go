@@ -57,14 +57,16 @@ func (f *Fleet) Finding() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
+	case f.failure != nil:
+		return fmt.Errorf("store heartbeat of this replica: %w", f.failure)
+	case len(f.skewed) > 0:
+		return &finding{clockSkew.cause, clockSkew.text(f.skewed)}
 	case len(f.unheard) > 0:
 		return &finding{splitLayer.cause, splitLayer.text(f.unheard)}
 	case len(f.strangers) > 0:
 		return &finding{differentSecrets.cause, differentSecrets.text(f.strangers)}
 	case len(f.sharing) > 0:
 		return &finding{redisShared.cause, redisShared.text(f.sharing)}
-	case len(f.skewed) > 0:
-		return &finding{clockSkew.cause, clockSkew.text(f.skewed)}
 	}
 	return nil
 }
@@ -78,7 +80,7 @@ func (f *Fleet) logChange(p problem, before, now map[string]string) {
 	}
 	switch {
 	case slices.ContainsFunc(slices.Collect(maps.Keys(now)), isNew):
-		logging.Component(f.log, p.level, component, p.event+": "+p.text(now), slog.String("cause", p.cause), slog.Int("replicas", len(now)))
+		logging.Component(f.log, p.level, component, p.event+": "+p.text(now), slog.String("cause", p.cause))
 	case len(now) == 0 && len(before) > 0:
 		logging.Component(f.log, slog.LevelInfo, component, p.end, slog.String("cause", p.cause))
 	}

@@ -80,6 +80,7 @@ type Fleet struct {
 	skewed    map[string]string             // names of those whose clock differs from Postgres', by id
 	sharing   map[string]string             // other deployments on the same Redis, by id
 	current   event.Deployment              // only for exchangeHeartbeats
+	failure   error                         // of the last heartbeat; nil if it was stored
 }
 
 // A source is a replica and a kind of event. Its events arrive in the order of their counters.
@@ -134,12 +135,27 @@ func (f *Fleet) storeHeartbeats(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-f.store.RestoreSuspected():
+			if !wait(ctx, suspicionDelay) {
+				return
+			}
 		}
 		if f.exchangeHeartbeats(ctx, time.Now()) {
 			timer.Reset(storeInterval)
 		} else {
 			timer.Reset(storeRetry)
 		}
+	}
+}
+
+// wait returns after d, or false if ctx ends before.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -17,6 +17,8 @@ const (
 	// Before the first one the deployment is unknown, and the channel layer is down. Later
 	// ones may find that the database was restored while it was away.
 	storeRetry = time.Second
+	// suspicionDelay bounds how often suspicions cause a heartbeat.
+	suspicionDelay = 500 * time.Millisecond
 	// maxAge is the age at which a stored heartbeat expires: two were not renewed, so
 	// its replica is gone.
 	maxAge = 2*storeInterval + storeInterval/2

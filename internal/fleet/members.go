@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -42,8 +43,9 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
 	own.SigningKey = own.AcceptedKeys[0]
 	d, others, err := f.store.Heartbeat(ctx, own, maxAge)
+	f.logFailure(err)
 	if err != nil {
-		return false // the findings stay; the readiness probe reports what is wrong with Postgres
+		return false // the findings stay
 	}
 	f.use(d)
 	sharing := map[string]string{}
@@ -59,18 +61,28 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	return true
 }
 
-// use passes a deployment on to the layer if it has changed.
-func (f *Fleet) use(d event.Deployment) {
-	before := f.current
-	f.current = d
+// logFailure logs when heartbeats begin to fail and when they succeed again. The readiness
+// probe does not read the same tables, so it may find nothing.
+func (f *Fleet) logFailure(err error) {
+	f.mu.Lock()
+	failed := f.failure != nil
+	f.failure = err
+	f.mu.Unlock()
 	switch {
-	case before.ID != "" && !before.Same(&d):
-		logging.Component(f.log, slog.LevelWarn, component, "Deployment changed: open sockets start anew from what Postgres has now",
-			slog.String("deployment", d.ID), slog.Int64("timeline", d.Timeline), slog.String("before", before.ID), slog.Int64("timeline_before", before.Timeline))
-	case slices.Equal(before.Keys, d.Keys):
-		return
+	case err != nil && !failed:
+		logging.Component(f.log, slog.LevelError, component, "Heartbeat failed: "+err.Error()+"; retrying every second", slog.String("cause", cause.Of(err)))
+	case err == nil && failed:
+		logging.Component(f.log, slog.LevelInfo, component, "Heartbeat stored again")
 	}
-	f.layer.Use(d)
+}
+
+// use passes a deployment on to the layer if it or its keys have changed. The store has
+// logged the change.
+func (f *Fleet) use(d event.Deployment) {
+	if !f.current.Same(&d) || !slices.Equal(f.current.Keys, d.Keys) {
+		f.current = d
+		f.layer.Use(d)
+	}
 }
 
 // heardSelfFor returns how long this replica has heard itself. It also forgets
@@ -97,6 +109,10 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 		heard[id.String()] = at
 	}
 	for _, o := range others {
+		if o.ClockOffset.Abs() > maxSkew {
+			skewed[o.ID] = o.Replica // its heartbeats may be dropped as too old, which is no split
+			continue
+		}
 		_, before := f.unheard[o.ID]
 		if h := hears(now, f.heardSelf, heard[o.ID], o); h == silent || h == unsure && before {
 			unheard[o.ID] = o.Replica
@@ -104,9 +120,6 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 		// A replica that ended before this one started may have had the secrets of its time.
 		if now.Add(-o.Age).After(f.started) && refuse(own, o) {
 			strangers[o.ID] = o.Replica
-		}
-		if o.ClockOffset.Abs() > maxSkew {
-			skewed[o.ID] = o.Replica
 		}
 	}
 	f.logChange(splitLayer, f.unheard, unheard)

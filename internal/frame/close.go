@@ -91,7 +91,7 @@ var Reasons = []Reason{
 	{CodeParameters, "missing_customer_id", "The path has no customer id.", never},
 	{CodeParameters, "missing_therapist_id", "The path has no therapist id.", never},
 	{CodeParameters, "bad_id", "An id in the path is not a positive integer.", never},
-	{CodeParameters, "bad_since", "The parameter since is not an integer of 0 or more, or id is not a UUID or came without since.", never},
+	{CodeParameters, "bad_since", "The parameter since is not an integer of 0 or more, or id is not a UUID.", never},
 	{CodeParameters, "bad_close_code", "The parameter close of /ws/test/ accepts 1000-1003, 1007-1014 and 3000-4999.", never},
 	{CodeParameters, "bad_ping", "The parameter ping of /ws/test/ accepts only off.", never},
 	{CodeIdentity, "token_missing", "The handshake has no token.", renew},

@@ -12,7 +12,7 @@ const component = "Database"
 // logCopy logs that this database is a copy of another one and has a new deployment id.
 func logCopy(log *slog.Logger, original, id string) {
 	logging.Component(log, slog.LevelWarn, component, fmt.Sprintf(
-		"Copied database found: it has the new deployment id %s, and the original keeps %s; the replicas of the two ignore each other in Redis", id, original),
+		"Copied database found: it has the new deployment id %s, and the original, if it still exists, keeps %s; the replicas of the two ignore each other in Redis", id, original),
 		slog.String("deployment", id), slog.String("original", original))
 }
 

@@ -44,8 +44,8 @@ type recentCommit struct {
 // returns true if the database may have gone back in time: the conversation had a message with
 // that number or a higher one. A heartbeat decides.
 func (r *recentCommits) add(ds []*draft) (suspicious bool) {
-	for i := len(ds) - 1; i >= 0; i-- {
-		if m := &ds[i].result.message; ds[i].err == nil && !ds[i].result.duplicate {
+	for _, d := range slices.Backward(ds) {
+		if m := &d.result.message; d.err == nil && !d.result.duplicate {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if len(r.last) == maxRecentCommits {

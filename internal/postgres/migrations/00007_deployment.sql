@@ -8,7 +8,7 @@ CREATE FUNCTION roomspa.origin() RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c) || ' ' ||
 		(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
 	RETURN NULL;
 END
 $$;
