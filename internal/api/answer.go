@@ -42,7 +42,9 @@ func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (
 	} else {
 		h.Set("Content-Type", "application/json")
 		if _, err := w.Write(append(frame.Encode(answer), '\n')); err != nil {
-			e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
+			if e.signedIn || e.log.AllowStranger("answer_not_sent") {
+				e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
+			}
 			return
 		}
 	}

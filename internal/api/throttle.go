@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -42,31 +42,9 @@ func (l LoginLimits) perMinute() []int { return []int{l.AccountAddress, l.Accoun
 // buckets returns the keys of the buckets of one attempt. The account is the identifier as it was
 // sent, whether it exists or not, so that the throttle does not reveal which accounts exist.
 func (l *login) buckets(remote, identifier string) []string {
-	address := l.o.Keys.Pseudonym("login address", clientNetwork(remote))
+	address := l.o.Keys.Pseudonym("login address", logging.Network(remote))
 	account := l.o.Keys.Pseudonym("login account", strings.ToLower(identifier))
 	return []string{"login:" + account + ":" + address, "login:" + account, "login:" + address}
-}
-
-// clientNetwork returns the address of a client, or its /64 for IPv6, because one client
-// usually has a whole /64.
-func clientNetwork(remote string) string {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		with, err := netip.ParseAddrPort(remote)
-		if err != nil {
-			return remote
-		}
-		addr = with.Addr()
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		prefix, err := addr.Prefix(64)
-		if err != nil {
-			return addr.String()
-		}
-		addr = prefix.Addr()
-	}
-	return addr.String()
 }
 
 // takeAttempt counts the attempt and returns a failure if there were too many.

@@ -26,6 +26,7 @@ import (
 	"github.com/roomspa/roomspa/internal/idlecuts"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
@@ -64,6 +65,8 @@ type App struct {
 	log     *slog.Logger
 	reg     *prometheus.Registry
 
+	strangers *logging.Strangers // the handler of log
+
 	memory    *memory.Meter
 	keys      *auth.Keys
 	passwords *auth.Passwords
@@ -94,7 +97,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	o.Replica = o.Name()
-	a := &App{options: o, version: version, log: log, reg: prometheus.NewRegistry(), started: make(chan struct{})}
+	reg := prometheus.NewRegistry()
+	strangers := logging.NewStrangers(log.Handler(), reg)
+	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, reg: reg, started: make(chan struct{})}
 	a.hurry, a.cut = context.WithCancel(context.Background())
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.measureMemory()
@@ -189,6 +194,7 @@ func (a *App) wire(reloads []task) {
 	}, a.log)
 	a.ops = listen.New(listen.Options{Name: "ops", Address: o.OpsListen, Handler: a.opsHandler()}, a.log)
 	a.tasks = [][]task{
+		{{"log", a.strangers.Run}},
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
@@ -203,7 +209,7 @@ func (a *App) sessionOptions() session.Options {
 	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
 	o.OnEnd = func(e *session.End) {
 		if e.Cut {
-			a.idleCuts.Add(e.At, e.Idle)
+			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
 		}
 		handshake.KeepEnd(a.stories, e)
 	}

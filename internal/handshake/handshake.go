@@ -159,7 +159,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
-		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
+		if log.AllowStranger("upgrade_failed") {
+			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
+		}
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
 		s.options.Stories.RecordFailed(st)

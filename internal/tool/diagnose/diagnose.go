@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
@@ -232,7 +233,7 @@ func (d *diagnosis) runStep(ctx context.Context, r *Report, name string, run fun
 			s.Detail += " (ref " + found.ref + ")"
 		}
 	}
-	s.Detail = client.Printable(s.Detail, " ")
+	s.Detail = logging.Printable(s.Detail, " ")
 	r.Steps = append(r.Steps, s)
 	d.watch.End(s)
 	return found
