@@ -39,6 +39,8 @@ type Options struct {
 	Idle time.Duration
 	// Ops are the ops listeners of the replicas, as in http://10.0.0.7:9090.
 	Ops []string
+	// OpsToken is the token of the ops listeners, or empty.
+	OpsToken string
 	// Timeout bounds each single wait of a step. Default: 10 s.
 	Timeout time.Duration
 	// Now returns the time of this machine's clock; nil for time.Now.
