@@ -76,6 +76,7 @@ type App struct {
 	sockets   *session.Registry
 	stories   *story.Recorder
 	idleCuts  *idlecuts.Watch
+	proxies   *listen.ProxyWatch
 	fleet     *fleet.Fleet
 	rebalance *rebalance.Rebalancer
 	monitor   *ops.Monitor
@@ -165,11 +166,12 @@ func (a *App) wire(reloads []task) {
 
 	a.stories = story.NewRecorder(o.Replica, a.redis.Stories, a.log, reg)
 	a.idleCuts = idlecuts.New(a.log, reg)
+	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
@@ -232,7 +234,7 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
-		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) },
+		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
 	})
 }
 
@@ -257,5 +259,8 @@ func (a *App) checks() []ops.Check {
 		{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Summary(), nil
 		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
+		{Name: "proxies", Run: func(context.Context) (string, error) {
+			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
+		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
 	}
 }
