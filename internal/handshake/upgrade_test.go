@@ -74,15 +74,16 @@ func TestPathsThatAreNoRoom(t *testing.T) {
 
 func TestPathsThatAreNowhere(t *testing.T) {
 	t.Parallel()
-	r := world.New(t).Ready(t, "a")
-	for _, path := range []string{
+	r := world.New(t).Ready(t, "a", world.TrustLoopback)
+	for i, path := range []string{
 		"/", "/ws", "/ws/", "/ws//", "//ws/chat/1/2/", "///ws/chat/1/2/", "/ws/./chat/1/2/", "/ws/../ws/chat/1/2/", "/ws//chat/1/2/",
 		"/ws/chats/1/2/", "/ws/Chat/1/2/", "/WS/chat/1/2/", "/ws/test//", "/ws/test/x/", "/ws/test/./", "/x/../ws/test/", "/wsx/test/",
 		"/%77s/test/", "/login//", "/console", "/metrics", "/readyz", "/debug/pprof/", "http://example.com/nowhere",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			res, body := r.Raw(t, world.Upgrade(path)...)
+			client := "X-Forwarded-For: 192.0.2." + strconv.Itoa(i) // ten warnings of one client are logged
+			res, body := r.Raw(t, world.Upgrade(path, client)...)
 			d := world.ExpectProblem(t, res, body, http.StatusNotFound)
 			if !slices.Contains(d.Paths, "/ws/chat/{customer_id}/{therapist_id}/") {
 				t.Errorf("the paths there are: %q", d.Paths)
