@@ -30,7 +30,7 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {},
+	"listen":    {"story"},
 	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
 	"session":   {"budget", "frame"},

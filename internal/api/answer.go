@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -18,8 +19,12 @@ type base struct {
 
 func (b base) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	ref, remote := b.who(r)
-	return &exchange{w: w, r: r, log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote}, component: b.component}
+	visit, _ := r.Context().Value(visitKey{}).(*visit)
+	return &exchange{w: w, r: r, visit: visit, log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote}, component: b.component}
 }
+
+// An encodedAnswer is an answer that is JSON already.
+type encodedAnswer []byte
 
 // serve answers a request with the result of do: an answer, or nil for an empty response, or a
 // failure. It logs message after it has sent the answer, unless message is empty. The response
@@ -40,8 +45,14 @@ func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (
 	if answer == nil {
 		w.WriteHeader(http.StatusNoContent)
 	} else {
+		body, encoded := answer.(encodedAnswer)
+		if !encoded {
+			body = frame.Encode(answer)
+		}
+		body = append(body, '\n')
 		h.Set("Content-Type", "application/json")
-		if _, err := w.Write(append(frame.Encode(answer), '\n')); err != nil {
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		if err := problem.Send(w, body); err != nil {
 			if e.signedIn || e.log.AllowStranger("answer_not_sent") {
 				e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
 			}

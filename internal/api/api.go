@@ -17,6 +17,7 @@ type Who func(*http.Request) (ref, remote string)
 type exchange struct {
 	w         http.ResponseWriter
 	r         *http.Request
+	visit     *visit // nil if the request was not admitted
 	log       *logging.Conn
 	component string // name in log lines, for example Login
 	user      string // description of the user in log lines; empty until it is known

@@ -40,6 +40,7 @@ func (a authenticator) authenticate(e *exchange) (*room.User, auth.Claims, *fail
 		return nil, auth.Claims{}, tokenRefusal(err)
 	}
 	e.user = fmt.Sprintf("user %d", claims.UserID)
+	e.visit.authenticated()
 	user, fail := tokenUser(e, a.users, claims.UserID, claims.IssuedAt)
 	return user, claims, fail
 }

@@ -67,8 +67,8 @@ func TestWhereTooManyWaitALoginIsRefusedBeforeAnyStoreIsAsked(t *testing.T) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer passwords.Close()
-	working.Go(func() { _ = passwords.VerifyUnknown(t.Context(), password) })
-	for !passwords.Busy() {
+	working.Go(func() { _ = passwords.VerifyUnknown(t.Context(), auth.Client{}, password) })
+	for !passwords.Busy(auth.Client{}) {
 		runtime.Gosched()
 	}
 	o := loginOptions(accounts, passwords, keys)

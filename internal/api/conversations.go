@@ -49,23 +49,36 @@ func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *fa
 		}
 		behind = &place
 	}
-	found, more, err := h.store.Summaries(e.r.Context(), whose, behind, limit)
+	found, more, err := h.store.Summaries(e.r.Context(), whose, behind, limit, frame.MaxPage)
 	if err != nil {
 		return nil, databaseFailure(err)
 	}
-	page := conversationsPage{Conversations: make([]conversation, len(found)), HasMore: more}
-	for i := range found {
-		page.Conversations[i] = summarize(&found[i])
-	}
-	if more {
-		page.Next = encodePlace(found[len(found)-1].Place())
-	}
+	page := makeConversationsPage(found, more)
 	if user.Role == room.Support {
-		e.log.Info(e.component, fmt.Sprintf("Support %d listed %d conversations of user %d", user.ID, len(found), whose))
+		e.log.Info(e.component, fmt.Sprintf("Support %d listed %d conversations of user %d", user.ID, len(page.Conversations), whose))
 	} else {
-		e.log.Info(e.component, fmt.Sprintf("Listed: %s, %d conversations", e.user, len(found)))
+		e.log.Info(e.component, fmt.Sprintf("Listed: %s, %d conversations", e.user, len(page.Conversations)))
 	}
 	return page, nil
+}
+
+// makeConversationsPage returns the page of found. It leaves out the last ones if the page would
+// exceed frame.MaxPage.
+func makeConversationsPage(found []room.Summary, more bool) conversationsPage {
+	page := conversationsPage{Conversations: make([]conversation, 0, len(found)), HasMore: more}
+	size := 0
+	for i := range found {
+		c := summarize(&found[i])
+		if size += len(c.LastMessage) + 256; size > frame.MaxPage && i > 0 {
+			page.HasMore = true
+			break
+		}
+		page.Conversations = append(page.Conversations, c)
+	}
+	if page.HasMore {
+		page.Next = encodePlace(found[len(page.Conversations)-1].Place())
+	}
+	return page
 }
 
 // listedUser returns the user whose conversations are listed: the user of the request, or for

@@ -25,7 +25,7 @@ const exposedHeaders = "Roomspa-Ref, Retry-After, WWW-Authenticate"
 func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Add("Vary", "Origin") // also without an Origin, because a cache must not serve that answer to a page
+		h.Set("Vary", "Origin") // also without an Origin, because a cache must not serve that answer to a page
 		origin, one := auth.Origin(r.Header)
 		if origin == "" && one {
 			if r.Method == http.MethodOptions {
@@ -45,7 +45,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 			next.ServeHTTP(w, r)
 			return
 		}
-		h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+		h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 		if !allowed {
 			base{"CORS", log, who}.exchange(w, r).reject(newFailure(http.StatusForbidden, "origin_refused", "Pages of the origin "+
 				strconv.Quote(truncate(origin))+" may not call the API. To allow it, add the origin to --origins (ROOMSPA_ORIGINS)."))

@@ -14,13 +14,14 @@ import (
 // [room.ErrUnavailable].
 type Conversations interface {
 	// Summaries returns up to limit conversations of a user after the place behind, or the
-	// first ones if it is nil, and whether there are more.
-	Summaries(ctx context.Context, user room.UserID, behind *room.Place, limit int) ([]room.Summary, bool, error)
+	// first ones if it is nil, and whether there are more. It returns up to size bytes, but at
+	// least one conversation if there is one.
+	Summaries(ctx context.Context, user room.UserID, behind *room.Place, limit, size int) ([]room.Summary, bool, error)
 	// RoomOf returns the room of a conversation.
 	RoomOf(ctx context.Context, conversation room.ID) (room.Room, error)
 	// Before returns up to limit messages before beforeSeq, or the newest ones if it is 0,
-	// oldest first, and whether there are more.
-	Before(ctx context.Context, conversation room.ID, beforeSeq int64, limit int) ([]room.Message, bool, error)
+	// oldest first, and whether there are more. Size bounds them as in Summaries.
+	Before(ctx context.Context, conversation room.ID, beforeSeq int64, limit, size int) ([]room.Message, bool, error)
 }
 
 // A history serves GET /api/conversations/ and the paths below it. A user reads their own
@@ -37,7 +38,7 @@ func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer, fail := h.read(e)
 		if fail == nil {
 			w.Header().Set("Cache-Control", "private, no-cache") // the next user must not see it
-			w.Header().Add("Vary", "Authorization")
+			w.Header().Set("Vary", "Origin, Authorization")
 		}
 		return answer, "", fail
 	})
@@ -55,6 +56,9 @@ func (h *history) read(e *exchange) (any, *failure) {
 	}
 	user, _, fail := h.authenticate(e)
 	if fail != nil {
+		return nil, fail
+	}
+	if fail := e.visit.startPage(user.ID); fail != nil {
 		return nil, fail
 	}
 	query, err := url.ParseQuery(e.r.URL.RawQuery)

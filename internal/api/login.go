@@ -53,7 +53,7 @@ func newLogin(o Options, log *slog.Logger, reg prometheus.Registerer) *login {
 		}, []string{"outcome"}),
 		throttled: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logins_throttled_total",
-			Help: "Total sign-ins refused by a rate limit, by limit (account_address, account, address).",
+			Help: "Total sign-ins refused by a rate limit, by limit (account_address, account, address, account_network, network).",
 		}, []string{"limit"}),
 		duration: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_login_seconds",
@@ -92,20 +92,24 @@ func (l *login) signIn(e *exchange) (*tokensJSON, *failure) {
 		return nil, fail
 	}
 	e.user = "identifier " + maskIdentifier(c.Identifier)
-	if l.o.Passwords.Busy() { // in a flood, do not query Redis and Postgres in vain
-		return nil, busy(auth.ErrBusy)
-	}
-	buckets := l.buckets(e.log.Remote, c.Identifier)
-	if fail := l.takeAttempt(e, buckets); fail != nil {
+	a := l.newAttempt(e.log.Remote, c.Identifier)
+	if fail := l.recognize(e, a); fail != nil {
 		return nil, fail
 	}
-	user, outdated, fail := l.identify(e, c)
-	if fail == nil || fail.Code == "database_unavailable" {
-		l.refundAttempt(e, buckets)
+	if l.o.Passwords.Busy(a.client) { // in a flood, do not count and look up in vain
+		return nil, busy(auth.ErrBusy)
+	}
+	if fail := l.takeAttempt(e, a); fail != nil {
+		return nil, fail
+	}
+	user, outdated, fail := l.identify(e, c, a.client)
+	if fail == nil || fail.Code == "database_unavailable" || fail.Code == "busy" {
+		l.refundAttempt(e, a)
 	}
 	if fail != nil {
 		return nil, fail
 	}
+	l.remember(e, a)
 	if outdated != "" {
 		l.upgrade(e, user, outdated, c.Password)
 	}
@@ -149,13 +153,13 @@ func maskIdentifier(identifier string) string {
 
 // identify returns the user with the credentials. outdated is the stored hash if it should be
 // replaced, else "".
-func (l *login) identify(e *exchange, c credentials) (user room.User, outdated string, _ *failure) {
+func (l *login) identify(e *exchange, c credentials, client auth.Client) (user room.User, outdated string, _ *failure) {
 	user, stored, err := l.o.Store.Credentials(e.r.Context(), c.Identifier)
 	// The timeout is for the wait, not for the work.
 	turn, cancel := context.WithTimeout(e.r.Context(), l.o.LoginWait)
 	defer cancel()
 	if errors.Is(err, room.ErrNotFound) {
-		if err := l.o.Passwords.VerifyUnknown(turn, c.Password); err != nil {
+		if err := l.o.Passwords.VerifyUnknown(turn, client, c.Password); err != nil {
 			return user, "", busy(err)
 		}
 		return user, "", badCredentials("unknown_user", nil)
@@ -164,7 +168,7 @@ func (l *login) identify(e *exchange, c credentials) (user room.User, outdated s
 		return user, "", databaseFailure(err)
 	}
 	e.user = fmt.Sprintf("user %d", user.ID)
-	ok, rehash, err := l.o.Passwords.Verify(turn, stored, c.Password)
+	ok, rehash, err := l.o.Passwords.Verify(turn, client, stored, c.Password)
 	switch {
 	case errors.Is(err, auth.ErrUnreadableHash):
 		return user, "", badCredentials("unreadable_hash", err)

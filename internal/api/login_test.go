@@ -338,7 +338,7 @@ func TestLoginUpgradesAnOldHash(t *testing.T) {
 	if res := l.do(post(t, with("user@example.com", password))); res.StatusCode != 200 {
 		t.Fatalf("status %d", res.StatusCode)
 	}
-	ok, upgrade, err := auth.NewPasswords(1, 32).Verify(t.Context(), a.replaced, password)
+	ok, upgrade, err := auth.NewPasswords(1, 32).Verify(t.Context(), auth.Client{}, a.replaced, password)
 	if !ok || upgrade || err != nil {
 		t.Errorf("the new hash %s: ok %v, upgrade %v, error %v", a.replaced, ok, upgrade, err)
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,14 +10,8 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A messagesPage is a page of a conversation, oldest message first. The messages have the form of
-// chat_message frames.
-type messagesPage struct {
-	Messages []json.RawMessage `json:"messages"`
-	HasMore  bool              `json:"has_more"`
-}
-
-// messages serves GET /api/conversations/{conversation_id}/messages/.
+// messages serves GET /api/conversations/{conversation_id}/messages/: a page of a conversation,
+// oldest message first. The messages have the form of chat_message frames.
 func (h *history) messages(e *exchange, user *room.User, id string, query url.Values) (any, *failure) {
 	conversation, err := room.ParseID(id)
 	if err != nil {
@@ -36,21 +29,18 @@ func (h *history) messages(e *exchange, user *room.User, id string, query url.Va
 	if fail != nil {
 		return nil, fail
 	}
-	found, more, err := h.store.Before(e.r.Context(), conversation, before, limit)
+	found, more, err := h.store.Before(e.r.Context(), conversation, before, limit, frame.MaxPage)
 	if err != nil {
 		return nil, databaseFailure(err)
 	}
-	page := messagesPage{Messages: make([]json.RawMessage, len(found)), HasMore: more}
-	for i := range found {
-		page.Messages[i] = frame.AppendMessage(nil, &found[i])
-	}
+	page, n := frame.EncodeMessages(found, more)
 	if user.Role == room.Support {
 		e.log.Info(e.component, fmt.Sprintf("Support %d read %d messages of conversation %s of customer %d and therapist %d",
-			user.ID, len(found), conversation, r.Customer, r.Therapist))
+			user.ID, n, conversation, r.Customer, r.Therapist))
 	} else {
-		e.log.Info(e.component, fmt.Sprintf("User %d read %d messages of conversation %s", user.ID, len(found), conversation))
+		e.log.Info(e.component, fmt.Sprintf("User %d read %d messages of conversation %s", user.ID, n, conversation))
 	}
-	return page, nil
+	return encodedAnswer(page), nil
 }
 
 // authorize returns the room of a conversation if the user belongs to it or is support. Others get

@@ -1,12 +1,10 @@
 package api
 
 import (
+	"container/heap"
 	"context"
-	"math"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -20,32 +18,44 @@ const (
 // A replicaThrottle counts attempts across replicas, and again on this replica alone: whoever
 // can write to Redis can reset the common buckets, but not these. Both have the same limits, so
 // this replica refuses nothing that the replicas together allow, unless the common buckets were
-// reset.
+// reset. What it refuses itself does not reach Redis.
 //
 // It keeps at most maxBuckets buckets. Full ones are forgotten first, because they hold
 // nothing, and then the one that will be full soonest. So a flood of attempts cannot cheaply
 // reset the bucket of an attacked account: it must keep maxBuckets others emptier. An attempt
-// makes at most three buckets, each of them as empty only after as large a share of its limit,
+// makes at most six buckets, each of them as empty only after as large a share of its limit,
 // and costs the verification of a password each time.
 type replicaThrottle struct {
 	fleet Throttle
 	max   int // buckets
 
 	mu      sync.Mutex
-	buckets map[string]*rate.Limiter
+	buckets map[string]*replicaBucket
+	soonest soonest // all of them
+}
+
+// A replicaBucket regains a token each interval until it is full.
+type replicaBucket struct {
+	name     string
+	interval time.Duration
+	full     time.Time // when it is full again
+	index    int       // in soonest
 }
 
 func newReplicaThrottle(fleet Throttle) *replicaThrottle {
-	return &replicaThrottle{fleet: fleet, max: maxBuckets, buckets: map[string]*rate.Limiter{}}
+	return &replicaThrottle{fleet: fleet, max: maxBuckets, buckets: map[string]*replicaBucket{}}
 }
 
 // Take implements [Throttle]. It fails without Redis.
 func (t *replicaThrottle) Take(ctx context.Context, buckets []string, perMinute []int) (full int, wait time.Duration, err error) {
+	if full, wait = t.check(buckets, perMinute, false); full >= 0 {
+		return full, wait, nil
+	}
 	full, wait, err = t.fleet.Take(ctx, buckets, perMinute)
 	if err != nil || full >= 0 {
 		return full, wait, err
 	}
-	if full, wait = t.take(buckets, perMinute); full >= 0 {
+	if full, wait = t.check(buckets, perMinute, true); full >= 0 { // other attempts came meanwhile
 		_ = t.fleet.Give(context.WithoutCancel(ctx), buckets, perMinute) // has its own timeout
 	}
 	return full, wait, nil
@@ -56,61 +66,83 @@ func (t *replicaThrottle) Give(ctx context.Context, buckets []string, perMinute 
 	t.mu.Lock()
 	for _, name := range buckets {
 		if b := t.buckets[name]; b != nil {
-			b.AllowN(time.Now(), -1)
+			b.full = b.full.Add(-b.interval)
+			heap.Fix(&t.soonest, b.index)
 		}
 	}
 	t.mu.Unlock()
 	return t.fleet.Give(ctx, buckets, perMinute)
 }
 
-// take is Take on this replica.
-func (t *replicaThrottle) take(buckets []string, perMinute []int) (full int, wait time.Duration) {
+// check is Take on this replica. It takes nothing if take is false.
+func (t *replicaThrottle) check(buckets []string, perMinute []int, take bool) (full int, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	full = -1
 	for i, name := range buckets {
 		if b := t.buckets[name]; b != nil {
-			if w := timeUntil(b, 1, now.Add(leeway)); w > wait {
+			capacity := b.interval * time.Duration(perMinute[i])
+			if w := b.full.Add(b.interval - capacity).Sub(now.Add(leeway)); w > wait {
 				full, wait = i, w
 			}
 		}
 	}
-	if full >= 0 {
+	if full >= 0 || !take {
 		return full, wait
 	}
 	for i, name := range buckets {
-		b := t.buckets[name]
-		if b == nil {
-			if len(t.buckets) >= t.max {
-				t.forget(now)
-			}
-			b = rate.NewLimiter(rate.Limit(perMinute[i])/60, perMinute[i])
-			t.buckets[name] = b
-		}
-		b.ReserveN(now, 1)
+		t.take(name, time.Minute/time.Duration(perMinute[i]), now)
 	}
 	return -1, 0
 }
 
-// forget deletes the full buckets, or if there are none the one that will be full soonest.
-func (t *replicaThrottle) forget(now time.Time) {
-	var next string
-	soonest := time.Duration(math.MaxInt64)
-	for name, b := range t.buckets {
-		wait := timeUntil(b, b.Burst(), now)
-		if wait < soonest {
-			next, soonest = name, wait
-		}
-		if wait <= 0 {
-			delete(t.buckets, name)
-		}
+func (t *replicaThrottle) take(name string, interval time.Duration, now time.Time) {
+	for len(t.soonest) > 0 && !t.soonest[0].full.After(now) {
+		t.forget()
 	}
-	delete(t.buckets, next)
+	b := t.buckets[name]
+	if b == nil {
+		if len(t.soonest) >= t.max {
+			t.forget()
+		}
+		b = &replicaBucket{name: name, interval: interval, full: now}
+		t.buckets[name] = b
+		heap.Push(&t.soonest, b)
+	}
+	b.full = b.full.Add(interval)
+	heap.Fix(&t.soonest, b.index)
 }
 
-// timeUntil returns the time until a bucket has so many tokens. It is not positive if the
-// bucket has them.
-func timeUntil(b *rate.Limiter, tokens int, now time.Time) time.Duration {
-	return time.Duration((float64(tokens) - b.TokensAt(now)) / float64(b.Limit()) * float64(time.Second))
+// forget deletes the bucket that is full soonest.
+func (t *replicaThrottle) forget() {
+	b, _ := heap.Pop(&t.soonest).(*replicaBucket)
+	delete(t.buckets, b.name)
+}
+
+// soonest is a [heap.Interface] of buckets, of which the first will be full soonest.
+type soonest []*replicaBucket
+
+func (s soonest) Len() int           { return len(s) }
+func (s soonest) Less(i, j int) bool { return s[i].full.Before(s[j].full) }
+
+func (s soonest) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].index, s[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (s *soonest) Push(x any) {
+	b, _ := x.(*replicaBucket)
+	b.index = len(*s)
+	*s = append(*s, b)
+}
+
+// Pop implements [heap.Interface].
+func (s *soonest) Pop() any {
+	last := len(*s) - 1
+	b := (*s)[last]
+	(*s)[last] = nil
+	*s = (*s)[:last]
+	return b
 }

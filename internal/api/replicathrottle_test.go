@@ -12,11 +12,12 @@ import (
 
 // A forgetful throttle allows every attempt, as if somebody kept deleting its keys.
 type forgetful struct {
-	err   error
-	given int
+	err          error
+	taken, given int
 }
 
 func (f *forgetful) Take(context.Context, []string, []int) (int, time.Duration, error) {
+	f.taken++
 	return -1, 0, f.err
 }
 
@@ -47,7 +48,7 @@ func TestAReplicaCountsAttemptsByItself(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fleet := &forgetful{}
 				throttle := newReplicaThrottle(fleet)
-				given := 0
+				taken, given := 0, 0
 				for i, at := range attempts {
 					time.Sleep(at.after) //nolint:forbidigo // the bubble's time
 					names, limits := []string{at.by, "account", "address"}, []int{2, 300, 3}
@@ -55,16 +56,16 @@ func TestAReplicaCountsAttemptsByItself(t *testing.T) {
 					if full != at.full || err != nil || (full < 0) != (wait == 0) || wait > 30*time.Second {
 						t.Errorf("attempt %d: bucket %d, want %d; wait %v, %v", i+1, full, at.full, wait, err)
 					}
-					if full >= 0 {
-						given++
+					if full < 0 {
+						taken++
 					}
 					if at.refund {
 						given++
 						_ = throttle.Give(t.Context(), names, limits)
 					}
 				}
-				if fleet.given != given {
-					t.Errorf("%d attempts given back to the fleet, want %d", fleet.given, given)
+				if fleet.taken != taken || fleet.given != given { // what is refused here does not reach the fleet
+					t.Errorf("%d attempts counted by the fleet and %d given back, want %d and %d", fleet.taken, fleet.given, taken, given)
 				}
 			})
 		})
@@ -103,6 +104,9 @@ func TestAFloodDoesNotResetTheBucketOfAnAttackedAccount(t *testing.T) {
 		}
 		if take("attacked") != 0 {
 			t.Error("the account can be attacked again")
+		}
+		if n := len(throttle.soonest); n != len(throttle.buckets) {
+			t.Errorf("%d buckets in order, want %d", n, len(throttle.buckets))
 		}
 		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's time
 		take("new")

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // Options are the dependencies and settings of the HTTP API.
@@ -22,12 +24,14 @@ type Options struct {
 	Tickets     Tickets
 	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
+	Pairs       Pairs         // nil means that no client is known
 	LoginWait   time.Duration // maximum wait for the verification of a password; 0 means 5 s
 	AccessTTL   time.Duration // lifetime of access tokens
 	RefreshTTL  time.Duration // lifetime of refresh tokens
 	Origins     []string      // origins that CORS allows in addition to the own host
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
+	Budget      *budget.Budget // bounds the bytes that requests hold; nil means no limit
 }
 
 // A Store gives access to Postgres.
@@ -50,7 +54,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
 	history := &history{base{"History", log, o.Who}, o.Store, users}
-	return cors(o.Origins, o.Who, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	admission := &admission{base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, pages: map[room.UserID]int{}}
+	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
 		case "/login":
@@ -68,7 +73,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			}
 			o.notFound(w, r, log)
 		}
-	}))
+	})))
 }
 
 func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {

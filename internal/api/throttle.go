@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -27,49 +25,73 @@ type Throttle interface {
 // AccountAddress stops an attacker who tries passwords of an account, without locking out its
 // owner at another address. Account limits attacks from many addresses; it should be large
 // enough that a few of them cannot lock the owner out. Address limits attackers who try many
-// accounts.
+// accounts. The /56 and /48 of an IPv6 address have multiples of its limits. A client that has
+// signed in to the account from its address before is limited by AccountAddress only: attacks
+// from elsewhere do not lock it out.
 type LoginLimits struct {
 	Address        int // from one client address; for IPv6 from one /64
 	AccountAddress int // to one account from one address
 	Account        int // to one account from all addresses
 }
 
-// loginBuckets names the buckets of a sign-in in the order in which they are taken.
-var loginBuckets = []string{"account_address", "account", "address"}
+// The limits of IPv6 networks, as multiples of the limits of a /64.
+const (
+	per56        = 4
+	per48        = 16
+	perAccount48 = 4
+)
 
-func (l LoginLimits) perMinute() []int { return []int{l.AccountAddress, l.Account, l.Address} }
+// count returns the buckets of an attempt in the order in which they are taken.
+func (l LoginLimits) count(a *attempt) []bucket {
+	address := a.networks[0]
+	buckets := []bucket{{"login:" + a.account + ":" + address, l.AccountAddress, "account_address"}}
+	if a.client.Known {
+		return buckets
+	}
+	buckets = append(buckets, bucket{"login:" + a.account, l.Account, "account"}, bucket{"login:" + address, l.Address, "address"})
+	if len(a.networks) == 1 {
+		return buckets
+	}
+	in56, in48 := a.networks[1], a.networks[2]
+	return append(buckets,
+		bucket{"login:" + a.account + ":" + in48, perAccount48 * l.AccountAddress, "account_network"},
+		bucket{"login:" + in56, per56 * l.Address, "network"}, bucket{"login:" + in48, per48 * l.Address, "network"})
+}
 
-// buckets returns the keys of the buckets of one attempt. The account is the identifier as it was
-// sent, whether it exists or not, so that the throttle does not reveal which accounts exist.
-func (l *login) buckets(remote, identifier string) []string {
-	address := l.o.Keys.Pseudonym("login address", logging.Network(remote))
-	account := l.o.Keys.Pseudonym("login account", strings.ToLower(identifier))
-	return []string{"login:" + account + ":" + address, "login:" + account, "login:" + address}
+func (a *attempt) limits() (names []string, perMinute []int) {
+	for _, b := range a.buckets {
+		names, perMinute = append(names, b.name), append(perMinute, b.perMinute)
+	}
+	return names, perMinute
 }
 
 // takeAttempt counts the attempt and returns a failure if there were too many.
-func (l *login) takeAttempt(e *exchange, buckets []string) *failure {
+func (l *login) takeAttempt(e *exchange, a *attempt) *failure {
 	if l.o.Throttle == nil {
 		return nil
 	}
-	full, wait, err := l.o.Throttle.Take(e.r.Context(), buckets, l.o.Limits.perMinute())
+	a.buckets = l.o.Limits.count(a)
+	names, perMinute := a.limits()
+	full, wait, err := l.o.Throttle.Take(e.r.Context(), names, perMinute)
 	if err != nil {
 		return redisUnavailable(err)
 	}
 	if full < 0 {
 		return nil
 	}
-	l.throttled.WithLabelValues(loginBuckets[full]).Inc()
-	return tooManyAttempts(loginBuckets[full], wait, "Too many attempts to sign in; try again after the time in Retry-After.")
+	limit := a.buckets[full].limit
+	l.throttled.WithLabelValues(limit).Inc()
+	return tooManyAttempts(limit, wait, "Too many attempts to sign in; try again after the time in Retry-After.")
 }
 
 // refundAttempt does not count an attempt that was successful or could not be checked.
-func (l *login) refundAttempt(e *exchange, buckets []string) {
+func (l *login) refundAttempt(e *exchange, a *attempt) {
 	if l.o.Throttle == nil {
 		return
 	}
 	ctx := context.WithoutCancel(e.r.Context()) // Give has its own timeout
-	_ = l.o.Throttle.Give(ctx, buckets, l.o.Limits.perMinute())
+	names, perMinute := a.limits()
+	_ = l.o.Throttle.Give(ctx, names, perMinute)
 }
 
 // tooManyAttempts tells the log which bucket is empty, but not the client.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/echo"
@@ -68,6 +69,7 @@ type App struct {
 	strangers *logging.Strangers // the handler of log
 
 	memory    *memory.Meter
+	budget    *budget.Budget
 	keys      *auth.Keys
 	passwords *auth.Passwords
 	db        *postgres.DB
@@ -81,6 +83,7 @@ type App struct {
 	rebalance *rebalance.Rebalancer
 	monitor   *ops.Monitor
 
+	limits      *listen.Limits
 	public, ops *listen.Server
 	tasks       [][]task // groups, in the order in which they start
 	stack       stack    // what there is to stop
@@ -115,12 +118,14 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	return a, nil
 }
 
-// measureMemory sets up the memory limit, and the queue of passwords, which depends on it.
+// measureMemory sets up the memory limit, and the budget and the queue of passwords, which
+// depend on it.
 func (a *App) measureMemory() {
 	var err error
 	if a.memory, err = memory.New(int64(a.options.MemoryLimit), a.reg); err != nil {
 		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
+	a.budget = newBudget(a.memory.Limit(), a.reg)
 	if a.options.LoginConcurrency == 0 {
 		a.options.LoginConcurrency = auth.DefaultConcurrency(a.memory.Limit())
 	}
@@ -167,11 +172,13 @@ func (a *App) wire(reloads []task) {
 	a.stories = story.NewRecorder(o.Replica, a.redis.Stories, a.log, reg)
 	a.idleCuts = idlecuts.New(a.log, reg)
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
+	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
+		Limits: a.limits,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
@@ -192,9 +199,11 @@ func (a *App) wire(reloads []task) {
 
 	a.public = listen.New(listen.Options{
 		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
-		Handler: shakes.Route(a.api(revocations, shakes.Paths())),
+		Handler: shakes.Route(a.api(revocations, shakes.Paths())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
-	a.ops = listen.New(listen.Options{Name: "ops", Address: o.OpsListen, Handler: a.opsHandler()}, a.log)
+	a.ops = listen.New(listen.Options{
+		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
+	}, a.log)
 	a.tasks = [][]task{
 		{{"log", a.strangers.Run}},
 		{{"channel layer", a.layer.Run}},
@@ -208,8 +217,9 @@ func (a *App) wire(reloads []task) {
 
 func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
-	o.TokenLeeway, o.Renew, o.Memory = auth.Leeway, handshake.Renew(a.keys), a.memory.Share
+	o.TokenLeeway, o.Renew, o.Memory, o.Budget = auth.Leeway, handshake.Renew(a.keys), a.memory.Share, a.budget
 	o.OnEnd = func(e *session.End) {
+		a.limits.CloseSocket(e.Remote)
 		if e.Cut {
 			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
 		}
@@ -224,7 +234,8 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: revocations,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
-		Origins: o.Origins, SocketPaths: socketPaths,
+		Pairs:   a.redis.Throttle,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

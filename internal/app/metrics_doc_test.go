@@ -37,7 +37,7 @@ func TestAReplicaShowsDocumentedMetricsOnly(t *testing.T) {
 	documented := metricsInDocument(t)
 	a, err := New(Options{
 		DatabaseURL: "postgres://localhost/none", DatabaseMaxConnections: 16, RedisURL: "redis://localhost",
-		JWTSecrets: []string{strings.Repeat("s", 32)}, SoftLimit: 1, HardLimit: 1, MaxHandshakes: 1,
+		JWTSecrets: []string{strings.Repeat("s", 32)}, SoftLimit: 1, HardLimit: 1, AddressShare: 1, MaxHandshakes: 1,
 		MaxMessageBytes: 1024, MaxMessageLength: 1, MessageRate: 1, MessageBurst: 1, PingInterval: time.Second, PongTimeout: time.Second,
 		WriteTimeout: time.Second, PositionTTL: time.Second, LoginConcurrency: 1, LoginPerAccountAddress: 1, LoginPerAddress: 1, LoginPerAccount: 1, AccessTokenTTL: time.Minute, RefreshTokenTTL: time.Hour,
 		FlushTimeout: time.Second,

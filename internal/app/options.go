@@ -52,6 +52,8 @@ type Options struct {
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Number of sockets above which new ones are asked to retry later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
 	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy); above 95 % handshakes are refused (503). Below 120 MiB, the thresholds are 12 and 6 MiB of free memory instead. Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group, against which everything counts that the kernel counts there. With any other value, only the resident memory of the serving process counts, without the processes that verify passwords. Requires Linux."`
+	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use. Trusted proxies have no share; their clients do. 1 disables the check."`
+	UserSockets      int           `name:"user-sockets" default:"16" group:"Limits" help:"Maximum number of sockets of one user on this replica. A further one is refused (4003 too_many_sockets). 0 means no limit."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Maximum number of concurrent handshakes. One that waits longer than 2s for its turn is asked to retry later (1013 busy)."`
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Maximum size of a WebSocket message in bytes (1009 too_large)."`
 	MaxMessageLength int           `name:"max-message-length" default:"4000" group:"Limits" help:"Maximum length of a chat message in code points."`
@@ -62,11 +64,11 @@ type Options struct {
 	WriteTimeout     time.Duration `name:"write-timeout" default:"10s" group:"Limits" help:"Timeout for writing to a socket. If the peer accepts no byte for this long, the connection is cut."`
 	PositionTTL      time.Duration `name:"position-ttl" default:"120s" group:"Limits" help:"Time for which the last position of a user is kept."`
 	LoginConcurrency int           `name:"login-concurrency" default:"0" group:"Limits" help:"Maximum number of concurrent password verifications. Each one runs in a low-priority process with 64 MiB of memory (128 MiB for hashes imported from Django). 0 means one per four CPUs, limited to what fits into a quarter of the memory limit, but at least one."`
-	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Maximum number of sign-ins that wait for password verification. Others are asked to retry later (503 busy)."`
+	LoginQueue       int           `name:"login-queue" default:"32" group:"Limits" help:"Maximum number of sign-ins that wait for password verification. Others are asked to retry later (503 busy). Clients that signed in to the account from their address before have half of the places, and client networks take turns."`
 
-	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account from one client address (IPv6: /64 prefix). Other addresses can still sign in to the account."`
-	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Maximum number of failed sign-ins per minute from one client address, over all accounts. A value below --login-queue keeps one address from filling the queue."`
-	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account, over all addresses. Above it nobody can sign in to the account for a while, so keep it large."`
+	LoginPerAccountAddress int `name:"login-per-account-address" default:"10" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account from one client address (IPv6: /64 prefix; a /48 may have 4 times as many). Other addresses can still sign in to the account."`
+	LoginPerAddress        int `name:"login-per-address" default:"20" group:"Limits" help:"Maximum number of failed sign-ins per minute from one client address (IPv6: /64 prefix), over all accounts. An IPv6 /56 may have 4 times as many, a /48 16 times."`
+	LoginPerAccount        int `name:"login-per-account" default:"300" group:"Limits" help:"Maximum number of failed sign-ins per minute to one account, over all addresses. Above it only clients that signed in to the account from their address before can sign in for a while, so keep it large."`
 
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Rebalancing starts when this replica has this percentage more sockets than the mean of all replicas, and stops at a quarter of it. With few sockets per replica the effective threshold is higher, because random differences are larger."`
@@ -103,6 +105,8 @@ func (o *Options) Validate() error {
 		{o.HardLimit >= o.SoftLimit, "hard-limit", "must not be below soft-limit"},
 		{o.SoftLimit > 0, "soft-limit", "must be 1 or more"},
 		{o.MemoryLimit == 0 || o.MemoryLimit >= minMemory, "memory-limit", fmt.Sprintf("is in bytes: it must be 0, or %d or more", minMemory)},
+		{o.AddressShare > 0 && o.AddressShare <= 1, "address-share", "must be above 0, and 1 or less"},
+		{o.UserSockets >= 0, "user-sockets", "must not be negative"},
 		{o.MaxHandshakes > 0, "max-handshakes", "must be 1 or more"},
 		{o.MaxMessageBytes >= 1024, "max-message-bytes", "must be 1024 or more"},
 		{o.MaxMessageLength > 0, "max-message-length", "must be 1 or more"},
@@ -178,7 +182,7 @@ func (o *Options) session() session.Options {
 	return session.Options{
 		MaxMessageBytes: o.MaxMessageBytes, MessageRate: o.MessageRate, MessageBurst: o.MessageBurst,
 		PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, WriteTimeout: o.WriteTimeout,
-		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit,
+		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit, UserSockets: o.UserSockets,
 	}
 }
 

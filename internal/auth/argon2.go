@@ -81,6 +81,19 @@ func (h *argon2Hash) needsRehash() bool {
 		h.lanes != argon2Lanes || len(h.salt) < argon2Salt || len(h.tag) < argon2Tag
 }
 
+func (h *argon2Hash) cost() int { return h.memory * h.passes }
+
+// restOf returns a hash whose verification costs what that of h costs less than that of standard,
+// or nil if that is nothing.
+func restOf(h storedHash, standard *argon2Hash) *argon2Hash {
+	rest := *standard
+	rest.memory = (standard.cost() - h.cost()) / rest.passes
+	if rest.memory < 8*rest.lanes { // RFC 9106 §3.1
+		return nil
+	}
+	return &rest
+}
+
 // parseArgon2 parses the part of the PHC form after the first "$".
 func parseArgon2(s string) (*argon2Hash, error) {
 	parts := strings.Split(s, "$")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +24,9 @@ const MaxPassword = 4096
 // (up to 128 MiB for a hash that was imported) and 100 ms or more of CPU time, in this process
 // or in those that [Passwords.UseProcesses] starts. Passwords is safe for concurrent use.
 type Passwords struct {
-	turns      chan struct{}
-	queue      int64
-	waiting    atomic.Int64
-	decoy      storedHash             // verified if there is no usable hash
+	queue      *queue
+	decoy      *argon2Hash // verified if there is no usable hash
+	pace       pace
 	workers    *workers               // nil means that this process does the work
 	memoryFree func(bytes int64) bool // nil means that memory is not checked
 }
@@ -49,50 +47,51 @@ func DefaultConcurrency(memoryLimit int64) int {
 }
 
 // NewPasswords returns Passwords that work on up to concurrency passwords at a time. Up to
-// queue more wait for their turn; any beyond them get [ErrBusy] at once. A concurrency of 0
-// means [DefaultConcurrency] without a memory limit.
-func NewPasswords(concurrency, queue int) *Passwords {
+// places more wait for their turn; any beyond them get [ErrBusy]. A concurrency of 0 means
+// [DefaultConcurrency] without a memory limit.
+func NewPasswords(concurrency, places int) *Passwords {
 	if concurrency <= 0 {
 		concurrency = DefaultConcurrency(0)
 	}
-	return &Passwords{turns: make(chan struct{}, concurrency), queue: int64(queue), decoy: dummyHash}
+	return &Passwords{queue: newQueue(concurrency, places), decoy: dummyHash, pace: pace{standard: dummyHash.cost()}}
 }
 
 // Waiting returns the number of passwords that wait for their turn.
-func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
+func (p *Passwords) Waiting() int {
+	_, waiting := p.queue.sizes()
+	return waiting
+}
 
-// Busy reports whether the next password would get [ErrBusy]: the queue is full, or none is
-// being worked on and there is not enough memory for one.
-func (p *Passwords) Busy() bool {
-	n := len(p.turns)
-	return n == cap(p.turns) && p.waiting.Load() >= p.queue || n == 0 && p.memoryFree != nil && !p.memoryFree(PasswordMemory)
+// Busy reports whether the next password of c would get [ErrBusy] at once: there is no place for
+// it in the queue, or none is being worked on and there is not enough memory for one. The caller
+// must then refuse it.
+func (p *Passwords) Busy(c Client) bool {
+	running, _ := p.queue.sizes()
+	return p.queue.refuses(c) || running == 0 && p.memoryFree != nil && !p.memoryFree(PasswordMemory)
 }
 
 // Verify reports whether password matches encoded, which is an argon2id hash in PHC form or
 // one of Django's forms. rehash is true if it matches and encoded should be replaced by a new
 // [Passwords.Hash].
 //
-// An unusable password ("!…" in Django's tables) and an empty one never match, but take the
-// same time. ctx bounds the wait for a turn, not the work. The error is [ErrBusy] or
-// [ErrUnreadableHash].
-func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
+// An unusable password ("!…" in Django's tables) and an empty one never match. All
+// verifications take the same time from their turn on: those of cheaper hashes are followed by
+// the rest of the work, and then wait, without a turn, for as long as the slowest hash in use
+// takes. ctx bounds the wait for a turn only. The error is [ErrBusy] or [ErrUnreadableHash].
+func (p *Passwords) Verify(ctx context.Context, c Client, encoded, password string) (ok, rehash bool, err error) {
 	stored, unreadable := parseHash(encoded)
 	usable := unreadable == nil && password != "" && len(password) <= MaxPassword
 	if !usable {
 		stored = p.decoy
 	}
-	if err := p.acquire(ctx); err != nil {
-		return false, false, err
-	}
-	defer p.release()
-	work := encoded
-	if !usable {
-		work = dummyHash.String()
-	}
-	matched, err := p.matches(stored, work, password)
+	matched, left, err := p.verifyInTurn(ctx, c, stored, password)
 	if err != nil {
 		return false, false, err
 	}
+	if usable && matched {
+		p.queue.forgive(c)
+	}
+	<-time.After(left)
 	switch {
 	case unreadable != nil && !isUnusable(encoded):
 		return false, false, unreadable
@@ -104,18 +103,40 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 
 // VerifyUnknown takes the time of a [Passwords.Verify] that fails. It is called for users that
 // do not exist, so that the response time does not reveal who has an account.
-func (p *Passwords) VerifyUnknown(ctx context.Context, password string) error {
-	_, _, err := p.Verify(ctx, "", password)
+func (p *Passwords) VerifyUnknown(ctx context.Context, c Client, password string) error {
+	_, _, err := p.Verify(ctx, c, "", password)
 	return err
 }
 
+// verifyInTurn waits for a turn and does the work of a verification: at least that of a new
+// hash. left is the time until the result may be known.
+func (p *Passwords) verifyInTurn(ctx context.Context, c Client, stored storedHash, password string) (matched bool, left time.Duration, err error) {
+	if err := p.acquire(ctx, c); err != nil {
+		return false, 0, err
+	}
+	defer p.release()
+	began := time.Now()
+	matched, err = p.matches(stored, password)
+	if rest := restOf(stored, p.decoy); rest != nil && err == nil {
+		_, err = p.matches(rest, password)
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	now := time.Now()
+	return matched, p.pace.add(now, stored.cost(), now.Sub(began)), nil
+}
+
 // Hash returns an argon2id hash of a password like the function [Hash], after waiting for a
-// turn. The error is [ErrBusy] if none came before ctx ended.
+// turn as a known client, because its caller has verified another password. The error is
+// [ErrBusy] if none came before ctx ended.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
-	if err := p.acquire(ctx); err != nil {
+	c := Client{Known: true}
+	if err := p.acquire(ctx, c); err != nil {
 		return "", err
 	}
 	defer p.release()
+	p.queue.forgive(c)
 	if p.workers != nil && password != "" && len(password) <= MaxPassword {
 		if hash, ok, err := p.workers.request(opHash, "", password); ok {
 			if err == nil && hash == "" {
@@ -127,9 +148,9 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return Hash(password)
 }
 
-func (p *Passwords) matches(stored storedHash, encoded, password string) (bool, error) {
+func (p *Passwords) matches(stored storedHash, password string) (bool, error) {
 	if p.workers != nil && len(password) <= MaxPassword {
-		if answer, ok, err := p.workers.request(opVerify, encoded, password); ok {
+		if answer, ok, err := p.workers.request(opVerify, stored.String(), password); ok {
 			return answer == "y", err
 		}
 	}
@@ -146,51 +167,37 @@ const memoryWait = time.Second
 
 // acquire waits for a turn and for enough memory. It asks for the memory of all running
 // passwords again, because they may not have allocated theirs yet.
-func (p *Passwords) acquire(ctx context.Context) error {
-	if err := p.acquireTurn(ctx); err != nil || p.memoryFree == nil {
+func (p *Passwords) acquire(ctx context.Context, c Client) error {
+	if err := p.queue.acquire(ctx, c); err != nil || p.memoryFree == nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, memoryWait)
 	defer cancel()
 	tick := time.NewTicker(memoryWait / 20)
 	defer tick.Stop()
-	for !p.memoryFree(int64(len(p.turns)) * PasswordMemory) {
+	for {
+		running, _ := p.queue.sizes()
+		if p.memoryFree(int64(running) * PasswordMemory) {
+			return nil
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			p.queue.forgive(c)
 			p.release()
 			return fmt.Errorf("%w: not enough memory for one more", ErrBusy)
 		}
 	}
-	return nil
 }
 
-func (p *Passwords) acquireTurn(ctx context.Context) error {
-	if ctx.Err() == nil {
-		select {
-		case p.turns <- struct{}{}:
-			return nil
-		default:
-		}
-		defer p.waiting.Add(-1)
-		if n := p.waiting.Add(1); n > p.queue {
-			return fmt.Errorf("%w: %d are waiting", ErrBusy, n-1)
-		}
-		select {
-		case p.turns <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
-}
-
-func (p *Passwords) release() { <-p.turns }
+func (p *Passwords) release() { p.queue.release() }
 
 // A storedHash is a parsed password hash.
 type storedHash interface {
+	fmt.Stringer                  // the form that parseHash reads
 	matches(password string) bool // takes the same time for all passwords of a length
 	needsRehash() bool            // its parameters differ from those of new hashes
+	cost() int                    // of the work of matches, in KiB that argon2 fills
 }
 
 // maxEncoded is the maximum length of a stored hash in bytes.

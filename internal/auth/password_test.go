@@ -60,7 +60,7 @@ func TestVerifyPasswords(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ok, upgrade, err := cheap(0).Verify(t.Context(), tt.encoded, tt.password)
+			ok, upgrade, err := cheap(0).Verify(t.Context(), Client{}, tt.encoded, tt.password)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestStoredPasswordsThatAreRefusedUnread(t *testing.T) {
 
 func TestAnUnreadableHashIsAnErrorAndNeverFits(t *testing.T) {
 	t.Parallel()
-	ok, _, err := cheap(1).Verify(t.Context(), "plain text", "plain text")
+	ok, _, err := cheap(1).Verify(t.Context(), Client{}, "plain text", "plain text")
 	if ok || !errors.Is(err, ErrUnreadableHash) {
 		t.Errorf("ok %v, error %v", ok, err)
 	}
@@ -161,17 +161,17 @@ func TestHash(t *testing.T) {
 func TestPasswordsWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	p := cheap(1)
-	if err := p.acquire(t.Context()); err != nil {
+	if err := p.acquire(t.Context(), Client{}); err != nil {
 		t.Fatal(err)
 	}
 	why := errors.New("the client left")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := make(chan error, 3)
 	go func() {
-		_, _, err := p.Verify(ctx, djangoArgon2Low, battery)
+		_, _, err := p.Verify(ctx, Client{}, djangoArgon2Low, battery)
 		failed <- err
 	}()
-	go func() { failed <- p.VerifyUnknown(ctx, battery) }()
+	go func() { failed <- p.VerifyUnknown(ctx, Client{}, battery) }()
 	go func() {
 		_, err := p.Hash(ctx, battery)
 		failed <- err
@@ -183,16 +183,16 @@ func TestPasswordsWaitForTheirTurn(t *testing.T) {
 		}
 	}
 	p.release()
-	if ok, _, err := p.Verify(t.Context(), djangoArgon2Low, battery); !ok || err != nil {
+	if ok, _, err := p.Verify(t.Context(), Client{}, djangoArgon2Low, battery); !ok || err != nil {
 		t.Errorf("after the turn was given back: %v, error %v", ok, err)
 	}
-	if _, _, err := p.Verify(ctx, djangoArgon2Low, battery); !errors.Is(err, ErrBusy) {
+	if _, _, err := p.Verify(ctx, Client{}, djangoArgon2Low, battery); !errors.Is(err, ErrBusy) {
 		t.Errorf("a context that has ended takes a turn: error %v", err)
 	}
-	if err := p.VerifyUnknown(t.Context(), battery); err != nil {
+	if err := p.VerifyUnknown(t.Context(), Client{}, battery); err != nil {
 		t.Error(err)
 	}
-	if len(p.turns) != 0 {
+	if running, _ := p.queue.sizes(); running != 0 {
 		t.Error("a turn was not given back")
 	}
 }
@@ -235,7 +235,7 @@ func BenchmarkPasswords(b *testing.B) {
 	for name, encoded := range map[string]string{"argon2id of ours": dummyHash.String(), "PBKDF2 of Django": djangoPBKDF2, "argon2id of Django": djangoArgon2} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				_, _, _ = p.Verify(b.Context(), encoded, battery)
+				_, _, _ = p.Verify(b.Context(), Client{}, encoded, battery)
 			}
 		})
 	}

@@ -109,7 +109,7 @@ func TestPasswordsQueueIsBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	const quick = "$argon2id$v=19$m=16384,t=4,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	verify := func() error {
-		_, _, err := p.Verify(hold, quick, "x")
+		_, _, err := p.Verify(hold, auth.Client{}, quick, "x")
 		return err
 	}
 	for range 3 { // one at work, two in the queue
@@ -123,7 +123,7 @@ func TestPasswordsQueueIsBounded(t *testing.T) {
 	}
 	free()
 	wg.Wait()
-	if _, _, err := p.Verify(t.Context(), quick, "x"); err != nil || p.Waiting() != 0 {
+	if _, _, err := p.Verify(t.Context(), auth.Client{}, quick, "x"); err != nil || p.Waiting() != 0 {
 		t.Errorf("afterwards: %v, %d wait", err, p.Waiting())
 	}
 }
@@ -138,10 +138,10 @@ func TestPasswordsKeepToTheMemoryThereIs(t *testing.T) {
 	})
 	p.UseProcesses([]string{"sleep", "60"}, slog.New(slog.DiscardHandler)) // is at it for ever
 	verify := func() error {
-		_, _, err := p.Verify(t.Context(), "$argon2id$v=19$m=8,t=1,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x")
+		_, _, err := p.Verify(t.Context(), auth.Client{}, "$argon2id$v=19$m=8,t=1,p=1$c2FsdC1vZi0xNi1ieXRlcw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x")
 		return err
 	}
-	if !p.Busy() {
+	if !p.Busy(auth.Client{}) {
 		t.Error("nobody is at work, there is no memory, and the next one would not be refused")
 	}
 	for range 2 { // no turn is lost by it
@@ -169,7 +169,7 @@ func TestAPasswordWaitsForTheMemoryOfTheOneBefore(t *testing.T) {
 	p := auth.NewPasswords(1, 0)
 	var asked atomic.Int64
 	p.CheckMemory(func(int64) bool { return asked.Add(1) > 2 })
-	if _, _, err := p.Verify(t.Context(), "!", "x"); err != nil || asked.Load() != 3 {
+	if _, _, err := p.Verify(t.Context(), auth.Client{}, "!", "x"); err != nil || asked.Load() != 3 {
 		t.Errorf("after %d questions: %v", asked.Load(), err)
 	}
 }

@@ -48,8 +48,8 @@ type worker struct {
 // be started, this process does the work. UseProcesses must be called before the first
 // password; [Passwords.Close] ends the processes.
 func (p *Passwords) UseProcesses(command []string, log *slog.Logger) {
-	w := &workers{command: command, log: log, idle: make(chan *worker, cap(p.turns)), running: map[*worker]struct{}{}}
-	for range cap(p.turns) {
+	w := &workers{command: command, log: log, idle: make(chan *worker, p.queue.turns), running: map[*worker]struct{}{}}
+	for range p.queue.turns {
 		w.idle <- nil
 	}
 	p.workers = w

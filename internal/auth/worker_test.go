@@ -42,7 +42,7 @@ const cheap = "pbkdf2_sha256$1$salt$ON9CizCTCOSMNofn+QvaDpzyU1aMIex1Sg4HarSrZCM=
 
 func verifies(t *testing.T, p *auth.Passwords, encoded, password string) (ok bool) {
 	t.Helper()
-	ok, _, err := p.Verify(t.Context(), encoded, password)
+	ok, _, err := p.Verify(t.Context(), auth.Client{}, encoded, password)
 	if err != nil {
 		t.Error(err)
 	}
@@ -76,7 +76,7 @@ func TestWorkersAnswerAsThisProcessWould(t *testing.T) {
 	if verifies(t, p, "!", "x") || verifies(t, p, cheap, "not this") {
 		t.Error("an unusable password fits")
 	}
-	if _, _, err := p.Verify(t.Context(), "md5$x", "x"); !errors.Is(err, auth.ErrUnreadableHash) {
+	if _, _, err := p.Verify(t.Context(), auth.Client{}, "md5$x", "x"); !errors.Is(err, auth.ErrUnreadableHash) {
 		t.Errorf("a hash that cannot be read: %v", err)
 	}
 	if log.Len() > 0 {
@@ -84,7 +84,7 @@ func TestWorkersAnswerAsThisProcessWould(t *testing.T) {
 	}
 	p.Close()
 	p.Close()
-	if _, _, err := p.Verify(t.Context(), cheap, "x"); err != nil {
+	if _, _, err := p.Verify(t.Context(), auth.Client{}, cheap, "x"); err != nil {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -99,7 +99,7 @@ func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 		}
 	}
 	p, _ = delegated(t, 1, "/bin/false")
-	if _, _, err := p.Verify(t.Context(), cheap, "x"); !errors.Is(err, auth.ErrBusy) {
+	if _, _, err := p.Verify(t.Context(), auth.Client{}, cheap, "x"); !errors.Is(err, auth.ErrBusy) {
 		t.Errorf("one that dies at once: %v", err)
 	}
 }

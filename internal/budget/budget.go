@@ -7,7 +7,10 @@
 // Hahne 1998). It takes one atomic operation, and neither a list nor a lock.
 package budget
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // A Budget is the number of bytes that the peers of a replica may hold together. A nil Budget
 // has no limit. Its methods may be called concurrently.
@@ -63,7 +66,11 @@ func (a *Account) Take(n int) bool {
 	if a.budget == nil || n <= 0 {
 		return true
 	}
-	held, free := a.held.Add(int64(n)), a.budget.free.Add(-int64(n))
+	held := a.held.Add(int64(n))
+	if held < 0 { // closed
+		return false
+	}
+	free := a.budget.free.Add(-int64(n))
 	if a.anonymous.Load() {
 		free /= 4
 	}
@@ -76,15 +83,20 @@ func (a *Account) Take(n int) bool {
 
 // Give gives back n bytes that Take has taken.
 func (a *Account) Give(n int) {
-	if a.budget != nil && n > 0 {
-		a.held.Add(-int64(n))
+	if a.budget != nil && n > 0 && a.held.Add(-int64(n)) >= 0 {
 		a.budget.free.Add(int64(n))
 	}
 }
 
-// Close gives back all that is held. Take must not be called any more.
+// closed is what a closed account holds: so little that it stays negative.
+const closed = math.MinInt64 / 2
+
+// Close gives back all that is held. From then on Take returns false, and Give does nothing.
 func (a *Account) Close() {
-	if a.budget != nil {
-		a.budget.free.Add(a.held.Swap(0))
+	if a.budget == nil {
+		return
+	}
+	if held := a.held.Swap(closed); held > 0 {
+		a.budget.free.Add(held)
 	}
 }

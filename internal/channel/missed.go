@@ -4,14 +4,20 @@ import "github.com/roomspa/roomspa/internal/event"
 
 // onSubscribed is called when Redis has confirmed every group on a new connection. If
 // there was an earlier connection, members have missed what was published in between. If
-// that was one of another deployment or timeline, they have to start anew.
+// that was one of another deployment or timeline, they have to start anew. They are told so
+// first: until then they still go on from what they know.
 func (s *shard) onSubscribed(d *event.Deployment, again bool) {
-	s.setHealth(subscribing, nil)
 	reset := s.subscribed.ID != "" && !s.subscribed.Same(d)
 	s.subscribed = *d
+	if reset {
+		s.tellMissed(true)
+	}
+	s.setHealth(subscribing, nil)
 	if again {
 		s.metrics.resubscriptions.Inc()
-		s.tellMissed(reset)
+	}
+	if again && !reset {
+		s.tellMissed(false)
 	}
 }
 

@@ -49,6 +49,9 @@ func (s *subscriber) confirmEcho(subscribed bool) error {
 		return fault{errors.New("unexpected confirmation for the echo channel"), causeOther}
 	}
 	if s.echoConfirms == 2 {
+		if !s.shard.client.Ring().Same(&s.deployment) {
+			return errRenamed // these names are out of date; members are told on the new ones
+		}
 		s.mu.Lock()
 		s.upSince = time.Now()
 		s.mu.Unlock()

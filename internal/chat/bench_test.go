@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/chat"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
@@ -50,6 +51,7 @@ func (s *stage) Health() (time.Time, error)                       { return time.
 func (s *stage) Wake()                                            {}
 func (s *stage) Renew(string) error                               { return nil }
 func (s *stage) PausePings(time.Duration)                         {}
+func (*stage) Account() *budget.Account                           { return &budget.Account{} }
 func (s *stage) Log() *logging.Conn                               { return &s.log }
 
 func opened(b *testing.B) (*stage, *chat.Consumer) {

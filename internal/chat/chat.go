@@ -25,11 +25,13 @@ type Store interface {
 	Conversation(ctx context.Context, r room.Room) (room.Conversation, error)
 	// Append stores a message. The message is committed when it returns.
 	Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error)
-	// After returns up to limit messages that follow seq, in order.
-	After(ctx context.Context, conversation room.ID, seq int64, limit int) ([]room.Message, error)
-	// Before returns up to limit messages before seq (0: the newest ones), oldest
-	// first, and whether there are older ones.
-	Before(ctx context.Context, conversation room.ID, seq int64, limit int) ([]room.Message, bool, error)
+	// After returns the messages that follow seq, in order, and whether there may be more.
+	// It returns up to limit messages and size bytes, but at least one message if there is
+	// one. It reads limit rows.
+	After(ctx context.Context, conversation room.ID, seq int64, limit, size int) ([]room.Message, bool, error)
+	// Before returns the messages before seq (0: the newest ones), oldest first, and
+	// whether there are older ones. Limit and size bound them as in After.
+	Before(ctx context.Context, conversation room.ID, seq int64, limit, size int) ([]room.Message, bool, error)
 	// Tails returns the highest seq of each conversation that has a message younger
 	// than since.
 	Tails(ctx context.Context, since time.Duration) (map[room.ID]int64, error)
@@ -66,6 +68,7 @@ type Chat struct {
 	metrics    *metrics
 	logLimiter *rate.Limiter
 	sweepNow   chan struct{} // holds a value if a sweep is requested
+	turns      turns         // to read messages
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation

@@ -28,8 +28,21 @@ type Consumer struct {
 
 	cursor cursor
 	replay []room.Message // read from the store, to be sent before the cursor's inbox
+	rows   int            // messages that the next read of the replay asks for; 0 for firstRows
 	since  *position      // until Open
 	resume *frame.Resumed // to be sent when the cursor has reached its ToSeq
+
+	asked []historyRequest // that are not answered yet
+	page  []byte           // the answer that is to be sent next; nil if there is none
+	// pageSent means that the writer has taken a page since the last call of Next.
+	pageSent bool
+
+	reading     bool  // a read waits for its turn or runs; there is one at a time
+	fetchFirst  bool  // the last read was one of history, so the replay goes first
+	kept        int   // bytes taken from the account for the replay and the page
+	pausedUntil int64 // Unix nanoseconds; nothing is read before it, because the budget is exhausted
+	pauses      int   // refusals of the budget since the last read
+	failure     error // ends the session
 
 	// A client that is too far behind is closed. These fields excuse what is not its
 	// fault. Times are Unix nanoseconds.
@@ -41,7 +54,7 @@ type Consumer struct {
 	fetchAt  int64       // Unix nanoseconds; the store is not read before it
 	attempts int         // failed reads of the store since the last good one
 	ackTimer bool        // timer runs for an ack
-	delayed  bool        // the delay is the server's: of the store or the channel layer
+	delayed  bool        // the delay is the server's: of the store, the budget or the channel layer
 	opened   bool
 	closed   bool
 }
@@ -137,9 +150,6 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 	switch {
 	case err != nil:
 		return err
-	case bad == endpoint.RateLimited:
-		s.chat.metrics.message("rate_limited")
-		return s.Refuse(bad, in.ClientMessageID)
 	case bad != nil:
 		s.logRefused(bad)
 		return s.Refuse(bad, in.ClientMessageID)
@@ -152,7 +162,8 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		s.probe(in.ProbeID)
 		return nil
 	case frame.TypeHistory:
-		return s.history(ctx, in)
+		s.askHistory(in)
+		return nil
 	case frame.TypeChatMessage:
 		return s.send(ctx, in)
 	default: // decoded, and no business of this endpoint

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -32,6 +33,8 @@ type desk struct {
 	log  logging.Conn
 	reg  *prometheus.Registry
 
+	account budget.Account
+
 	mu        sync.Mutex
 	id        room.ID // of the conversation
 	stored    []room.Message
@@ -39,7 +42,9 @@ type desk struct {
 	loads     int
 	failLoad  error
 	onLoad    func() // called in each Conversation, after it has read
-	reads     int
+	reads     int    // calls of After
+	rows      int    // that After has read
+	pages     int    // calls of Before
 	failRead  error
 	failWrite error
 	down      error
@@ -85,24 +90,35 @@ func (d *desk) store(c room.ID, m room.Draft) room.Message {
 	return stored
 }
 
-func (d *desk) After(_ context.Context, c room.ID, seq int64, limit int) ([]room.Message, error) {
+func (d *desk) After(_ context.Context, c room.ID, seq int64, limit, size int) ([]room.Message, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.reads++
 	if d.failRead != nil || c != d.id {
-		return nil, d.failRead
-	}
-	rest := d.stored[min(int(seq), len(d.stored)):]
-	return slices.Clone(rest[:min(limit, len(rest))]), nil
-}
-
-func (d *desk) Before(_ context.Context, c room.ID, _ int64, _ int) ([]room.Message, bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c != d.id {
 		return nil, false, d.failRead
 	}
-	return d.stored, false, d.failRead
+	rest := d.stored[min(int(seq), len(d.stored)):]
+	n := 0
+	for n < min(limit, len(rest)) && (n == 0 || size >= len(rest[n].Text)) {
+		size -= len(rest[n].Text)
+		n++
+	}
+	d.rows += min(limit, len(rest))
+	return slices.Clone(rest[:n]), n < len(rest) || n == limit, nil
+}
+
+func (d *desk) Before(_ context.Context, c room.ID, seq int64, limit, _ int) ([]room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pages++
+	if c != d.id || d.failRead != nil {
+		return nil, false, d.failRead
+	}
+	end := len(d.stored)
+	if seq > 0 {
+		end = int(seq) - 1
+	}
+	return slices.Clone(d.stored[max(0, end-limit):end]), end > limit, nil
 }
 
 func (d *desk) Tails(context.Context, time.Duration) (map[room.ID]int64, error) {
@@ -142,6 +158,7 @@ func (d *desk) Log() *logging.Conn { return &d.log }
 func (d *desk) Renew(string) error { return nil }
 
 func (d *desk) PausePings(time.Duration) {}
+func (d *desk) Account() *budget.Account { return &d.account }
 
 // consumer returns a consumer of the user in the room of customer 1 and therapist 2.
 func (d *desk) consumer(u *room.User, q url.Values) *Consumer {
@@ -208,11 +225,25 @@ func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
 	})
 }
 
+// take takes one frame. It waits for a read of the store.
+func (d *desk) take() (frame.Message, error) {
+	for {
+		woken := d.wakes()
+		m, err := d.s.Next(d.t.Context())
+		if m.Data != nil || err != nil {
+			return m, err
+		}
+		if synctest.Wait(); d.wakes() == woken {
+			return m, nil
+		}
+	}
+}
+
 // next takes one frame, in short: its type, and its seq or code. It returns ""
 // where there is none.
 func (d *desk) next() string {
 	d.t.Helper()
-	m, err := d.s.Next(d.t.Context())
+	m, err := d.take()
 	if c, ok := errors.AsType[*frame.Close](err); ok {
 		return "close " + c.Reason
 	}
@@ -363,7 +394,7 @@ func TestResume(t *testing.T) {
 		"with nothing missed":          {3, 3, []string{"resumed 4-3"}},
 		"of an empty conversation":     {0, 0, []string{"resumed 1-0"}},
 		"beyond what the store has":    {3, 9, []string{"resumed 4-3 reset=true"}},
-		"of more than a page of store": {pageSize + 1, pageSize - 1, []string{fmt.Sprint(pageSize), fmt.Sprint(pageSize + 1), fmt.Sprintf("resumed %d-%d", pageSize, pageSize+1)}},
+		"of more than a page of store": {maxRows + 1, maxRows - 1, []string{fmt.Sprint(maxRows), fmt.Sprint(maxRows + 1), fmt.Sprintf("resumed %d-%d", maxRows, maxRows+1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, c.before, &c.since, func(d *desk) { d.want(c.want...) })

@@ -10,8 +10,8 @@ import (
 const (
 	name      = "chat"
 	component = "ChatConsumer"
-	// outboxBytes bounds the acks, errors and history pages that a client leaves unread.
-	outboxBytes = 512 << 10
+	// outboxBytes bounds the acks and errors that a client leaves unread.
+	outboxBytes = 128 << 10
 )
 
 // Endpoint returns the declaration of the endpoint.

@@ -3,16 +3,20 @@ package chat
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// fetch reads the messages after the cursor from the store into the replay. Mu is
-// held by the caller, but not during the read: the channel layer must not wait for
+// fetch reads the messages after the cursor from the store into the replay. It returns the
+// bytes that the replay keeps.
+//
+// Mu is held by the caller, but not during the read: the channel layer must not wait for
 // Postgres.
-func (s *Consumer) fetch(ctx context.Context) {
+func (s *Consumer) fetch(ctx context.Context) (kept int) {
+	if !s.cursor.gap && !s.cursor.hasHole() {
+		return 0 // the messages have arrived while this read waited for its turn
+	}
 	cause := "hole"
 	if s.cursor.gap {
 		cause = "missed"
@@ -20,43 +24,69 @@ func (s *Consumer) fetch(ctx context.Context) {
 	if s.resume != nil {
 		cause = "resume"
 	}
-	conversation, after := s.conversation, s.cursor.seen
+	conversation, after, resets, rows := s.conversation, s.cursor.seen, s.resets, s.rows
+	if rows == 0 {
+		rows = firstRows
+	}
 	s.cursor.gap = false // set again if messages are lost during the read
-	s.Mu.Unlock()
-	messages, err := s.chat.store.After(ctx, conversation, after, pageSize)
-	s.Mu.Lock()
-	if s.mustReload() {
-		return // the messages may be of before the reset, which has woken the writer
+	var messages []room.Message
+	var more bool
+	var err error
+	s.unlocked(func() { messages, more, err = s.chat.store.After(ctx, conversation, after, rows, replayBytes) })
+	if resets != s.resets || s.closed {
+		return 0 // the messages may be of before the reset, which has woken the writer
 	}
 	if err != nil {
 		s.chat.metrics.repairs.WithLabelValues(cause, "failed").Inc()
 		s.retry()
-		return
+		return 0
 	}
 	s.chat.metrics.repairs.WithLabelValues(cause, "done").Inc()
 	if s.delayed {
-		s.excusedSeq, s.delayed = max(s.excusedSeq, s.cursor.latest), false
-		s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
+		s.excuse()
 	}
-	s.replay, s.attempts, s.fetchAt = limitText(messages, replayBytes), 0, 0
-	if len(messages) == pageSize || len(s.replay) < len(messages) {
-		s.cursor.gap = true // there may be more
+	s.replay, s.attempts, s.fetchAt, s.fetchFirst = messages, 0, 0, false
+	if more {
+		s.cursor.gap = true
+		s.rows = nextRows(rows, len(messages))
 	}
 	if len(messages) == 0 && s.cursor.hasHole() {
 		s.retry() // a published message is not visible in the store yet
 	}
+	return messagesSize(messages)
 }
 
-// limitText returns the first messages with at most limit bytes of text together,
-// but at least one. It bounds what a stalled reader keeps; the others are read again.
-func limitText(messages []room.Message, limit int) []room.Message {
-	size := 0
-	for i := range messages {
-		if size += len(messages[i].Text); size > limit && i > 0 {
-			return slices.Clone(messages[:i]) // a subslice would keep the others in memory
-		}
+// nextRows returns how many messages the next read asks for, after one that asked for rows, got
+// n and left more. The store reads each row that it is asked for, but returns only those that fit
+// into a page. So a read asks for one message more than the last one got, or for twice as many if
+// all did fit.
+func nextRows(rows, n int) int {
+	if n < rows {
+		return n + 1
 	}
-	return messages
+	return min(2*rows, maxRows)
+}
+
+// messagesSize returns the memory of messages in bytes.
+func messagesSize(messages []room.Message) (size int) {
+	for i := range messages {
+		size += len(messages[i].Text) + 256
+	}
+	return size
+}
+
+// excuse forgives the client that it is behind, because it was not its fault. Mu is held.
+func (s *Consumer) excuse() {
+	s.excusedSeq, s.delayed = max(s.excusedSeq, s.cursor.latest), false
+	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
+}
+
+// dropReplay drops the replay, and gives back what it took from the account. Mu is held.
+func (s *Consumer) dropReplay() {
+	if s.replay != nil {
+		s.replay = nil
+		s.release()
+	}
 }
 
 // retry schedules another fetch.
@@ -69,9 +99,14 @@ func (s *Consumer) retry() {
 // and jitter, and wakes the writer in time.
 func (s *Consumer) backOff() {
 	s.attempts++
-	d := min(minRetry<<min(s.attempts-1, 10), maxRetry)
-	d = d/2 + rand.N(d/2)
+	d := backoff(s.attempts)
 	s.fetchAt = time.Now().Add(d).UnixNano()
 	s.delayed = true
 	s.wakeAfter(d)
+}
+
+// backoff returns the pause after so many failures in a row.
+func backoff(attempts int) time.Duration {
+	d := min(minRetry<<min(attempts-1, 10), maxRetry)
+	return d/2 + rand.N(d/2)
 }

@@ -23,7 +23,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	messages := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_messages_total",
-		Help: "Total chat messages received from clients, by outcome (stored, duplicate, refused, rate_limited, failed).",
+		Help: "Total chat messages received from clients, by outcome (stored, duplicate, refused, failed).",
 	}, []string{"outcome"})
 	m := &metrics{
 		messages: map[string]prometheus.Counter{},
@@ -56,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Total sockets whose client was told to forget its messages, by cause (restored, resume). restored: the database was restored or replaced under an open socket. resume: a client resumed after a message that Postgres does not have.",
 		}, []string{"cause"}),
 	}
-	for _, outcome := range []string{"stored", "duplicate", "refused", "rate_limited", "failed"} {
+	for _, outcome := range []string{"stored", "duplicate", "refused", "failed"} {
 		m.messages[outcome] = messages.WithLabelValues(outcome)
 	}
 	return m

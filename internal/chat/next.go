@@ -15,10 +15,10 @@ const (
 	holeFrames = 16
 	// ackDelay is how long an ack waits for its message.
 	ackDelay = 5 * time.Millisecond
-	// pageSize is the number of messages that one read of the store returns at most.
-	pageSize = 100
-	// replayBytes bounds the text of a page that a socket keeps.
-	replayBytes = 20 << 10
+	// firstRows and maxRows bound the messages that one read for the replay asks for.
+	firstRows, maxRows = 32, 100
+	// replayBytes bounds the messages that a socket keeps for the replay.
+	replayBytes = 48 << 10
 	// minRetry and maxRetry bound the backoff between failed reads of the store.
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 
@@ -27,8 +27,9 @@ const (
 	maxBehindFor = 10 * time.Second
 )
 
-// Next returns the next frame to send: first the answers of the outbox, then the
-// messages in the order of seq, from the inbox or from the store.
+// Next returns the next frame to send: first the answers of the outbox and the page of history,
+// then the messages in the order of seq, from the inbox or from the store. It does not wait for
+// the store, except after a reset.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -38,9 +39,16 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	if !s.opened || s.closed {
 		return frame.Message{}, nil
 	}
+	if s.failure != nil {
+		return frame.Message{}, s.failure
+	}
 	if s.mustReload() && !s.reload(ctx) {
 		return frame.Message{}, nil // reload has scheduled a retry
 	}
+	if page := s.takePage(); page != nil {
+		return frame.Message{Data: page}, nil
+	}
+	s.startHistory(ctx)
 	if s.resume != nil && s.cursor.seen >= s.resume.ToSeq {
 		m := frame.Message{Data: frame.Encode(s.resume)}
 		s.resume = nil
@@ -57,11 +65,9 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		return frame.Message{Data: d.frame}, nil
 	}
 	if s.cursor.gap || s.cursor.hasHole() {
-		if s.mustWait() {
-			return frame.Message{}, nil
-		}
-		s.fetch(ctx)
-		return s.nextReplayed() // if there is nothing, fetch has scheduled a retry
+		s.startHistory(ctx)
+		s.startFetch(ctx)
+		return frame.Message{}, nil // the read wakes the writer
 	}
 	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
 	if s.ackTimer { // the ack is sent
@@ -86,7 +92,7 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 		s.countDelivered()
 		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
 	}
-	s.replay = nil
+	s.dropReplay()
 	return frame.Message{}, nil
 }
 

@@ -42,7 +42,8 @@ func (s *Consumer) mustReload() bool { return s.resets != s.reloads }
 
 // forget drops all that is known of the conversation. Mu is held.
 func (s *Consumer) forget() {
-	s.cursor, s.replay, s.resume = cursor{}, nil, nil
+	s.cursor, s.resume = cursor{}, nil
+	s.dropReplay()
 	s.attempts, s.fetchAt, s.overflowedAt, s.delayed = 0, 0, 0, false
 }
 

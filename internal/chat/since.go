@@ -55,7 +55,7 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 	var stored []room.Message
 	if p.hasID && p.seq <= c.LastSeq {
 		var err error
-		if stored, err = s.chat.store.After(ctx, c.ID, p.seq-1, 1); err != nil {
+		if stored, _, err = s.chat.store.After(ctx, c.ID, p.seq-1, 1, replayBytes); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ package echo
 
 import (
 	"context"
+	"math"
 	"net/url"
 	"strconv"
 	"time"
@@ -12,16 +13,21 @@ import (
 
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 const (
 	component = "TestConsumer"
-	// outboxBytes bounds the echoes that a client leaves unread.
-	outboxBytes = 1 << 20
+	// backlogBytes is the size of the echoes above which no further message is handled until
+	// the client has taken some of them. So the session stops reading.
+	backlogBytes = 64 << 10
 	// pingPause is how long ?ping=off suspends pings: longer than the idle timeouts of
 	// proxies, but not so long that dead connections pile up.
 	pingPause = 10 * time.Minute
 )
+
+// rateLimited is the refusal of a message over the rate of the socket.
+var rateLimited = &room.Invalid{Code: "rate_limited", Detail: "the message exceeds the rate limit of the socket and was ignored"}
 
 // Endpoint returns the endpoint of a replica. The greeting contains the replica's
 // name.
@@ -30,7 +36,7 @@ func Endpoint(replica string) endpoint.Endpoint {
 		Name: "test", Component: component, Anonymous: true,
 		Query: check,
 		New: func(p endpoint.Peer) endpoint.Consumer {
-			c := &consumer{Base: endpoint.NewBase(p.Socket, component, outboxBytes), replica: replica}
+			c := &consumer{Base: endpoint.NewBase(p.Socket, component, math.MaxInt), replica: replica}
 			c.greet, c.unpinged = p.Query.Get("greet") == "1", p.Query.Has("ping")
 			c.closeCode, _ = strconv.Atoi(p.Query.Get("close"))
 			return c
@@ -80,13 +86,16 @@ func (c *consumer) Open(context.Context) error {
 	return c.QueueLocked(frame.Message{Data: greeting})
 }
 
+// Ready reports whether the client has taken enough of its echoes. See session.Pacer.
+func (c *consumer) Ready() bool { return c.ReadyBelow(backlogBytes) }
+
 // Receive queues the message for the way back.
 func (c *consumer) Receive(_ context.Context, m frame.Message) error {
 	switch {
 	case !m.Binary && !utf8.Valid(m.Data):
 		return &frame.Close{Code: frame.CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
 	case m.Limited:
-		return c.Refuse(endpoint.RateLimited, "")
+		return c.Refuse(rateLimited, "")
 	}
 	return c.Send(m)
 }

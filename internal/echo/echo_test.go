@@ -9,25 +9,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/session"
 )
 
 type socket struct {
 	log      logging.Conn
 	unpinged time.Duration
+	budget   *budget.Budget
+	account  budget.Account
 }
 
 func (s *socket) Wake()                      {}
 func (s *socket) Log() *logging.Conn         { return &s.log }
 func (s *socket) Renew(string) error         { return nil }
 func (s *socket) PausePings(d time.Duration) { s.unpinged = d }
+func (s *socket) Account() *budget.Account   { return &s.account }
 
 func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
 	t.Helper()
-	s := &socket{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
+	s := &socket{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}, budget: budget.New(1 << 20)}
+	s.account.Open(s.budget, true)
 	q, err := url.ParseQuery(query)
 	if err != nil {
 		t.Fatal(err)
@@ -81,21 +87,45 @@ func TestEveryMessageComesBack(t *testing.T) {
 
 func TestTheBacklogIsBounded(t *testing.T) {
 	t.Parallel()
-	c, _ := open(t, "")
-	m, sent := frame.Message{Data: make([]byte, 64<<10), Binary: true}, 0
-	for {
-		err := c.Receive(t.Context(), m)
-		if end, ok := errors.AsType[*frame.Close](err); ok && end.Reason == "slow_consumer" {
-			break
-		} else if err != nil {
+	c, s := open(t, "")
+	p, ok := c.(session.Pacer)
+	if !ok {
+		t.Fatal("the session cannot ask whether the client reads")
+	}
+	m, sent := frame.Message{Data: make([]byte, 60<<10), Binary: true}, 0
+	for ; p.Ready(); sent++ {
+		if err := c.Receive(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		if sent += len(m.Data); sent > 1<<20 {
-			t.Fatalf("%d bytes wait for the client", sent)
-		}
 	}
-	if sent < 1<<20-2*len(m.Data) {
-		t.Errorf("only %d bytes may wait for the client", sent)
+	if sent != 2 {
+		t.Errorf("%d messages of 60 KiB wait for the client", sent)
+	}
+	if s.budget.Held() == 0 {
+		t.Error("the backlog is not counted")
+	}
+	for range sent {
+		_ = next(t, c)
+	}
+	if !p.Ready() || s.budget.Held() != 0 {
+		t.Errorf("ready: %t, and %d bytes are held when all was taken", p.Ready(), s.budget.Held())
+	}
+}
+
+func TestAnEchoWithoutRoomInTheBudget(t *testing.T) {
+	t.Parallel()
+	c, s := open(t, "")
+	for s.account.Take(1 << 10) { // somebody else holds the rest
+	}
+	if err := c.Receive(t.Context(), frame.Message{Data: make([]byte, 5<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := c.(session.Pacer); !ok || p.Ready() {
+		t.Error("a further message is handled")
+	}
+	err := c.Receive(t.Context(), frame.Message{Data: make([]byte, 5<<10)})
+	if end, ok := errors.AsType[*frame.Close](err); !ok || end.Reason != "over_budget" {
+		t.Errorf("a backlog without room: %v", err)
 	}
 }
 

@@ -23,7 +23,15 @@ type Base struct {
 	component string
 	limit     int
 	out       frame.Outbox
+	taken     int  // bytes of out that are taken from the socket's account
+	short     bool // the account had no room since out was last empty
 }
+
+const (
+	// freeBytes is the size up to which an outbox is not counted in the budget, and
+	// budgetStep that by which it takes more.
+	freeBytes, budgetStep = 4 << 10, 4 << 10
+)
 
 // NewBase returns the base of a socket's consumer. The outbox holds up to limit
 // bytes; a client that leaves more unread is closed as a slow consumer.
@@ -31,25 +39,19 @@ func NewBase(s Socket, component string, limit int) Base {
 	return Base{Socket: s, component: component, limit: limit}
 }
 
-// RateLimited is the refusal of a frame over the rate limit of the socket.
-var RateLimited = &room.Invalid{Code: "rate_limited", Detail: "the frame exceeds the rate limit of the socket and was ignored"}
-
 // Decode decodes a received frame. err ends the session: the frame is binary or not
-// UTF-8. bad refuses the frame: it is malformed or, if bad is [RateLimited], over
-// the rate limit. With bad, the returned frame holds what could be decoded.
+// UTF-8. bad refuses the frame: it is malformed. With bad, the returned frame holds what
+// could be decoded.
 func Decode[T any](m frame.Message, decode func(text []byte) (T, error)) (in T, bad *room.Invalid, err error) {
 	if m.Binary {
 		return in, nil, &frame.Close{Code: frame.CodeUnsupported, Reason: "text_only", Detail: "frames are JSON text"}
 	}
 	in, err = decode(m.Data)
-	if err == nil && !m.Limited {
+	if err == nil {
 		return in, nil, nil
 	}
 	if c, ok := errors.AsType[*frame.Close](err); ok {
 		return in, nil, c
-	}
-	if m.Limited {
-		return in, RateLimited, nil
 	}
 	bad, _ = errors.AsType[*room.Invalid](err)
 	return in, bad, nil
@@ -103,14 +105,56 @@ func (b *Base) QueueLocked(m frame.Message) error {
 	if b.out.Add(m, b.limit) != nil {
 		return SlowConsumer("the client sends frames but does not read the answers")
 	}
-	return nil
+	n := b.out.Bytes() - freeBytes - b.taken
+	if n <= 0 {
+		return nil
+	}
+	n = (n + budgetStep - 1) / budgetStep * budgetStep
+	if b.Socket.Account().Take(n) {
+		b.taken += n
+		return nil
+	}
+	b.short = true
+	if b.out.Bytes() <= 2*freeBytes {
+		return nil // Ready holds further messages back
+	}
+	return OverBudget("the client does not read the answers, and the replica is short of memory for them")
+}
+
+// Ready reports whether the client has taken enough of the answers for another message to be
+// handled. See session.Pacer.
+func (b *Base) Ready() bool { return b.ReadyBelow(b.limit / 2) }
+
+// ReadyBelow is Ready for an outbox that holds fewer than so many bytes.
+func (b *Base) ReadyBelow(bytes int) bool {
+	b.Mu.Lock()
+	defer b.Mu.Unlock()
+	return b.out.Bytes() < bytes && !b.short
 }
 
 // TakeLocked returns the oldest message of the outbox, or one without data. The
 // caller holds Mu.
-func (b *Base) TakeLocked() frame.Message { return b.out.Take() }
+func (b *Base) TakeLocked() frame.Message {
+	m := b.out.Take()
+	if b.short || b.taken > 0 {
+		b.giveLocked()
+	}
+	return m
+}
+
+func (b *Base) giveLocked() {
+	if b.out.Bytes() == 0 {
+		b.Socket.Account().Give(b.taken)
+		b.taken, b.short = 0, false
+	}
+}
 
 // SlowConsumer returns the close for a client that reads too slowly.
 func SlowConsumer(detail string) *frame.Close {
 	return &frame.Close{Code: frame.CodeTryLater, Reason: "slow_consumer", Detail: detail, After: time.Second}
+}
+
+// OverBudget returns the close for a client for which the budget has no room.
+func OverBudget(detail string) *frame.Close {
+	return &frame.Close{Code: frame.CodeTryLater, Reason: "over_budget", Detail: detail, After: time.Second}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -22,6 +23,7 @@ type socket struct {
 func (s *socket) Wake()                    { s.woken++ }
 func (s *socket) Log() *logging.Conn       { return &s.log }
 func (s *socket) PausePings(time.Duration) {}
+func (*socket) Account() *budget.Account   { return &budget.Account{} }
 func (s *socket) Renew(token string) error {
 	if token != "fresh" {
 		return &room.Invalid{Code: "token_invalid", Field: "token", Detail: "not fresh"}
@@ -52,13 +54,10 @@ func TestDecode(t *testing.T) {
 		in, bad string
 		close   int
 	}{
-		"a good frame":                     {m: frame.Message{Data: []byte("good")}, in: "good"},
-		"a binary frame":                   {m: frame.Message{Data: []byte("good"), Binary: true}, close: 1003},
-		"a binary frame over the limit":    {m: frame.Message{Data: []byte("good"), Binary: true, Limited: true}, close: 1003},
-		"a frame over the limit":           {m: frame.Message{Data: []byte("good"), Limited: true}, in: "good", bad: "rate_limited"},
-		"a malformed frame":                {m: frame.Message{Data: []byte("invalid")}, in: "part", bad: "bad_json"},
-		"a malformed frame over the limit": {m: frame.Message{Data: []byte("invalid"), Limited: true}, in: "part", bad: "rate_limited"},
-		"a frame that is not UTF-8":        {m: frame.Message{Data: []byte("closed"), Limited: true}, close: 1007},
+		"a good frame":              {m: frame.Message{Data: []byte("good")}, in: "good"},
+		"a binary frame":            {m: frame.Message{Data: []byte("good"), Binary: true}, close: 1003},
+		"a malformed frame":         {m: frame.Message{Data: []byte("invalid")}, in: "part", bad: "bad_json"},
+		"a frame that is not UTF-8": {m: frame.Message{Data: []byte("closed")}, close: 1007},
 	} {
 		in, bad, err := endpoint.Decode(c.m, decode)
 		end, _ := errors.AsType[*frame.Close](err)

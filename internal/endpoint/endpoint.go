@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -80,6 +81,9 @@ type Socket interface {
 	Renew(token string) error
 	// PausePings suspends the server's pings for d.
 	PausePings(d time.Duration)
+	// Account returns what the client holds of the replica's budget. The consumer takes what
+	// it keeps for the client, and gives it back. The session gives back the rest at its end.
+	Account() *budget.Account
 }
 
 // A Consumer is the endpoint's side of one socket. Receive, Next and Closed are

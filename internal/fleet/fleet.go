@@ -49,6 +49,9 @@ type Store interface {
 	// Heartbeat stores the heartbeat of this replica, and returns the identity of the
 	// deployment and the heartbeats of the other replicas that are younger than maxAge.
 	Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Duration) (d event.Deployment, others []room.Heartbeat, err error)
+	// RestoreSuspected returns a channel that receives a value when a heartbeat may find that
+	// the database was restored.
+	RestoreSuspected() <-chan struct{}
 	// DeleteHeartbeat deletes the heartbeat of a replica.
 	DeleteHeartbeat(ctx context.Context, id string) error
 }
@@ -115,11 +118,29 @@ func (f *Fleet) Run(ctx context.Context) {
 	running.Go(func() {
 		repeat(ctx, heartbeatInterval, func() { f.Publish(event.Heartbeat{}, nil) })
 	})
-	for !f.exchangeHeartbeats(ctx, time.Now()) && wait(ctx, firstRetry) {
-	}
-	repeat(ctx, storeInterval, func() { f.exchangeHeartbeats(ctx, time.Now()) })
+	f.storeHeartbeats(ctx)
 	f.deleteHeartbeat(ctx)
 	running.Wait()
+}
+
+// storeHeartbeats exchanges heartbeats with the store until ctx ends: at each interval, soon
+// again after a failure, and when the database may have been restored.
+func (f *Fleet) storeHeartbeats(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-f.store.RestoreSuspected():
+		}
+		if f.exchangeHeartbeats(ctx, time.Now()) {
+			timer.Reset(storeInterval)
+		} else {
+			timer.Reset(storeRetry)
+		}
+	}
 }
 
 // listen is a member of the control group until ctx ends. Join waits while Redis is
@@ -131,18 +152,6 @@ func (f *Fleet) listen(ctx context.Context) {
 	}
 	defer leave()
 	<-ctx.Done()
-}
-
-// wait returns after d, or false if ctx ends before.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // repeat calls do at each interval until ctx ends.

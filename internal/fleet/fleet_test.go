@@ -25,12 +25,13 @@ type world struct {
 	running sync.WaitGroup
 	ctx     context.Context //nolint:containedctx // of one test
 
-	mu       sync.Mutex
-	away     bool // Postgres
-	identity event.Deployment
-	others   []string       // deployments on the same Redis
-	beats    map[string]row // the table of heartbeats
-	replicas []*replica
+	mu        sync.Mutex
+	away      bool // Postgres
+	identity  event.Deployment
+	others    []string       // deployments on the same Redis
+	beats     map[string]row // the table of heartbeats
+	suspected chan struct{}  // as if all replicas shared one connection
+	replicas  []*replica
 }
 
 type row struct {
@@ -67,6 +68,8 @@ func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Dur
 	return w.identity, others, nil
 }
 
+func (w *world) RestoreSuspected() <-chan struct{} { return w.suspected }
+
 func (w *world) DeleteHeartbeat(_ context.Context, id string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,7 +85,7 @@ func inWorld(t *testing.T, test func(*world)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := &world{t: t, ctx: ctx, beats: map[string]row{}, identity: identity}
+		w := &world{t: t, ctx: ctx, beats: map[string]row{}, identity: identity, suspected: make(chan struct{}, 1)}
 		test(w)
 		cancel()
 		w.running.Wait()
@@ -329,7 +332,7 @@ func TestADeploymentIsUsedWhenItChanges(t *testing.T) {
 			t.Fatalf("without Postgres it uses %v", a.used)
 		}
 		w.set(func() { w.away = false })
-		w.pass(2 * firstRetry)
+		w.pass(2 * storeRetry)
 		w.pass(time.Minute)
 		if len(a.used) != 1 || !a.used[0].Same(&identity) || a.log.Len() > 0 {
 			t.Fatalf("it uses %v, the log is\n%s", a.used, a.log.String())
@@ -346,6 +349,40 @@ func TestADeploymentIsUsedWhenItChanges(t *testing.T) {
 		w.pass(time.Minute)
 		if len(a.used) != 3 || a.used[2].Timeline != 2 || strings.Count(a.log.String(), "Deployment changed: ") != 1 {
 			t.Errorf("after a restore: %v\n%s", a.used, a.log.String())
+		}
+	})
+}
+
+func TestADatabaseThatComesBackRestoredIsNoticedAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.joins("a", "one", "k")
+		restored := identity
+		restored.Timeline++
+		for range 5 { // whatever the step of its heartbeats
+			w.set(func() { w.away = true })
+			w.pass(storeInterval + 3*storeRetry)
+			before := len(a.used)
+			w.set(func() { w.away, w.identity = false, restored })
+			w.pass(2 * storeRetry)
+			if n := len(a.used); n != before+1 || a.used[n-1].Timeline != restored.Timeline {
+				t.Fatalf("%v after its return it uses %v", 2*storeRetry, a.used)
+			}
+			restored.Timeline++
+		}
+	})
+}
+
+func TestASuspicionLeadsToAHeartbeatAtOnce(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.joins("a", "one", "k")
+		w.pass(time.Second)
+		restored := identity
+		restored.Timeline++
+		w.set(func() { w.identity = restored })
+		w.suspected <- struct{}{}
+		w.pass(time.Millisecond)
+		if n := len(a.used); n != 2 || a.used[1].Timeline != 2 {
+			t.Errorf("it uses %v", a.used)
 		}
 	})
 }

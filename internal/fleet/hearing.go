@@ -13,9 +13,10 @@ const (
 	// storeInterval is the time between two heartbeats in the store. The heartbeats of
 	// all replicas are compared as often.
 	storeInterval = 10 * time.Second
-	// firstRetry is the time between two attempts to store the first heartbeat. Without it
-	// the deployment is unknown, and the channel layer is down.
-	firstRetry = time.Second
+	// storeRetry is the time after which a failed exchange with the store is tried again.
+	// Before the first one the deployment is unknown, and the channel layer is down. Later
+	// ones may find that the database was restored while it was away.
+	storeRetry = time.Second
 	// maxAge is the age at which a stored heartbeat expires: two were not renewed, so
 	// its replica is gone.
 	maxAge = 2*storeInterval + storeInterval/2

@@ -17,8 +17,8 @@ type Outbox struct {
 type Message struct {
 	Data   []byte
 	Binary bool
-	// Limited marks a received message that exceeds the message rate. The handler must
-	// refuse it.
+	// Limited marks a received message of a socket without a user that exceeds the message
+	// rate. The handler must refuse it.
 	Limited bool
 }
 
@@ -36,6 +36,9 @@ func (o *Outbox) Add(m Message, limit int) error {
 	o.bytes += len(m.Data) + overhead
 	return nil
 }
+
+// Bytes returns the number of bytes that are queued.
+func (o *Outbox) Bytes() int { return o.bytes }
 
 // Take removes and returns the oldest message. Its Data is nil if the queue is empty.
 func (o *Outbox) Take() Message {

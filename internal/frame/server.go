@@ -61,7 +61,7 @@ type Ack struct {
 	Duplicate       bool   `json:"duplicate"`
 }
 
-// History is a page of earlier messages, oldest first.
+// History is a page of earlier messages, oldest first. [EncodeHistory] writes it.
 type History struct {
 	Type     string            `json:"type"`
 	Messages []json.RawMessage `json:"messages"`

@@ -34,6 +34,11 @@ func message(text, id string) *room.Message {
 	}
 }
 
+func page(more bool, messages ...room.Message) []byte {
+	data, _ := frame.EncodeHistory(messages, more)
+	return data
+}
+
 // serverFrames is every frame that a server sends, with all that it may have and
 // with as little as it can, by its message in docs/asyncapi.yaml.
 var serverFrames = []struct {
@@ -48,8 +53,8 @@ var serverFrames = []struct {
 	{"chat message with an id", "chat_message", frame.AppendMessage(nil, message("a\"b\\c\n\x01\x7f</script>\u2028ü💩", "m-\"1\""))},
 	{"ack", "ack", frame.AppendAck(nil, message("", ""), false)},
 	{"ack of a duplicate", "ack", frame.AppendAck(nil, message("", "m-1"), true)},
-	{"an empty page of history", "history", frame.Encode(frame.History{Type: "history", Messages: []json.RawMessage{}})},
-	{"a page of history", "history", frame.Encode(frame.History{Type: "history", HasMore: true, Messages: []json.RawMessage{frame.AppendMessage(nil, message("<hi>", "m-1"))}})},
+	{"an empty page of history", "history", page(false)},
+	{"a page of history", "history", page(true, *message("<hi>", "m-1"))},
 	{"pong", "pong", frame.Pong},
 	{"probe", "probe", frame.Encode(frame.Probe{Type: "probe", ID: "p-1"})},
 	{"token expiring", "token_expiring", frame.Encode(frame.TokenExpiring{Type: "token_expiring", ExpiresIn: 30})},

@@ -54,6 +54,7 @@ type Options struct {
 	Tickets        Tickets
 	Stories        Stories
 	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
+	Limits         *listen.Limits     // counts sockets by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -157,14 +158,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, st, p)
 		return
 	}
-	slot, full := s.sockets.Reserve(e.Name, e.Component)
+	slot, full := s.sockets.Reserve(e.Name, e.Component, e.Anonymous)
 	if slot == nil {
 		s.refuseHTTP(w, &log, st, unavailable(full))
+		return
+	}
+	if !s.options.Limits.OpenSocket(log.Remote) { // the registry's OnEnd closes it
+		slot.Release()
+		s.refuseHTTP(w, &log, st, unavailable(addressLimit))
 		return
 	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
+		s.options.Limits.CloseSocket(log.Remote)
 		if log.AllowStranger("upgrade_failed") {
 			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		}

@@ -42,7 +42,7 @@ func (a *attempt) refuse(err error) {
 		attrs = append(attrs, slog.String("cause", cause))
 	}
 	// A client that has shown no valid token must not fill the log.
-	logged := outcome == story.Failed || a.peer.User != nil || a.log.AllowStranger(cmp.Or(r.Cause, r.Close.Reason))
+	logged := outcome == story.Failed || a.peer.User != nil || r.Close.Code == frame.CodeForbidden || a.log.AllowStranger(cmp.Or(r.Cause, r.Close.Reason))
 	if logged {
 		a.log.Release()
 		line(cmp.Or(r.Component, a.endpoint.Component), r.Line, attrs...)
@@ -68,6 +68,7 @@ func (a *attempt) refuse(err error) {
 // refuseHTTP refuses a request that is not upgraded.
 func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.Story, p *problem.Problem) {
 	p.Ref = log.Ref
+	w.Header().Set("Vary", "Origin")
 	switch p.Status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodGet)

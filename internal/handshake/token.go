@@ -139,6 +139,12 @@ func (a *attempt) loadUser(ctx context.Context) error {
 	default:
 		return rejectUser(reason, "Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}
+	if a.socket.TooManySockets() {
+		return &endpoint.Rejection{
+			Close:     &frame.Close{Code: frame.CodeForbidden, Reason: "too_many_sockets", Detail: "the user has as many sockets on this replica as allowed; close one before you open another"},
+			Component: middleware, Line: fmt.Sprintf("Too many sockets of user %d (--user-sockets)", u.ID),
+		}
+	}
 	a.peer.User = u
 	a.story.Role = string(u.Role)
 	a.story.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))

@@ -39,6 +39,9 @@ func (s *Server) check(r *http.Request, pathExists bool) *problem.Problem {
 	return nil
 }
 
+// addressLimit means that the client's address holds its share of the sockets.
+const addressLimit session.Limit = "this address holds too many sockets"
+
 // unavailable returns the refusal of a replica that takes no more sockets. An empty
 // reason means that the replica shuts down.
 func unavailable(why session.Limit) *problem.Problem {
@@ -46,6 +49,10 @@ func unavailable(why session.Limit) *problem.Problem {
 	switch why {
 	case session.ConnectionLimit:
 		detail = "This replica holds as many sockets as it can. Connect again in a while."
+	case addressLimit:
+		detail = "Your address holds too many sockets. Close some, or connect again in a while."
+	case session.AnonymousLimit:
+		detail = "This replica holds as many sockets without a token as it can. Connect again in a while."
 	case session.MemoryLimit:
 		detail = "This replica's memory is nearly used up. Connect again in a while."
 	}

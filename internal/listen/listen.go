@@ -3,6 +3,7 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -25,7 +27,35 @@ type Options struct {
 	// connection from a trusted proxy. From others it is ignored.
 	ProxyProtocol  bool
 	TrustedProxies []netip.Prefix
+	// Limits bounds the connections. nil means places of its own, as for the ops listener.
+	Limits *Limits
+	// Relieve closes a connection of other limits when the process has no open files left. nil
+	// means Limits.
+	Relieve      *Limits
+	WriteTimeout time.Duration // of a request's handler and answer
 }
+
+// Every state of a connection has a deadline. A socket sets its own ones.
+const (
+	headTimeout = 10 * time.Second // of a request's head
+	bodyTimeout = 20 * time.Second // of the head and the body
+	idleTimeout = 2 * time.Minute  // between two requests; less when it gets tight
+)
+
+// maxHead is the number of bytes of a request's head. net/http accepts headSlop bytes more.
+const (
+	maxHead  = 16 << 10
+	headSlop = 4 << 10
+)
+
+// sendBuffer and receiveBuffer bound the bytes that the kernel buffers for a connection whose
+// client does not read, or whose bytes the server does not read. The kernel doubles them. With
+// a smaller send buffer a large answer over the loopback interface, whose segments have 64 KiB,
+// waits for delayed acknowledgements.
+const (
+	sendBuffer    = 64 << 10
+	receiveBuffer = 32 << 10
+)
 
 // A Server is one listener and the HTTP server behind it. Call [Server.Open], then
 // [Server.Serve], then [Server.Shutdown].
@@ -38,12 +68,18 @@ type Server struct {
 // New returns a server that does not listen yet. The messages of net/http are
 // logged at debug level.
 func New(o Options, log *slog.Logger) *Server {
+	if o.Limits == nil {
+		o.Limits = newOpsLimits(log)
+	}
+	o.Relieve = cmp.Or(o.Relieve, o.Limits)
 	return &Server{o: o, http: &http.Server{
 		Handler:           o.Handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       20 * time.Second, // of plain requests; a socket sets its own deadlines
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      o.WriteTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHead - headSlop,
+		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(log.With("component", "HTTP").Handler(), slog.LevelDebug),
 	}}
 }
@@ -53,13 +89,23 @@ func (s *Server) Name() string { return s.o.Name }
 
 // Open binds the address. Clients can connect from now on, and wait for Serve.
 func (s *Server) Open() error {
-	ln, err := net.Listen("tcp", s.o.Address)
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) { failed = boundBuffers(fd) })
+		return errors.Join(err, failed)
+	}}
+	opened, err := config.Listen(context.Background(), "tcp", s.o.Address)
 	if err != nil {
 		if strings.Contains(err.Error(), "address already in use") {
 			err = fmt.Errorf("%w; stop the program that uses the port, or choose another port with --listen or --ops-listen", err)
 		}
 		return fmt.Errorf("open the %s listener: %w", s.o.Name, err)
 	}
+	tcp, ok := opened.(*net.TCPListener)
+	if !ok {
+		return fmt.Errorf("open the %s listener: %T is not TCP", s.o.Name, opened)
+	}
+	var ln net.Listener = &listener{TCPListener: tcp, limits: s.o.Limits, relieve: s.o.Relieve, trusted: s.o.TrustedProxies, linger: make(chan struct{}, lingering)}
 	if s.o.ProxyProtocol {
 		trusted := make([]string, len(s.o.TrustedProxies))
 		for i, p := range s.o.TrustedProxies {

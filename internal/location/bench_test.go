@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -34,6 +35,7 @@ func (s *stage) Last(context.Context, room.Room) ([]event.Event, error) { return
 func (s *stage) Wake()                                                  {}
 func (s *stage) Renew(string) error                                     { return nil }
 func (s *stage) PausePings(time.Duration)                               {}
+func (*stage) Account() *budget.Account                                 { return &budget.Account{} }
 func (s *stage) Log() *logging.Conn                                     { return &s.log }
 
 func opened(b *testing.B) (*stage, *location.Consumer) {

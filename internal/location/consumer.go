@@ -1,6 +1,7 @@
 package location
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"time"
@@ -98,9 +99,6 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	switch {
 	case err != nil:
 		return err
-	case bad == endpoint.RateLimited:
-		s.location.metrics.count("rate_limited")
-		return s.Refuse(bad, "")
 	case bad != nil:
 		s.location.metrics.count("refused")
 		s.LogRefused(bad)
@@ -125,6 +123,18 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	s.publish(p)
 	return nil
 }
+
+// Supersedes reports whether a position that waits because of the message rate is replaced by
+// a newer one. See session.Superseder.
+func (s *Consumer) Supersedes(newer, older frame.Message) bool {
+	if !isPosition(newer) || !isPosition(older) {
+		return false
+	}
+	s.location.metrics.count("superseded")
+	return true
+}
+
+func isPosition(m frame.Message) bool { return bytes.Contains(m.Data, []byte(`"latitude"`)) }
 
 // publish sends a position to all sockets of the room, and keeps it as the last one.
 func (s *Consumer) publish(p room.Position) {

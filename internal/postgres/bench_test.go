@@ -101,7 +101,7 @@ func BenchmarkAfter(b *testing.B) {
 		}
 	}
 	concurrently(b, 256, func(n int64) error {
-		_, err := db.After(b.Context(), rooms[n%int64(len(rooms))], 10, 100)
+		_, _, err := db.After(b.Context(), rooms[n%int64(len(rooms))], 10, 100, mebibyte)
 		return err
 	})
 }

@@ -32,7 +32,7 @@ func TestSummariesAreNewestFirstAndPaged(t *testing.T) {
 	send(t, db, ids[2], says("1", ""))
 	send(t, db, ids[2], says("2", ""))
 
-	all, more, err := db.Summaries(t.Context(), 1, nil, 100)
+	all, more, err := db.Summaries(t.Context(), 1, nil, 100, mebibyte)
 	if err != nil || more || len(all) != 5 {
 		t.Fatalf("%d conversations, more %v, %v", len(all), more, err)
 	}
@@ -59,7 +59,7 @@ func TestSummariesAreNewestFirstAndPaged(t *testing.T) {
 	var paged []room.Summary
 	var behind *room.Place
 	for page := 0; ; page++ {
-		next, more, err := db.Summaries(t.Context(), 1, behind, 2)
+		next, more, err := db.Summaries(t.Context(), 1, behind, 2, mebibyte)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestSummariesAreNewestFirstAndPaged(t *testing.T) {
 		t.Errorf("page by page it is another list:\n%s", diff)
 	}
 	for user, n := range map[room.UserID]int{10: 2, 11: 1, 2: 1, 99: 0} {
-		if list, _, err := db.Summaries(t.Context(), user, nil, 10); err != nil || len(list) != n {
+		if list, _, err := db.Summaries(t.Context(), user, nil, 10, mebibyte); err != nil || len(list) != n {
 			t.Errorf("user %d has %d conversations, want %d; %v", user, len(list), n, err)
 		}
 	}

@@ -19,14 +19,26 @@ import (
 // nobody else change it before the commit.
 const lockDeployment = `SELECT id FROM roomspa.deployment WHERE only_row FOR UPDATE`
 
-// adoptOrigin gives a copy of a database a deployment id of its own, and changes nothing
-// in a database that is none. A statement before it has locked the row, so only one of
-// several callers makes an id.
+// adoptOrigin gives a copy of a database a deployment id and a key of its own, and changes
+// nothing in a database that is none. A statement before it has locked the row, so only one
+// of several callers does so. With the key of the original, whoever may read the copy could
+// read and forge what the original's replicas send each other.
 const adoptOrigin = `
-UPDATE roomspa.deployment
-SET id = CASE WHEN origin IS NULL THEN id ELSE left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16) END,
-	origin = roomspa.origin()
-WHERE only_row AND roomspa.origin() IS NOT NULL AND origin IS DISTINCT FROM roomspa.origin()`
+WITH copied AS (
+	SELECT FROM roomspa.deployment WHERE only_row AND origin <> roomspa.origin()
+), adopted AS (
+	UPDATE roomspa.deployment
+	SET id = CASE WHEN origin IS NULL THEN id ELSE left(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 16) END,
+		origin = roomspa.origin()
+	WHERE only_row AND roomspa.origin() IS NOT NULL AND origin IS DISTINCT FROM roomspa.origin()
+), deleted AS (
+	DELETE FROM roomspa.master_keys WHERE EXISTS (SELECT FROM copied)
+)
+INSERT INTO roomspa.master_keys (id, secret, seals_at)
+SELECT substring(sha256(uuid_send(gen_random_uuid())) FROM 1 FOR 4),
+	sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+	now()
+FROM copied`
 
 const countHeartbeat = `
 UPDATE roomspa.deployment SET heartbeats = heartbeats + 1 WHERE only_row RETURNING id, timeline, heartbeats`
@@ -42,8 +54,9 @@ UPDATE roomspa.deployment SET timeline = greatest(timeline, $2) + 1 WHERE only_r
 type sighting struct {
 	event.Deployment
 	heartbeats int64
-	copyOf     string // the deployment id of the original, if the transaction found that this is a copy
-	missing    int    // messages that this process has committed and that are gone
+	copyOf     string       // the deployment id of the original, if the transaction found that this is a copy
+	missing    int          // messages that this process has committed and that are gone
+	newest     recentCommit // the newest message that it has looked for
 }
 
 // queueSighting queues the statements of a heartbeat that read the deployment, and that
@@ -63,7 +76,8 @@ func (db *DB) queueSighting(b *pgx.Batch, s *sighting) {
 	})
 	b.Queue(deleteExpiredKeys)
 	queueKeys(b, &s.Deployment)
-	if conversations, seqs, ids := db.recent.columns(); len(ids) > 0 {
+	conversations, seqs, ids, newest := db.recent.columns()
+	if s.newest = newest; len(ids) > 0 {
 		b.Queue(countMissing, conversations, seqs, ids).QueryRow(func(row pgx.Row) error { return row.Scan(&s.missing) })
 	}
 }
@@ -151,6 +165,8 @@ func (db *DB) compare(ctx context.Context, s *sighting) error {
 		if m.id != "" {
 			db.pool.Reset() // other connections may still lead to the server of before
 		}
+	} else {
+		db.recent.confirm(s.newest)
 	}
 	m.id, m.timeline, m.heartbeats, m.wentBack = s.ID, s.Timeline, s.heartbeats, ""
 	return nil

@@ -118,6 +118,9 @@ func TestACopyGetsOneIDOfItsOwn(t *testing.T) {
 		if d.ID == original.ID || !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(d.ID) {
 			t.Errorf("deployment %q is a copy of %q", d.ID, original.ID)
 		}
+		if len(d.Keys) != 1 || d.Keys[0].ID == original.Keys[0].ID || d.Keys[0].Secret == original.Keys[0].Secret || d.Keys[0].Secret == [32]byte{} {
+			t.Errorf("the keys of the copy are %v, those of the original %v", d.Keys, original.Keys)
+		}
 		if diff := cmp.Diff(got[0], d); diff != "" {
 			t.Errorf("the replicas differ:\n%s", diff)
 		}

@@ -65,6 +65,18 @@ func (db *DB) Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Dur
 	return s.Deployment, others, nil
 }
 
+// RestoreSuspected returns a channel that receives a value when a message got a number that
+// its conversation had already reached. The next heartbeat decides whether the database has
+// gone back in time.
+func (db *DB) RestoreSuspected() <-chan struct{} { return db.suspected }
+
+func (db *DB) suspectRestore() {
+	select {
+	case db.suspected <- struct{}{}:
+	default:
+	}
+}
+
 func queueHeartbeat(b *pgx.Batch, own room.Heartbeat, maxAge time.Duration, others *[]room.Heartbeat) {
 	b.Queue(upsertHeartbeat, own.ID, own.Replica, own.HeardSelf.Seconds(), own.SigningKey, own.AcceptedKeys, time.Now())
 	b.Queue(deleteOldHeartbeats)

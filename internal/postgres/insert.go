@@ -109,7 +109,9 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 		return nil, f.withUnknownOutcome()
 	}
 	if err == nil {
-		db.recent.add(ds)
+		if db.recent.add(ds) {
+			db.suspectRestore()
+		}
 	}
 	return known, err
 }

@@ -96,7 +96,7 @@ func TestAStatementTimeoutAndAPoolTimeoutDiffer(t *testing.T) {
 	result := make(chan error)
 	go func() {
 		for {
-			_, _, err := one.Before(t.Context(), c, 0, 10)
+			_, _, err := one.Before(t.Context(), c, 0, 10, mebibyte)
 			if postgres.Cause(err) == "pool_timeout" || postgres.Cause(err) == "stalled" {
 				continue // the connection that has just been used is not idle yet
 			}
@@ -108,7 +108,7 @@ func TestAStatementTimeoutAndAPoolTimeoutDiffer(t *testing.T) {
 	if _, err := one.Tails(t.Context(), time.Minute); postgres.Cause(err) != "pool_timeout" {
 		t.Errorf("with the only connection in use: %v", err)
 	}
-	if _, _, err := short.Before(t.Context(), c, 0, 10); postgres.Cause(err) != "statement_timeout" || !errors.Is(err, room.ErrUnavailable) {
+	if _, _, err := short.Before(t.Context(), c, 0, 10, mebibyte); postgres.Cause(err) != "statement_timeout" || !errors.Is(err, room.ErrUnavailable) {
 		t.Errorf("behind a lock for long: %v", err)
 	}
 	_, _, err := short.Append(t.Context(), c, says("x", ""))
@@ -191,7 +191,7 @@ func TestReadOnly(t *testing.T) {
 		}
 		return isReadOnly(err)
 	})
-	eventually(t, "reading", func() error { _, _, err := db.Before(t.Context(), c, 0, 1); return err })
+	eventually(t, "reading", func() error { _, _, err := db.Before(t.Context(), c, 0, 1, mebibyte); return err })
 	execute(t, conn, "SET default_transaction_read_only = off")
 	set("off") // and no connection is ended: the pool makes new ones by itself
 	eventually(t, "Append", func() error { _, _, err := db.Append(t.Context(), c, says("x", "")); return err })

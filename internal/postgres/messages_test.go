@@ -39,7 +39,7 @@ func TestHistory(t *testing.T) {
 		{99, 99, "1 2 3 4 5 6 7 8 9 10 ", false},
 		{0, 0, "10 ", true},
 	} {
-		msgs, more, err := db.Before(t.Context(), c, test.before, test.limit)
+		msgs, more, err := db.Before(t.Context(), c, test.before, test.limit, mebibyte)
 		if err != nil || seqs(msgs) != test.want || more != test.more {
 			t.Errorf("before %d, %d: %s%v, %v", test.before, test.limit, seqs(msgs), more, err)
 		}
@@ -52,11 +52,11 @@ func TestHistory(t *testing.T) {
 			for s := after + 1; s <= min(10, after+4); s++ {
 				want += strconv.FormatInt(s, 10) + " "
 			}
-			msgs, err := db.After(t.Context(), c, after, 4)
+			msgs, _, err := db.After(t.Context(), c, after, 4, mebibyte)
 			if err != nil || seqs(msgs) != want {
 				t.Errorf("after %d: %s, %v", after, seqs(msgs), err)
 			}
-			if msgs, err := db.After(t.Context(), empty, int64(i), 1000); err != nil || len(msgs) > 0 {
+			if msgs, more, err := db.After(t.Context(), empty, int64(i), 1000, mebibyte); err != nil || more || len(msgs) > 0 {
 				t.Errorf("an empty conversation has %s, %v", seqs(msgs), err)
 			}
 		})

@@ -30,8 +30,8 @@ func calls(db *postgres.DB, c room.ID) map[string]func(context.Context) error {
 			_, err := db.Conversation(ctx, room.Room{Customer: 1, Therapist: 2})
 			return err
 		},
-		"After":       func(ctx context.Context) error { _, err := db.After(ctx, c, 0, 10); return err },
-		"Before":      func(ctx context.Context) error { _, _, err := db.Before(ctx, c, 0, 10); return err },
+		"After":       func(ctx context.Context) error { _, _, err := db.After(ctx, c, 0, 10, mebibyte); return err },
+		"Before":      func(ctx context.Context) error { _, _, err := db.Before(ctx, c, 0, 10, mebibyte); return err },
 		"Tails":       func(ctx context.Context) error { _, err := db.Tails(ctx, time.Minute); return err },
 		"Credentials": func(ctx context.Context) error { _, _, err := db.Credentials(ctx, "nobody@example.com"); return err },
 		"ReplaceHash": func(ctx context.Context) error { return db.ReplaceHash(ctx, 1, "a", "b") },
@@ -116,7 +116,7 @@ func TestAKilledPostgresComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // the pool may hold connections that do not know it yet
-		_, _, _ = db.Before(t.Context(), c, 0, 1)
+		_, _, _ = db.Before(t.Context(), c, 0, 1, mebibyte)
 	}
 	mustBeUnavailable(t, db, c, "refused", "connection_lost", "shutting_down")
 	unborn := open(t, postgres.Options{URL: target}) // opened while the server is down

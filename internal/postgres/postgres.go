@@ -67,11 +67,12 @@ type DB struct {
 	metrics       *metrics
 	memory        memory        // of the deployment
 	recent        recentCommits // of this process
+	suspected     chan struct{} // holds a value if the database may have gone back in time
 
 	commits       *coalescer[appendArg, appendResult]
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
 	conversations *coalescer[room.Room, room.Conversation]
-	pages         *coalescer[page, []room.Message]
+	pages         *coalescer[page, pageResult]
 }
 
 // Open returns a DB without connecting, so the server need not be up. Its errors never
@@ -86,7 +87,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	if err != nil {
 		return nil, errors.New("the database pool cannot be set up")
 	}
-	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log}
+	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log, suspected: make(chan struct{}, 1)}
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)
 	db.commits.queue.AllowSecond(maxSingleInserts)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/roomspa/roomspa/internal/room"
@@ -13,31 +14,73 @@ WHERE (
 	SELECT m.id FROM roomspa.messages m WHERE m.conversation_id = r.conversation_id AND m.seq = r.seq
 ) IS DISTINCT FROM r.id`
 
-// maxRecentCommits is more than the number of batches that are committed at a time. So one
-// of the last ones that this process heard of is the last one in the server's log.
-const maxRecentCommits = 4
+const (
+	// minRecentCommits is more than the number of batches that are committed at a time. So
+	// one of the last ones that this process heard of is the last one in the server's log.
+	minRecentCommits = 4
+	// maxRecentCommits bounds what one heartbeat looks for: 100 batches per second.
+	maxRecentCommits = 1000
+)
 
-// recentCommits holds the last message of each of the last batches that this process has
-// committed. Rows of messages are never deleted, and the server's log is in the order of
-// the commits. So if these messages exist, all that this process committed before exist,
-// and if one does not, the database has gone back in time. The heartbeats alone do not
-// show that: a standby that lacks the last second may have lost only a few of them, and
-// other replicas have soon raised the number again.
+// recentCommits holds the last message of each batch that this process has committed since
+// the last heartbeat, and of the last few before it. Rows of messages are never deleted, and
+// the server's log is in the order of the commits. So if the database has gone back in time
+// to before any of these messages, that one is missing. The heartbeats alone do not show
+// that: a standby that lacks the last second may have lost none of them or only a few, and
+// other replicas have soon raised the number again. Nor would the last few messages alone:
+// those of after the loss would soon displace those of before it.
 type recentCommits struct {
 	mu   sync.Mutex
-	last []room.Message // without text; the newest is the last
+	last []recentCommit // the newest is the last
 }
 
-// add notes a batch that was committed. It ignores duplicates: they were committed before.
-func (r *recentCommits) add(ds []*draft) {
+type recentCommit struct {
+	conversation room.ID
+	seq          int64
+	id           room.ID
+}
+
+// add notes a batch that was committed. It ignores duplicates: they were committed before. It
+// returns true if the database may have gone back in time: the conversation had a message with
+// that number or a higher one. A heartbeat decides.
+func (r *recentCommits) add(ds []*draft) (suspicious bool) {
 	for i := len(ds) - 1; i >= 0; i-- {
 		if m := &ds[i].result.message; ds[i].err == nil && !ds[i].result.duplicate {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if len(r.last) == maxRecentCommits {
-				r.last = append(r.last[:0], r.last[1:]...)
+				r.thin()
 			}
-			r.last = append(r.last, room.Message{Conversation: m.Conversation, Seq: m.Seq, ID: m.ID})
+			// Two batches that were committed together may also arrive here in the wrong order.
+			suspicious = slices.ContainsFunc(r.last, func(c recentCommit) bool { return c.seq >= m.Seq && c.conversation == m.Conversation })
+			r.last = append(r.last, recentCommit{m.Conversation, m.Seq, m.ID})
+			return suspicious
+		}
+	}
+	return false
+}
+
+// thin drops every other commit but the last few. At such a rate the others are still close
+// to each other in time.
+func (r *recentCommits) thin() {
+	end := len(r.last) - minRecentCommits
+	kept := r.last[:0]
+	for i, c := range r.last {
+		if i%2 == 0 || i >= end {
+			kept = append(kept, c)
+		}
+	}
+	r.last = kept
+}
+
+// confirm drops all but the last few of the commits up to newest, which a heartbeat has
+// found in the database.
+func (r *recentCommits) confirm(newest recentCommit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.last {
+		if r.last[i] == newest && i >= minRecentCommits {
+			r.last = append(r.last[:0], r.last[i+1-minRecentCommits:]...)
 			return
 		}
 	}
@@ -46,15 +89,16 @@ func (r *recentCommits) add(ds []*draft) {
 func (r *recentCommits) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = r.last[:0]
+	r.last = nil
 }
 
-// columns returns the arguments of countMissing.
-func (r *recentCommits) columns() (conversations []room.ID, seqs []int64, ids []room.ID) {
+// columns returns the arguments of countMissing, and the newest of these commits.
+func (r *recentCommits) columns() (conversations []room.ID, seqs []int64, ids []room.ID, newest recentCommit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range r.last {
-		conversations, seqs, ids = append(conversations, m.Conversation), append(seqs, m.Seq), append(ids, m.ID)
+	for _, c := range r.last {
+		conversations, seqs, ids = append(conversations, c.conversation), append(seqs, c.seq), append(ids, c.id)
+		newest = c
 	}
-	return conversations, seqs, ids
+	return conversations, seqs, ids, newest
 }

@@ -113,15 +113,18 @@ func all(t testing.TB, db *postgres.DB, c room.ID) []room.Message {
 	t.Helper()
 	var msgs []room.Message
 	for {
-		next, err := db.After(t.Context(), c, int64(len(msgs)), 1000)
+		next, more, err := db.After(t.Context(), c, int64(len(msgs)), 1000, mebibyte)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if msgs = append(msgs, next...); len(next) < 1000 {
+		if msgs = append(msgs, next...); !more {
 			return msgs
 		}
 	}
 }
+
+// mebibyte is a size that pages of short messages do not reach.
+const mebibyte = 1 << 20
 
 // longText cannot be compressed.
 func longText(n int) string {

@@ -67,5 +67,5 @@ func (p Problem) Write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // fails only if the client is gone
+	_ = Send(w, append(body, '\n')) // fails only if the client is gone
 }

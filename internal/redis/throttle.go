@@ -72,6 +72,42 @@ func (t *Throttle) Give(ctx context.Context, buckets []string, perMinute []int) 
 	return nil
 }
 
+// maxRecalled is the maximum length of a value that Recall returns. Others can write to
+// Redis, too.
+const maxRecalled = 1024
+
+// Recall returns what [Throttle.Remember] keeps under a name, or "". Errors wrap
+// [room.ErrUnavailable].
+func (t *Throttle) Recall(ctx context.Context, name string) (string, error) {
+	const attempt = "recall a sign-in"
+	ctx, cancel := t.client.withTimeout(ctx)
+	defer cancel()
+	keys, err := t.keys(attempt, []string{name})
+	if err != nil {
+		return "", err
+	}
+	value, err := t.client.redis.GetRange(ctx, keys[0], 0, maxRecalled-1).Result()
+	if err != nil {
+		return "", t.client.unavailable(attempt, err)
+	}
+	return value, nil
+}
+
+// Remember keeps a value under a name for life. Errors wrap [room.ErrUnavailable].
+func (t *Throttle) Remember(ctx context.Context, name, value string, life time.Duration) error {
+	const attempt = "remember a sign-in"
+	ctx, cancel := t.client.withTimeout(ctx)
+	defer cancel()
+	keys, err := t.keys(attempt, []string{name})
+	if err != nil {
+		return err
+	}
+	if err := t.client.redis.Set(ctx, keys[0], value, life).Err(); err != nil {
+		return t.client.unavailable(attempt, err)
+	}
+	return nil
+}
+
 // interval returns the time between two attempts, in microseconds.
 func interval(perMinute int) int64 { return time.Minute.Microseconds() / int64(perMinute) }
 

@@ -2,8 +2,10 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -65,9 +67,15 @@ func (s *Session) summarize() *End {
 func (r *Registry) remove(s *Session) {
 	r.mu.Lock()
 	delete(r.sessions, s)
+	if s.member != nil {
+		r.leaveLocked(s)
+	}
 	r.mu.Unlock()
-	r.count.Add(-1)
-	s.endpoint.connections.Dec()
+	if s.refused {
+		r.refused.Add(-1)
+	}
+	r.release(s.endpoint)
+	s.account.Close()
 	e := s.summarize()
 	code := strconv.Itoa(e.Code)
 	label := code
@@ -88,5 +96,22 @@ func (r *Registry) remove(s *Session) {
 	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
 	if r.options.OnEnd != nil {
 		r.options.OnEnd(e)
+	}
+}
+
+// fail ends the session with err if it is a *frame.Close, else with 1011.
+func (s *Session) fail(err error) {
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		s.End(c)
+		return
+	}
+	s.log.Error(s.endpoint.component, "Internal error: "+err.Error())
+	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
+}
+
+// recoverPanic ends the session if the handler panics. It must be deferred.
+func (s *Session) recoverPanic(where string) {
+	if p := recover(); p != nil {
+		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
 	}
 }

@@ -21,6 +21,7 @@ type metrics struct {
 // An endpoint holds the metrics of one endpoint, so that its sockets need not look them up.
 type endpoint struct {
 	name, component string
+	anonymous       bool
 	connections     prometheus.Gauge
 	received, sent  prometheus.Counter
 }
@@ -61,13 +62,13 @@ func (m *metrics) renewed(err error) {
 	m.renewals.WithLabelValues(outcome).Inc()
 }
 
-func (m *metrics) endpoint(name, component string) *endpoint {
+func (m *metrics) endpoint(name, component string, anonymous bool) *endpoint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.endpoints[name]
 	if e == nil {
 		e = &endpoint{
-			name: name, component: component,
+			name: name, component: component, anonymous: anonymous,
 			connections: m.connections.WithLabelValues(name),
 			received:    m.frames.WithLabelValues(name, "received"),
 			sent:        m.frames.WithLabelValues(name, "sent"),

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -16,190 +13,212 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
-// A socket may exceed its message rate warningBurst times, and once more every
-// warningEvery, before it is closed with 1008.
 const (
-	warningBurst = 40
-	warningEvery = 3 * time.Second
+	// messageTimeout is the time from the first byte of a message to its last one. Pings
+	// and pongs between its fragments do not extend it.
+	messageTimeout = 10 * time.Second
+	// freeBytes is the size up to which a message is not counted in the budget.
+	freeBytes = 4 << 10
+	// discardBytes is how much is read from a peer after a protocol error, so that it sees
+	// the Close.
+	discardBytes = 1 << 20
 )
 
-// read is the session's reader. It waits for one message in a goroutine of its own:
-// handling a message needs a deep stack, and a goroutine would keep it while it waits.
+// read is the session's reader. It waits for one frame in a goroutine of its own: handling
+// a message needs a deep stack, and a goroutine would keep it while it waits.
 //
-// It must do nothing else. The calls of the library and the runtime below it just fit
-// into the initial stack of 2 KiB, and so an idle socket keeps no larger one.
+// It must do nothing else. The calls of the runtime below it just fit into the initial stack
+// of 2 KiB, and so an idle socket keeps no larger one.
 func (s *Session) read() {
-	kind, r, err := s.conn.NextReader()
-	s.receive(kind, r, err)
+	_, err := s.reader.Peek(2)
+	s.receive(err)
 }
 
-// receive reads the rest of a message, handles it, and starts the next reader.
-func (s *Session) receive(kind int, r io.Reader, err error) {
-	var m frame.Message
+// A message is a received message, and the number of its bytes that are taken from the
+// account.
+type message struct {
+	frame.Message
+	taken int
+}
+
+// receive reads a message or a control frame, starts the next reader, and handles the
+// message, unless another goroutine handles messages of this socket.
+func (s *Session) receive(err error) {
+	var m message
 	if err == nil {
-		m, err = s.readMessage(kind, r)
+		m, err = s.readMessage()
 	}
 	switch {
 	case err != nil:
 		if s.handleReadError(err) {
 			_ = s.raw.SetReadDeadline(time.Now().Add(closeWait))
-			_, _ = io.Copy(io.Discard, s.raw) // the peer can miss a Close if the connection is closed at once
+			_, _ = io.Copy(io.Discard, io.LimitReader(s.raw, discardBytes)) // the peer can miss a Close if the connection is closed at once
 		}
 		s.finish(true)
 		s.registry.running.Done()
-		return
-	case s.startHandling(): // else the session is ending, and the message is dropped
-		s.handle(m)
+	case m.Data == nil:
+		go s.read() // takes over this goroutine's count in the WaitGroup
+	default:
+		s.dispatch(m)
 	}
-	go s.read() // takes over this goroutine's count in the WaitGroup
 }
 
-// readMessage reads one message up to the size limit. gorilla's own limit is not used,
-// because it sends a 1009 without our reason.
-func (s *Session) readMessage(kind int, r io.Reader) (frame.Message, error) {
+// readMessage reads a message up to the size limit, and the control frames before its end.
+// The message has no data if there was only a control frame, or if the message is dropped
+// because the session is ending.
+func (s *Session) readMessage() (m message, err error) {
 	limit := s.registry.options.MaxMessageBytes
-	data, err := readAll(r, limit)
-	if errors.Is(err, errTooLarge) {
-		s.End(&frame.Close{Code: frame.CodeTooBig, Reason: "too_large", Detail: fmt.Sprintf("the message has more than %d bytes", limit)})
-		return frame.Message{}, nil
-	}
-	return frame.Message{Data: data, Binary: kind == websocket.BinaryMessage}, err
-}
-
-var errTooLarge = errors.New("message too large")
-
-var scratch = sync.Pool{New: func() any { b := make([]byte, 4096); return &b }}
-
-// readAll reads a message of at most limit bytes into a slice of its exact size, because
-// handlers keep parts of it.
-func readAll(r io.Reader, limit int) ([]byte, error) {
-	buf, ok := scratch.Get().(*[]byte)
-	if !ok {
-		panic("the pool holds byte slices")
-	}
-	defer scratch.Put(buf)
-	n := 0
+	inMessage, dropped, discarded := false, false, 0
+	defer func() {
+		s.messageBegan.Store(0)
+		if err != nil || dropped {
+			s.account.Give(m.taken)
+			m = message{}
+		}
+	}()
 	for {
-		if n == len(*buf) {
-			if n > limit {
-				return nil, errTooLarge
+		h, err := s.readHeader(inMessage)
+		if err != nil {
+			return m, err
+		}
+		if h.isControl() {
+			if err := s.handleControl(&h); err != nil || !inMessage {
+				return m, err
 			}
-			*buf = append(*buf, make([]byte, n)...)
+			continue
 		}
-		m, err := r.Read((*buf)[n:])
-		n += m
-		switch {
-		case n > limit:
-			return nil, errTooLarge
-		case errors.Is(err, io.EOF):
-			return append(make([]byte, 0, n), (*buf)[:n]...), nil
-		case err != nil:
-			return nil, err
+		if !inMessage {
+			inMessage, m.Binary = true, h.op == opBinary&0xf
+			if !h.fin || h.size > s.reader.Buffered() {
+				s.messageBegan.Store(time.Now().UnixNano())
+			}
+		}
+		if !dropped && h.size > limit-len(m.Data) {
+			s.End(tooLarge(limit))
+			dropped = true
+		}
+		if dropped {
+			if discarded += h.size; discarded > discardBytes || discarded < 0 {
+				return m, tooLarge(limit)
+			}
+			_, err = s.reader.Discard(h.size)
+		} else {
+			dropped, err = s.readPayload(&m, &h)
+		}
+		if err != nil {
+			return m, err
+		}
+		if h.fin {
+			return s.fit(m), nil
 		}
 	}
 }
 
-// startHandling marks the session as handling a message. It returns false if the session
-// is ending. Both happen under the lock, because the writer may hold the Close back until
-// the message is handled.
-func (s *Session) startHandling() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	alive := s.cause == nil
-	s.handling.Store(alive)
-	return alive
+func tooLarge(limit int) *frame.Close {
+	return &frame.Close{Code: frame.CodeTooBig, Reason: "too_large", Detail: fmt.Sprintf("the message has more than %d bytes", limit)}
 }
 
-// handle passes a message to the handler. The pong timeout is suspended meanwhile, because
-// a slow store must not look like a dead client.
-func (s *Session) handle(m frame.Message) {
-	s.received.Add(1)
-	s.receivedBytes.Add(uint64(len(m.Data)))
-	s.lastActive.Store(time.Now().UnixNano())
-	s.endpoint.received.Inc()
-	m.Limited = s.exceedsRate()
-	defer s.finishHandling()
-	defer s.recoverPanic("Receive")
-	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
-		s.fail(err)
+// readPayload appends the payload of a frame to m. The slice grows as the bytes come, so
+// that a peer cannot hold memory by announcing them. The message is dropped, and the rest of
+// the payload discarded, if the session ends while it waits for room in the budget.
+func (s *Session) readPayload(m *message, h *header) (dropped bool, err error) {
+	if m.Data == nil {
+		m.Data = []byte{}
 	}
+	for read := 0; read < h.size; {
+		have, left := len(m.Data), h.size-read
+		if have == cap(m.Data) && !s.grow(m, left, h.fin) {
+			_, err := s.reader.Discard(left)
+			return true, err
+		}
+		n := min(left, cap(m.Data)-have)
+		m.Data = m.Data[:have+n]
+		if _, err := io.ReadFull(s.reader, m.Data[have:]); err != nil {
+			return false, err
+		}
+		h.unmask(m.Data[have:], read)
+		read += n
+	}
+	return false, nil
 }
 
-func (s *Session) finishHandling() {
-	s.mu.Lock()
-	s.handling.Store(false)
-	if s.pingSent != 0 {
-		s.pingSent = time.Now().UnixNano()
+// grow makes room in m. left is the size of the rest of the frame, and last says that the
+// message ends with it. Beyond freeBytes, grow waits for room in the budget until the session
+// ends, which the message timeout sees to. Then it returns false.
+func (s *Session) grow(m *message, left int, last bool) bool {
+	have := cap(m.Data)
+	size := max(2*have, min(freeBytes, left))
+	if last {
+		size = min(size, have+left) // then the slice has the exact size
 	}
-	ending := s.cause != nil
-	s.mu.Unlock()
-	if ending {
-		s.Wake() // the writer may have held the Close back
+	if n := size - m.taken; size > freeBytes {
+		if !s.waitForRoom(n) {
+			return false
+		}
+		m.taken = size
 	}
-}
-
-// exceedsRate reports whether the message exceeds the message rate. It ends the session
-// after too many such messages.
-func (s *Session) exceedsRate() bool {
-	o := &s.registry.options
-	if o.MessageRate <= 0 {
-		return false
-	}
-	now := time.Now()
-	if s.messages.allow(now, time.Duration(float64(time.Second)/o.MessageRate), o.MessageBurst) {
-		return false
-	}
-	if !s.warnings.allow(now, warningEvery, warningBurst) {
-		s.End(&frame.Close{
-			Code: frame.CodePolicy, Reason: "rate_limited",
-			Detail: fmt.Sprintf("more than %g messages per second after %d warnings", o.MessageRate, warningBurst),
-		})
-	}
+	m.Data = append(make([]byte, 0, size), m.Data...)
 	return true
 }
 
-// fail ends the session with err if it is a *frame.Close, else with 1011.
-func (s *Session) fail(err error) {
-	if c, ok := errors.AsType[*frame.Close](err); ok {
-		s.End(c)
-		return
+// fit cuts the slice of a message that came in fragments to its exact size, because handlers
+// keep parts of it.
+func (s *Session) fit(m message) message {
+	if cap(m.Data) > len(m.Data) {
+		m.Data = append(make([]byte, 0, len(m.Data)), m.Data...)
 	}
-	s.log.Error(s.endpoint.component, "Internal error: "+err.Error())
-	s.End(&frame.Close{Code: frame.CodeInternal, Reason: "internal", Cause: err})
+	if m.taken > len(m.Data) {
+		s.account.Give(m.taken - len(m.Data))
+		m.taken = len(m.Data)
+	}
+	return m
 }
 
-// recoverPanic ends the session if the handler panics. It must be deferred.
-func (s *Session) recoverPanic(where string) {
-	if p := recover(); p != nil {
-		s.fail(fmt.Errorf("panic in %s: %v\n%s", where, p, debug.Stack()))
+// waitForRoom takes n bytes from the account, and waits until it has room. It returns false if
+// the session ends. Meanwhile no pong can be read.
+func (s *Session) waitForRoom(n int) bool {
+	if s.account.Take(n) {
+		return true
 	}
+	s.setStarved(true)
+	defer s.setStarved(false)
+	for wait := minPause; s.ending() == nil; wait = min(2*wait, maxPause) {
+		s.pause(wait)
+		if s.account.Take(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) setStarved(starved bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.starved = starved
+	s.restartPongTimeoutLocked()
 }
 
 // handleReadError ends the session after a failed read: by the peer's Close, by a lost
 // connection, or by a protocol error. It reports whether the peer's Close is still to come.
 func (s *Session) handleReadError(err error) bool {
-	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.Code != websocket.CloseAbnormalClosure {
+	if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
 		s.end(closeReply(ce), "client")
 		return false
 	}
-	if err.Error() == badGateway {
-		s.end(closeReply(&websocket.CloseError{Code: 1014}), "client")
-		return false
+	if c, ok := errors.AsType[*frame.Close](err); ok {
+		s.End(c)
+		return true
 	}
 	if isNetwork(err) {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("the connection ended without a Close frame: %w", err)
+		}
 		s.cut("network", err)
 		return false
 	}
-	s.end(&frame.Close{
-		Code: frame.CodeProtocol, Reason: "protocol_error",
-		Detail: strings.TrimPrefix(err.Error(), "websocket: "),
-	}, "server")
+	s.End(&frame.Close{Code: frame.CodeProtocol, Reason: "protocol_error", Detail: err.Error()})
 	return true
 }
-
-// badGateway is the error of the library for a Close with the code 1014, which it does not
-// know. It returns protocol errors as the same type, so only the text tells them apart.
-const badGateway = "websocket: bad close code 1014"
 
 // closeReply returns the Close that answers the peer's: 1000 bye for a normal closure, else
 // the peer's own code. It drops the peer's reason, which can be any text and must not be
@@ -219,5 +238,5 @@ func closeReply(ce *websocket.CloseError) *frame.Close {
 func isNetwork(err error) bool {
 	_, isNet := errors.AsType[net.Error](err)
 	return isNet || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.EOF) ||
-		websocket.IsCloseError(err, websocket.CloseAbnormalClosure) || errors.Is(err, context.Canceled)
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled)
 }

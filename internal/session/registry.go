@@ -2,12 +2,15 @@ package session
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
@@ -21,9 +24,12 @@ type Options struct {
 	WriteTimeout    time.Duration
 	SoftLimit       int // sockets above which new ones are closed with 1013 busy
 	HardLimit       int // sockets above which handshakes are refused with HTTP 503
+	UserSockets     int // sockets of one user; 0 means no limit
 	// Memory returns the used share of the memory limit, between 0 and 1. It is called for
 	// each handshake. nil means that memory is not checked.
-	Memory      func() float64
+	Memory func() float64
+	// Budget bounds the bytes that all peers hold together. nil means no limit.
+	Budget      *budget.Budget
 	TokenLeeway time.Duration // time after the expiry of a token at which its session ends
 	// Renew verifies the token of an auth frame, given the session's current one. It must
 	// be safe for concurrent use.
@@ -42,90 +48,20 @@ type Registry struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // readers and writers
 
-	count    atomic.Int64
-	draining atomic.Bool
-	mu       sync.Mutex
-	sessions map[*Session]struct{}
+	count     atomic.Int64 // sockets, including those in their handshake
+	anonymous atomic.Int64 // of count, those of anonymous endpoints
+	refused   atomic.Int64 // of count, those whose handshake failed and that are being closed
+	draining  atomic.Bool
+	mu        sync.Mutex
+	sessions  map[*Session]struct{}
+	members   map[int64]*member
 }
 
 // NewRegistry returns an empty registry. ctx is the parent of the context that handlers get
 // and must not be cancelled before [Registry.Drain] has returned.
 func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}}
-}
-
-// A Slot reserves a place in the registry for a handshake. It is taken before the upgrade,
-// because a drain could miss a socket that is counted later.
-type Slot struct {
-	registry *Registry
-	endpoint *endpoint
-	released atomic.Bool
-	// Exceeded is the soft limit that is exceeded, or "". The socket must then be closed with
-	// 1013 busy.
-	Exceeded Limit
-}
-
-// A Limit is a limit because of which a replica accepts no more sockets, as text for clients.
-type Limit string
-
-// The values of [Limit].
-const (
-	ConnectionLimit Limit = "this replica is full"
-	MemoryLimit     Limit = "this replica's memory is nearly used up"
-)
-
-// SoftMemory and hardMemory are the shares of the memory limit above which new sockets are
-// closed with 1013 busy, or refused with HTTP 503. The rest is for open sockets and for the
-// growth between two measurements. At 1 the kernel kills the replica.
-const (
-	SoftMemory = 0.90
-	hardMemory = 0.95
-)
-
-// Reserve reserves a slot for a socket of an endpoint. component is the endpoint's name in
-// log lines. It returns nil and the exceeded limit above a hard limit, and nil and "" while
-// draining.
-func (r *Registry) Reserve(endpointName, component string) (*Slot, Limit) {
-	n := r.count.Add(1)
-	exceeded, hard := r.checkLimits(n)
-	if r.draining.Load() {
-		exceeded, hard = "", true
-	}
-	if hard {
-		r.count.Add(-1)
-		return nil, exceeded
-	}
-	e := r.metrics.endpoint(endpointName, component)
-	e.connections.Inc()
-	return &Slot{registry: r, endpoint: e, Exceeded: exceeded}, ""
-}
-
-// checkLimits returns the limit that n sockets exceed, if any, and whether it is a hard one.
-func (r *Registry) checkLimits(n int64) (exceeded Limit, hard bool) {
-	var memory float64
-	if r.options.Memory != nil {
-		memory = r.options.Memory()
-	}
-	switch {
-	case n > int64(r.options.HardLimit):
-		return ConnectionLimit, true
-	case memory > hardMemory:
-		return MemoryLimit, true
-	case n > int64(r.options.SoftLimit):
-		return ConnectionLimit, false
-	case memory > SoftMemory:
-		return MemoryLimit, false
-	}
-	return "", false
-}
-
-// Release frees a slot that was not upgraded. It may be called more than once.
-func (slot *Slot) Release() {
-	if slot.released.CompareAndSwap(false, true) {
-		slot.registry.count.Add(-1)
-		slot.endpoint.connections.Dec()
-	}
+	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}, members: map[int64]*member{}}
 }
 
 // Draining reports whether the registry refuses handshakes because of a shutdown.
@@ -181,15 +117,20 @@ func (s *Session) sweep(now time.Time) {
 	o := &s.registry.options
 	s.mu.Lock()
 	expired, warn := s.checkExpiry(now)
-	overdue := s.pingSent != 0 && !s.handling.Load() && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
+	overdue := s.pingSent != 0 && !s.stopped && !s.starved && now.UnixNano()-s.pingSent > int64(o.PongTimeout)
 	due := !expired && s.pingSent == 0 && now.UnixNano()-s.lastPing >= int64(o.PingInterval)
 	if due {
 		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false
 	}
 	s.mu.Unlock()
+	began := s.messageBegan.Load()
 	switch {
 	case expired:
 		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token has expired"})
+	case began != 0 && now.UnixNano()-began > int64(messageTimeout):
+		s.End(&frame.Close{Code: frame.CodePolicy, Reason: "message_timeout", Detail: fmt.Sprintf("the message was not complete %v after its first byte", messageTimeout)})
+	case s.endpoint.anonymous && now.UnixNano()-s.opened > int64(anonymousAge):
+		s.End(&frame.Close{Code: frame.CodeRestart, Reason: "max_age", Detail: fmt.Sprintf("sockets of this endpoint are open for at most %v", anonymousAge), After: rand.N(jitter)})
 	case overdue:
 		s.End(&frame.Close{Code: frame.CodeTryLater, Reason: "pong_timeout", After: time.Second})
 	case due, warn:

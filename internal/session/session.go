@@ -4,6 +4,7 @@
 package session
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 )
@@ -18,8 +20,8 @@ import (
 // A Handler implements an endpoint: it consumes the messages of one client and produces
 // the messages for it.
 type Handler interface {
-	// Receive handles one message of the client. The reader calls it for one message at
-	// a time and reads the next one after it returns. If the error is a *frame.Close the
+	// Receive handles one message of the client. It is called for one message at a time, in
+	// their order, while the next ones are read and wait. If the error is a *frame.Close the
 	// session ends with it, and with 1011 internal after any other error.
 	Receive(ctx context.Context, m frame.Message) error
 	// Next returns the next message to write, or a message without data if there is
@@ -38,16 +40,20 @@ type Handler interface {
 // frame, and the reader waits for the peer's Close for at most two seconds.
 type Session struct {
 	registry *Registry
-	conn     *websocket.Conn
 	raw      net.Conn
+	reader   *bufio.Reader // of raw
 	handler  Handler
 	log      logging.Conn
 	endpoint *endpoint
-	messages bucket // rate of received messages; used by the reader only
-	warnings bucket // rate of messages over that rate; used by the reader only
+	account  budget.Account
+	member   *member // nil if the session needs no token
+	frames   bucket  // rate of control frames and small fragments; used by the reader only
+	messages bucket  // rate of handled messages; used by work only
+	warnings bucket  // rate of messages over that rate; used by work only
 
-	opened   int64       // Unix nanoseconds
-	handling atomic.Bool // the handler is in Receive, so no pong is read
+	opened       int64        // Unix nanoseconds
+	messageBegan atomic.Int64 // Unix nanoseconds; 0 if no message is being read
+	handling     atomic.Bool  // the handler is in Receive, or about to be
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
@@ -69,6 +75,12 @@ type Session struct {
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
 
+	queue   []message // received, in order, while the handler is at work
+	queued  int       // bytes of queue, and of those that were superseded
+	working bool      // a goroutine handles messages
+	stopped bool      // the reader has ended, and is started again when there is room in queue
+	starved bool      // the reader waits for room in the budget
+
 	// The token of the session; user is 0 if it needs none.
 	user      int64
 	issued    int64 // Unix milliseconds, 0 if unknown
@@ -79,6 +91,11 @@ type Session struct {
 
 // Log returns the logger of this connection.
 func (s *Session) Log() *logging.Conn { return &s.log }
+
+// Account returns what the peer of this connection holds of the replica's budget. It counts as
+// anonymous until [Session.Authenticate] is called, and gives everything back when the session
+// has ended.
+func (s *Session) Account() *budget.Account { return &s.account }
 
 // Start hands the session to its handler and starts its reader. It does not block. A nil
 // handler is allowed if [Session.End] was called before.
@@ -96,6 +113,10 @@ func (s *Session) Start(h Handler) {
 func (s *Session) Wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wakeLocked()
+}
+
+func (s *Session) wakeLocked() {
 	switch {
 	case s.writerDone:
 	case s.writing:
@@ -113,18 +134,32 @@ func (s *Session) End(c *frame.Close) { s.end(c, "server") }
 // Refuse is [Session.End] for a handshake that failed. It sets [End.Refused].
 func (s *Session) Refuse(c *frame.Close) {
 	s.mu.Lock()
+	refused := s.refused
 	s.refused = true
 	s.mu.Unlock()
+	if !refused {
+		s.registry.refused.Add(1)
+	}
 	s.End(c)
 }
 
 func (s *Session) end(c *frame.Close, by string) {
 	s.mu.Lock()
-	if s.cause == nil {
-		s.cause, s.endedBy = c, by
-	}
+	s.setCauseLocked(c, by)
+	s.wakeLocked()
 	s.mu.Unlock()
-	s.Wake()
+}
+
+// setCauseLocked begins the end of the session, unless it is ending already. A socket that is
+// ending does not count for its user, so that the user can open another one in its place.
+func (s *Session) setCauseLocked(c *frame.Close, by string) {
+	if s.cause != nil {
+		return
+	}
+	s.cause, s.endedBy = c, by
+	if s.member != nil {
+		s.member.sockets.Add(-1)
+	}
 }
 
 // ending returns the close with which the session ends, or nil if it is open.
@@ -137,28 +172,29 @@ func (s *Session) ending() *frame.Close {
 // cut closes the connection without a Close frame, because none can reach the peer.
 func (s *Session) cut(by string, why error) {
 	s.mu.Lock()
-	if s.cause == nil {
-		s.cause, s.endedBy = &frame.Close{Code: websocket.CloseAbnormalClosure, Reason: "abnormal", Cause: why}, by
-	}
+	s.setCauseLocked(&frame.Close{Code: websocket.CloseAbnormalClosure, Reason: "abnormal", Cause: why}, by)
 	s.writerDone = true
 	s.mu.Unlock()
 	_ = s.raw.Close() // unblocks a read and a write
 }
 
-// finish is the last call of the reader and of the writer. The second of the two calls
-// releases the session.
+// finish is the last call of the reader, of the writer and of whoever handles messages. The
+// last of these calls releases the session.
 func (s *Session) finish(reader bool) {
 	s.mu.Lock()
 	if reader {
 		s.readerDone = true
 	}
-	last := s.readerDone && s.writerDone && !s.writing && !s.finished
+	closed := s.readerDone && s.writerDone && !s.writing
+	last := closed && !s.working && !s.finished
 	s.finished = s.finished || last
 	s.mu.Unlock()
+	if closed {
+		_ = s.raw.Close()
+	}
 	if !last {
 		return
 	}
-	_ = s.raw.Close()
 	if s.handler != nil {
 		s.handler.Closed()
 	}

@@ -34,6 +34,9 @@ type world struct {
 	made     chan *script
 	clients  []net.Conn
 	handle   func(*script)
+
+	anonymous bool
+	wrap      func(*script) session.Handler // may be nil
 }
 
 func limits() session.Options {
@@ -68,7 +71,7 @@ func inBubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot, full := w.registry.Reserve("test", "TestConsumer")
+	slot, full := w.registry.Reserve("test", "TestConsumer", w.anonymous)
 	if slot == nil {
 		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return
@@ -83,8 +86,12 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	if w.handle != nil {
 		w.handle(h)
 	}
+	handler := session.Handler(h)
+	if w.wrap != nil {
+		handler = w.wrap(h)
+	}
 	w.made <- h
-	s.Start(h)
+	s.Start(handler)
 }
 
 // dial connects a client.
@@ -533,6 +540,7 @@ func TestPanicOfTheHandlerEndsOnlyItsSession(t *testing.T) {
 
 func TestRateLimitWarnsThenCloses(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
+		w.anonymous = true
 		c, h := w.dial()
 		go func() {
 			for range 200 {
@@ -597,10 +605,10 @@ func TestLimitsOnMemory(t *testing.T) {
 			o.Memory = func() float64 { return share }
 			r := session.NewRegistry(t.Context(), o, prometheus.NewRegistry())
 			for range c.sockets {
-				r.Reserve("test", "TestConsumer")
+				r.Reserve("test", "TestConsumer", false)
 			}
 			share = c.share
-			slot, full := r.Reserve("test", "TestConsumer")
+			slot, full := r.Reserve("test", "TestConsumer", false)
 			if slot != nil {
 				full = slot.Exceeded
 			}
@@ -611,7 +619,7 @@ func TestLimitsOnMemory(t *testing.T) {
 				t.Errorf("%d sockets are counted", r.Len())
 			}
 			share = 0
-			if slot, full = r.Reserve("test", "TestConsumer"); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Exceeded == session.MemoryLimit {
+			if slot, full = r.Reserve("test", "TestConsumer", false); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Exceeded == session.MemoryLimit {
 				t.Errorf("when there is memory again: %v, %q", slot, full)
 			}
 		})

@@ -24,7 +24,7 @@ func (s *Session) isIdle() bool {
 }
 
 func (s *Session) isIdleLocked() bool {
-	return s.cause == nil && s.handler != nil && !s.writing && !s.handling.Load()
+	return s.cause == nil && s.handler != nil && !s.writing && !s.working
 }
 
 // endIdle ends the session with c if it is still idle, and reports whether it did.
@@ -32,7 +32,7 @@ func (s *Session) endIdle(c *frame.Close) bool {
 	s.mu.Lock()
 	idle := s.isIdleLocked()
 	if idle {
-		s.cause, s.endedBy = c, "server"
+		s.setCauseLocked(c, "server")
 	}
 	s.mu.Unlock()
 	if idle {

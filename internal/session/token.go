@@ -21,6 +21,8 @@ type Token struct {
 // when the token has expired and [Options.TokenLeeway] has passed. The client is warned 30 s
 // before the expiry, unless the token expires sooner.
 func (s *Session) Authenticate(t Token) {
+	s.account.Authenticated()
+	s.registry.join(s, t.User)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user, s.issued, s.expires = t.User, 0, t.ExpiresAt.Unix()

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -23,8 +22,8 @@ const (
 	lowWater   = 4 << 10
 )
 
-// readBuffer is the size of a socket's read buffer in bytes: enough for a chat message. It is
-// the minimum that the library accepts, rounded up to a size class of the allocator.
+// readBuffer is the size of a socket's read buffer in bytes: enough for a chat message, and for
+// any control frame. It is a size class of the allocator.
 const readBuffer = 288
 
 var upgrader = websocket.Upgrader{
@@ -46,57 +45,38 @@ func acceptBearer(r *http.Request, header http.Header) {
 // must call [Session.Start] on it. Upgrade releases the slot if it fails; otherwise the session
 // releases it when it ends.
 func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Conn, header http.Header) (*Session, error) {
-	gate := &gatedWriter{ResponseWriter: w}
+	gate := &hijacker{ResponseWriter: w}
 	header = header.Clone()
 	acceptBearer(r, header)
-	conn, err := upgrader.Upgrade(gate, r, header)
-	if err != nil {
+	if _, err := upgrader.Upgrade(gate, r, header); err != nil {
 		slot.Release()
 		if gate.conn != nil {
 			_ = gate.conn.Close()
 		}
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	gate.conn.shut.Store(true)
-	gate.reader.Reset(gate.conn.Conn) // reads bypass the gate
 	now := time.Now().UnixNano()
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
-		conn: conn, raw: gate.conn.Conn, log: log,
+		raw: gate.conn, reader: gate.reader, log: log,
 		opened: now, lastPing: now,
 	}
+	s.account.Open(slot.registry.options.Budget, true)
 	s.lastActive.Store(now)
 	tune(s.raw)
-	conn.SetPingHandler(func(payload string) error {
-		s.lastActive.Store(time.Now().UnixNano())
-		s.mu.Lock()
-		s.pendingPong = &payload
-		s.mu.Unlock()
-		s.Wake()
-		return nil
-	})
-	conn.SetPongHandler(func(string) error {
-		now := time.Now().UnixNano()
-		s.lastActive.Store(now)
-		s.mu.Lock()
-		s.pingSent, s.lastPong = 0, now
-		s.mu.Unlock()
-		return nil
-	})
-	conn.SetCloseHandler(func(int, string) error { return nil }) // the writer answers
 	slot.registry.add(s)
 	return s, nil
 }
 
-// gatedWriter gives gorilla a connection that discards everything written after the 101,
-// because gorilla's reader would write Closes between the frames of the session's writer.
-type gatedWriter struct {
+// hijacker keeps the connection and its reader, which the session uses instead of the
+// library's.
+type hijacker struct {
 	http.ResponseWriter
-	conn   *gatedConn
-	reader *bufio.Reader // the library reads through it
+	conn   net.Conn
+	reader *bufio.Reader
 }
 
-func (g *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h, ok := g.ResponseWriter.(http.Hijacker)
 	if !ok {
 		return nil, nil, errors.New("the connection cannot be hijacked")
@@ -105,33 +85,21 @@ func (g *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g.conn = &gatedConn{Conn: conn}
+	g.conn = conn
 	if brw.Reader.Buffered() == 0 { // else the library refuses the handshake: data came too early
 		brw.Reader = bufio.NewReaderSize(conn, readBuffer)
 	}
 	g.reader = brw.Reader
-	return g.conn, brw, nil
-}
-
-type gatedConn struct {
-	net.Conn
-	shut atomic.Bool
-}
-
-func (c *gatedConn) Write(p []byte) (int, error) {
-	if c.shut.Load() {
-		return len(p), nil
-	}
-	return c.Conn.Write(p)
+	return conn, brw, nil
 }
 
 // tune bounds the kernel's send buffer, if c is a TCP connection.
 func tune(c net.Conn) {
-	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = w.NetConn()
-	}
 	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
 		c = p.Raw()
+	}
+	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // the listener's
+		c = w.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetWriteBuffer(sendBuffer)

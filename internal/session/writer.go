@@ -10,6 +10,9 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
+// blockedAfter is the time after which the bytes of a write are counted in the budget.
+const blockedAfter = 100 * time.Millisecond
+
 // closeWait is the timeout for the peer's Close after ours is sent.
 const closeWait = 2 * time.Second
 
@@ -174,21 +177,36 @@ func (s *Session) appendClose(b *batch, c *frame.Close) {
 // timeout the peer is a slow consumer: send completes the current frame, drops the rest and
 // ends the session. A peer that read no byte within the timeout is cut, because no Close can
 // reach it.
+//
+// The bytes of a write that is still blocked after blockedAfter are taken from the account. If
+// it has no room, the session ends with over_budget, and is cut.
 func (s *Session) send(b *batch) bool {
-	rest := b.buf
-	for attempt := 1; ; attempt++ {
-		_ = s.raw.SetWriteDeadline(time.Now().Add(s.registry.options.WriteTimeout))
+	rest, timeout := b.buf, min(blockedAfter, s.registry.options.WriteTimeout)
+	taken, progress := 0, 0
+	defer func() { s.account.Give(taken) }()
+	for attempt := 0; ; attempt++ {
+		_ = s.raw.SetWriteDeadline(time.Now().Add(timeout))
 		n, err := s.raw.Write(rest)
 		s.sentBytes.Add(uint64(n))
 		rest = rest[n:]
+		progress += n
 		switch {
 		case err == nil:
 			s.lastActive.Store(time.Now().UnixNano())
 			return true
-		case n == 0 || attempt == maxAttempts || !errors.Is(err, os.ErrDeadlineExceeded):
+		case attempt == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			if !s.account.Take(cap(b.buf)) {
+				s.End(overBudget)
+				s.cut("server", err)
+				return false
+			}
+			taken, timeout = cap(b.buf), s.registry.options.WriteTimeout-blockedAfter
+			continue
+		case progress == 0 || attempt == maxAttempts || !errors.Is(err, os.ErrDeadlineExceeded):
 			s.cut("network", err)
 			return false
 		}
+		progress, timeout = 0, s.registry.options.WriteTimeout
 		if s.ending() == nil {
 			s.End(slowConsumer)
 			rest = b.restOfFrame(len(b.buf) - len(rest))
@@ -200,6 +218,12 @@ func (s *Session) send(b *batch) bool {
 var slowConsumer = &frame.Close{
 	Code: frame.CodeTryLater, Reason: "slow_consumer", After: time.Second,
 	Detail: "the client reads too slowly",
+}
+
+// overBudget is the close for a peer that leaves more unread than its share of the budget.
+var overBudget = &frame.Close{
+	Code: frame.CodeTryLater, Reason: "over_budget", After: time.Second,
+	Detail: "the replica is short of memory for what the client leaves unread",
 }
 
 // restOfFrame returns the unwritten bytes of the current frame.

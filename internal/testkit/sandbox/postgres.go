@@ -61,6 +61,7 @@ func TestSettings() map[string]string {
 type Postgres struct {
 	server
 
+	cluster  cluster
 	password string
 }
 
@@ -68,7 +69,7 @@ type Postgres struct {
 // C and scram-sha-256 with a random password. ctx bounds only the start; stop the server with Stop or Kill. If a program is
 // missing, the error says what to install. If another process uses the directory, StartPostgres fails after five seconds.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	p, err := newPostgres(ctx, o)
+	p, err := newPostgres(ctx, o, func(ctx context.Context, c cluster) (string, error) { return c.prepare(ctx, o.QuickInit) })
 	if err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
@@ -78,7 +79,8 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	return p, nil
 }
 
-func newPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+// newPostgres returns a server that does not run yet. prepare makes its cluster and returns the password.
+func newPostgres(ctx context.Context, o PostgresOptions, prepare func(context.Context, cluster) (string, error)) (*Postgres, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("resolve the directory: %w", err)
@@ -96,14 +98,14 @@ func newPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	if err := c.as.makeDir(dir); err != nil {
 		return nil, err
 	}
-	p := &Postgres{}
+	p := &Postgres{cluster: c}
 	p.name, p.dir, p.stopSignal, p.log = "postgres", dir, syscall.SIGINT, o.Log
 	p.command = func(port int) *exec.Cmd { return c.serve(port, o.Settings) }
 	p.ping = p.connect
 	if err := p.acquire(ctx); err != nil {
 		return nil, err
 	}
-	if p.password, err = c.prepare(ctx, o.QuickInit); err != nil {
+	if p.password, err = prepare(ctx, c); err != nil {
 		p.release()
 		return nil, err
 	}

@@ -21,9 +21,9 @@ func (w *World) Options(t testing.TB, edit ...func(*app.Options)) app.Options {
 	}
 	if _, err := parser.Parse([]string{
 		"--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--database-url=" + w.DatabaseURL, "--redis-url=" + w.RedisURL,
-		"--redis-prefix=" + w.RedisPrefix, "--jwt-secret=" + w.Secret, "--shutdown-wait=0s", "--drain-timeout=3s",
+		"--redis-prefix=" + w.RedisPrefix, "--address-share=1", "--jwt-secret=" + w.Secret, "--shutdown-wait=0s", "--drain-timeout=3s",
 		"--database-acquire-timeout=30s", "--database-lock-timeout=30s", "--database-statement-timeout=30s",
-		"--database-max-connections=7", "--write-timeout=1m", "--pong-timeout=1m", "--flush-timeout=20s",
+		"--database-max-connections=7", "--write-timeout=1m", "--pong-timeout=1m", "--flush-timeout=20s", "--user-sockets=0", // a test has few users and many sockets
 	}); err != nil {
 		t.Fatal(err)
 	}

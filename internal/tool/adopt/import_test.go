@@ -274,7 +274,7 @@ func TestImportFromTablesOfAnotherShape(t *testing.T) {
 	if diff := cmp.Diff([]string{"1 2 two", "2 1 ten", "3 2 eleven"}, texts(t, target, room.Room{Customer: 1, Therapist: 2})); diff != "" {
 		t.Error(diff)
 	}
-	list, _, err := db.Summaries(t.Context(), 1, nil, 1)
+	list, _, err := db.Summaries(t.Context(), 1, nil, 1, 1<<20)
 	if err != nil || !list[0].Last.At.Equal(time.Date(2024, 1, 1, 11, 0, 0, 0, time.UTC)) {
 		t.Errorf("noon in Vienna is %v, %v", list[0].Last.At, err)
 	}
@@ -306,7 +306,7 @@ func TestImportWhereDjangoKeepsTheUsers(t *testing.T) {
 	if u, err := db.FindUser(t.Context(), "cara@example.com"); err != nil || u.Role != room.Customer || !u.Active {
 		t.Errorf("%+v, %v", u, err)
 	}
-	list, _, err := db.Summaries(t.Context(), 3, nil, 10)
+	list, _, err := db.Summaries(t.Context(), 3, nil, 10, 1<<20)
 	if err != nil || len(list) != 1 || list[0].Last.Text != "message 5" {
 		t.Errorf("%+v, %v", list, err)
 	}

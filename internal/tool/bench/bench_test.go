@@ -127,14 +127,14 @@ func TestTokensThatAreGiven(t *testing.T) {
 
 func TestWhatTheServerRefusesIsNotLost(t *testing.T) {
 	t.Parallel()
-	o := load(t, replicas(t, 1, func(o *app.Options) { o.MessageRate, o.MessageBurst = 0.001, 5 }))
+	o := load(t, replicas(t, 1, func(o *app.Options) { o.MaxMessageLength = 1 }))
 	o.Sockets, o.Rooms, o.Rate = 2, 1, 40
 	r, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := r.Messages
-	if r.Failed() || r.Refused["rate_limited"] != 30 || m.Unanswered != 0 {
+	if r.Refused["too_long"] != 40 || m.Unanswered != 0 || m.Lost != 0 {
 		t.Errorf("refused %v, messages %+v", r.Refused, m)
 	}
 }

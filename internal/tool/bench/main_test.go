@@ -70,7 +70,7 @@ func options(databaseURL, redisURL, prefix string, more ...string) (o app.Option
 // unlimited sets limits that a load does not reach, and turns off what moves sockets by itself.
 func unlimited(o *app.Options) {
 	world.NoRateLimit(o)
-	o.SoftLimit, o.HardLimit = 100_000, 100_000
+	o.SoftLimit, o.HardLimit, o.UserSockets, o.AddressShare = 100_000, 100_000, 0, 1
 	o.RebalanceRate = 0
 }
 

@@ -51,10 +51,11 @@ type device struct {
 	session *client.Session
 	history *History
 	rng     *rand.Rand // of the messages
+	sent    int        // messages by sendAtRate
 
-	sockets, acknowledged atomic.Int64
-	connected             atomic.Bool
-	dropping              sync.WaitGroup
+	sockets, acknowledged, resets atomic.Int64
+	connected                     atomic.Bool
+	dropping                      sync.WaitGroup
 }
 
 // newDevice makes a device that writes its history to path.
@@ -86,6 +87,10 @@ func (d *device) record(r client.Record) {
 		d.room.advance(r.Seq)
 	case client.RecordClosed:
 		d.connected.Store(false)
+	case client.RecordResumed:
+		if r.Frame.Reset {
+			d.resets.Add(1)
+		}
 	case client.RecordAcknowledged:
 		d.acknowledged.Add(1)
 		d.room.advance(r.Seq)
@@ -114,7 +119,7 @@ func (d *device) sendAtRate(ctx context.Context) {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for n := 0; ; {
+	for {
 		timer.Reset(time.Duration(d.rng.ExpFloat64() / d.rate * float64(time.Second)))
 		select {
 		case <-ctx.Done():
@@ -127,10 +132,10 @@ func (d *device) sendAtRate(ctx context.Context) {
 		}
 		for range burst {
 			// While a store is away the outbox is full. The message is not sent then.
-			if d.send(fmt.Sprintf("%s-%d", d.name, n)) != nil {
+			if d.send(fmt.Sprintf("%s-%d", d.name, d.sent)) != nil {
 				break
 			}
-			n++
+			d.sent++
 		}
 	}
 }

@@ -47,6 +47,12 @@ func (r *runner) inject(ctx context.Context, f *fault) error {
 		return kill(ctx, d.postgres, f.duration)
 	case pgStop:
 		return suspend(ctx, d.postgres, f.duration)
+	case pgRestore:
+		return r.restoreLater(ctx, f.duration)
+	case pgReplace:
+		ctx, cancel := repairContext(ctx)
+		defer cancel()
+		return r.rewind(ctx, func() error { return d.replace(ctx) })
 	case lostCommit:
 		return loseResponses(ctx, replica.postgres, f.duration)
 	case redisCut, redisStall, redisDelay:

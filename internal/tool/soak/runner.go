@@ -98,6 +98,7 @@ func (r *runner) execute(ctx context.Context, f *fault) error {
 	defer r.mu.Unlock()
 	r.faults = append(r.faults, judge.Fault{
 		Kind: string(f.kind), Target: f.target(), Began: began.UnixMicro(), Ended: time.Now().UnixMicro(),
+		Rewinds: f.kind.rewinds(),
 	})
 	return err
 }

@@ -99,9 +99,24 @@ func newDeployment(t *testing.T, w *world.World, options ...string) *deployment 
 
 func newScene(t *testing.T, needs world.Need) *scene {
 	t.Helper()
+	return newSceneWith(t, needs, nil)
+}
+
+// newSceneWith calls prepare, if it is not nil, before a replica starts.
+func newSceneWith(t *testing.T, needs world.Need, prepare func(*deployment)) *scene {
+	t.Helper()
 	t.Parallel()
 	w := world.NewWith(t, oneRoom, needs)
-	sc := &scene{deployment: newDeployment(t, w), world: w, hush: func() {}, began: time.Now()}
+	if prepare != nil {
+		prepare(&deployment{postgres: w.Postgres, pgURL: w.DatabaseURL})
+	}
+	return newSceneIn(t, w, needs)
+}
+
+// newSceneIn makes the scene in a world that has one room.
+func newSceneIn(t *testing.T, w *world.World, needs world.Need, options ...string) *scene {
+	t.Helper()
+	sc := &scene{deployment: newDeployment(t, w, options...), world: w, hush: func() {}, began: time.Now()}
 	for _, name := range []string{"replica-1", "replica-2"} {
 		if needs&processes != 0 {
 			sc.process(t, name)
@@ -199,16 +214,15 @@ func (s *scene) acknowledged() (n int64) {
 // fault carries out one fault as a soak would.
 func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, seed uint64) {
 	t.Helper()
+	f := &fault{kind: k, targetKind: postgresTarget, replica: replica, duration: lasts, seed: seed}
 	for _, known := range kinds {
 		if known.kind == k {
-			f := &fault{kind: k, targetKind: known.target, replica: replica, duration: lasts, seed: seed}
-			if err := s.runner.execute(t.Context(), f); err != nil {
-				t.Error(err)
-			}
-			return
+			f.targetKind = known.target
 		}
 	}
-	t.Errorf("there is no %s", k)
+	if err := s.runner.execute(t.Context(), f); err != nil {
+		t.Error(err)
+	}
 }
 
 // verdict waits until everybody has seen everything, for as long as is stated,

@@ -1,0 +1,170 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+const (
+	// maxRequests is the number of requests of a replica that are served at the same time.
+	maxRequests = 1024
+	// maxAnonymous is the number of those without a valid token. Strangers cannot take the rest.
+	maxAnonymous = 768
+	// maxPagesPerUser is the number of pages that one user may read at the same time.
+	maxPagesPerUser = 4
+
+	// requestBytes is what each request takes from the budget: its body and a short answer.
+	requestBytes = 2 * maxBody
+	// pageBytes is what a page takes: the messages and the answer.
+	pageBytes = 2 * frame.MaxPage
+
+	// maxRequestTime is the time within which the answer to a request must begin.
+	maxRequestTime = 30 * time.Second
+)
+
+// An admission bounds the requests that are served at the same time, and the bytes that they
+// hold. It refuses the others at once.
+type admission struct {
+	base
+
+	budget *budget.Budget
+	tokens Tokens
+
+	mu        sync.Mutex
+	anonymous int // requests without a valid token
+	signedIn  int
+	pages     map[room.UserID]int // pages that are read, by user
+}
+
+// A visit is a request that is served. The methods of a nil visit do nothing.
+type visit struct {
+	admission *admission
+	account   budget.Account
+	signedIn  bool
+	reader    room.UserID // reads a page; 0 if the request reads none
+}
+
+type visitKey struct{}
+
+// admit returns a handler that calls next, or refuses the request.
+func (a *admission) admit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxRequestTime))
+		v := &visit{admission: a}
+		if !a.enter(v, r) {
+			a.exchange(w, r).reject(tooBusy())
+			return
+		}
+		defer v.leave()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	})
+}
+
+// enter takes a place and the bytes of a request. It looks at the token only if strangers have
+// taken their places.
+func (a *admission) enter(v *visit, r *http.Request) bool {
+	if !a.takePlace(v) {
+		token, err := auth.FromRequest(r)
+		if err != nil {
+			return false
+		}
+		if _, err := a.tokens.Verify(token, time.Now()); err != nil {
+			return false
+		}
+		if v.signedIn = true; !a.takePlace(v) {
+			return false
+		}
+	}
+	v.account.Open(a.budget, !v.signedIn)
+	if !v.account.Take(requestBytes) {
+		v.leave()
+		return false
+	}
+	return true
+}
+
+func (a *admission) takePlace(v *visit) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.anonymous+a.signedIn >= maxRequests:
+		return false
+	case v.signedIn:
+		a.signedIn++
+	case a.anonymous >= maxAnonymous:
+		return false
+	default:
+		a.anonymous++
+	}
+	return true
+}
+
+// authenticated makes the request that of a signed-in user.
+func (v *visit) authenticated() {
+	if v == nil || v.signedIn {
+		return
+	}
+	v.signedIn = true
+	v.account.Authenticated()
+	v.admission.mu.Lock()
+	defer v.admission.mu.Unlock()
+	v.admission.anonymous--
+	v.admission.signedIn++
+}
+
+// startPage lets the request read a page for the user.
+func (v *visit) startPage(user room.UserID) *failure {
+	if v == nil {
+		return nil
+	}
+	a := v.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pages[user] >= maxPagesPerUser {
+		return &failure{cause: "too_many_requests", Problem: problem.Problem{
+			Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: time.Second,
+			Detail: "More than " + strconv.Itoa(maxPagesPerUser) + " pages of this user are read at the same time; try again after the time in Retry-After.",
+		}}
+	}
+	if !v.account.Take(pageBytes) {
+		return tooBusy()
+	}
+	a.pages[user]++
+	v.reader = user
+	return nil
+}
+
+// leave ends the visit, when the answer is written.
+func (v *visit) leave() {
+	v.account.Close()
+	a := v.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if v.signedIn {
+		a.signedIn--
+	} else {
+		a.anonymous--
+	}
+	if v.reader == 0 {
+		return
+	}
+	if a.pages[v.reader]--; a.pages[v.reader] == 0 {
+		delete(a.pages, v.reader)
+	}
+}
+
+// tooBusy refuses a request that finds no place or no memory.
+func tooBusy() *failure {
+	fail := busy(nil)
+	fail.Detail = "The server is serving too many requests; try again after the time in Retry-After."
+	return fail
+}

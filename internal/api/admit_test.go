@@ -1,0 +1,184 @@
+package api_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/api"
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
+)
+
+// A library is a store with one conversation. Reads wait until release is closed.
+type library struct {
+	api.Store
+
+	reading sync.WaitGroup
+	release chan struct{}
+}
+
+func (l *library) Users(_ context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
+	return map[room.UserID]*room.User{ids[0]: {ID: ids[0], Role: room.Support, Active: true}}, nil
+}
+
+func (l *library) RoomOf(context.Context, room.ID) (room.Room, error) { return room.Room{}, nil }
+
+func (l *library) Before(context.Context, room.ID, int64, int, int) ([]room.Message, bool, error) {
+	l.reading.Done()
+	<-l.release
+	return nil, false, nil
+}
+
+// A reception is the API on a library.
+type reception struct {
+	*library
+
+	t       *testing.T
+	keys    *auth.Keys
+	handler http.Handler
+	running sync.WaitGroup
+}
+
+func newReception(t *testing.T, b *budget.Budget) *reception {
+	t.Helper()
+	keys, err := auth.NewKeys([]string{secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reception{t: t, keys: keys, library: &library{release: make(chan struct{})}}
+	o := loginOptions(someone(), auth.NewPasswords(1, 32), keys)
+	o.Store, o.Budget = r.library, b
+	r.handler = api.New(o, slog.New(slog.DiscardHandler), nil)
+	return r
+}
+
+// read asks for a page of messages.
+func (r *reception) read(user room.UserID) *http.Response {
+	r.t.Helper()
+	token, _, err := r.keys.Mint(auth.Access, user, time.Now(), time.Hour)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	q := httptest.NewRequestWithContext(r.t.Context(), http.MethodGet, "/api/conversations/00000000-0000-4000-8000-000000000000/messages/", nil)
+	q.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	r.handler.ServeHTTP(w, q)
+	return w.Result()
+}
+
+// hold lets n reads of a user wait for the store.
+func (r *reception) hold(user room.UserID, n int) {
+	r.reading.Add(n)
+	for range n {
+		r.running.Go(func() {
+			if res := r.read(user); res.StatusCode != http.StatusOK {
+				r.t.Errorf("user %d: status %d", user, res.StatusCode)
+			}
+		})
+	}
+	r.reading.Wait()
+}
+
+func (r *reception) expect(user room.UserID, status int) {
+	r.t.Helper()
+	if res := r.read(user); res.StatusCode != status || (res.Header.Get("Retry-After") == "") != (status == http.StatusOK) {
+		r.t.Errorf("user %d: status %d, Retry-After %q, want %d", user, res.StatusCode, res.Header.Get("Retry-After"), status)
+	}
+}
+
+func TestAUserReadsAFewPagesAtATime(t *testing.T) {
+	t.Parallel()
+	b := budget.New(64 << 20)
+	r := newReception(t, b)
+	r.hold(1, 4)
+	r.expect(1, http.StatusTooManyRequests)
+	r.hold(2, 4) // others do not notice
+	if b.Held() < 8*256<<10 {
+		t.Errorf("%d bytes are counted", b.Held())
+	}
+	close(r.release)
+	r.running.Wait()
+	r.reading.Add(1)
+	r.expect(1, http.StatusOK)
+	if b.Held() != 0 {
+		t.Errorf("%d bytes are held at the end", b.Held())
+	}
+}
+
+func TestARequestBeyondTheBudgetIsRefused(t *testing.T) {
+	t.Parallel()
+	b := budget.New(600 << 10)
+	newReception(t, b).expect(1, http.StatusServiceUnavailable)
+	b = budget.New(10 << 10)
+	newReception(t, b).expect(1, http.StatusServiceUnavailable)
+	if b.Held() != 0 {
+		t.Errorf("%d bytes are held", b.Held())
+	}
+}
+
+// A slowBody is a body that does not come until it is closed.
+type slowBody struct {
+	read func()
+	end  chan struct{}
+}
+
+func (s slowBody) Read([]byte) (int, error) {
+	s.read()
+	<-s.end
+	return 0, io.ErrUnexpectedEOF
+}
+
+func TestStrangersDoNotTakeThePlacesOfUsers(t *testing.T) {
+	t.Parallel()
+	r := newReception(t, budget.New(64<<20))
+	end := make(chan struct{})
+	login := func(body io.Reader) int {
+		q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/", body)
+		q.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		r.handler.ServeHTTP(w, q)
+		return w.Result().StatusCode
+	}
+	var waiting sync.WaitGroup
+	waiting.Add(768)
+	for range 768 {
+		r.running.Go(func() { login(slowBody{waiting.Done, end}) })
+	}
+	waiting.Wait()
+	if status := login(strings.NewReader("{}")); status != http.StatusServiceUnavailable {
+		t.Errorf("one more: status %d", status)
+	}
+	close(r.release)
+	r.reading.Add(1)
+	r.expect(1, http.StatusOK)
+	close(end)
+	r.running.Wait()
+	if status := login(strings.NewReader("{}")); status != http.StatusBadRequest {
+		t.Errorf("when they are gone: status %d", status)
+	}
+}
+
+func TestVaryNamesTheOrigin(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	r := w.Ready(t, "a")
+	for path, token := range map[string]string{
+		"/api/conversations/": w.Token(t, world.Customer), "/api/conversations": "", "/nothing/": "", "/login/": "", "/ws/test/": "", "/ws/none/": "",
+	} {
+		for _, origin := range []string{"http://" + r.Addr(), "http://evil.example"} {
+			res, _ := r.Request(t, http.MethodGet, path, token, "", "Origin", origin)
+			if vary := res.Header.Get("Vary"); !strings.Contains(vary, "Origin") {
+				t.Errorf("%s from %s: Vary: %s", path, origin, vary)
+			}
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+const (
+	patience   = time.Second            // for which a new connection waits for a place
+	lookAgain  = 50 * time.Millisecond  // whether the oldest connection may leave
+	lingerTime = 500 * time.Millisecond // for which a refused client may read its answer
+)
+
+// listener counts the connections that it accepts. The rest of the package sees only those
+// that have a place.
+type listener struct {
+	*net.TCPListener
+
+	limits  *Limits
+	relieve *Limits
+	trusted []netip.Prefix // proxies, which have no share
+	linger  chan struct{}  // holds one value per refused connection that is still open
+}
+
+// Accept returns the next connection that has a place, and refuses the others. When the
+// process has no descriptors left it frees one and returns the error, which the HTTP server
+// takes as temporary: it waits and tries again.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		t, err := l.AcceptTCP()
+		if err != nil {
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				l.relieve.relieve()
+				l.relieve.refused(reasonFiles, netip.Addr{}, 0, 0)
+			}
+			return nil, err //nolint:wrapcheck // net/http looks at it
+		}
+		c := &conn{TCPConn: t, limits: l.limits}
+		if l.place(c) {
+			return c, nil
+		}
+	}
+}
+
+// place finds a place for a connection, or refuses it.
+func (l *listener) place(c *conn) bool {
+	var a netip.Addr
+	if t, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		a = t.AddrPort().Addr().Unmap()
+	}
+	hasShare := !contains(l.trusted, a)
+	for end := time.Now().Add(patience); ; {
+		v, victim := l.limits.admit(c, a, hasShare)
+		switch {
+		case v == admitted:
+			if victim != nil {
+				_ = victim.TCPConn.Close()
+			}
+			return true
+		case v == notYet && time.Now().Before(end):
+			select {
+			case <-l.limits.freed:
+			case <-time.After(lookAgain):
+			}
+			continue
+		case v == overShare:
+			l.refuse(c.TCPConn, reasonAddress, a)
+		default:
+			l.refuse(c.TCPConn, reasonFull, a)
+		}
+		return false
+	}
+}
+
+const refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n" +
+	"Retry-After: 5\r\nRoomspa-Ref: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+
+const refusalBody = `{"code":"unavailable","detail":"%s","ref":"%s","status":503,"title":"Try again","type":"about:blank"}` + "\n"
+
+var refusalDetails = map[string]string{
+	reasonAddress: "Your address holds too many connections. Close some, or connect again in a while.",
+	reasonFull:    "This replica holds as many connections as it can. Connect again in a while.",
+}
+
+// refuse answers a connection that gets no place. A few may stay for a moment, so that the
+// client reads the answer: closing a connection with unread bytes resets it.
+func (l *listener) refuse(t *net.TCPConn, reason string, a netip.Addr) {
+	ref := story.NewRef()
+	body := fmt.Sprintf(refusalBody, refusalDetails[reason], ref)
+	_ = t.SetDeadline(time.Now().Add(lingerTime))
+	_, _ = fmt.Fprintf(t, refusal, ref, len(body), body) // fits into the empty send buffer
+	l.limits.refused(reason, a, l.limits.holds(a), l.limits.limit[all])
+	select {
+	case l.linger <- struct{}{}:
+	default:
+		_ = t.Close()
+		return
+	}
+	_ = t.CloseWrite()
+	go func() {
+		_, _ = io.CopyN(io.Discard, t, 16<<10)
+		_ = t.Close()
+		<-l.linger
+	}()
+}
+
+// holds returns the number of connections of an address.
+func (l *Limits) holds(a netip.Addr) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.peers[network(a)]; p != nil {
+		return p.held[all]
+	}
+	return 0
+}

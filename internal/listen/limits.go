@@ -1,0 +1,204 @@
+package listen
+
+import (
+	"container/list"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Descriptors that a process needs besides the connections of its public listener.
+const (
+	opsPlaces   = 64 // connections of the ops listener
+	lingering   = 32 // refused connections whose answer is still being read
+	otherFiles  = 32 // log, files, listeners, epoll, pipes of password processes, connections to Redis
+	basicNeeds  = opsPlaces + lingering + otherFiles
+	plainMemory = 64 << 10 // bytes that a connection that is no socket can take, measured with garbage
+)
+
+// The bounds of the number of connections that are no sockets.
+const (
+	minPlain = 256
+	maxPlain = 4096
+)
+
+// kind is what is counted. A connection is counted as one of all, and as a plain one until
+// it becomes a socket. Sockets are counted by the address of their client, which may differ
+// from that of the connection.
+type kind int
+
+const (
+	all kind = iota
+	plain
+	sockets
+	kinds
+)
+
+// state is what a plain connection does.
+type state int32
+
+const (
+	idle    state = iota // between two requests, or about to end
+	waiting              // for the whole head of the first request
+	serving              // a request is at work
+	states
+	gone // it is a socket, or closed
+)
+
+// grace is the time for which a connection stays in a state before a new one may replace it.
+// All states have longer timeouts, which apply while there is room.
+var grace = [states]time.Duration{idle: 0, waiting: time.Second, serving: 5 * time.Second}
+
+// LimitOptions are the limits of a listener.
+type LimitOptions struct {
+	Sockets int     // hard limit of sockets
+	Files   int     // open files that the stores need
+	Memory  int64   // limit of the process in bytes; 0 means unknown
+	Share   float64 // of the places that an address may hold once half are taken; 1 or more means no limit
+}
+
+// Limits bounds the connections of a replica: in total below the open-file limit, those that
+// are no sockets by memory, and those of one address by its share of the places. When there is
+// no room, a new connection replaces the oldest idle one. A connection that is a socket is
+// never closed for another one.
+//
+// It is safe for concurrent use, and takes constant time.
+type Limits struct {
+	share   float64
+	metrics *limitMetrics
+	log     *refusalLog
+	crowded atomic.Bool   // more than half of the places are taken
+	freed   chan struct{} // receives a value when a plain connection leaves
+
+	mu    sync.Mutex
+	limit [kinds]int
+	used  [kinds]int
+	peers map[netip.Prefix]*peer
+	lists [states]list.List // of *conn, the oldest first
+}
+
+// A peer is an address that holds connections.
+type peer struct {
+	network netip.Prefix
+	held    [kinds]int
+	idle    list.List // of *conn, the oldest first
+}
+
+// NewLimits returns the limits of the public listener.
+func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Limits {
+	n := maxPlain
+	if o.Memory > 0 {
+		n = min(max(int(o.Memory/8/plainMemory), minPlain), maxPlain)
+	}
+	total := o.Sockets + n
+	if files := openFiles(); files > 0 {
+		total = min(total, max(files-basicNeeds-o.Files, files/2, 1))
+	}
+	return newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
+}
+
+// newOpsLimits returns the limits of the ops listener, whose places are reserved.
+func newOpsLimits(log *slog.Logger) *Limits {
+	return newLimits([kinds]int{all: opsPlaces, plain: opsPlaces}, 1, log, nil)
+}
+
+func newLimits(limit [kinds]int, share float64, log *slog.Logger, reg prometheus.Registerer) *Limits {
+	l := &Limits{share: share, limit: limit, peers: map[netip.Prefix]*peer{}, freed: make(chan struct{}, 1)}
+	l.metrics, l.log = newLimitMetrics(l, reg), &refusalLog{log: log}
+	return l
+}
+
+// Places returns the number of connections that may be open at the same time.
+func (l *Limits) Places() int { return l.limit[all] }
+
+func (l *Limits) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used[all]
+}
+
+// network returns what counts as one address: an IPv4 address, or the /64 of an IPv6 address.
+func network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits) // fails for the zero Addr only, which is an address like others here
+	return p
+}
+
+// peer returns the peer of an address. The caller holds the mutex.
+func (l *Limits) peer(a netip.Addr) *peer {
+	n := network(a)
+	p := l.peers[n]
+	if p == nil {
+		p = &peer{network: n}
+		l.peers[n] = p
+	}
+	return p
+}
+
+// add changes the number of connections of a kind. p is nil for a trusted proxy.
+func (l *Limits) add(k kind, p *peer, n int) {
+	l.used[k] += n
+	if k == all {
+		l.crowded.Store(l.used[all] > l.limit[all]/2)
+	}
+	if p == nil {
+		return
+	}
+	if p.held[k] += n; p.held == ([kinds]int{}) {
+		delete(l.peers, p.network)
+	}
+}
+
+// exceeds reports whether one more of a kind exceeds the share of an address.
+func (l *Limits) exceeds(k kind, p *peer) bool {
+	return p != nil && l.share < 1 && l.used[k]+1 > l.limit[k]/2 && float64(p.held[k]+1) > max(1, l.share*float64(l.limit[k]))
+}
+
+// OpenSocket counts a socket of a client, by the address that [ClientAddr] returns. It returns
+// false, and counts nothing, if the client's address would hold more than its share of the
+// sockets. Call [Limits.CloseSocket] with the same address when the socket has ended.
+func (l *Limits) OpenSocket(remote string) bool {
+	a, ok := parse(remote)
+	if l == nil || !ok {
+		return true
+	}
+	l.mu.Lock()
+	p := l.peer(a)
+	over := l.exceeds(sockets, p)
+	if !over {
+		l.add(sockets, p, 1)
+	} else {
+		l.add(sockets, p, 0) // forgets an address that holds nothing
+	}
+	held := p.held[sockets]
+	l.mu.Unlock()
+	if over {
+		l.refused(reasonAddress, a, held, l.limit[sockets])
+	}
+	return !over
+}
+
+// CloseSocket counts the end of a socket for which OpenSocket returned true.
+func (l *Limits) CloseSocket(remote string) {
+	if a, ok := parse(remote); ok && l != nil {
+		l.mu.Lock()
+		l.add(sockets, l.peer(a), -1)
+		l.mu.Unlock()
+	}
+}
+
+func parse(remote string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(remote); err == nil {
+		return ap.Addr(), true
+	}
+	a, err := netip.ParseAddr(remote)
+	return a, err == nil
+}

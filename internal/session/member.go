@@ -1,0 +1,46 @@
+package session
+
+import "sync/atomic"
+
+// A member is a user who has sockets on this replica.
+type member struct {
+	sockets  atomic.Int32 // that are not ending
+	messages sharedBucket // rate of handled messages of all sockets
+	sessions int          // that refer to the member; guarded by Registry.mu
+}
+
+// join makes the session one of the user's. It may be called more than once, but only the
+// first call may be concurrent with no other method.
+func (r *Registry) join(s *Session, user int64) {
+	if s.member != nil {
+		return
+	}
+	r.mu.Lock()
+	m := r.members[user]
+	if m == nil {
+		m = &member{}
+		r.members[user] = m
+	}
+	m.sessions++
+	r.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.member = m
+	if s.cause == nil {
+		m.sockets.Add(1)
+	}
+}
+
+// leaveLocked undoes join. The caller must hold the lock of the registry.
+func (r *Registry) leaveLocked(s *Session) {
+	if s.member.sessions--; s.member.sessions == 0 {
+		delete(r.members, s.user)
+	}
+}
+
+// TooManySockets reports whether the user of the session has more sockets on this replica
+// than [Options.UserSockets].
+func (s *Session) TooManySockets() bool {
+	limit := s.registry.options.UserSockets
+	return limit > 0 && s.member != nil && int(s.member.sockets.Load()) > limit
+}

@@ -1,0 +1,241 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/frame"
+)
+
+const (
+	// maxQueue is the number of bytes of messages that wait for the handler. The reader
+	// stops above it, and reads on when half of them are handled.
+	maxQueue = 64 << 10
+	// queueOverhead is added to the size of a waiting message, so that tiny ones count too.
+	queueOverhead = 64
+	// userFactor is how many times the message rate of a socket a user has on a replica.
+	userFactor = 4
+	// minPause and maxPause bound the time between two looks at something that is awaited.
+	minPause, maxPause = 50 * time.Millisecond, time.Second
+)
+
+// A socket without a user may exceed its message rate warningBurst times, and once more every
+// warningEvery, before it is closed with 1008.
+const (
+	warningBurst = 40
+	warningEvery = 3 * time.Second
+)
+
+// A Pacer is a Handler that takes a message only when the client has taken enough of what it
+// was sent before.
+type Pacer interface {
+	// Ready reports whether Receive may be called.
+	Ready() bool
+}
+
+// A Superseder is a Handler for which only the newest of some messages counts.
+type Superseder interface {
+	// Supersedes reports whether the newer of two messages, which wait because the client
+	// exceeds the message rate, replaces the older one. It must be cheap.
+	Supersedes(newer, older frame.Message) bool
+}
+
+// dispatch handles a message in the calling goroutine, which is the reader's, and starts the
+// next reader before. If another goroutine is handling messages already, the message waits.
+// So pings, pongs and the Close behind a message are seen at once. If too much waits, nothing
+// is read for a while.
+func (s *Session) dispatch(m message) {
+	s.received.Add(1)
+	s.receivedBytes.Add(uint64(len(m.Data)))
+	s.lastActive.Store(time.Now().UnixNano())
+	s.endpoint.received.Inc()
+	s.mu.Lock()
+	work := !s.working
+	if work {
+		s.working = true
+		s.handling.Store(true)
+	} else if !s.supersede(m) {
+		if s.account.Take(len(m.Data) - m.taken) {
+			m.taken = max(m.taken, len(m.Data))
+		} else {
+			s.stopped = true // until some of the queue is handled
+		}
+		s.queue = append(s.queue, m)
+	}
+	if !work {
+		s.queued += len(m.Data) + queueOverhead
+		s.stopped = s.stopped || s.queued >= maxQueue
+	}
+	stopped := s.stopped
+	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
+	s.mu.Unlock()
+	if flood {
+		s.cut("network", tooManyFrames)
+	}
+	if work {
+		s.registry.running.Add(1)
+	}
+	if !stopped {
+		go s.read() // takes over the reader's count in the WaitGroup
+	}
+	if work {
+		s.work(m)
+	}
+}
+
+// supersede replaces the newest message of the queue by m and reports whether it did. The
+// caller must hold the lock. The bytes of what was replaced still count for the length of the
+// queue: they bound how much is read between two messages that are handled.
+func (s *Session) supersede(m message) bool {
+	last := len(s.queue) - 1
+	h, ok := s.handler.(Superseder)
+	if last < 0 || !ok || !h.Supersedes(m.Message, s.queue[last].Message) {
+		return false
+	}
+	s.account.Give(s.queue[last].taken)
+	s.queue[last] = m
+	return true
+}
+
+// work handles m and then the messages that wait, at the message rate.
+func (s *Session) work(m message) {
+	defer s.registry.running.Done()
+	for ok := true; ok; m, ok = s.next() {
+		if s.waitForTurn(&m) {
+			s.handle(m.Message)
+		}
+		s.account.Give(m.taken)
+	}
+	s.finish(false)
+}
+
+// next returns the next message of the queue, or false if there is none. Then the caller no
+// longer works. It lets the reader go on if there is room.
+func (s *Session) next() (m message, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ok = len(s.queue) > 0; ok {
+		m = s.queue[0]
+		s.queue[0] = message{}
+		s.queue = s.queue[1:]
+		s.queued -= len(m.Data) + queueOverhead
+	}
+	if len(s.queue) == 0 {
+		s.queue, s.queued = nil, 0
+	}
+	if !ok {
+		s.working = false
+		s.stopHandlingLocked()
+	}
+	s.resumeLocked()
+	return m, ok
+}
+
+// resumeLocked starts the reader again if it was stopped and there is room, or if the session
+// is ending.
+func (s *Session) resumeLocked() {
+	if s.stopped && (s.queued <= maxQueue/2 || s.cause != nil) {
+		s.stopped = false
+		s.restartPongTimeoutLocked()
+		go s.read() // takes over the count of the reader that has ended
+	}
+}
+
+// restartPongTimeoutLocked begins the pong timeout anew, because no pong could be read.
+func (s *Session) restartPongTimeoutLocked() {
+	if s.pingSent != 0 {
+		s.pingSent = time.Now().UnixNano()
+	}
+}
+
+// waitForTurn waits until m may be handled. It returns false if m is to be dropped, because
+// the server has ended the session.
+func (s *Session) waitForTurn(m *message) bool {
+	for slow := minPause; s.startHandling(); slow = min(2*slow, maxPause) {
+		h, ok := s.handler.(Pacer)
+		wait := time.Duration(0)
+		if ok && !h.Ready() {
+			wait = slow
+		} else if wait = s.takeTurn(m); wait == 0 {
+			return true
+		}
+		s.mu.Lock()
+		s.stopHandlingLocked()
+		s.resumeLocked()
+		s.mu.Unlock()
+		if !s.pause(min(wait, maxPause)) {
+			return false
+		}
+	}
+	return false
+}
+
+// startHandling marks the session as handling a message, under the lock, because the writer
+// may hold the Close back until the message is handled. It returns false if the server has
+// ended the session. What a client sent before it left is still handled.
+func (s *Session) startHandling() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil && s.endedBy == "server" {
+		return false
+	}
+	s.handling.Store(true)
+	return true
+}
+
+func (s *Session) stopHandlingLocked() {
+	s.handling.Store(false)
+	if s.cause != nil {
+		s.wakeLocked() // the writer may have held the Close back
+	}
+}
+
+// pause waits, and returns false if the registry's context ends.
+func (s *Session) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.registry.ctx.Done():
+		return false
+	}
+}
+
+// takeTurn takes a turn of the message rate for m, of the socket and of the user, or returns the
+// time until there is one. Where there is no user, m is marked instead of waiting, and after too
+// many such messages the session ends.
+func (s *Session) takeTurn(m *message) time.Duration {
+	o := &s.registry.options
+	if o.MessageRate <= 0 {
+		return 0
+	}
+	now, period := time.Now(), time.Duration(float64(time.Second)/o.MessageRate)
+	next, wait := s.messages.take(now, period, o.MessageBurst)
+	if wait == 0 && s.member != nil {
+		wait = s.member.messages.take(now, period/userFactor, o.MessageBurst*userFactor)
+	}
+	if wait == 0 {
+		s.messages = next
+		return 0
+	}
+	if !s.endpoint.anonymous {
+		return wait
+	}
+	m.Limited = true
+	if !s.warnings.allow(now, warningEvery, warningBurst) {
+		s.End(&frame.Close{
+			Code: frame.CodePolicy, Reason: "rate_limited",
+			Detail: fmt.Sprintf("more than %g messages per second after %d warnings", o.MessageRate, warningBurst),
+		})
+	}
+	return 0
+}
+
+// handle passes a message to the handler.
+func (s *Session) handle(m frame.Message) {
+	defer s.recoverPanic("Receive")
+	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
+		s.fail(err)
+	}
+}

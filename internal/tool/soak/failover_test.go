@@ -1,0 +1,138 @@
+package soak
+
+import (
+	"context"
+	"net/url"
+	"path/filepath"
+	"testing"
+
+	"github.com/roomspa/roomspa/internal/testkit/netfault"
+	"github.com/roomspa/roomspa/internal/testkit/sandbox"
+	"github.com/roomspa/roomspa/internal/testkit/world"
+)
+
+// A cluster is a primary and a standby, whose link can be stalled.
+type cluster struct {
+	*scene
+
+	standby *sandbox.Postgres
+	link    *netfault.Proxy
+}
+
+// newCluster returns a scene whose replicas know both servers.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	t.Parallel()
+	w := world.New(t, world.EmptyDatabase)
+	w.Postgres = world.StartPostgres(t, sandbox.ReplicationSettings())
+	w.DatabaseURL = w.Postgres.URL("postgres")
+	if err := oneRoom(t.Context(), w.DatabaseURL); err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{link: netfault.New(t, w.Postgres.Addr())}
+	var err error
+	c.standby, err = sandbox.StartStandby(t.Context(), w.Postgres, c.link.Addr(), sandbox.PostgresOptions{
+		Dir: filepath.Join(filepath.Dir(w.Postgres.Dir()), "standby-of-"+filepath.Base(w.Postgres.Dir())), Settings: sandbox.ReplicationSettings(), Log: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), world.Limit)
+		defer cancel()
+		if err := c.standby.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	both, err := url.Parse(w.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both.Host += "," + c.standby.Addr()
+	c.scene = newSceneIn(t, w, 0, "ROOMSPA_DATABASE_URL="+both.String())
+	c.spread(t)
+	return c
+}
+
+// heartbeats returns how many heartbeats a server has counted.
+func heartbeats(t *testing.T, databaseURL string) int64 {
+	t.Helper()
+	return world.Query[int64](t, &world.World{DatabaseURL: databaseURL}, "SELECT heartbeats FROM roomspa.deployment")
+}
+
+// waitFollowed waits until the standby has everything that the primary has now.
+func (c *cluster) waitFollowed(t *testing.T) {
+	t.Helper()
+	end := world.Query[string](t, c.world, "SELECT pg_current_wal_insert_lsn()::text")
+	at := &world.World{DatabaseURL: c.standby.URL("postgres")}
+	world.Eventually(t, "the standby follows", func() (bool, any) {
+		return world.Query[bool](t, at, "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", end), end
+	})
+}
+
+// promote makes the standby the primary. The scene then looks there.
+func (c *cluster) promote(t *testing.T) error {
+	t.Helper()
+	if err := c.standby.Promote(t.Context()); err != nil {
+		return err //nolint:wrapcheck // for the test
+	}
+	c.pgURL = c.standby.URL("postgres")
+	c.world.DatabaseURL = c.pgURL
+	return nil
+}
+
+// TestAFailoverToAStandbyThatWasBehind loses messages that were stored between two
+// heartbeats, so that only their absence shows it.
+func TestAFailoverToAStandbyThatWasBehind(t *testing.T) {
+	c := newCluster(t)
+	check := c.steady()
+	c.talk(t)
+	_, timeline := c.identity(t)
+	c.waitHeartbeats(t, 1)
+	c.waitFollowed(t)
+	var lost int64
+	c.rewind(t, func() error {
+		c.link.Stall()
+		c.acknowledge(t, rewound)
+		last := heartbeats(t, c.pgURL)
+		if err := c.world.Postgres.Kill(); err != nil {
+			return err //nolint:wrapcheck // for the test
+		}
+		err := c.promote(t)
+		lost = last - heartbeats(t, c.pgURL)
+		return err
+	})
+	c.waitReset(t, 1)
+	c.talk(t)
+	c.waitHeartbeats(t, 1)
+	if _, now := c.identity(t); now != timeline+1 {
+		t.Errorf("timeline %d, want %d", now, timeline+1)
+	}
+	if lost > 0 {
+		t.Logf("%d heartbeats were lost as well: the machine is busy", lost)
+	}
+	c.verdict(t)
+	check(t, 1)
+}
+
+func TestAFailoverThatLosesNothingResetsNobody(t *testing.T) {
+	c := newCluster(t)
+	check := c.steady()
+	c.talk(t)
+	id, timeline := c.identity(t)
+	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
+	defer cancel()
+	if err := c.world.Postgres.Stop(ctx); err != nil { // sends the standby everything first
+		t.Fatal(err)
+	}
+	if err := c.promote(t); err != nil {
+		t.Fatal(err)
+	}
+	c.waitHeartbeats(t, 2)
+	c.acknowledge(t, 25)
+	if again, now := c.identity(t); again != id || now != timeline {
+		t.Errorf("deployment %s on timeline %d, want %s on timeline %d", again, now, id, timeline)
+	}
+	c.verdict(t)
+	check(t, 0)
+}
