@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/tool/check"
 )
@@ -60,7 +61,7 @@ func printResults(out io.Writer, results []ops.Result, ok, asJSON bool) error {
 		if r.Address != "" {
 			text = r.Address + "  " + text
 		}
-		_, err := fmt.Fprintf(out, "%-7s %-14s %s  (%.1f ms)\n", outcome, r.Name, text, r.TookMS)
+		_, err := fmt.Fprintf(out, "%-7s %-14s %s  (%.1f ms)\n", outcome, r.Name, logging.Printable(text, " "), r.TookMS)
 		if err == nil && r.Advice != "" {
 			_, err = fmt.Fprintf(out, "%22s %s\n", "", r.Advice)
 		}

@@ -27,9 +27,10 @@ type diagnoseCmd struct {
 	PeerIdentifier string `placeholder:"EMAIL" group:"Credentials" help:"Email or phone of the other side of the room, if the URL names no room."`
 	PeerPassword   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the other side of the room. Default: the value of --password."`
 
-	Origin  string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect like a browser on a page of this origin, as in https://app.example.com."`
-	Idle    time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave a socket silent for this long, to measure the idle timeout of proxies."`
-	Ops     []string      `placeholder:"URL" env:"-" group:"Connection" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to use what the replica reports. May be repeated."`
+	Origin string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect like a browser on a page of this origin, as in https://app.example.com."`
+	Idle   time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave a socket silent for this long, to measure the idle timeout of proxies."`
+	Ops    []string      `placeholder:"URL" env:"-" group:"Connection" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to use what the replica reports. May be repeated."`
+	opsFlags
 	CA      string        `name:"ca" placeholder:"FILE" env:"-" group:"Connection" help:"PEM file of certificates to trust in addition to the system's."`
 	Timeout time.Duration `default:"10s" env:"-" group:"Connection" help:"Time limit for each wait."`
 	JSON    bool          `name:"json" env:"-" group:"Connection" help:"Print the report as one JSON object."`
@@ -102,7 +103,7 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 	o = diagnose.Options{
 		URL: c.URL, Token: token, Identifier: given.Identifier, Password: given.Password,
 		PeerIdentifier: c.PeerIdentifier, PeerPassword: cmp.Or(c.PeerPassword, given.Password),
-		Origin: c.Origin, Idle: c.Idle, Ops: c.Ops, Timeout: c.Timeout,
+		Origin: c.Origin, Idle: c.Idle, Ops: c.Ops, OpsToken: c.OpsToken, Timeout: c.Timeout,
 	}
 	if c.CA != "" {
 		o.TLS, err = trustFile(c.CA)

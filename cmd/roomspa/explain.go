@@ -10,9 +10,10 @@ import (
 )
 
 type explainCmd struct {
-	Ref  string `arg:"" help:"Reference of the connection: 16 characters, from a close reason, an error frame, a log line or the header Roomspa-Ref."`
-	Ops  string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of reading Redis and Postgres. A replica also keeps stories that could not be stored in Redis."`
-	JSON bool   `name:"json" env:"-" help:"Print one JSON object."`
+	Ref string `arg:"" help:"Reference of the connection: 16 characters, from a close reason, an error frame, a log line or the header Roomspa-Ref."`
+	Ops string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of reading Redis and Postgres. A replica also keeps stories that could not be stored in Redis."`
+	opsFlags
+	JSON bool `name:"json" env:"-" help:"Print one JSON object."`
 	databaseFlags
 	redisFlags
 }
@@ -53,7 +54,7 @@ func (c *explainCmd) Run(ctx context.Context, std streams) error {
 
 func (c *explainCmd) ask(ctx context.Context) (*story.Explanation, error) {
 	if c.Ops != "" {
-		return ops.Ask(ctx, c.Ops, c.Ref)
+		return ops.Ask(ctx, c.Ops, c.OpsToken, c.Ref)
 	}
 	db, err := c.databaseFlags.open(ctx)
 	if err != nil {

@@ -43,6 +43,11 @@ type redisFlags struct {
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels, the same as that of the replicas."`
 }
 
+// opsFlags are for commands that ask ops listeners.
+type opsFlags struct {
+	OpsToken string `name:"ops-token" placeholder:"TOKEN" group:"Connection" help:"Token of the ops listeners (--ops-token of roomspa serve). Prefer ROOMSPA_OPS_TOKEN or ROOMSPA_OPS_TOKEN_FILE, which other users of this machine cannot see."`
+}
+
 // open opens the Redis of the deployment to which db belongs.
 func (f *redisFlags) open(ctx context.Context, db *postgres.DB) (*redis.Client, error) {
 	client, err := redis.Open(redis.Options{

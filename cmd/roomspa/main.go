@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -117,7 +119,7 @@ func withVariables(err error) error {
 
 func fail(std streams, code int, err error) int {
 	if text := err.Error(); text != "" {
-		_, _ = fmt.Fprintln(std.Err, "roomspa: "+text) // there is nowhere else to write
+		_, _ = fmt.Fprintln(std.Err, "roomspa: "+logging.Printable(text, "\n")) // there is nowhere else to write
 	}
 	return code
 }

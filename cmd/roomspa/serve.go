@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/roomspa/roomspa/internal/app"
 	"github.com/roomspa/roomspa/internal/auth"
@@ -27,8 +31,12 @@ Examples:
 }
 
 // Run serves until a signal comes or the replica fails, then drains.
-func (c *serveCmd) Run(ctx context.Context, std streams) error {
+func (c *serveCmd) Run(ctx context.Context, std streams, parsed *kong.Context) error {
 	log := logging.New(std.Out, logging.Options{Format: c.LogFormat, Level: c.LogLevel, Replica: c.Name()})
+	if flags := secretFlags(parsed); len(flags) > 0 {
+		logging.Component(log, slog.LevelWarn, "Replica", "Secrets on the command line: every user of this machine can read them there ("+
+			strings.Join(flags, ", ")+"); use environment variables or files")
+	}
 	a, err := app.New(c.Options, version, log)
 	if err != nil {
 		return &exitError{2, err}
@@ -46,6 +54,16 @@ func (c *serveCmd) Run(ctx context.Context, std streams) error {
 		a.Hurry()
 	})
 	return a.Run(ctx)
+}
+
+// secretFlags returns the flags on the command line that hold secrets.
+func secretFlags(parsed *kong.Context) (flags []string) {
+	for _, p := range parsed.Path {
+		if p.Flag != nil && !p.Resolved && p.Flag.Tag.Get("secret") != "" {
+			flags = append(flags, "--"+p.Flag.Name)
+		}
+	}
+	return flags
 }
 
 // hashPasswordsCmd is the process that verifies passwords for serve.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -128,7 +129,7 @@ func (v *tokenVerdict) print(out io.Writer, asJSON bool) error {
 		return v.printJSON(out)
 	}
 	var b strings.Builder
-	line := func(name, text string) { fmt.Fprintf(&b, "%-10s %s\n", name, text) }
+	line := func(name, text string) { fmt.Fprintf(&b, "%-10s %s\n", name, logging.Printable(text, " ")) }
 	if v.Header != nil && v.Claims != nil {
 		line("header", string(v.Header))
 		line("claims", string(v.Claims))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -131,7 +132,7 @@ func printUsers(out io.Writer, users []room.User, asJSON bool) error {
 		if !u.TokensValidAfter.IsZero() {
 			line += "  (tokens issued before " + u.TokensValidAfter.Format(time.RFC3339) + " are refused)"
 		}
-		if _, err := fmt.Fprintln(out, line); err != nil {
+		if _, err := fmt.Fprintln(out, logging.Printable(line, " ")); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,9 @@ func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (
 		h.Set("Content-Type", "application/json")
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		if err := problem.Send(w, body); err != nil {
-			e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
+			if e.signedIn || e.log.AllowStranger("answer_not_sent") {
+				e.log.Warn(e.component, "Answer not sent: "+e.user, slog.String("error", err.Error()))
+			}
 			return
 		}
 	}

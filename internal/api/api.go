@@ -21,6 +21,7 @@ type exchange struct {
 	log       *logging.Conn
 	component string // name in log lines, for example Login
 	user      string // description of the user in log lines; empty until it is known
+	signedIn  bool   // the client has shown a valid token of the user
 }
 
 // A failure is an error response: the problem document for the client, and the cause for the

@@ -55,6 +55,7 @@ func tokenUser(e *exchange, users Users, id room.UserID, issued time.Time) (*roo
 	user := found[id]
 	switch reason := user.Refuses(issued); reason {
 	case "":
+		e.signedIn = true
 		return user, nil
 	case "user_unknown":
 		return nil, unauthenticated(reason, "The user of this token does not exist.")

@@ -26,8 +26,8 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Vary", "Origin") // also without an Origin, because a cache must not serve that answer to a page
-		origin := r.Header.Get("Origin")
-		if origin == "" {
+		origin, one := auth.Origin(r.Header)
+		if origin == "" && one {
 			if r.Method == http.MethodOptions {
 				h.Set("Allow", "GET, HEAD, POST, OPTIONS")
 				w.WriteHeader(http.StatusNoContent)
@@ -36,7 +36,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 			next.ServeHTTP(w, r)
 			return
 		}
-		allowed := auth.OriginAllowed(origin, r.Host, origins)
+		allowed := one && auth.OriginAllowed(origin, r.Host, origins)
 		if allowed {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", exposedHeaders)

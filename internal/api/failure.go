@@ -24,12 +24,14 @@ func (e *exchange) reject(fail *failure) {
 			attrs = append(attrs, slog.String("cause", cause))
 		}
 	}
+	gone := e.r.Context().Err() != nil
+	if gone { // it failed for this reason
+		line = "Client gone: " + fail.cause
+	}
 	switch {
-	case e.r.Context().Err() != nil: // it failed because the client is gone
-		e.log.Warn(e.component, "Client gone: "+fail.cause, attrs...)
-	case fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash":
+	case !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash"):
 		e.log.Error(e.component, line, attrs...)
-	default:
+	case e.signedIn || e.log.AllowStranger(fail.Code):
 		e.log.Warn(e.component, line, attrs...)
 	}
 	if fail.Status == http.StatusUnauthorized {

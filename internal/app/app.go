@@ -27,6 +27,7 @@ import (
 	"github.com/roomspa/roomspa/internal/idlecuts"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
@@ -65,6 +66,8 @@ type App struct {
 	log     *slog.Logger
 	reg     *prometheus.Registry
 
+	strangers *logging.Strangers // the handler of log
+
 	memory    *memory.Meter
 	budget    *budget.Budget
 	keys      *auth.Keys
@@ -75,6 +78,7 @@ type App struct {
 	sockets   *session.Registry
 	stories   *story.Recorder
 	idleCuts  *idlecuts.Watch
+	proxies   *listen.ProxyWatch
 	fleet     *fleet.Fleet
 	rebalance *rebalance.Rebalancer
 	monitor   *ops.Monitor
@@ -97,7 +101,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	o.Replica = o.Name()
-	a := &App{options: o, version: version, log: log, reg: prometheus.NewRegistry(), started: make(chan struct{})}
+	reg := prometheus.NewRegistry()
+	strangers := logging.NewStrangers(log.Handler(), reg)
+	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, reg: reg, started: make(chan struct{})}
 	a.hurry, a.cut = context.WithCancel(context.Background())
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.measureMemory()
@@ -165,12 +171,13 @@ func (a *App) wire(reloads []task) {
 
 	a.stories = story.NewRecorder(o.Replica, a.redis.Stories, a.log, reg)
 	a.idleCuts = idlecuts.New(a.log, reg)
+	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
-		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories,
+		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
 		Limits: a.limits,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
@@ -198,6 +205,7 @@ func (a *App) wire(reloads []task) {
 		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
 	}, a.log)
 	a.tasks = [][]task{
+		{{"log", a.strangers.Run}},
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
@@ -213,7 +221,7 @@ func (a *App) sessionOptions() session.Options {
 	o.OnEnd = func(e *session.End) {
 		a.limits.CloseSocket(e.Remote)
 		if e.Cut {
-			a.idleCuts.Add(e.At, e.Idle)
+			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
 		}
 		handshake.KeepEnd(a.stories, e)
 	}
@@ -237,7 +245,7 @@ func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handle
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
-		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) },
+		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
 	})
 }
 
@@ -262,5 +270,8 @@ func (a *App) checks() []ops.Check {
 		{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Summary(), nil
 		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
+		{Name: "proxies", Run: func(context.Context) (string, error) {
+			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
+		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,9 +22,10 @@ import (
 type Options struct {
 	Listen    string `name:"listen" default:":8000" placeholder:"ADDR" group:"Listeners" help:"Address of the public listener, for WebSockets and the HTTP API."`
 	OpsListen string `name:"ops-listen" default:":9090" placeholder:"ADDR" group:"Listeners" help:"Address of the ops listener, for /livez, /readyz, /metrics and /debug/. Never expose it through the ingress."`
+	OpsToken  string `name:"ops-token" placeholder:"TOKEN" secret:"true" group:"Listeners" help:"Token of 16 bytes or more that /debug/ on the ops listener requires (Authorization: Bearer). Without one, /debug/ answers only requests from the same host, as with kubectl port-forward. /livez, /readyz and /metrics need no token."`
 	Replica   string `name:"replica" placeholder:"NAME" group:"Listeners" help:"Name of this replica in logs, greetings and headers. Default: the host name."`
 
-	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Comma-separated CIDR ranges of trusted proxies. X-Forwarded-For and PROXY headers from other addresses are ignored."`
+	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Comma-separated CIDR ranges of trusted proxies. X-Forwarded-For and PROXY headers from other addresses are ignored. Ranges that clients can be inside are refused: wider than /8, or than /16 for IPv6."`
 	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Accept the PROXY protocol (v1 or v2) on the public listener from trusted proxies. Requires --trusted-proxies."`
 	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. The server's own host is always allowed."`
 
@@ -88,6 +90,9 @@ const maxRebalanceRate = 1000
 // minMemory is less than a replica without sockets uses, in bytes.
 const minMemory = 16 << 20
 
+// minOpsToken is the least length of --ops-token in bytes.
+const minOpsToken = 16
+
 // Validate returns an error that names the first invalid option and the reason.
 func (o *Options) Validate() error {
 	for _, c := range []struct {
@@ -122,6 +127,8 @@ func (o *Options) Validate() error {
 		{o.RefreshTokenTTL >= time.Second, "refresh-token-ttl", "must be 1s or more"},
 		{o.RebalanceRate >= 0 && o.RebalanceRate <= maxRebalanceRate, "rebalance-rate", fmt.Sprintf("must be between 0 and %d", maxRebalanceRate)},
 		{o.RebalanceRate == 0 || o.RebalanceThreshold >= 5, "rebalance-threshold", "must be 5 or more: no load balancer distributes more evenly"},
+		{o.OpsToken == "" || len(o.OpsToken) >= minOpsToken, "ops-token", fmt.Sprintf("must have %d bytes or more", minOpsToken)},
+		{!slices.ContainsFunc(o.TrustedProxies, tooWide), "trusted-proxies", "contains a range that clients can be inside, so that they could choose their own address: name the networks of the proxies alone, not wider than /8 (IPv6: /16)"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "requires trusted-proxies"},
 		{o.DrainTimeout >= 0 && o.ShutdownWait >= 0 && o.FlushTimeout > 0, "drain-timeout", "shutdown-wait and flush-timeout must not be negative"},
 		{o.GracePeriod == 0 || o.GracePeriod > o.shutdown(), "grace-period", fmt.Sprintf("is %v, but must be above %v: shutdown-wait %v + drain-timeout %v + flush-timeout %v", o.GracePeriod, o.shutdown(), o.ShutdownWait, o.DrainTimeout, o.FlushTimeout)},
@@ -131,6 +138,19 @@ func (o *Options) Validate() error {
 		}
 	}
 	return nil
+}
+
+// tooWide reports whether a range of trusted proxies is so wide that clients can be inside.
+func tooWide(p netip.Prefix) bool {
+	switch a := p.Addr(); {
+	case a.Is4():
+		return p.Bits() < 8
+	case a.Is4In6():
+		return p.Bits() < 96+8
+	case a.IsPrivate(): // fc00::/7
+		return p.Bits() < 7
+	}
+	return p.Bits() < 16
 }
 
 // shutdown is the longest time from SIGTERM to the end of the process.

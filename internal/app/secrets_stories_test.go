@@ -37,7 +37,7 @@ func (x *secrecy) recordStories(t *testing.T, r *world.Replica) {
 		}
 		_, header, body := world.Get(t, r.Ops("/debug/stories/"+ref))
 		x.record("a story", header.Get("Content-Type")+string(body))
-		told, err := ops.Ask(t.Context(), r.OpsAddr(), ref)
+		told, err := ops.Ask(t.Context(), r.OpsAddr(), "", ref)
 		if err == nil {
 			x.recordPrinted(t, told)
 		} else {

@@ -29,6 +29,18 @@ func TestOriginAllowed(t *testing.T) {
 		{"https://app.example.org:8443", "example.com", false},
 		{"http://app.example.org", "example.com", false},
 		{"null", "example.com", false},
+		{"HTTPS://example.com", "example.com", true},
+		{"ftp://example.com", "example.com", false},
+		{"ws://example.com", "example.com", false},
+		{"http://user@example.com", "example.com", false},
+		{"http://user:password@example.com", "example.com", false},
+		{"http://example.com/", "example.com", false},
+		{"http://example.com/path", "example.com", false},
+		{"http://example.com?query", "example.com", false},
+		{"http://example.com#part", "example.com", false},
+		{"https://app.example.org/", "example.com", false},
+		{"https://user@app.example.org", "example.com", false},
+		{"https://example.com, https://evil.example", "example.com", false},
 		{"example.com", "example.com", false},
 		{"https://", "", false},
 	} {
@@ -36,7 +48,9 @@ func TestOriginAllowed(t *testing.T) {
 			t.Errorf("a page of %s at %s: %v", tt.origin, tt.host, got)
 		}
 	}
-	if !auth.OriginAllowed("https://anywhere.example", "example.com", []string{"*"}) {
-		t.Error("* is not every origin")
+	for origin, want := range map[string]bool{"https://anywhere.example": true, "capacitor://localhost": true, "https://u@anywhere.example": false, "null": false} {
+		if got := auth.OriginAllowed(origin, "example.com", []string{"*"}); got != want {
+			t.Errorf("a page of %s, where all are allowed: %v", origin, got)
+		}
 	}
 }

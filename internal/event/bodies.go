@@ -71,7 +71,7 @@ func ReadProbe(body []byte) (Probe, error) {
 // A Position is the position of a user as the finished frame for its readers.
 type Position struct {
 	User     room.UserID
-	Recorded int64 // Unix milliseconds; 0 if the user's device gave none
+	Recorded int64 // Unix milliseconds; 0 if the user's device gave none. Earlier builds compare it.
 	Frame    []byte
 }
 

@@ -32,9 +32,13 @@ const (
 	joinTimeout  = 3 * time.Second  // of a confirmed SUBSCRIBE
 )
 
-// logRate is the number of handshakes per second that are logged in full. Above it
-// only refused handshakes are logged.
-const logRate = 100
+// Accepted handshakes per second that are logged: those of users, and those of anonymous
+// endpoints, which must not take the place of the former. Above it only refused handshakes
+// are logged.
+const (
+	logRate          = 100
+	anonymousLogRate = 20
+)
 
 // ReplicaHeader names the replica in every 101 response, so that a fault can be
 // traced to one replica.
@@ -49,7 +53,8 @@ type Options struct {
 	LogMask        bool           // masks personal data in the log
 	Tickets        Tickets
 	Stories        Stories
-	Limits         *listen.Limits // counts sockets by the address of their client; nil means no limit
+	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
+	Limits         *listen.Limits     // counts sockets by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -89,7 +94,8 @@ type Server struct {
 	endpoints  map[string]*endpoint.Endpoint
 	paths      []string
 	log        *slog.Logger
-	logLimiter *rate.Limiter
+	logLimiter *rate.Limiter // of handshakes of users
+	anonymous  *rate.Limiter // of handshakes of anonymous endpoints
 	metrics    *metrics
 	turns      chan struct{}   // holds one value per handshake that runs
 	ctx        context.Context // of the steps; a request's own ends with its handler
@@ -99,7 +105,7 @@ type Server struct {
 func New(ctx context.Context, o Options, sockets *session.Registry, tokens Tokens, users Users, endpoints []endpoint.Endpoint, log *slog.Logger, reg prometheus.Registerer) *Server {
 	s := &Server{
 		options: o, sockets: sockets, tokens: tokens, users: users, endpoints: map[string]*endpoint.Endpoint{},
-		log: log, logLimiter: rate.NewLimiter(logRate, logRate), metrics: newMetrics(reg),
+		log: log, logLimiter: rate.NewLimiter(logRate, logRate), anonymous: rate.NewLimiter(anonymousLogRate, anonymousLogRate), metrics: newMetrics(reg),
 		turns: make(chan struct{}, o.MaxHandshakes), ctx: ctx,
 	}
 	for _, e := range endpoints {
@@ -166,7 +172,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
 		s.options.Limits.CloseSocket(log.Remote)
-		log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
+		if log.AllowStranger("upgrade_failed") {
+			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
+		}
 		s.metrics.count(e.Name, "error", "upgrade_failed", began)
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
 		s.options.Stories.RecordFailed(st)
@@ -176,7 +184,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,
 		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket},
 	}
-	if !s.logLimiter.Allow() {
+	limiter := s.logLimiter
+	if e.Anonymous {
+		limiter = s.anonymous
+	}
+	if !limiter.Allow() {
 		a.log.Hold()
 	}
 	a.open()
@@ -200,13 +212,19 @@ func (a *attempt) open() {
 }
 
 // accepted records a handshake that succeeded. It drops the log lines of one over
-// the rate.
+// the rate, and of an anonymous one also the line of its end.
 func (a *attempt) accepted() {
 	s := a.server
 	s.metrics.count(a.endpoint.Name, "accepted", "", a.began)
 	a.story.Outcome = story.Accepted
+	if u := a.peer.User; u != nil && s.options.Proxies != nil {
+		s.options.Proxies.Add(a.request, int64(u.ID), time.Now())
+	}
 	s.options.Stories.RecordAccepted(a.story)
 	if a.log.Drop() {
 		s.metrics.unlogged.Inc()
+		if a.endpoint.Anonymous {
+			a.log.Mute()
+		}
 	}
 }

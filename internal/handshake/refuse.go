@@ -41,9 +41,15 @@ func (a *attempt) refuse(err error) {
 		r.Cause = cause
 		attrs = append(attrs, slog.String("cause", cause))
 	}
-	a.log.Release()
-	line(cmp.Or(r.Component, a.endpoint.Component), r.Line, attrs...)
-	if r.Component == middleware { // the lines of a connection end with the endpoint's
+	// A client that has shown no valid token must not fill the log.
+	logged := outcome == story.Failed || a.peer.User != nil || r.Close.Code == frame.CodeForbidden || a.log.AllowStranger(cmp.Or(r.Cause, r.Close.Reason))
+	if logged {
+		a.log.Release()
+		line(cmp.Or(r.Component, a.endpoint.Component), r.Line, attrs...)
+	} else {
+		a.log.Mute()
+	}
+	if logged && r.Component == middleware { // the lines of a connection end with the endpoint's
 		a.logAttempt()
 		if r.Close.Code == frame.CodeIdentity {
 			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
@@ -73,8 +79,10 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.
 	case http.StatusServiceUnavailable:
 		p.RetryAfter = time.Second + rand.N(4*time.Second)
 	}
-	log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
-		slog.String("path", st.Path), slog.String("detail", p.Detail))
+	if log.AllowStranger(p.Code) {
+		log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
+			slog.String("path", st.Path), slog.String("detail", p.Detail))
+	}
 	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), time.Now())
 	st.Status = p.Status
 	st.Refuse(story.Refused, 0, p.Code, "", p.Detail)

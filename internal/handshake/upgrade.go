@@ -26,7 +26,11 @@ func (s *Server) check(r *http.Request, pathExists bool) *problem.Problem {
 	if p := checkHeaders(r); p != nil {
 		return p
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && !auth.OriginAllowed(origin, r.Host, s.options.Origins) {
+	origin, one := auth.Origin(r.Header)
+	if !one {
+		return &problem.Problem{Status: http.StatusBadRequest, Code: "several_origins", Title: "Bad handshake", Detail: "Send one Origin header (RFC 6454 §7.3). If the client does, a proxy in front adds one."}
+	}
+	if origin != "" && !auth.OriginAllowed(origin, r.Host, s.options.Origins) {
 		return &problem.Problem{
 			Status: http.StatusForbidden, Code: "origin_refused", Title: "Origin refused",
 			Detail: "Pages of the origin " + strconv.Quote(truncate(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",

@@ -74,15 +74,16 @@ func TestPathsThatAreNoRoom(t *testing.T) {
 
 func TestPathsThatAreNowhere(t *testing.T) {
 	t.Parallel()
-	r := world.New(t).Ready(t, "a")
-	for _, path := range []string{
+	r := world.New(t).Ready(t, "a", world.TrustLoopback)
+	for i, path := range []string{
 		"/", "/ws", "/ws/", "/ws//", "//ws/chat/1/2/", "///ws/chat/1/2/", "/ws/./chat/1/2/", "/ws/../ws/chat/1/2/", "/ws//chat/1/2/",
 		"/ws/chats/1/2/", "/ws/Chat/1/2/", "/WS/chat/1/2/", "/ws/test//", "/ws/test/x/", "/ws/test/./", "/x/../ws/test/", "/wsx/test/",
 		"/%77s/test/", "/login//", "/console", "/metrics", "/readyz", "/debug/pprof/", "http://example.com/nowhere",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			res, body := r.Raw(t, world.Upgrade(path)...)
+			client := "X-Forwarded-For: 192.0.2." + strconv.Itoa(i) // ten warnings of one client are logged
+			res, body := r.Raw(t, world.Upgrade(path, client)...)
 			d := world.ExpectProblem(t, res, body, http.StatusNotFound)
 			if !slices.Contains(d.Paths, "/ws/chat/{customer_id}/{therapist_id}/") {
 				t.Errorf("the paths there are: %q", d.Paths)
@@ -119,6 +120,7 @@ func TestWhatIsNoHandshake(t *testing.T) {
 	t.Parallel()
 	r := world.New(t).Ready(t, "a", func(o *app.Options) { o.Origins = []string{"https://app.example.org"} })
 	whole := func(more ...string) []string { return world.Upgrade("/ws/test/", more...) }
+	// At most ten with the same code: the log has no more warnings a minute of one stranger.
 	first := func(line string, rest []string) []string { return append([]string{line}, rest[1:]...) }
 	for name, c := range map[string]struct {
 		request []string
@@ -144,6 +146,11 @@ func TestWhatIsNoHandshake(t *testing.T) {
 		"the own host, another port":        {whole("Origin: https://example.com:8443"), 403, "origin_refused", "", ""},
 		"a listed origin over plain HTTP":   {whole("Origin: http://app.example.org"), 403, "origin_refused", "", ""},
 		"a listed origin as a part":         {whole("Origin: https://app.example.org.evil.example"), 403, "origin_refused", "", ""},
+		"two origins":                       {whole("Origin: https://example.com", "Origin: https://evil.example"), 400, "several_origins", "", ""},
+		"two origins, both allowed":         {whole("Origin: https://example.com", "Origin: https://example.com"), 400, "several_origins", "", ""},
+		"an origin with a user":             {whole("Origin: https://user@example.com"), 403, "origin_refused", "", ""},
+		"an origin of another scheme":       {whole("Origin: ftp://example.com"), 403, "origin_refused", "", ""},
+		"an origin with a path":             {whole("Origin: https://example.com/path"), 403, "origin_refused", "", ""},
 		"origin null":                       {whole("Origin: null"), 403, "origin_refused", "", ""},
 		"an origin that is no URL":          {whole("Origin: ://"), 403, "origin_refused", "", ""},
 		"unknown path before wrong version": {first("GET /ws/nowhere HTTP/1.1", world.Without(whole(), "Sec-WebSocket-Version")), 404, "no_such_path", "", ""},

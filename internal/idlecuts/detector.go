@@ -20,12 +20,22 @@ const (
 	minLift      = 4               // times the number in an even distribution
 	eventSlot    = 5 * time.Second // cuts within one slot of the clock are one event
 	minEvents    = 4               // events in a cluster
+	minUsers     = 3               // users in a cluster, and
+	minNetworks  = 2               // client networks: one client alone must not suggest a proxy
 )
 
 // A cut is the end of an idle connection without a close frame.
 type cut struct {
-	at   time.Time
-	idle time.Duration
+	at      time.Time
+	idle    time.Duration
+	user    int64
+	network string
+}
+
+// A cluster is a number of recent cuts at about the same idle time. It is empty if there is none.
+type cluster struct {
+	idle                  time.Duration
+	cuts, users, networks int
 }
 
 // A detector remembers the latest cuts. It uses no clock and no lock.
@@ -34,11 +44,12 @@ type detector struct {
 	next int // the oldest one, once there are maxCuts
 }
 
-func (d *detector) add(at time.Time, idle time.Duration) {
-	if idle < minIdle {
+// add records a cut. It ignores connections that were in use, and those of nobody: anybody can
+// open and cut them.
+func (d *detector) add(c cut) {
+	if c.idle < minIdle || c.user == 0 {
 		return
 	}
-	c := cut{at, idle}
 	if len(d.cuts) < maxCuts {
 		d.cuts = append(d.cuts, c)
 		return
@@ -47,9 +58,8 @@ func (d *detector) add(at time.Time, idle time.Duration) {
 	d.next = (d.next + 1) % maxCuts
 }
 
-// cluster returns the idle time at which recent cuts cluster, and how many cuts are
-// in the cluster. Both are 0 if there is none.
-func (d *detector) cluster(now time.Time) (idle time.Duration, n int) {
+// cluster returns the idle time at which recent cuts cluster, and its witnesses.
+func (d *detector) cluster(now time.Time) (found cluster) {
 	recent := make([]cut, 0, len(d.cuts))
 	for _, c := range d.cuts {
 		if now.Sub(c.at) <= window {
@@ -66,23 +76,27 @@ func (d *detector) cluster(now time.Time) (idle time.Duration, n int) {
 			best = recent[i:j]
 		}
 	}
-	if len(best) < minCluster || float64(len(best)) < minShare*float64(len(recent)) || countEvents(best) < minEvents {
-		return 0, 0
+	users := distinct(best, func(c cut) int64 { return c.user })
+	networks := distinct(best, func(c cut) string { return c.network })
+	events := distinct(best, func(c cut) int64 { return c.at.UnixNano() / int64(eventSlot) })
+	if len(best) < minCluster || float64(len(best)) < minShare*float64(len(recent)) || events < minEvents || users < minUsers || networks < minNetworks {
+		return found
 	}
 	others := float64(len(recent) - len(best))
 	spread := recent[len(recent)-1].idle - minIdle
 	if even := others * float64(clusterWidth) / float64(max(spread, clusterWidth)); float64(len(best)) < minLift*even {
-		return 0, 0
+		return found
 	}
-	return best[len(best)/2].idle.Round(100 * time.Millisecond), len(best)
+	return cluster{best[len(best)/2].idle.Round(100 * time.Millisecond), len(best), users, networks}
 }
 
-// countEvents returns at how many separate times connections were cut. A restart of a
-// proxy cuts many at once, and those may have been idle for the same time.
-func countEvents(cuts []cut) int {
-	slots := map[int64]bool{}
+// distinct returns how many values of a kind the cuts have. For events these are the separate
+// times: a restart of a proxy cuts many connections at once, and those may have been idle for
+// the same time.
+func distinct[T comparable](cuts []cut, value func(cut) T) int {
+	values := map[T]struct{}{}
 	for _, c := range cuts {
-		slots[c.at.UnixNano()/int64(eventSlot)] = true
+		values[value(c)] = struct{}{}
 	}
-	return len(slots)
+	return len(values)
 }

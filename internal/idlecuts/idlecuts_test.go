@@ -14,15 +14,23 @@ import (
 // noon is when the tables begin.
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
+var remotes = []string{"192.0.2.1", "2001:db8::"}
+
+// of returns the cut of one of several users at several addresses.
+func of(i int, c cut) cut {
+	c.user, c.network = int64(1+i%3), remotes[i%2]
+	return c
+}
+
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	chance := rand.New(rand.NewPCG(1, 2))
 	spread := func(i int) cut {
-		return cut{noon.Add(time.Duration(i) * time.Second), time.Duration(chance.Int64N(int64(25 * time.Second)))}
+		return of(i, cut{at: noon.Add(time.Duration(i) * time.Second), idle: time.Duration(chance.Int64N(int64(25 * time.Second)))})
 	}
 	around := func(limit time.Duration) func(int) cut {
 		return func(i int) cut {
-			return cut{noon.Add(time.Duration(i) * time.Second), limit + time.Duration(chance.Int64N(int64(time.Second)))}
+			return of(i, cut{at: noon.Add(time.Duration(i) * time.Second), idle: limit + time.Duration(chance.Int64N(int64(time.Second)))})
 		}
 	}
 	for name, c := range map[string]struct {
@@ -42,19 +50,33 @@ func TestCluster(t *testing.T) {
 			}
 			return spread(i)
 		}, 20 * time.Second},
-		"one restart that cuts all at once": {200, func(int) cut { return cut{noon, 12 * time.Second} }, 0},
+		"one restart that cuts all at once": {200, func(i int) cut { return of(i, cut{at: noon, idle: 12 * time.Second}) }, 0},
+		"sockets of nobody": {40, func(i int) cut {
+			c := around(time.Minute)(i)
+			c.user = 0
+			return c
+		}, 0},
+		"two users": {40, func(i int) cut {
+			c := around(time.Minute)(i)
+			c.user = int64(1 + i%2)
+			return c
+		}, 0},
+		"one address": {40, func(i int) cut {
+			c := around(time.Minute)(i)
+			c.network = remotes[0]
+			return c
+		}, 0},
 		"a proxy of long ago": {40, func(i int) cut {
-			return cut{noon.Add(-2*time.Hour + time.Duration(i)*time.Second), time.Minute}
+			return of(i, cut{at: noon.Add(-2*time.Hour + time.Duration(i)*time.Second), idle: time.Minute})
 		}, 0},
 	} {
 		var d detector
 		for i := range c.n {
-			e := c.make(i)
-			d.add(e.at, e.idle)
+			d.add(c.make(i))
 		}
-		got, n := d.cluster(noon.Add(time.Duration(c.n) * time.Second))
-		if diff := got - c.want; diff < -time.Second || diff > 2*time.Second || (n == 0) != (c.want == 0) {
-			t.Errorf("%s: %d cuts at %v, want %v", name, n, got, c.want)
+		got := d.cluster(noon.Add(time.Duration(c.n) * time.Second))
+		if diff := got.idle - c.want; diff < -time.Second || diff > 2*time.Second || (got.cuts == 0) != (c.want == 0) {
+			t.Errorf("%s: %+v, want %v", name, got, c.want)
 		}
 		if len(d.cuts) > maxCuts {
 			t.Errorf("%s: %d cuts are remembered", name, len(d.cuts))
@@ -69,11 +91,11 @@ func TestNoFalseAlarm(t *testing.T) {
 		chance := rand.New(rand.NewPCG(seed, 0))
 		var d detector
 		at := noon
-		for range 400 {
+		for i := range 400 {
 			at = at.Add(time.Duration(chance.Int64N(int64(5 * time.Second))))
-			d.add(at, time.Duration(chance.Int64N(int64(25*time.Second))))
-			if idle, n := d.cluster(at); n != 0 {
-				t.Fatalf("seed %d: %d cuts at %v", seed, n, idle)
+			d.add(of(i, cut{at: at, idle: time.Duration(chance.Int64N(int64(25 * time.Second)))}))
+			if found := d.cluster(at); found.cuts != 0 {
+				t.Fatalf("seed %d: %+v", seed, found)
 			}
 		}
 	}
@@ -85,12 +107,12 @@ func TestItIsSaidOnceInAWhile(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	w := New(slog.New(slog.NewTextHandler(&log, nil)), reg)
 	for i := range 100 {
-		w.Add(noon.Add(time.Duration(i)*6*time.Second), time.Minute)
+		w.Add(noon.Add(time.Duration(i)*6*time.Second), time.Minute, int64(1+i%3), remotes[i%2])
 	}
 	if n := strings.Count(log.String(), "A proxy closes idle connections after about 1m0s"); n != 2 {
 		t.Errorf("said %d times within 10 minutes:\n%s", n, log.String())
 	}
-	if r := w.Report(noon.Add(10 * time.Minute)); r.Cause != "proxy_cuts_idle" || r.IdleSeconds != 60 {
+	if r := w.Report(noon.Add(10 * time.Minute)); r.Cause != "proxy_cuts_idle" || r.IdleSeconds != 60 || r.Users != 3 || r.Networks != 2 {
 		t.Errorf("the report is %+v", r)
 	}
 }

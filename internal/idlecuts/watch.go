@@ -22,7 +22,9 @@ type Report struct {
 	Cause       string  `json:"cause,omitempty"`        // proxy_cuts_idle
 	IdleSeconds float64 `json:"idle_seconds,omitempty"` // idle time at which connections are cut
 	Cuts        int     `json:"cuts,omitempty"`         // at that idle time, within half an hour
-	Remembered  int     `json:"remembered"`             // cuts of idle connections, 256 at most
+	Users       int     `json:"users,omitempty"`        // whose connections these were
+	Networks    int     `json:"networks,omitempty"`     // of the clients: addresses, or /64 for IPv6
+	Remembered  int     `json:"remembered"`             // cuts of idle connections of users, 256 at most
 }
 
 // A Watch collects the cuts of one replica. It is safe for concurrent use.
@@ -45,21 +47,21 @@ func New(log *slog.Logger, reg prometheus.Registerer) *Watch {
 }
 
 // Add records a connection that ended without a close frame after it was idle for so
-// long. It logs a warning if a proxy is detected.
-func (w *Watch) Add(at time.Time, idle time.Duration) {
+// long. User is 0 for a connection of nobody. It logs a warning if a proxy is detected.
+func (w *Watch) Add(at time.Time, idle time.Duration, user int64, remote string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.detector.add(at, idle)
+	w.detector.add(cut{at, idle, user, logging.Network(remote)})
 	if at.Sub(w.logged) < logEvery {
 		return
 	}
-	limit, n := w.detector.cluster(at)
-	if n == 0 {
+	found := w.detector.cluster(at)
+	if found.cuts == 0 {
 		return
 	}
 	w.logged = at
-	logging.Component(w.log, slog.LevelWarn, "Closes", fmt.Sprintf("A proxy closes idle connections after about %s", limit.Round(time.Second)),
-		slog.String("cause", cause), slog.Int("cuts", n))
+	logging.Component(w.log, slog.LevelWarn, "Closes", fmt.Sprintf("A proxy closes idle connections after about %s", found.idle.Round(time.Second)),
+		slog.String("cause", cause), slog.Int("cuts", found.cuts), slog.Int("users", found.users), slog.Int("networks", found.networks))
 }
 
 // Report returns what the cuts of the last half hour show.
@@ -67,8 +69,8 @@ func (w *Watch) Report(now time.Time) Report {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := Report{Remembered: len(w.detector.cuts)}
-	if limit, n := w.detector.cluster(now); n > 0 {
-		r.Cause, r.IdleSeconds, r.Cuts = cause, limit.Seconds(), n
+	if found := w.detector.cluster(now); found.cuts > 0 {
+		r.Cause, r.IdleSeconds, r.Cuts, r.Users, r.Networks = cause, found.idle.Seconds(), found.cuts, found.users, found.networks
 	}
 	return r
 }

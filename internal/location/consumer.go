@@ -16,6 +16,10 @@ import (
 // loadTimeout bounds how long the writer waits for the last positions.
 const loadTimeout = 3 * time.Second
 
+// maxAhead is how far the clock of a device may be ahead of this replica's. A recorded_at
+// that is further ahead counts as absent.
+const maxAhead = time.Minute
+
 // A Consumer is one socket that sends and receives positions.
 type Consumer struct {
 	endpoint.Base
@@ -25,6 +29,7 @@ type Consumer struct {
 	role     room.Role
 	group    string
 	leave    func()
+	last     room.Position // the one that was published last; used by Receive alone
 
 	// Mu guards the fields below.
 
@@ -67,7 +72,7 @@ func (s *Consumer) load(ctx context.Context) error {
 		return err
 	}
 	for _, e := range last {
-		s.deliver(e)
+		s.put(e, true)
 	}
 	return nil
 }
@@ -106,7 +111,16 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		s.location.metrics.count("refused")
 		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}, "")
 	}
-	s.publish(in.Position)
+	p := in.Position
+	if p.RecordedAt.After(time.Now().Add(maxAhead)) {
+		p.RecordedAt = time.Time{}
+	}
+	if !p.Newer(s.last) {
+		s.location.metrics.count("outdated")
+		return nil
+	}
+	s.last = p
+	s.publish(p)
 	return nil
 }
 
@@ -148,8 +162,11 @@ func (s *Consumer) publish(p room.Position) {
 	})
 }
 
-// deliver takes an event of the group, or a stored position. It does not block.
-func (s *Consumer) deliver(e event.Event) {
+// deliver takes an event of the group. It does not block.
+func (s *Consumer) deliver(e event.Event) { s.put(e, false) }
+
+// put takes an event of the group, or a stored position. It does not block.
+func (s *Consumer) put(e event.Event, stored bool) {
 	if e.Kind != event.KindPosition {
 		return
 	}
@@ -158,7 +175,7 @@ func (s *Consumer) deliver(e event.Event) {
 		return // the layer has checked it
 	}
 	s.Mu.Lock()
-	changed, dropped := s.latest.put(entry{user: p.User, sender: e.Sender, counter: e.Counter, recorded: p.Recorded, frame: p.Frame})
+	changed, dropped := s.latest.put(entry{user: p.User, sender: e.Sender, counter: e.Counter, at: e.At, stored: stored, frame: p.Frame})
 	s.Mu.Unlock()
 	if dropped {
 		s.location.metrics.dropped.Inc()

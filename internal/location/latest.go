@@ -13,17 +13,22 @@ import (
 type latest []entry
 
 type entry struct {
-	user     room.UserID
-	sender   event.ProcessID // of the event
-	counter  uint64          // of the event
-	recorded int64           // Unix milliseconds; 0 if the sender gave none
-	frame    []byte
-	unsent   bool
+	user    room.UserID
+	sender  event.ProcessID // of the event
+	counter uint64          // of the event
+	at      time.Time       // of the event
+	stored  bool            // read from the store, not received
+	frame   []byte
+	unsent  bool
 }
 
 // put adds a position. It reports whether the position is newer than the one of the
-// same user, and whether it replaced one that was not sent. An event that a process sealed
-// before the one that is known is no newer one: perhaps somebody has sent a copy.
+// same user, and whether it replaced one that was not sent. What arrives later is newer, with
+// two exceptions. An event that its process sealed before the one that is known is perhaps a
+// copy that somebody has sent. A stored one may have been read before the one that is known
+// arrived, so it must have been sealed later.
+//
+// Times of recording do not matter here: devices of one user have clocks of their own.
 func (l *latest) put(e entry) (changed, dropped bool) {
 	e.unsent = true
 	for i := range *l {
@@ -31,11 +36,7 @@ func (l *latest) put(e entry) (changed, dropped bool) {
 		if old.user != e.user {
 			continue
 		}
-		if e.sender == old.sender && e.counter <= old.counter {
-			return false, false
-		}
-		newer := room.Position{RecordedAt: recordedAt(e.recorded)}.Newer(room.Position{RecordedAt: recordedAt(old.recorded)})
-		if !newer {
+		if e.sender == old.sender && e.counter <= old.counter || e.stored && !e.at.After(old.at) {
 			return false, false
 		}
 		dropped = old.unsent
@@ -46,15 +47,7 @@ func (l *latest) put(e entry) (changed, dropped bool) {
 	return true, false
 }
 
-func recordedAt(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
-
-// take returns the frame of a position that was not sent, or nil. It keeps only the
-// time of recording.
+// take returns the frame of a position that was not sent, or nil. It keeps what put compares.
 func (l latest) take() []byte {
 	for i := range l {
 		if l[i].unsent {

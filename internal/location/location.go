@@ -32,8 +32,8 @@ type Layer interface {
 
 // Positions keeps the last position of each sender of a room for a limited time.
 type Positions interface {
-	// Save keeps a position, unless there is one that was recorded later. It does not
-	// block, and calls done once unless it is nil.
+	// Save keeps a position in place of the one before. It does not block, and calls done
+	// once unless it is nil.
 	Save(r room.Room, p event.Position, done func(error))
 	// Last returns the last positions of the room.
 	Last(ctx context.Context, r room.Room) ([]event.Event, error)

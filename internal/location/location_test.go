@@ -54,39 +54,76 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-func TestThePositionRecordedLaterStays(t *testing.T) {
+// lastIs waits until whoever joins gets a position with this latitude.
+func lastIs(t *testing.T, r *world.Replica, want string) {
+	t.Helper()
+	world.Eventually(t, "the last position is "+want, func() (bool, any) {
+		g := r.Location(t, world.Customer).Expect(t, "location_update")
+		return strconv.FormatFloat(*g.Latitude, 'f', -1, 64) == want, g.Raw
+	})
+}
+
+func TestASocketsPositionsStayInTheOrderOfRecording(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	a, b := w.Pair(t)
+	phone, to := a.Location(t, world.Therapist), b.Location(t, world.Customer)
+	for _, c := range []struct{ frame, want string }{
+		{`{"latitude":1,"longitude":0,"recorded_at":"2026-01-31T12:00:10Z"}`, "1"},
+		{`{"latitude":2,"longitude":0,"recorded_at":"2026-01-31T12:00:09.999Z"}`, ""},  // recorded before, arrived later
+		{`{"latitude":3,"longitude":0,"recorded_at":"2026-01-31T12:00:10Z"}`, "3"},     // at the same moment
+		{`{"latitude":4,"longitude":0}`, "4"},                                          // says nothing
+		{`{"latitude":5,"longitude":0,"recorded_at":"2020-01-01T00:00:00Z"}`, "5"},     // the one before said nothing
+		{`{"latitude":6,"longitude":0,"recorded_at":"2019-01-01T00:00:00.000Z"}`, ""},  // recorded before
+		{`{"latitude":7,"longitude":0,"recorded_at":"2020-01-01T00:00:00.001Z"}`, "7"}, // recorded after
+	} {
+		phone.Send(t, c.frame)
+		if c.want == "" {
+			phone.ExpectNothing(t)
+			to.ExpectNothing(t)
+			continue
+		}
+		if g := to.Expect(t, "location_update"); strconv.FormatFloat(*g.Latitude, 'f', -1, 64) != c.want {
+			t.Errorf("got %s, want %s", g.Raw, c.want)
+		}
+		phone.Expect(t, "location_update")
+		lastIs(t, a, c.want)
+	}
+	if n := a.Metric(t, `roomspa_positions_total{outcome="outdated"}`); n != 2 {
+		t.Errorf("%v positions are counted as outdated, want 2", n)
+	}
+}
+
+// TestAClockThatIsWrongFreezesNoMap sends from a device whose clock is ahead, and then from
+// the same device with the right time, or from another one of the same user.
+func TestAClockThatIsWrongFreezesNoMap(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
 	a, b := w.Pair(t)
 	phone, watch, to := a.Location(t, world.Therapist), b.Location(t, world.Therapist), b.Location(t, world.Customer)
-	last := func(want string) {
+	n := 0
+	send := func(from *world.Socket, at time.Time) world.Frame {
 		t.Helper()
-		world.Eventually(t, "the last position is "+want, func() (bool, any) {
-			g := a.Location(t, world.Customer).Expect(t, "location_update")
-			return strconv.FormatFloat(*g.Latitude, 'f', -1, 64) == want, g.Raw
-		})
+		n++
+		from.Send(t, `{"latitude":`+strconv.Itoa(n)+`,"longitude":0,"recorded_at":"`+at.UTC().Format(time.RFC3339)+`"}`)
+		g := to.Expect(t, "location_update")
+		if *g.Latitude != float64(n) {
+			t.Errorf("got %s, want position %d", g.Raw, n)
+		}
+		lastIs(t, a, strconv.Itoa(n))
+		return g
 	}
-	phone.Send(t, `{"latitude":1,"longitude":0,"recorded_at":"2026-01-31T12:00:10Z"}`)
-	to.Expect(t, "location_update")
-	watch.Send(t, `{"latitude":2,"longitude":0,"recorded_at":"2026-01-31T12:00:09.999Z"}`) // recorded before, arrived later
-	watch.Find(t, "location_update")
-	to.ExpectNothing(t)
-	last("1")
-	watch.Send(t, `{"latitude":3,"longitude":0,"recorded_at":"2026-01-31T12:00:10Z"}`) // at the same moment: what arrived later
-	if g := to.Expect(t, "location_update"); *g.Latitude != 3 {
-		t.Errorf("got %s", g.Raw)
+	for _, ahead := range []time.Time{time.Now().Add(time.Hour), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		if g := send(phone, ahead); g.RecordedAt != "" {
+			t.Errorf("a time of the future is passed on: %s", g.Raw)
+		}
+		send(phone, time.Now())
 	}
-	last("3")
-	phone.Send(t, `{"latitude":4,"longitude":0}`) // says nothing: what arrived later
-	if g := to.Expect(t, "location_update"); *g.Latitude != 4 {
-		t.Errorf("got %s", g.Raw)
+	if g := send(phone, time.Now().Add(30*time.Second)); g.RecordedAt == "" {
+		t.Errorf("a time 30 s ahead is left out: %s", g.Raw)
 	}
-	last("4")
-	phone.Send(t, `{"latitude":5,"longitude":0,"recorded_at":"2020-01-01T00:00:00Z"}`) // the one before said nothing
-	if g := to.Expect(t, "location_update"); *g.Latitude != 5 {
-		t.Errorf("got %s", g.Raw)
-	}
-	last("5")
+	send(watch, time.Now().Add(-time.Hour)) // a clock that is late
+	send(watch, time.Now().Add(-59*time.Minute))
 }
 
 func TestAPositionIsForgotten(t *testing.T) {

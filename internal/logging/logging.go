@@ -72,7 +72,7 @@ func (c *Conn) Hold() { c.held = new([]slog.Record) }
 
 // Release writes the lines that are held back. The following ones are written at once.
 func (c *Conn) Release() {
-	if c.held == nil {
+	if c.held == nil || c.held == muted {
 		return
 	}
 	lines := *c.held
@@ -81,6 +81,12 @@ func (c *Conn) Release() {
 		_ = c.Log.Handler().Handle(context.Background(), r) // slog ignores the error too
 	}
 }
+
+// muted is held by connections that write no INFO lines any more. It stays empty.
+var muted = new([]slog.Record)
+
+// Mute discards the INFO lines that are held back and those that follow.
+func (c *Conn) Mute() { c.held = muted }
 
 // Drop discards the lines that are held back and reports whether lines were held back. The
 // following ones are written at once.
@@ -93,7 +99,7 @@ func (c *Conn) Drop() bool {
 // Info logs an event of normal operation.
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	if c.held != nil {
-		if c.Log.Enabled(context.Background(), slog.LevelInfo) {
+		if c.held != muted && c.Log.Enabled(context.Background(), slog.LevelInfo) {
 			r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
 			r.AddAttrs(c.fields(component, attrs)...)
 			*c.held = append(*c.held, r)

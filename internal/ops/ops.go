@@ -26,6 +26,7 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	Stories  *story.Recorder
 	IdleCuts func() any // report of /debug/closes, encoded as JSON
+	Token    string     // that /debug/ requires; empty means that only this host may read it
 }
 
 // A Readiness is the answer of /readyz.
@@ -67,7 +68,16 @@ func New(o Options) http.Handler {
 		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && handler == nil && runtimepprof.Lookup(name) != nil {
 			handler = pprof.Handler(name)
 		}
+		var refused *problem.Problem
+		if path == "/debug" || strings.HasPrefix(path, "/debug/") {
+			refused = o.refuse(r)
+		}
 		switch {
+		case refused != nil:
+			if refused.Status == http.StatusUnauthorized { // RFC 9110 §15.5.2
+				w.Header().Set("WWW-Authenticate", `Bearer realm="roomspa ops"`)
+			}
+			refused.Write(w)
 		case handler == nil:
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener serves the paths in the member paths.",

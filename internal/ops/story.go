@@ -40,9 +40,10 @@ const (
 	maxAnswer  = 4 << 20 // bytes
 )
 
-// Ask fetches the story of a reference from the ops listener at a URL. The error is
+// Ask fetches the story of a reference from the ops listener at a URL. The token is that of
+// the listener, or empty. The error is
 // [story.ErrUnknown] if that replica knows no story.
-func Ask(ctx context.Context, listener, ref string) (*story.Explanation, error) {
+func Ask(ctx context.Context, listener, token, ref string) (*story.Explanation, error) {
 	if !strings.Contains(listener, "://") {
 		listener = "http://" + listener
 	}
@@ -55,6 +56,9 @@ func Ask(ctx context.Context, listener, ref string) (*story.Explanation, error) 
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("debug/stories", ref).String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", u.Host, err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := (&http.Client{}).Do(req)
 	if err != nil {

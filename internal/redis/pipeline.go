@@ -19,7 +19,6 @@ type kind uint8
 const (
 	publish kind = iota
 	set
-	setIfNewer
 	probe // a publish that is sent even while the pipeline is down
 )
 
@@ -28,7 +27,6 @@ type command struct {
 	kind      kind
 	name      string // the channel or key
 	payload   []byte
-	recorded  int64 // of setIfNewer: milliseconds since 1970
 	ttl       time.Duration
 	done      func(error)
 	submitted time.Time

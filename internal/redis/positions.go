@@ -1,23 +1,18 @@
 package redis
 
 import (
-	"bytes"
 	"context"
-	_ "embed" // for the script
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-//go:embed lua/save_position.lua
-var savePositionSource string
-
-var savePosition = goredis.NewScript(savePositionSource)
+// mark precedes a sealed position in Redis. Earlier builds put the time of recording before it.
+const mark = ":"
 
 // Positions stores the last position of each sender in a room.
 type Positions struct {
@@ -25,11 +20,10 @@ type Positions struct {
 	ttl    time.Duration
 }
 
-// Save stores the last position of a user in the room. It replaces an earlier position,
-// unless both have a time of recording and that of the earlier one is later.
+// Save stores the last position of a user in the room. It replaces the one before.
 //
-// Save follows the contract of [Pipeline]. done gets nil also if a later position was
-// kept. What is published after a Save is published after the position can be read.
+// Save follows the contract of [Pipeline]. What is published after a Save is published
+// after the position can be read.
 func (p *Positions) Save(r room.Room, position event.Position, done func(error)) {
 	ring := p.client.Ring()
 	if ring == nil {
@@ -37,11 +31,8 @@ func (p *Positions) Save(r room.Room, position event.Position, done func(error))
 		return
 	}
 	key := p.key(ring, r, position.User)
-	c := command{kind: set, name: key, payload: ring.Seal(nil, key, time.Now(), position), done: done, ttl: p.ttl}
-	if position.Recorded != 0 {
-		c.kind, c.recorded = setIfNewer, position.Recorded
-	}
-	p.client.Pipeline.submit(c)
+	sealed := ring.Seal([]byte(mark), key, time.Now(), position)
+	p.client.Pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: p.ttl})
 }
 
 // Last returns the last positions of the room's two sides, the customer's first. A side
@@ -66,8 +57,8 @@ func (p *Positions) Last(ctx context.Context, r room.Room) ([]event.Event, error
 		if !ok {
 			continue // this side has no position
 		}
-		_, sealed, _ := bytes.Cut([]byte(text), []byte{':'})
-		if e, err := p.client.Open(ring, keys[i], sealed, p.ttl); err == nil && e.Kind == event.KindPosition {
+		_, sealed, _ := strings.Cut(text, mark)
+		if e, err := p.client.Open(ring, keys[i], []byte(sealed), p.ttl); err == nil && e.Kind == event.KindPosition {
 			last = append(last, e)
 		}
 	}
@@ -78,14 +69,4 @@ func (p *Positions) Last(ctx context.Context, r room.Room) ([]event.Event, error
 // slot of Redis Cluster, so that one MGET reads both.
 func (p *Positions) key(ring *event.Ring, r room.Room, user room.UserID) string {
 	return p.client.name(&ring.Deployment, r.Group("position"), ":"+strconv.FormatInt(int64(user), 10))
-}
-
-// appendPosition appends a position in its stored form: the time of recording, which the
-// script compares, a colon and the sealed event. The time is for the script alone: readers
-// use the one in the event.
-func appendPosition(dst []byte, c *command) []byte {
-	if c.kind == setIfNewer {
-		dst = strconv.AppendInt(dst, c.recorded, 10)
-	}
-	return append(append(dst, ':'), c.payload...)
 }

@@ -43,7 +43,7 @@ func (p Position) Validate() *Invalid {
 	return nil
 }
 
-// Newer reports whether p replaces old, an earlier position of the same sender. It does, unless
+// Newer reports whether p replaces old, an earlier position of the same device. It does, unless
 // both have a RecordedAt and that of p is earlier.
 func (p Position) Newer(old Position) bool {
 	return p.RecordedAt.IsZero() || old.RecordedAt.IsZero() || !p.RecordedAt.Before(old.RecordedAt)

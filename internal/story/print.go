@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // The width of a line in characters, and the failures of a user that are shown.
@@ -44,7 +46,14 @@ func (t *Explanation) Print(w io.Writer) error {
 
 type printer struct{ b strings.Builder }
 
+// line writes a line. Control characters in the arguments are escaped: parts of a story come
+// from clients and from stores.
 func (p *printer) line(format string, args ...any) {
+	for i, a := range args {
+		if text, ok := a.(string); ok {
+			args[i] = logging.Printable(text, " ")
+		}
+	}
 	p.b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
 }
 

@@ -71,7 +71,7 @@ func waitStory(t testing.TB, r *world.Replica, ref string) *story.Explanation {
 	var told *story.Explanation
 	world.Eventually(t, "the story of "+ref+" is there", func() (bool, any) {
 		var err error
-		told, err = ops.Ask(t.Context(), r.OpsAddr(), ref)
+		told, err = ops.Ask(t.Context(), r.OpsAddr(), "", ref)
 		return err == nil, err
 	})
 	return told

@@ -80,6 +80,9 @@ ROOMSPA_{{ . | upper | replace "-" "_" }}
 {{- include "roomspa.secretEnv" (list "database-url" .Values.secrets.databaseURL) }}
 {{ include "roomspa.secretEnv" (list "redis-url" .Values.secrets.redisURL) }}
 {{ include "roomspa.optionEnv" (list "jwt-secret-file" "/etc/roomspa/jwt/secrets") }}
+{{- if .Values.secrets.opsToken.name }}
+{{ include "roomspa.secretEnv" (list "ops-token" .Values.secrets.opsToken) }}
+{{- end }}
 {{- if .Values.secrets.jwks.name }}
 {{ include "roomspa.optionEnv" (list "jwks" (printf "/etc/roomspa/jwks/%s" .Values.secrets.jwks.key)) }}
 {{- end }}

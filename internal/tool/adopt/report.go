@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // A Report is the result of an import, or of its rehearsal.
@@ -120,7 +122,7 @@ func (r *Report) WriteText(to io.Writer) error {
 		}
 		fmt.Fprintf(&b, "%-8s %6d %s", outcome, f.Count, f.Means)
 		if len(f.Examples) > 0 {
-			fmt.Fprintf(&b, " (%s)", strings.Join(f.Examples, ", "))
+			fmt.Fprintf(&b, " (%s)", logging.Printable(strings.Join(f.Examples, ", "), " "))
 		}
 		fmt.Fprintln(&b)
 	}

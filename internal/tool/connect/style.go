@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // A style is an ANSI SGR sequence (ECMA-48 §8.3.117).
@@ -29,7 +29,7 @@ func (v *view) paint(s style, text string) string {
 }
 
 // printable makes text safe for the terminal. It indents continuation lines.
-func printable(text string) string { return client.Printable(text, "\n    ") }
+func printable(text string) string { return logging.Printable(text, "\n    ") }
 
 // localTime shows a frame's timestamp as a time of day in the local time zone.
 func localTime(timestamp string) string {

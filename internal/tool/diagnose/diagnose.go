@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	Idle time.Duration
 	// Ops are the ops listeners of the replicas, as in http://10.0.0.7:9090.
 	Ops []string
+	// OpsToken is the token of the ops listeners, or empty.
+	OpsToken string
 	// Timeout bounds each single wait of a step. Default: 10 s.
 	Timeout time.Duration
 	// Now returns the time of this machine's clock; nil for time.Now.
@@ -232,7 +235,7 @@ func (d *diagnosis) runStep(ctx context.Context, r *Report, name string, run fun
 			s.Detail += " (ref " + found.ref + ")"
 		}
 	}
-	s.Detail = client.Printable(s.Detail, " ")
+	s.Detail = logging.Printable(s.Detail, " ")
 	r.Steps = append(r.Steps, s)
 	d.watch.End(s)
 	return found

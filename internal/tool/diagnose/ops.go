@@ -167,7 +167,7 @@ func (d *diagnosis) readStory(ctx context.Context, address string, found *proble
 		return s, false
 	}
 	for end := time.Now().Add(storyTimeout); ; {
-		body, err := d.fetch(ctx, address+"/debug/stories/"+found.ref, 4<<20)
+		body, err := d.fetchWith(ctx, address+"/debug/stories/"+found.ref, d.OpsToken, 4<<20)
 		if err == nil && json.Unmarshal(body, &s) == nil && s.Failed.Name != "" {
 			return s, true
 		}

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/roomspa/roomspa/internal/tool/client"
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // Text writes a diagnosis as text, one line per step. It implements Watcher.
@@ -24,7 +24,7 @@ func (t *Text) Start(step string) { t.Progress(step, "…") }
 // Progress shows what a step is waiting for.
 func (t *Text) Progress(step, text string) {
 	if t.Terminal {
-		t.print("%s… %-10s %s", clearLine, step, client.Printable(text, " "))
+		t.print("%s… %-10s %s", clearLine, step, logging.Printable(text, " "))
 	}
 }
 

@@ -137,9 +137,17 @@ func (d *diagnosis) fetchIssuer(ctx context.Context, c *x509.Certificate) *x509.
 
 // fetch returns up to limit bytes of the body of a GET request, whatever its status.
 func (d *diagnosis) fetch(ctx context.Context, address string, limit int64) ([]byte, error) {
+	return d.fetchWith(ctx, address, "", limit)
+}
+
+// fetchWith is fetch with a bearer token, unless that is empty.
+func (d *diagnosis) fetchWith(ctx context.Context, address, token string, limit int64) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := d.http.Do(request)
 	if err != nil {
