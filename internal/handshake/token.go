@@ -118,11 +118,17 @@ func (a *attempt) rejectToken(err error) error {
 func (a *attempt) loadUser(ctx context.Context) error {
 	id := a.claims.UserID
 	ids := append(make([]room.UserID, 0, 1+len(a.segments)), id)
+	var path []int64
 	for _, segment := range a.segments {
-		if other, ok := room.ParseUserID(segment); ok && other != id {
+		other, ok := room.ParseUserID(segment)
+		if !ok {
+			continue // refused later
+		}
+		if path = append(path, int64(other)); other != id {
 			ids = append(ids, other)
 		}
 	}
+	a.socket.Admit("", path)
 	var err error
 	if a.known, err = a.server.users.Users(ctx, ids); err != nil {
 		r := endpoint.DatabaseError("get_user", err)
@@ -139,6 +145,7 @@ func (a *attempt) loadUser(ctx context.Context) error {
 	default:
 		return rejectUser(reason, "Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}
+	a.socket.Admit(string(u.Role), path)
 	a.peer.User = u
 	a.story.Role = string(u.Role)
 	a.story.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))
