@@ -29,7 +29,7 @@ type (
 // Help is shown by --help.
 func (*userDeactivateCmd) Help() string {
 	return `Deactivated users cannot sign in, and all their tokens are refused. Their sockets close with 4001 user_inactive: at once
-with --redis-url, within a minute without.
+with --redis-url, within a second without (within a minute if roomspa.users is a view).
 
 Examples:
   roomspa user deactivate 7
@@ -42,7 +42,7 @@ func (*userActivateCmd) Help() string { return "Examples:\n  roomspa user activa
 // Help is shown by --help.
 func (*userSignOutCmd) Help() string {
 	return `Signs users out everywhere. All tokens issued until now are refused. Sockets close with 4001 token_revoked: at once with
---redis-url, within a minute without. The users may sign in again immediately.
+--redis-url, within a second without (within a minute if roomspa.users is a view). The users may sign in again at once.
 
 Examples:
   roomspa user sign-out 7`

@@ -23,9 +23,9 @@ SET email = 'erased-' || id || '@erased.invalid', phone = NULL, password = '!', 
 WHERE id = $1`
 
 const conversationsToErase = `
-SELECT id, customer_id, therapist_id FROM roomspa.conversations WHERE customer_id = $1
+SELECT id FROM roomspa.conversations WHERE customer_id = $1
 UNION ALL
-SELECT id, customer_id, therapist_id FROM roomspa.conversations WHERE therapist_id = $1`
+SELECT id FROM roomspa.conversations WHERE therapist_id = $1`
 
 const lastSeq = `SELECT seq FROM roomspa.messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1`
 
@@ -40,18 +40,15 @@ const eraseBatch = 2000
 
 // EraseUser erases a user's personal data: the email address, the phone number, the
 // password, and the text of each message that the user has sent. Rows and numbers stay,
-// so that no history gets a hole. It returns the rooms of the user and the number of erased
-// messages.
+// so that no history gets a hole. It returns the number of erased messages.
 //
 // It uses many short transactions. After an error call it again. Once it has returned
 // without an error, no text of the user can be stored: the first transaction marks the user,
 // and no insert that sees the mark stores a message of theirs. An insert that does not see
 // it has locked its conversation before, so each conversation is erased under that lock.
 // EraseUser returns [room.ErrNotFound] if there is no such user.
-func (db *DB) EraseUser(ctx context.Context, id room.UserID) (rooms []room.Room, messages int64, err error) {
-	fail := func(err error) ([]room.Room, int64, error) {
-		return rooms, messages, fmt.Errorf("erase user %d: %w", id, err)
-	}
+func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, err error) {
+	fail := func(err error) (int64, error) { return messages, fmt.Errorf("erase user %d: %w", id, err) }
 	first := db.newWrite()
 	first.Queue(eraseUser, int64(id)).Exec(requireRow)
 	first.Queue(beginErasure, int64(id))
@@ -59,14 +56,9 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (rooms []room.Room,
 		return fail(err)
 	}
 	var conversations []room.ID
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		rows, _ := conn.Query(ctx, conversationsToErase, int64(id))
-		var c room.ID
-		var r room.Room
-		_, err := pgx.ForEachRow(rows, []any{&c, &r.Customer, &r.Therapist}, func() error {
-			conversations, rooms = append(conversations, c), append(rooms, r)
-			return nil
-		})
+		conversations, err = pgx.CollectRows(rows, pgx.RowTo[room.ID])
 		return err
 	})
 	if err != nil {
@@ -83,7 +75,7 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (rooms []room.Room,
 	if err := db.send(ctx, end); err != nil {
 		return fail(err)
 	}
-	return rooms, messages, nil
+	return messages, nil
 }
 
 // eraseConversation erases the messages of a user whose erasure has begun, and returns their
