@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -61,7 +62,8 @@ func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *fa
 		page.Next = encodePlace(found[len(found)-1].Place())
 	}
 	if user.Role == room.Support {
-		e.log.Info(e.component, fmt.Sprintf("Support %d listed %d conversations of user %d", user.ID, len(found), whose))
+		e.log.Audit("Support listed conversations", slog.Int64("user", int64(user.ID)), slog.String("endpoint", "api"),
+			slog.Int64("of_user", int64(whose)), slog.Int("conversations", len(found)))
 	} else {
 		e.log.Info(e.component, fmt.Sprintf("Listed: %s, %d conversations", e.user, len(found)))
 	}

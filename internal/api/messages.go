@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -44,11 +45,12 @@ func (h *history) messages(e *exchange, user *room.User, id string, query url.Va
 	for i := range found {
 		page.Messages[i] = frame.AppendMessage(nil, &found[i])
 	}
-	if user.Role == room.Support {
-		e.log.Info(e.component, fmt.Sprintf("Support %d read %d messages of conversation %s of customer %d and therapist %d",
-			user.ID, len(found), conversation, r.Customer, r.Therapist))
-	} else {
+	if user.Role != room.Support {
 		e.log.Info(e.component, fmt.Sprintf("User %d read %d messages of conversation %s", user.ID, len(found), conversation))
+	} else if n := len(found); n > 0 {
+		e.log.Audit("Support read history", slog.Int64("user", int64(user.ID)), slog.String("endpoint", "api"),
+			slog.Int64("customer", int64(r.Customer)), slog.Int64("therapist", int64(r.Therapist)),
+			slog.Int64("from_seq", found[0].Seq), slog.Int64("to_seq", found[n-1].Seq))
 	}
 	return page, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 )
 
@@ -15,6 +16,10 @@ func (s *Consumer) history(ctx context.Context, in frame.Client) error {
 	if err != nil {
 		s.Socket.Log().Error(component, "Database error in history: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.Refuse(storeInvalid(err), in.ClientMessageID)
+	}
+	if n := len(messages); n > 0 {
+		endpoint.Audit(s.Socket.Log(), s.role, s.user, s.room, name, "read history",
+			slog.Int64("from_seq", messages[0].Seq), slog.Int64("to_seq", messages[n-1].Seq))
 	}
 	page := frame.History{Type: frame.TypeHistory, Messages: make([]json.RawMessage, len(messages)), HasMore: more}
 	for i := range messages {

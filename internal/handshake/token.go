@@ -146,6 +146,11 @@ func (a *attempt) loadUser(ctx context.Context) error {
 		return rejectUser(reason, "Invalid token: token_revoked: issued before the user signed out everywhere at "+u.TokensValidAfter.UTC().Format(time.RFC3339))
 	}
 	a.socket.Admit(string(u.Role), path)
+	if u.Role == room.Support || a.server.logged.Allow() {
+		a.log.Release()
+	} else {
+		a.log.Hold()
+	}
 	a.peer.User = u
 	a.story.Role = string(u.Role)
 	a.story.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))
