@@ -98,14 +98,14 @@ func (c *accessFlags) each(ctx context.Context, std streams, db *postgres.DB, do
 }
 
 // notifyReplicas makes all running replicas check at once which sockets of the users must
-// end. Replicas that are not notified check within a minute. The users are changed in any
+// end. Replicas that are not notified find the change in Postgres. The users are changed in any
 // case.
 func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgres.DB, users []room.UserID) error {
 	if len(users) == 0 {
 		return nil // nothing has changed
 	}
 	if f.RedisURL == "" {
-		_, err := fmt.Fprintln(std.Err, "Open sockets close within a minute. With --redis-url they close at once.")
+		_, err := fmt.Fprintln(std.Err, "Open sockets close within a second, or within a minute if roomspa.users is a view. With --redis-url they close at once.")
 		return err
 	}
 	client, err := f.open(ctx, db)
@@ -116,7 +116,7 @@ func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgr
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("the users are changed, but open sockets close only within a minute: notify replicas: %w", err)
+		return fmt.Errorf("the users are changed, but open sockets may close only within a minute: notify replicas: %w", err)
 	}
 	return nil
 }

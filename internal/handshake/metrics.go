@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"code"}),
 		unlogged: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_unlogged_handshakes_total",
-			Help: "Total accepted handshakes that were not logged because there were more than 100 handshakes per second.",
+			Help: "Total accepted handshakes that were not logged because there were more than 100 per second of users, or of anonymous clients.",
 		}),
 	}
 }
