@@ -44,7 +44,7 @@ var packages = map[string][]string{
 	// The fleet.
 	"channel":    {"event", "redis", "room"},
 	"fleet":      {"event", "room"},
-	"revocation": {"event", "fleet", "frame", "room"},
+	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
 
 	// HTTP.

@@ -29,7 +29,7 @@ type (
 // Help is shown by --help.
 func (*userDeactivateCmd) Help() string {
 	return `Deactivated users cannot sign in, and all their tokens are refused. Their sockets close with 4001 user_inactive: at once
-with --redis-url, within a minute without.
+with --redis-url, within a second without (within a minute if roomspa.users is a view).
 
 Examples:
   roomspa user deactivate 7
@@ -42,7 +42,7 @@ func (*userActivateCmd) Help() string { return "Examples:\n  roomspa user activa
 // Help is shown by --help.
 func (*userSignOutCmd) Help() string {
 	return `Signs users out everywhere. All tokens issued until now are refused. Sockets close with 4001 token_revoked: at once with
---redis-url, within a minute without. The users may sign in again immediately.
+--redis-url, within a second without (within a minute if roomspa.users is a view). The users may sign in again at once.
 
 Examples:
   roomspa user sign-out 7`
@@ -98,14 +98,14 @@ func (c *accessFlags) each(ctx context.Context, std streams, db *postgres.DB, do
 }
 
 // notifyReplicas makes all running replicas check at once which sockets of the users must
-// end. Replicas that are not notified check within a minute. The users are changed in any
+// end. Replicas that are not notified find the change in Postgres. The users are changed in any
 // case.
 func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgres.DB, users []room.UserID) error {
 	if len(users) == 0 {
 		return nil // nothing has changed
 	}
 	if f.RedisURL == "" {
-		_, err := fmt.Fprintln(std.Err, "Open sockets close within a minute. With --redis-url they close at once.")
+		_, err := fmt.Fprintln(std.Err, "Open sockets close within a second, or within a minute if roomspa.users is a view. With --redis-url they close at once.")
 		return err
 	}
 	client, err := f.open(ctx, db)
@@ -116,7 +116,7 @@ func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgr
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("the users are changed, but open sockets close only within a minute: notify replicas: %w", err)
+		return fmt.Errorf("the users are changed, but open sockets may close only within a minute: notify replicas: %w", err)
 	}
 	return nil
 }

@@ -19,7 +19,9 @@ type userEraseCmd struct {
 func (*userEraseCmd) Help() string {
 	return `Deletes the e-mail address, the phone number and the password of a user, deactivates the user, and empties all messages
 that they sent. The emptied messages stay, so that the conversation has no gap; messages of the other side stay as they
-are. If the command is interrupted, run it again. Backups, logs and other copies are not changed.
+are. Once the command has succeeded, no message of the user can be stored, not even one that was on its way. Their last
+position expires 120 s after their sockets have closed: at once with --redis-url, within a second without (within a minute
+if roomspa.users is a view). If the command is interrupted, run it again. Backups, logs and other copies are not changed.
 
 Examples:
   roomspa user erase 7 --yes`
@@ -35,7 +37,7 @@ func (c *userEraseCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer db.Close()
-	// Close the sockets before looking for messages, so that none is sent afterwards.
+	// Close the sockets first: their users learn why, instead of losing messages.
 	err = db.SetActive(ctx, c.User, false)
 	if errors.Is(err, room.ErrNotFound) {
 		return fmt.Errorf("there is no user %d", c.User)

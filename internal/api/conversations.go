@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -55,7 +56,8 @@ func (h *history) list(e *exchange, user *room.User, query url.Values) (any, *fa
 	}
 	page := makeConversationsPage(found, more)
 	if user.Role == room.Support {
-		e.log.Info(e.component, fmt.Sprintf("Support %d listed %d conversations of user %d", user.ID, len(page.Conversations), whose))
+		e.log.Audit("Support listed conversations", slog.Int64("user", int64(user.ID)), slog.String("endpoint", "api"),
+			slog.Int64("of_user", int64(whose)), slog.Int("conversations", len(page.Conversations)))
 	} else {
 		e.log.Info(e.component, fmt.Sprintf("Listed: %s, %d conversations", e.user, len(page.Conversations)))
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -34,11 +35,13 @@ func (h *history) messages(e *exchange, user *room.User, id string, query url.Va
 		return nil, databaseFailure(err)
 	}
 	page, n := frame.EncodeMessages(found, more)
-	if user.Role == room.Support {
-		e.log.Info(e.component, fmt.Sprintf("Support %d read %d messages of conversation %s of customer %d and therapist %d",
-			user.ID, n, conversation, r.Customer, r.Therapist))
-	} else {
+	if user.Role != room.Support {
 		e.log.Info(e.component, fmt.Sprintf("User %d read %d messages of conversation %s", user.ID, n, conversation))
+	} else if n > 0 {
+		sent := found[len(found)-n:]
+		e.log.Audit("Support read history", slog.Int64("user", int64(user.ID)), slog.String("endpoint", "api"),
+			slog.Int64("customer", int64(r.Customer)), slog.Int64("therapist", int64(r.Therapist)),
+			slog.Int64("from_seq", sent[0].Seq), slog.Int64("to_seq", sent[n-1].Seq))
 	}
 	return encodedAnswer(page), nil
 }

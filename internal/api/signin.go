@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -140,7 +141,12 @@ func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure)
 	case err != nil:
 		return nil, "", databaseFailure(err)
 	case rotation.Reused:
-		fail := unauthenticated("token_revoked", "This refresh token was used before and may be stolen, so its sign-in was ended. Sign in again.")
+		// Access tokens and sockets do not know their sign-in, so all of the user's end, even if
+		// the client does not wait for the answer.
+		if err := s.signOut(context.WithoutCancel(e.r.Context()), used); err != nil {
+			e.log.Error(e.component, "Access tokens after a reused refresh token not revoked: "+err.Error(), slog.String("cause", cause.Of(err)))
+		}
+		fail := unauthenticated("token_revoked", "This refresh token was used before and may be stolen, so the user was signed out everywhere. Sign in again.")
 		fail.cause = "token_revoked reused"
 		return nil, "reused", fail
 	case rotation.Revoked:
@@ -152,6 +158,19 @@ func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure)
 	}
 	answer, fail := mintTokens(s.o.Keys, *user, now, s.o.AccessTTL, rotation.Refresh)
 	return answer, outcome, fail
+}
+
+// signOut revokes all tokens of the user of a refresh token, and closes their sockets.
+func (s *signIn) signOut(ctx context.Context, t room.Refresh) error {
+	latest := time.Now()
+	if t.IssuedAt.After(latest) {
+		latest = t.IssuedAt
+	}
+	_, err := s.o.Store.SignOut(ctx, t.User, latest)
+	if err == nil {
+		s.o.Revocations.Check(t.User)
+	}
+	return err
 }
 
 func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
@@ -208,25 +227,18 @@ func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 		return scope, logoutOutcome(valid), nil
 	}
 	// A replaced token is accepted, because a sign-out can do no harm.
-	user, fail := tokenUser(e, s.o.Store, t.User, t.IssuedAt)
-	if fail != nil && fail.Status == http.StatusUnauthorized {
+	switch _, fail = tokenUser(e, s.o.Store, t.User, t.IssuedAt); {
+	case fail != nil && fail.Status == http.StatusUnauthorized:
 		return scope, "already", nil
-	}
-	if fail != nil {
+	case fail != nil:
 		return scope, "", fail
 	}
-	latest := time.Now()
-	if t.IssuedAt.After(latest) {
-		latest = t.IssuedAt
-	}
-	_, err := s.o.Store.SignOut(e.r.Context(), user.ID, latest)
-	switch {
+	switch err := s.signOut(e.r.Context(), t); {
 	case errors.Is(err, room.ErrNotFound):
 		return scope, "already", nil
 	case err != nil:
 		return scope, "", databaseFailure(err)
 	}
-	s.o.Revocations.Check(user.ID)
 	return scope, "done", nil
 }
 

@@ -31,17 +31,23 @@ func TestRefreshTokensRotate(t *testing.T) {
 		t.Error("a client that has lost the answer gets another successor")
 	}
 	third := a.Refresh(t, second.Refresh).Expect(t, 200, "")
+	peer := a.Chat(t, world.Therapist)
 	if got := b.Refresh(t, first.Refresh).Expect(t, 401, "token_revoked"); !strings.Contains(got.Detail, "used before") {
 		t.Errorf("a token that was used two times ago: %s", got.Detail)
 	}
 	for _, token := range []string{first.Refresh, second.Refresh, third.Refresh} {
 		a.Refresh(t, token).Expect(t, 401, "token_revoked")
 	}
-	a.Refresh(t, other.Refresh).Expect(t, 200, "") // another sign-in of the same user
-	s.ExpectNothing(t)
+	// What the thief has got with a refresh token ends too.
+	s.ExpectRefusal(t, 4001, "token_revoked")
+	b.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Subprotocols: []string{"bearer", third.Access}}).ExpectRefusal(t, 4001, "token_revoked")
+	a.Refresh(t, other.Refresh).Expect(t, 401, "token_revoked") // another sign-in of the same user
+	peer.ExpectNothing(t)
+	again := a.Login(t, world.Customer, world.Password).Expect(t, 200, "")
+	b.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Subprotocols: []string{"bearer", again.Access}}).Expect(t, "connected")
 	for line, want := range map[string]float64{
-		`roomspa_token_refreshes_total{outcome="rotated"}`: 2, `roomspa_token_refreshes_total{outcome="repeated"}`: 1,
-		`roomspa_token_refreshes_total{outcome="token_revoked"}`: 3,
+		`roomspa_token_refreshes_total{outcome="rotated"}`: 1, `roomspa_token_refreshes_total{outcome="repeated"}`: 1,
+		`roomspa_token_refreshes_total{outcome="token_revoked"}`: 4,
 	} {
 		if n := a.Metric(t, line); n != want {
 			t.Errorf("%s is %v, want %v", line, n, want)

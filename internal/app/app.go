@@ -34,6 +34,7 @@ import (
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
+	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -68,20 +69,21 @@ type App struct {
 
 	strangers *logging.Strangers // the handler of log
 
-	memory    *memory.Meter
-	budget    *budget.Budget
-	keys      *auth.Keys
-	passwords *auth.Passwords
-	db        *postgres.DB
-	redis     *redis.Client
-	layer     *channel.Layer
-	sockets   *session.Registry
-	stories   *story.Recorder
-	idleCuts  *idlecuts.Watch
-	proxies   *listen.ProxyWatch
-	fleet     *fleet.Fleet
-	rebalance *rebalance.Rebalancer
-	monitor   *ops.Monitor
+	memory      *memory.Meter
+	budget      *budget.Budget
+	keys        *auth.Keys
+	passwords   *auth.Passwords
+	db          *postgres.DB
+	redis       *redis.Client
+	layer       *channel.Layer
+	sockets     *session.Registry
+	stories     *story.Recorder
+	idleCuts    *idlecuts.Watch
+	proxies     *listen.ProxyWatch
+	fleet       *fleet.Fleet
+	rebalance   *rebalance.Rebalancer
+	revocations *revocation.Revoker
+	monitor     *ops.Monitor
 
 	limits      *listen.Limits
 	public, ops *listen.Server
@@ -186,7 +188,7 @@ func (a *App) wire(reloads []task) {
 	}, a.log, reg)
 
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
-	revocations := revocation.New(a.fleet, a.db, a.sockets, 0, a.log, reg)
+	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{
 		Rate: o.RebalanceRate, Threshold: float64(o.RebalanceThreshold) / 100,
@@ -199,7 +201,7 @@ func (a *App) wire(reloads []task) {
 
 	a.public = listen.New(listen.Options{
 		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
-		Handler: shakes.Route(a.api(revocations, shakes.Paths())), Limits: a.limits, WriteTimeout: 30 * time.Second,
+		Handler: shakes.Route(a.api(shakes.Paths())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
 	a.ops = listen.New(listen.Options{
 		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
@@ -210,14 +212,22 @@ func (a *App) wire(reloads []task) {
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
 		append(reloads,
-			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", revocations.Run},
+			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
 func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
-	o.TokenLeeway, o.Renew, o.Memory, o.Budget = auth.Leeway, handshake.Renew(a.keys), a.memory.Share, a.budget
+	o.TokenLeeway, o.Memory, o.Budget = auth.Leeway, a.memory.Share, a.budget
+	renew := handshake.Renew(a.keys)
+	o.Renew = func(token string, former session.Token) (session.Token, error) {
+		t, err := renew(token, former)
+		if err == nil {
+			a.revocations.CheckHere(room.UserID(t.User))
+		}
+		return t, err
+	}
 	o.OnEnd = func(e *session.End) {
 		a.limits.CloseSocket(e.Remote)
 		if e.Cut {
@@ -228,10 +238,10 @@ func (a *App) sessionOptions() session.Options {
 	return o
 }
 
-func (a *App) api(revocations api.Revocations, socketPaths []string) http.Handler {
+func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: revocations,
+		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/endpoint"
@@ -93,6 +94,11 @@ func (s *Consumer) Open(ctx context.Context) error {
 	if err != nil {
 		return endpoint.DatabaseError("check_since", err)
 	}
+	from := conversation.LastSeq + 1
+	if resumed != nil {
+		from = resumed.FromSeq
+	}
+	endpoint.Audit(log, s.role, s.user, s.room, name, "opened a room", slog.Int64("from_seq", from))
 	s.chat.add(s, conversation.ID)
 	s.start(conversation, resumed)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -76,7 +77,12 @@ func (s *Consumer) readHistory(ctx context.Context) (kept int) {
 			full = s.Refuse(storeInvalid(err), in.clientMessageID)
 			return
 		}
-		page, _ = frame.EncodeHistory(messages, more)
+		var n int
+		if page, n = frame.EncodeHistory(messages, more); n > 0 {
+			sent := messages[len(messages)-n:]
+			endpoint.Audit(s.Socket.Log(), s.role, s.user, s.room, name, "read history",
+				slog.Int64("from_seq", sent[0].Seq), slog.Int64("to_seq", sent[n-1].Seq))
+		}
 	})
 	s.page, s.failure = page, full
 	return len(page)

@@ -36,6 +36,11 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	began, conversation := time.Now(), s.conversationID()
 	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
 	if err != nil {
+		if errors.Is(err, room.ErrErased) {
+			s.chat.metrics.message("refused")
+			log.Warn(component, "Message refused: the sender is erased")
+			return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
+		}
 		s.chat.metrics.message("failed")
 		if errors.Is(err, room.ErrOutcomeUnknown) {
 			s.chat.requestSweep() // if it is committed, nobody has published it

@@ -2,8 +2,10 @@ package endpoint
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -32,4 +34,16 @@ func AuthorizeRoom(p Peer, find func(room.UserID) *room.User) *Rejection {
 		detail = fmt.Sprintf("there is no %s %d", d.Side, d.User)
 	}
 	return &Rejection{Close: &frame.Close{Code: frame.CodeForbidden, Reason: d.Reason, Detail: detail}, Line: line}
+}
+
+// Audit logs that the user reads a room, if the user is support. Consumers call it before
+// each read: when the socket opens, and for each page.
+func Audit(log *logging.Conn, role room.Role, user room.UserID, r room.Room, endpoint, event string, more ...slog.Attr) {
+	if role != room.Support {
+		return
+	}
+	log.Audit("Support "+event, append([]slog.Attr{
+		slog.Int64("user", int64(user)), slog.String("endpoint", endpoint),
+		slog.Int64("customer", int64(r.Customer)), slog.Int64("therapist", int64(r.Therapist)),
+	}, more...)...)
 }

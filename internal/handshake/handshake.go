@@ -32,9 +32,9 @@ const (
 	joinTimeout  = 3 * time.Second  // of a confirmed SUBSCRIBE
 )
 
-// Accepted handshakes per second that are logged: those of users, and those of anonymous
-// endpoints, which must not take the place of the former. Above it only refused handshakes
-// are logged.
+// Accepted handshakes per second that are logged in full: those of users, and those of
+// anonymous endpoints, which cannot drop the lines of users. Refused handshakes and those of
+// support are always logged in full.
 const (
 	logRate          = 100
 	anonymousLogRate = 20
@@ -87,25 +87,25 @@ type Tickets interface {
 
 // A Server answers the WebSocket paths. Make one with [New].
 type Server struct {
-	options    Options
-	sockets    *session.Registry
-	tokens     Tokens
-	users      Users
-	endpoints  map[string]*endpoint.Endpoint
-	paths      []string
-	log        *slog.Logger
-	logLimiter *rate.Limiter // of handshakes of users
-	anonymous  *rate.Limiter // of handshakes of anonymous endpoints
-	metrics    *metrics
-	turns      chan struct{}   // holds one value per handshake that runs
-	ctx        context.Context // of the steps; a request's own ends with its handler
+	options   Options
+	sockets   *session.Registry
+	tokens    Tokens
+	users     Users
+	endpoints map[string]*endpoint.Endpoint
+	paths     []string
+	log       *slog.Logger
+	logged    *rate.Limiter // of users
+	anonymous *rate.Limiter // of anonymous endpoints
+	metrics   *metrics
+	turns     chan struct{}   // holds one value per handshake that runs
+	ctx       context.Context // of the steps; a request's own ends with its handler
 }
 
 // New returns a server of the endpoints. The steps of handshakes run under ctx.
 func New(ctx context.Context, o Options, sockets *session.Registry, tokens Tokens, users Users, endpoints []endpoint.Endpoint, log *slog.Logger, reg prometheus.Registerer) *Server {
 	s := &Server{
 		options: o, sockets: sockets, tokens: tokens, users: users, endpoints: map[string]*endpoint.Endpoint{},
-		log: log, logLimiter: rate.NewLimiter(logRate, logRate), anonymous: rate.NewLimiter(anonymousLogRate, anonymousLogRate), metrics: newMetrics(reg),
+		log: log, logged: rate.NewLimiter(logRate, logRate), anonymous: rate.NewLimiter(anonymousLogRate, anonymousLogRate), metrics: newMetrics(reg),
 		turns: make(chan struct{}, o.MaxHandshakes), ctx: ctx,
 	}
 	for _, e := range endpoints {
@@ -184,12 +184,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,
 		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket},
 	}
-	limiter := s.logLimiter
-	if e.Anonymous {
-		limiter = s.anonymous
-	}
-	if !limiter.Allow() {
-		a.log.Hold()
+	if e.Anonymous && !s.anonymous.Allow() || !e.Anonymous && s.logged.Tokens() < 1 {
+		a.log.Hold() // of users until the user is known
 	}
 	a.open()
 }

@@ -118,11 +118,17 @@ func (a *attempt) rejectToken(err error) error {
 func (a *attempt) loadUser(ctx context.Context) error {
 	id := a.claims.UserID
 	ids := append(make([]room.UserID, 0, 1+len(a.segments)), id)
+	var path []int64
 	for _, segment := range a.segments {
-		if other, ok := room.ParseUserID(segment); ok && other != id {
+		other, ok := room.ParseUserID(segment)
+		if !ok {
+			continue // refused later
+		}
+		if path = append(path, int64(other)); other != id {
 			ids = append(ids, other)
 		}
 	}
+	a.socket.Admit("", path)
 	var err error
 	if a.known, err = a.server.users.Users(ctx, ids); err != nil {
 		r := endpoint.DatabaseError("get_user", err)
@@ -144,6 +150,12 @@ func (a *attempt) loadUser(ctx context.Context) error {
 			Close:     &frame.Close{Code: frame.CodeForbidden, Reason: "too_many_sockets", Detail: "the user has as many sockets on this replica as allowed; close one before you open another"},
 			Component: middleware, Line: fmt.Sprintf("Too many sockets of user %d (--user-sockets)", u.ID),
 		}
+	}
+	a.socket.Admit(string(u.Role), path)
+	if u.Role == room.Support || a.server.logged.Allow() {
+		a.log.Release()
+	} else {
+		a.log.Hold()
 	}
 	a.peer.User = u
 	a.story.Role = string(u.Role)

@@ -53,6 +53,7 @@ func (s *Consumer) Join(ctx context.Context) error {
 
 // Open queues the connected frame and the last positions of the room.
 func (s *Consumer) Open(ctx context.Context) error {
+	endpoint.Audit(s.Socket.Log(), s.role, s.user, s.room, name, "opened a room")
 	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref}
 	s.Mu.Lock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty

@@ -2,6 +2,7 @@ package logging_test
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +62,17 @@ func TestDroppedLinesAreForgottenAndTroubleNeverIs(t *testing.T) {
 	c.Info("C", "later")
 	if text := out.String(); strings.Contains(text, "good") || !strings.Contains(text, "[C] odd") || !strings.Contains(text, "[C] bad") || !strings.Contains(text, "[C] later") {
 		t.Errorf("the log:\n%s", text)
+	}
+}
+
+func TestWhatIsAuditedIsAlwaysWritten(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := &logging.Conn{Log: logging.New(&out, logging.Options{Format: "text", Level: "error"}), Ref: "r"}
+	c.Hold()
+	c.Audit("Support read", slog.Int64("user", 6))
+	c.Drop()
+	if text := out.String(); !strings.Contains(text, `level=INFO msg="[Audit] Support read" replica="" component=Audit ref=r`) || !strings.Contains(text, "user=6") {
+		t.Errorf("the log: %s", text)
 	}
 }

@@ -68,7 +68,11 @@ type Conn struct {
 // Hold holds the following INFO lines back until [Conn.Release] writes them or [Conn.Drop]
 // discards them. They keep their times. Warnings and errors are written at once. Hold, Release,
 // Drop and Info must be called from one goroutine while lines are held back.
-func (c *Conn) Hold() { c.held = new([]slog.Record) }
+func (c *Conn) Hold() {
+	if c.held == nil {
+		c.held = new([]slog.Record)
+	}
+}
 
 // Release writes the lines that are held back. The following ones are written at once.
 func (c *Conn) Release() {
@@ -100,13 +104,18 @@ func (c *Conn) Drop() bool {
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	if c.held != nil {
 		if c.held != muted && c.Log.Enabled(context.Background(), slog.LevelInfo) {
-			r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
-			r.AddAttrs(c.fields(component, attrs)...)
-			*c.held = append(*c.held, r)
+			*c.held = append(*c.held, c.info(component, msg, attrs))
 		}
 		return
 	}
 	c.line(slog.LevelInfo, component, msg, attrs)
+}
+
+// Audit logs what a user with special rights reads, under the component Audit. The line is
+// written at once, at the level INFO, while lines are held back and whatever the level of the
+// logger is.
+func (c *Conn) Audit(msg string, attrs ...slog.Attr) {
+	_ = c.Log.Handler().Handle(context.Background(), c.info("Audit", msg, attrs)) // slog ignores the error too
 }
 
 // Warn logs an event that is unusual but handled.
@@ -125,6 +134,12 @@ func (c *Conn) line(level slog.Level, component, msg string, attrs []slog.Attr) 
 		return
 	}
 	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, c.fields(component, attrs)...)
+}
+
+func (c *Conn) info(component, msg string, attrs []slog.Attr) slog.Record {
+	r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
+	r.AddAttrs(c.fields(component, attrs)...)
+	return r
 }
 
 // fields returns attrs after the fields that every line of the connection has.

@@ -36,7 +36,8 @@ type draft = request[appendArg, appendResult]
 // Messages that one goroutine appends one after the other keep their order. After a
 // [room.ErrOutcomeUnknown], which is also returned when ctx ends, the message may be
 // stored now or later: send it again with the same ClientMessageID. Append returns
-// [room.ErrNotFound] if there is no such conversation.
+// [room.ErrNotFound] if there is no such conversation, and [room.ErrErased] if the sender is
+// erased.
 func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error) {
 	r, pending, err := db.commits.call(ctx, appendArg{conversation, d})
 	if err == nil {

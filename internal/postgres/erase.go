@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -22,14 +23,11 @@ SET email = 'erased-' || id || '@erased.invalid', phone = NULL, password = '!', 
 WHERE id = $1`
 
 const conversationsToErase = `
-SELECT c.id, coalesce((
-	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
-), 0)
-FROM (
-	SELECT id FROM roomspa.conversations WHERE customer_id = $1
-	UNION ALL
-	SELECT id FROM roomspa.conversations WHERE therapist_id = $1
-) c`
+SELECT id FROM roomspa.conversations WHERE customer_id = $1
+UNION ALL
+SELECT id FROM roomspa.conversations WHERE therapist_id = $1`
+
+const lastSeq = `SELECT seq FROM roomspa.messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1`
 
 const eraseMessages = `
 UPDATE roomspa.messages SET body = '', client_message_id = NULL, erased_at = now()
@@ -44,8 +42,10 @@ const eraseBatch = 2000
 // password, and the text of each message that the user has sent. Rows and numbers stay,
 // so that no history gets a hole. It returns the number of erased messages.
 //
-// It uses many short transactions. After an error call it again. Call it again also if
-// the user had a socket open: new ones are refused from the first transaction on.
+// It uses many short transactions. After an error call it again. Once it has returned
+// without an error, no text of the user can be stored: the first transaction marks the user,
+// and no insert that sees the mark stores a message of theirs. An insert that does not see
+// it has locked its conversation before, so each conversation is erased under that lock.
 // EraseUser returns [room.ErrNotFound] if there is no such user.
 func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, err error) {
 	fail := func(err error) (int64, error) { return messages, fmt.Errorf("erase user %d: %w", id, err) }
@@ -55,33 +55,53 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, er
 	if err := db.send(ctx, first); err != nil {
 		return fail(err)
 	}
-	last := map[room.ID]int64{}
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	var conversations []room.ID
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		rows, _ := conn.Query(ctx, conversationsToErase, int64(id))
-		var c room.ID
-		var seq int64
-		_, err := pgx.ForEachRow(rows, []any{&c, &seq}, func() error { last[c] = seq; return nil })
+		conversations, err = pgx.CollectRows(rows, pgx.RowTo[room.ID])
 		return err
 	})
 	if err != nil {
 		return fail(err)
 	}
-	for c, seq := range last {
-		for from := int64(1); from <= seq; from += eraseBatch {
-			b := db.newWrite()
-			b.Queue(eraseMessages, c, from, from+eraseBatch-1, int64(id)).Exec(func(tag pgconn.CommandTag) error {
-				messages += tag.RowsAffected()
-				return nil
-			})
-			if err := db.send(ctx, b); err != nil {
-				return fail(err)
-			}
+	for _, c := range conversations {
+		n, err := db.eraseConversation(ctx, c, id)
+		if messages += n; err != nil {
+			return fail(err)
 		}
 	}
 	end := db.newWrite()
 	end.Queue(finishErasure, int64(id))
 	if err := db.send(ctx, end); err != nil {
 		return fail(err)
+	}
+	return messages, nil
+}
+
+// eraseConversation erases the messages of a user whose erasure has begun, and returns their
+// number.
+func (db *DB) eraseConversation(ctx context.Context, c room.ID, id room.UserID) (messages int64, err error) {
+	var last int64
+	locked := db.newWrite()
+	locked.Queue(lockConversations, []room.ID{c})
+	locked.Queue(lastSeq, c).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&last); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+	if err := db.send(ctx, locked); err != nil {
+		return 0, err
+	}
+	for from := int64(1); from <= last; from += eraseBatch {
+		b := db.newWrite()
+		b.Queue(eraseMessages, c, from, from+eraseBatch-1, int64(id)).Exec(func(tag pgconn.CommandTag) error {
+			messages += tag.RowsAffected()
+			return nil
+		})
+		if err := db.send(ctx, b); err != nil {
+			return messages, err
+		}
 	}
 	return messages, nil
 }

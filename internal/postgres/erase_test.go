@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,6 +99,91 @@ func everywhere(t *testing.T, url string, words ...string) string {
 		}
 	}
 	return ""
+}
+
+// customer creates user 1, and returns the conversation of its room.
+func customer(t *testing.T, db *postgres.DB) room.ID {
+	t.Helper()
+	if _, err := db.CreateUser(t.Context(), room.User{ID: 1, Email: "ann@example.com", Role: room.Customer, Active: true}, "-"); err != nil {
+		t.Fatal(err)
+	}
+	return conversation(t, db, 1)
+}
+
+// An insert that began before the erasure may be committed after it.
+func TestEraseWaitsForWritesUnderWay(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db, other, sql := open(t, postgres.Options{URL: url}), direct(t, url), direct(t, url)
+	c := customer(t, db)
+	execute(t, other, "BEGIN")
+	execute(t, other, "SELECT FROM roomspa.conversations WHERE id = $1 FOR UPDATE", c)
+	execute(t, other, `INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, body, created_at)
+		VALUES ($1, 1, gen_random_uuid(), 1, 'customer', 'secret', now())`, c)
+	erased := make(chan error, 1)
+	go func() {
+		n, err := db.EraseUser(t.Context(), 1)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d messages were erased", n)
+		}
+		erased <- err
+	}()
+	eventually(t, "the erasure waits", func() error {
+		var waiting bool
+		err := sql.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+		if err == nil && !waiting {
+			err = errors.New("nobody waits for a lock")
+		}
+		return err
+	})
+	execute(t, other, "COMMIT")
+	if err := <-erased; err != nil {
+		t.Error(err)
+	}
+	if leak := everywhere(t, url, "secret"); leak != "" {
+		t.Errorf("it is still there: %s", leak)
+	}
+}
+
+func TestNothingOfAnErasedUserIsStored(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
+	c := customer(t, db)
+	var writers sync.WaitGroup
+	var stored atomic.Int64
+	for range 8 { // more than are inserted one by one
+		writers.Go(func() {
+			for {
+				_, _, err := db.Append(t.Context(), c, says("secret", ""))
+				if err != nil {
+					if !errors.Is(err, room.ErrErased) {
+						t.Error(err)
+					}
+					return
+				}
+				stored.Add(1)
+			}
+		})
+	}
+	eventually(t, "messages are stored", func() error {
+		if stored.Load() < 100 {
+			return fmt.Errorf("%d messages", stored.Load())
+		}
+		return nil
+	})
+	if _, err := db.EraseUser(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	leak := everywhere(t, url, "secret")
+	writers.Wait()
+	if leak += everywhere(t, url, "secret"); leak != "" {
+		t.Errorf("it is still there: %s", leak)
+	}
+	if _, _, err := db.Append(t.Context(), c, says("secret", "one alone")); !errors.Is(err, room.ErrErased) {
+		t.Errorf("one alone: %v", err)
+	}
+	send(t, db, c, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: "goes on"})
 }
 
 func TestListUsers(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
@@ -12,12 +14,13 @@ import (
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/session"
 )
 
 const (
-	// maxUsers is the number of users in one query. 20,000 take Postgres a tenth of a
-	// second at most.
-	maxUsers = 20_000
+	// maxUsers is about the number of users in one query. The query is shared with
+	// handshakes, which 5,000 users delay by some 20 ms.
+	maxUsers = 5000
 	// checkInterval is the time between two checks. It and maxSpread together leave a tenth
 	// of the second in which a requested check has closed its sockets.
 	checkInterval = 500 * time.Millisecond
@@ -67,6 +70,8 @@ func (r *Revoker) signal() {
 func (r *Revoker) Run(ctx context.Context) {
 	resend := time.NewTicker(resendInterval)
 	defer resend.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for failures := 0; ; {
@@ -79,6 +84,8 @@ func (r *Revoker) Run(ctx context.Context) {
 			if r.unsent.Swap(false) { // send sets it again if it fails again
 				r.send(event.Revocation{})
 			}
+		case <-poll.C:
+			r.poll(ctx)
 		case <-next.C:
 			if r.checkNext(ctx, min(checkInterval<<failures, maxBackoff)) == nil {
 				failures = 0
@@ -129,34 +136,43 @@ func (r *Revoker) checkNext(ctx context.Context, backoff time.Duration) error {
 
 func (r *Revoker) jittered() time.Duration { return r.interval*3/4 + rand.N(r.interval/2) }
 
-// check closes the sockets of the named users, or of everybody if named is nil, whose
-// tokens the store refuses.
+// check closes the sockets that were admitted by facts that no longer hold: all of them if
+// named is nil, or else those that depend on a named user.
 func (r *Revoker) check(ctx context.Context, named map[room.UserID]struct{}) error {
 	foundBy := "notice"
 	if named == nil {
 		foundBy = "check"
 	}
 	var errs []error
-	batch := map[room.UserID]time.Time{}
+	var batch []session.Grant
+	ids := map[room.UserID]struct{}{}
 	flush := func() {
-		if len(batch) == 0 {
-			return
+		users, err := r.store.Users(ctx, slices.Collect(maps.Keys(ids)))
+		if errs = append(errs, err); err == nil {
+			r.end(batch, users, foundBy)
 		}
-		refused, err := r.store.RefusedTokens(ctx, batch)
-		errs = append(errs, err)
-		clear(batch)
-		r.end(refused, foundBy)
+		batch = batch[:0]
+		clear(ids)
 	}
-	for id, issued := range r.sockets.OldestTokens() {
-		user := room.UserID(id)
-		if _, found := named[user]; named != nil && !found {
+	for _, g := range r.sockets.Grants() {
+		if !concerns(g, named) {
 			continue
 		}
-		if batch[user] = issued; len(batch) == maxUsers {
+		if g.Role == "" {
+			r.add(room.UserID(g.User)) // its handshake may have loaded what has changed since
+		}
+		batch = append(batch, g)
+		ids[room.UserID(g.User)] = struct{}{}
+		for _, id := range g.IDs {
+			ids[room.UserID(id)] = struct{}{}
+		}
+		if len(ids) >= maxUsers {
 			flush()
 		}
 	}
-	flush()
+	if len(batch) > 0 {
+		flush()
+	}
 	err := errors.Join(errs...)
 	switch {
 	case len(errs) == 0: // no query was needed
@@ -170,25 +186,20 @@ func (r *Revoker) check(ctx context.Context, named map[room.UserID]struct{}) err
 	return err
 }
 
-// end closes the sockets whose tokens the store has refused.
-func (r *Revoker) end(refused map[room.UserID]*room.User, foundBy string) {
-	if len(refused) == 0 {
-		return
-	}
-	n := r.sockets.EndWhere(func(user int64, issued time.Time) *frame.Close {
-		u, found := refused[room.UserID(user)]
-		if !found {
-			return nil
-		}
-		reason := u.Refuses(issued)
-		if reason == "" {
-			return nil
-		}
-		return &frame.Close{Code: frame.CodeIdentity, Reason: reason}
+// concerns reports whether the grant depends on a named user. A nil named is everybody.
+func concerns(g session.Grant, named map[room.UserID]struct{}) bool {
+	is := func(id int64) bool { _, found := named[room.UserID(id)]; return found }
+	return named == nil || is(g.User) || slices.ContainsFunc(g.IDs, is)
+}
+
+// end closes the sockets that may not stay open, given the users of their grants.
+func (r *Revoker) end(grants []session.Grant, users map[room.UserID]*room.User, foundBy string) {
+	n := r.sockets.EndWhere(grants, func(g session.Grant) *frame.Close {
+		return r.recheck(g, func(id room.UserID) *room.User { return users[id] })
 	})
 	if n > 0 {
 		r.metrics.sockets.WithLabelValues(foundBy).Add(float64(n))
-		logging.Component(r.log, slog.LevelInfo, component, "Closed sockets of users who signed out or were deactivated",
+		logging.Component(r.log, slog.LevelInfo, component, "Closed sockets of users who signed out, were deactivated or changed their role",
 			slog.Int("sockets", n), slog.String("found_by", foundBy))
 	}
 }

@@ -16,15 +16,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		notices: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_notices_total",
-			Help: "Total requests between replicas to check tokens, by type (users, everybody) and outcome (published, failed, heard).",
+			Help: "Total requests between replicas to check users, by type (users, everybody) and outcome (published, failed, heard).",
 		}, []string{"type", "outcome"}),
 		sockets: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revoked_sockets_total",
-			Help: "Total connections closed because their token was revoked, by the check that found it: of users named in a notice (notice) or of everybody (check).",
+			Help: "Total connections closed because what admitted them no longer holds (token, user, role, room), by the check that found it: of users who were named or changed (notice) or of everybody (check).",
 		}, []string{"found_by"}),
 		checks: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_revocation_checks_total",
-			Help: "Total checks of tokens against Postgres, by outcome (done, failed).",
+			Help: "Total checks of connected users against Postgres, by outcome (done, failed).",
 		}, []string{"outcome"}),
 	}
 }

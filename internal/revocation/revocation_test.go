@@ -18,6 +18,7 @@ import (
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/session"
 )
 
 // A desk is the world of one revoker: a channel layer and a store that can fail, users,
@@ -30,7 +31,12 @@ type desk struct {
 	asked     []int // the number of users in each query
 	users     map[room.UserID]*room.User
 	open      map[int64]time.Time
+	role      string            // of all sockets
+	paths     map[int64][]int64 // the ids in the path of a user's socket
 	ended     map[int64]string
+	changed   []room.UserID // by SQL
+	since     []string      // the marks of the polls
+	forgotten []string      // the marks before which changes were deleted
 }
 
 func (d *desk) publish(body event.Body, done func(error)) {
@@ -43,39 +49,60 @@ func (d *desk) publish(body event.Body, done func(error)) {
 	done(err)
 }
 
-func (d *desk) RefusedTokens(_ context.Context, issued map[room.UserID]time.Time) (map[room.UserID]*room.User, error) {
+func (d *desk) Users(_ context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked = append(d.asked, len(issued))
-	if d.away != nil {
-		return nil, d.away
-	}
-	refused := map[room.UserID]*room.User{}
-	for id, at := range issued {
-		if u := d.users[id]; u.Refuses(at) != "" {
-			refused[id] = u
-		}
-	}
-	return refused, nil
+	d.asked = append(d.asked, len(ids))
+	return maps.Clone(d.users), d.away
 }
 
-func (d *desk) OldestTokens() map[int64]time.Time {
+func (d *desk) ChangedUsers(_ context.Context, since string) (users []room.UserID, next string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return maps.Clone(d.open)
+	d.since = append(d.since, since)
+	return d.changed, "next", d.away
 }
 
-func (d *desk) EndWhere(why func(int64, time.Time) *frame.Close) (n int) {
+func (d *desk) ForgetUserChanges(_ context.Context, mark string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgotten = append(d.forgotten, mark)
+	return nil
+}
+
+func (d *desk) Grants() (grants []session.Grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for user, issued := range d.open {
-		if c := why(user, issued); c != nil {
-			d.ended[user] = c.Reason
-			delete(d.open, user)
+		grants = append(grants, session.Grant{User: user, IssuedAt: issued, Role: d.role, IDs: d.paths[user]})
+	}
+	return grants
+}
+
+func (d *desk) EndWhere(grants []session.Grant, why func(session.Grant) *frame.Close) (n int) {
+	for _, g := range grants {
+		if c := why(g); c != nil {
+			d.set(func() {
+				d.ended[g.User] = c.Reason
+				delete(d.open, g.User)
+			})
 			n++
 		}
 	}
 	return n
+}
+
+// recheck looks at the user's own row.
+func recheck(g session.Grant, find func(room.UserID) *room.User) *frame.Close {
+	if reason := find(room.UserID(g.User)).Refuses(g.IssuedAt); reason != "" {
+		return &frame.Close{Code: frame.CodeIdentity, Reason: reason}
+	}
+	for _, id := range g.IDs {
+		if find(room.UserID(id)) == nil {
+			return &frame.Close{Code: frame.CodeForbidden, Reason: "no_such_therapist"}
+		}
+	}
+	return nil
 }
 
 func (d *desk) set(f func()) {
@@ -120,7 +147,7 @@ func (d *desk) events() []event.Revocation {
 }
 
 func (d *desk) revoker(log *slog.Logger) *Revoker {
-	return newRevoker(d.publish, d, d, 0, log, prometheus.NewRegistry())
+	return newRevoker(d.publish, d, d, recheck, 0, log, prometheus.NewRegistry())
 }
 
 // inBubble runs a test over a revoker and users 1 to 3, who have a socket each with a
@@ -129,7 +156,7 @@ func inBubble(t *testing.T, test func(t *testing.T, d *desk, r *Revoker)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &desk{users: map[room.UserID]*room.User{}, open: map[int64]time.Time{}, ended: map[int64]string{}}
+		d := &desk{users: map[room.UserID]*room.User{}, open: map[int64]time.Time{}, ended: map[int64]string{}, role: "customer"}
 		for id := range int64(3) {
 			d.users[room.UserID(id+1)] = &room.User{ID: room.UserID(id + 1), Active: true}
 			d.open[id+1] = time.Now().Add(-time.Minute)

@@ -87,6 +87,10 @@ type Session struct {
 	expires   int64 // Unix seconds
 	warnLater bool  // the client has still to be warned of the expiry
 	warnDue   bool  // the warning is due now
+
+	// What else admitted the user, see [Session.Admit].
+	role string
+	ids  []int64
 }
 
 // Log returns the logger of this connection.

@@ -84,36 +84,3 @@ func (s *Session) expiryWarning() []byte {
 	left := time.Until(time.Unix(s.expires, 0)).Round(time.Second)
 	return frame.Encode(frame.TokenExpiring{Type: frame.TypeTokenExpiring, ExpiresIn: max(0, int64(left/time.Second))})
 }
-
-// OldestTokens returns the users who have sessions, each with the time at which the oldest of
-// their tokens was issued. The time is zero if it is unknown for one of them.
-func (r *Registry) OldestTokens() map[int64]time.Time {
-	oldest := map[int64]time.Time{}
-	for _, s := range r.all() {
-		t := s.Token()
-		if t.User == 0 {
-			continue
-		}
-		if at, known := oldest[t.User]; !known || t.IssuedAt.Before(at) {
-			oldest[t.User] = t.IssuedAt
-		}
-	}
-	return oldest
-}
-
-// EndWhere ends every session for which why returns a close, and returns their number. why
-// gets the user and the time of issue of the session's token. It scans all sessions, because
-// an index by user would cost memory for each of them.
-func (r *Registry) EndWhere(why func(user int64, issued time.Time) *frame.Close) (n int) {
-	for _, s := range r.all() {
-		t := s.Token()
-		if t.User == 0 {
-			continue
-		}
-		if c := why(t.User, t.IssuedAt); c != nil {
-			s.End(c)
-			n++
-		}
-	}
-	return n
-}

@@ -113,7 +113,7 @@ func TestARenewedSessionLivesOnPastItsFirstToken(t *testing.T) {
 	})
 }
 
-func TestEndTokensEndsThoseItIsMeantFor(t *testing.T) {
+func TestGrantsEndTheSessionsThatTheyAdmitted(t *testing.T) {
 	inBubble(t, renewing(), func(w *world) {
 		now := time.Now()
 		var conns []*websocket.Conn
@@ -121,32 +121,34 @@ func TestEndTokensEndsThoseItIsMeantFor(t *testing.T) {
 			{User: 7, IssuedAt: now, ExpiresAt: now.Add(time.Hour)},
 			{User: 7, IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(time.Hour)},
 			{User: 8, ExpiresAt: now.Add(time.Hour)},
-			{User: 8, IssuedAt: now, ExpiresAt: now.Add(time.Hour)},
 			{}, // the test endpoint's
 		} {
 			c, h := w.dial()
-			if conns = append(conns, c); i < 4 {
+			if conns = append(conns, c); i < 3 {
 				h.s.Authenticate(tok)
+				h.s.Admit("customer", []int64{tok.User, 2})
 			}
 		}
-		got := w.registry.OldestTokens()
-		if len(got) != 2 || !got[7].Equal(now.Add(-time.Minute).Truncate(time.Millisecond)) || !got[8].IsZero() {
-			w.t.Errorf("tokens %v", got)
+		grants := w.registry.Grants()
+		for _, g := range grants {
+			if g.Role != "customer" || len(g.IDs) != 2 || g.IDs[0] != g.User || g.IssuedAt.IsZero() != (g.User == 8) {
+				w.t.Errorf("grant %+v", g)
+			}
 		}
 		revoked := &frame.Close{Code: frame.CodeIdentity, Reason: "token_revoked"}
-		if n := w.registry.EndWhere(func(user int64, issued time.Time) *frame.Close {
-			if user == 7 && issued.Before(now.Add(-time.Second)) {
+		if n := w.registry.EndWhere(grants, func(g session.Grant) *frame.Close {
+			if g.User == 7 && g.IssuedAt.Before(now.Add(-time.Second)) {
 				return revoked
 			}
 			return nil
-		}); n != 1 {
-			w.t.Errorf("%d ended", n)
+		}); n != 1 || len(grants) != 3 {
+			w.t.Errorf("%d of %d ended", n, len(grants))
 		}
 		_, err := readAll(conns[1])
 		wantClose(w.t, err, 4001, "token_revoked ref="+ref)
 		synctest.Wait()
-		if n := w.registry.Len(); n != 4 {
-			w.t.Errorf("%d are left", n)
+		if n, open := w.registry.Len(), len(w.registry.Grants()); n != 3 || open != 2 {
+			w.t.Errorf("%d are left, %d of them with a token", n, open)
 		}
 	})
 }
@@ -155,7 +157,7 @@ func TestASessionThatEndsDuringItsHandshakeNeverStarts(t *testing.T) {
 	inBubble(t, renewing(), func(w *world) {
 		w.handle = func(h *script) {
 			h.s.Authenticate(living(time.Hour))
-			w.registry.EndWhere(func(int64, time.Time) *frame.Close {
+			w.registry.EndWhere(w.registry.Grants(), func(session.Grant) *frame.Close {
 				return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 			})
 			h.out = append(h.out, frame.Message{Data: []byte(`{"type":"connected"}`)})
