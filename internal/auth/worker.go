@@ -18,7 +18,7 @@ import (
 
 // workerTimeout is the time limit for one password in a worker. It is generous, because workers
 // have the lowest priority.
-const workerTimeout = 30 * time.Second
+const workerTimeout = time.Minute
 
 // workers is a pool of processes that verify and hash passwords for this one, so that their
 // memory does not become garbage of this process and the kernel can prefer the sockets

@@ -54,7 +54,7 @@ func (c *Chat) waitForSweep(ctx context.Context) bool {
 		return false
 	case <-time.After(minSweepInterval):
 	}
-	timer := time.NewTimer(sweepInterval/2 + rand.N(sweepInterval))
+	timer := time.NewTimer(sweepInterval/2 + rand.N(sweepInterval) - minSweepInterval)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
