@@ -50,6 +50,12 @@ func limits() session.Options {
 func inBubble(t *testing.T, o session.Options, test func(*world)) {
 	t.Helper()
 	t.Parallel()
+	bubble(t, o, test)
+}
+
+// bubble is inBubble for a caller that may not be parallel.
+func bubble(t *testing.T, o session.Options, test func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		w := &world{t: t, metrics: reg, conns: make(chan net.Conn, 64), made: make(chan *script, 64)}
