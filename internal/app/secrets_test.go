@@ -302,11 +302,9 @@ func (x *secrecy) sendBadFrames(t *testing.T, r *world.Replica) {
 		other.Send(t, `{"type":"ping"}`)
 		other.Find(t, "pong")
 		for range 200 { // more than the rate limit allows
-			if s.Conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"`+quoted+`","type":"shout"}`)) != nil {
-				break
-			}
+			s.Send(t, `{"message":"`+quoted+`","type":"shout"}`)
 		}
-		s.WaitClose(t)
+		hangUp(t, r, s, websocket.StatusNormalClosure, "")
 		hangUp(t, r, other, websocket.StatusNormalClosure, "")
 		for _, end := range []struct {
 			kind websocket.MessageType
