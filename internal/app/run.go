@@ -86,10 +86,10 @@ func (a *App) Hurry() { a.cut() }
 // start opens both listeners, then starts the tasks, then serves. The channel receives
 // the error of a listener that fails.
 func (a *App) start(ctx context.Context) (failed <-chan error, err error) {
-	if err := a.public.Open(); err != nil {
+	if err := a.public.Open(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.ops.Open(); err != nil {
+	if err := a.ops.Open(ctx); err != nil {
 		return nil, errors.Join(err, a.public.Shutdown(ctx))
 	}
 	for _, group := range a.tasks {

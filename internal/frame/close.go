@@ -101,7 +101,7 @@ var Reasons = []Reason{
 	{CodeIdentity, "user_unknown", "The user does not exist.", "Sign in again."},
 	{CodeIdentity, "user_inactive", "The user is deactivated.", "Do not retry. Contact support."},
 	{CodeForbidden, "not_your_room", "The room belongs to other users.", never},
-	{CodeForbidden, "wrong_role", "The user's role does not match this side of the room.", never},
+	{CodeForbidden, "wrong_role", "The user's role does not match this side of the room, or has changed.", never},
 	{CodeForbidden, "too_many_sockets", "The user has too many open connections to this replica.", "Do not retry by itself. Close other connections first."},
 	{CodeForbidden, "no_such_customer", "There is no customer with this id.", never},
 	{CodeForbidden, "no_such_therapist", "There is no therapist with this id.", never},

@@ -113,7 +113,7 @@ func TestClientsBehindAProxyHaveASharePerAddress(t *testing.T) {
 	w := world.New(t)
 	r := w.Ready(t, "a", world.TrustLoopback, func(o *app.Options) { o.AddressShare, o.SoftLimit, o.HardLimit = 0.25, 8, 8 })
 	dial := func(from string) (*world.Socket, int) {
-		s, res, err := r.Dial(t, world.Handshake{Path: "/ws/test/", Header: http.Header{"X-Forwarded-For": {from}}})
+		s, res, err := r.Dial(t, world.Handshake{Path: "/ws/chat/1/2/", Subprotocols: []string{"bearer", w.Token(t, world.Customer)}, Header: http.Header{"X-Forwarded-For": {from}}})
 		if err != nil && res == nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,14 @@ import (
 // first untrusted hop changes nothing.
 func FuzzClientAddr(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"203.0.113.1:1234", "6.6.6.6"}, {"10.0.0.1:1234", "6.6.6.6, 203.0.113.1"}, {"[fd00::1]:1", "[2001:db8::1]:55"},
-		{"10.0.0.1:1", "x, 10.0.0.2"}, {"10.0.0.1:1", ""}, {"[::ffff:10.0.0.1]:1", "::ffff:203.0.113.1"}, {"[fe80::1%eth0]:1", "fe80::1%x"}, {"pipe", "1.2.3.4"},
+		{"203.0.113.1:1234", "6.6.6.6"},
+		{"10.0.0.1:1234", "6.6.6.6, 203.0.113.1"},
+		{"[fd00::1]:1", "[2001:db8::1]:55"},
+		{"10.0.0.1:1", "x, 10.0.0.2"},
+		{"10.0.0.1:1", ""},
+		{"[::ffff:10.0.0.1]:1", "::ffff:203.0.113.1"},
+		{"[fe80::1%eth0]:1", "fe80::1%x"},
+		{"pipe", "1.2.3.4"},
 	} {
 		f.Add(seed[0], seed[1], "198.51.100.7")
 	}
@@ -103,7 +109,7 @@ func serve(tb testing.TB, o Options, log *slog.Logger) *Server {
 	tb.Helper()
 	o.Name, o.Address = "public", "127.0.0.1:0"
 	s := New(o, log)
-	if err := s.Open(); err != nil {
+	if err := s.Open(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	go func() {

@@ -193,7 +193,7 @@ func TestARefusalIsAProblemDocument(t *testing.T) {
 // BenchmarkAccept connects, asks, and hangs up.
 func BenchmarkAccept(b *testing.B) {
 	s := New(Options{Name: "public", Address: "127.0.0.1:0", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}, slog.New(slog.DiscardHandler))
-	if err := s.Open(); err != nil {
+	if err := s.Open(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	go func() { _ = s.Serve() }()

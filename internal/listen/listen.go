@@ -88,13 +88,13 @@ func New(o Options, log *slog.Logger) *Server {
 func (s *Server) Name() string { return s.o.Name }
 
 // Open binds the address. Clients can connect from now on, and wait for Serve.
-func (s *Server) Open() error {
+func (s *Server) Open(ctx context.Context) error {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var failed error
 		err := c.Control(func(fd uintptr) { failed = boundBuffers(fd) })
 		return errors.Join(err, failed)
 	}}
-	opened, err := config.Listen(context.Background(), "tcp", s.o.Address)
+	opened, err := config.Listen(ctx, "tcp", s.o.Address)
 	if err != nil {
 		if strings.Contains(err.Error(), "address already in use") {
 			err = fmt.Errorf("%w; stop the program that uses the port, or choose another port with --listen or --ops-listen", err)

@@ -84,24 +84,24 @@ func expectReason(t *testing.T, r *world.Replica, ref string) {
 	})
 }
 
-// TestAReplicaRefusesBeforeItsMemoryIsUsedUp fills a process with what clients do not read. It tells new sockets to come
-// back, refuses them before the upgrade when it gets worse, keeps the sockets it has, and takes new ones when memory is
-// free again. At which shares it does so is tested in internal/session.
+// TestAReplicaRefusesBeforeItsMemoryIsUsedUp fills a small process with sockets that read nothing. It tells new ones to come
+// back, keeps the socket that chats, and takes new ones when memory is free again. Open sockets cannot fill the rest: the byte
+// budget bounds them. At which shares a replica refuses, before the upgrade too, is tested in internal/session.
 func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux says how much memory a process takes")
 	}
-	const limit = 160 << 20
+	const limit = 96 << 20
 	r := world.New(t).Serve(t, "a", world.Program(t), fmt.Sprint("ROOMSPA_MEMORY_LIMIT=", limit), "ROOMSPA_WRITE_TIMEOUT=1h", "GOMEMLIMIT=")
 	if got := r.Metric(t, "roomspa_memory_limit_bytes"); got != limit {
 		t.Errorf("it goes by a limit of %v", got)
 	}
-	if !strings.Contains(r.Log.String(), "of 160 MiB used; garbage collector limit 80 MiB") {
+	if !strings.Contains(r.Log.String(), "of 96 MiB used; garbage collector limit 48 MiB") {
 		t.Error("the collector does not know of it")
 	}
 	used := func() float64 { return r.Metric(t, "roomspa_memory_used_bytes") / limit }
-	if now := used(); now < 0.05 || now > 0.5 {
+	if now := used(); now < 0.05 || now > 0.7 {
 		t.Errorf("without sockets it uses a share of %v", now)
 	}
 	first := r.Chat(t, world.Customer)
@@ -111,7 +111,7 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 		if conn := fill(t, r); conn != nil {
 			sockets = append(sockets, conn)
 		}
-		if len(sockets) > 400 {
+		if len(sockets) > 1500 {
 			t.Fatalf("nobody is refused at a share of %v", used())
 		}
 	}
@@ -126,25 +126,9 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 		t.Errorf("%v collections for %d sockets", cycles, len(sockets))
 	}
 
-	for _, conn := range sockets { // the sockets that are open ask for more
-		if knock(t, r, "/ws/test/") == refused {
-			break
-		}
-		if !fillMore(t, conn) {
-			t.Fatal("a socket that was open ended")
-		}
-	}
-	res, body := r.Raw(t, world.Upgrade("/ws/chat/1/2/")...)
-	if d := world.ExpectProblem(t, res, body, http.StatusServiceUnavailable); !strings.Contains(d.Detail, "memory is nearly used up") {
-		t.Errorf("refused with %+v", d)
-	}
-
 	first.Say(t, "are you there", "memory-1")
 	first.Find(t, "ack")
 	for _, conn := range sockets {
-		if err := conn.Write(t.Context(), websocket.MessageText, []byte("x")); err != nil {
-			t.Errorf("a socket that was open ended: %v", err)
-		}
 		_ = conn.CloseNow()
 	}
 	world.Eventually(t, "there is memory again", func() (bool, any) {

@@ -14,8 +14,12 @@ func FuzzFrames(f *testing.F) {
 	for _, seed := range [][]byte{
 		nil, text, closing, append(text, closing...), wire(0x89, []byte("ping")), wire(0x01, []byte("half")),
 		append(wire(0x01, []byte("a")), wire(0x80, []byte("b"))...), append(wire(0x01, []byte("a")), text...),
-		wire(0x82, make([]byte, 5000)), {0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0}, {0x81, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{0xf1, 0x80}, {0x81, 0x05, 'h'}, wire(0x88, []byte{3}), wire(0x88, []byte{0, 1}), wire(0x83, nil),
+		wire(0x82, make([]byte, 5000)),
+		{0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0},
+		{0x81, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		{0xf1, 0x80},
+		{0x81, 0x05, 'h'},
+		wire(0x88, []byte{3}), wire(0x88, []byte{0, 1}), wire(0x83, nil),
 	} {
 		f.Add(seed)
 	}

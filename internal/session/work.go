@@ -154,7 +154,7 @@ func (s *Session) waitForTurn(m *message) bool {
 	for slow := minPause; s.startHandling(); slow = min(2*slow, maxPause) {
 		h, ok := s.handler.(Pacer)
 		wait := time.Duration(0)
-		if ok && !h.Ready() {
+		if ok && s.ending() == nil && !h.Ready() { // a client that has left takes nothing more
 			wait = slow
 		} else if wait = s.takeTurn(m); wait == 0 {
 			return true
