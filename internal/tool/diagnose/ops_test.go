@@ -112,7 +112,7 @@ func handshakes() []broken {
 		{"the replica is full", "busy", "1013", func(t *testing.T, _ *world.Replica) diagnose.Options {
 			return chat(t, full(t, func(o *app.Options) { o.SoftLimit, o.HardLimit = 1, 100 }).Addr())
 		}},
-		{"the replica is full to the brim", "busy", "503", func(t *testing.T, _ *world.Replica) diagnose.Options {
+		{"the replica is full to the brim", "busy", "1013", func(t *testing.T, _ *world.Replica) diagnose.Options {
 			return chat(t, full(t, func(o *app.Options) { o.SoftLimit, o.HardLimit = 1, 1 }).Addr())
 		}},
 		{"the replica drains", "draining", "503", func(t *testing.T, _ *world.Replica) diagnose.Options {
