@@ -28,6 +28,12 @@ const (
 	KindTicket     Kind = 8
 	KindStory      Kind = 9
 	KindFailure    Kind = 10
+	KindReceipt    Kind = 11
+	KindTyping     Kind = 12
+	KindPresence   Kind = 13
+	KindOnline     Kind = 14
+	KindBlock      Kind = 15
+	KindInbox      Kind = 16
 )
 
 // maxAge is the age at which events expire that mean something only when they are new.
@@ -52,6 +58,12 @@ var kinds = [256]struct {
 	KindTicket:     {"ticket", 1, 0, check(Read[Ticket])},
 	KindStory:      {"story", 1, 0, check(ReadStory)},
 	KindFailure:    {"failure", 1, 0, check(ReadFailure)},
+	KindReceipt:    {"receipt", 1, 0, check(ReadReceipt)},
+	KindTyping:     {"typing", 1, maxAge, check(ReadTyping)},
+	KindPresence:   {"presence", 1, maxAge, check(Read[Presence])},
+	KindOnline:     {"online", 1, 0, check(Read[Online])},
+	KindBlock:      {"block", 1, 0, check(Read[Block])},
+	KindInbox:      {"inbox", 1, 0, check(ReadInbox)},
 }
 
 func check[T any](read func([]byte) (T, error)) func([]byte) error {

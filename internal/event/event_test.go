@@ -49,6 +49,12 @@ var bodies = []event.Body{
 	event.Ticket{User: 7, Issued: at, Expires: at.Add(time.Minute), Ends: at.Add(time.Second)},
 	event.Story(`{"v":1,"ref":"0123456789abcdef"}`),
 	event.Failure(`{"v":1,"user":7}`),
+	event.Receipt{Conversation: room.ID{1, 15: 2}, User: 7, Cursor: room.Cursor{Delivered: 41, Read: 40}},
+	event.Typing{User: 7, Active: true},
+	event.Presence{Users: []event.UserPresence{{User: 7, Online: true, Inbox: true}, {User: 8, LastSeen: at}}},
+	event.Online{Replicas: []event.ReplicaPresence{{Replica: "070000000000000000000000", Until: at, Inbox: true}}, LastSeen: at},
+	event.Block{Blocker: 7, Blocked: 8},
+	event.Inbox{Conversation: room.ID{1, 15: 2}, Room: room.Room{Customer: 7, Therapist: 8}, Seq: 41, Sender: 7, At: at.Truncate(time.Millisecond), Text: "hi"},
 }
 
 // TestEventsOfEachKindAreReadAsTheyWereSealed also holds the wire to recorded vectors: an
@@ -236,7 +242,7 @@ func TestOldEventsAreStale(t *testing.T) {
 		}
 		expires := true
 		switch body.(type) {
-		case event.Message, event.Revocation, event.Ticket, event.Story, event.Failure:
+		case event.Message, event.Revocation, event.Ticket, event.Story, event.Failure, event.Receipt, event.Online, event.Block, event.Inbox:
 			expires = false
 		}
 		if e.Stale(at.Add(-31*time.Second)) != expires {

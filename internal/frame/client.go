@@ -20,6 +20,9 @@ const (
 	TypePing        = "ping"
 	TypeAuth        = "auth"
 	TypeProbe       = "probe" // echoed by the server
+	TypeTyping      = "typing"
+	TypeDelivered   = "delivered"
+	TypeRead        = "read"
 )
 
 // MaxProbeID is the maximum length of a probe's id, in bytes.
@@ -32,26 +35,36 @@ const (
 	MaxHistoryLimit     = 200
 )
 
-// A Client is a frame that a client sent to the chat endpoint. Type decides which of the
-// other fields are set.
+// A Client is a frame that a client sent to the chat or the inbox endpoint. Type decides which
+// of the other fields are set.
 type Client struct {
 	Type            string
 	Message         string
+	MessageType     string // chat_message: empty for text
+	Metadata        string // chat_message: a JSON object, or empty
 	ClientMessageID string
 	BeforeSeq       int64  // history: 0 for the newest page
 	Limit           int    // history
+	Seq             int64  // delivered, read
+	IsTyping        bool   // typing
+	ConversationID  string // delivered, read: of the inbox
 	Token           string // auth
 	ProbeID         string // probe
 }
 
 type clientJSON struct {
-	Type            *string `json:"type"`
-	Message         *string `json:"message"`
-	ClientMessageID string  `json:"client_message_id"`
-	BeforeSeq       *int64  `json:"before_seq"`
-	Limit           *int    `json:"limit"`
-	Token           *string `json:"token"`
-	ID              *string `json:"id"`
+	Type            *string    `json:"type"`
+	Message         *string    `json:"message"`
+	ClientMessageID string     `json:"client_message_id"`
+	MessageType     string     `json:"message_type"`
+	Metadata        jsonObject `json:"metadata"`
+	Seq             *int64     `json:"seq"`
+	IsTyping        *bool      `json:"is_typing"`
+	ConversationID  string     `json:"conversation_id"`
+	BeforeSeq       *int64     `json:"before_seq"`
+	Limit           *int       `json:"limit"`
+	Token           *string    `json:"token"`
+	ID              *string    `json:"id"`
 }
 
 // Decode decodes a frame of the chat endpoint. The error is a *[Close] 1007 if the text
@@ -85,9 +98,19 @@ func decodeClient(text []byte) (Client, error) {
 		if in.Message == nil {
 			return c, &room.Invalid{Code: "empty_message", Field: "message", Detail: "message is missing; nothing was stored"}
 		}
-		c.Message = *in.Message
+		c.Message, c.MessageType, c.Metadata = *in.Message, in.MessageType, string(in.Metadata)
 	case TypeHistory:
 		return c, c.setPage(in)
+	case TypeDelivered, TypeRead:
+		if in.Seq == nil || *in.Seq < 1 {
+			return c, &room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq must be the number of a message"}
+		}
+		c.Seq, c.ConversationID = *in.Seq, in.ConversationID
+	case TypeTyping:
+		if in.IsTyping == nil {
+			return c, &room.Invalid{Code: "missing_field", Field: "is_typing", Detail: "is_typing is missing"}
+		}
+		c.IsTyping = *in.IsTyping
 	case TypeAuth:
 		var err error
 		c.Token, err = requireToken(in.Token)
@@ -102,6 +125,22 @@ func decodeClient(text []byte) (Client, error) {
 		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "unknown frame type " + quoteShort(c.Type)}
 	}
 	return c, nil
+}
+
+// A jsonObject is the text of a JSON object without insignificant white space, or empty.
+type jsonObject string
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails: a value that is not an object is
+// kept, and refused by room.Draft.Validate.
+func (o *jsonObject) UnmarshalJSON(text []byte) error {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return err //nolint:wrapcheck // the caller has checked the syntax
+	}
+	if *o = jsonObject(compact.String()); *o == "null" {
+		*o = ""
+	}
+	return nil
 }
 
 // requireToken returns the token of an auth frame.
@@ -280,6 +319,8 @@ func jsonType(k reflect.Kind) string {
 		return "a string"
 	case reflect.Float64:
 		return "a number"
+	case reflect.Bool:
+		return "true or false"
 	default:
 		return "an integer"
 	}

@@ -15,13 +15,17 @@ import (
 // else, invalid frames included, is left to encoding/json. A fuzz test checks that the
 // two agree. docs/adr/0011 has the numbers.
 
-// decodeClientFast decodes a valid chat_message or ping. ok is false if the frame has to
+// decodeClientFast decodes a valid chat_message, receipt or ping. ok is false if the frame has to
 // take the slow path.
 func decodeClientFast(text []byte) (c Client, ok bool) {
 	s := scanner{text: text}
 	c.Limit = DefaultHistoryLimit
 	hasMessage := false
 	for key := s.firstKey(); key != nil; key = s.nextKey() {
+		if string(key) == "seq" {
+			c.Seq = s.integer()
+			continue
+		}
 		value := s.string()
 		switch string(key) {
 		case "type":
@@ -30,6 +34,10 @@ func decodeClientFast(text []byte) (c Client, ok bool) {
 				c.Type = TypeChatMessage
 			case TypePing:
 				c.Type = TypePing
+			case TypeDelivered:
+				c.Type = TypeDelivered
+			case TypeRead:
+				c.Type = TypeRead
 			default:
 				return Client{}, false
 			}
@@ -41,15 +49,20 @@ func decodeClientFast(text []byte) (c Client, ok bool) {
 			return Client{}, false
 		}
 	}
-	switch {
-	case !s.complete(), !hasMessage && c.Type != TypePing, !utf8.Valid(text):
+	if !s.complete() || !utf8.Valid(text) {
 		return Client{}, false
-	case c.Type == TypePing:
-		c.Message = ""
-	default:
-		c.Type = TypeChatMessage
 	}
-	return c, true
+	switch {
+	case c.Type == TypePing:
+		c.Message, c.Seq = "", 0
+		return c, true
+	case c.Type == TypeDelivered, c.Type == TypeRead:
+		c.Message = ""
+		return c, c.Seq >= 1
+	default:
+		c.Type, c.Seq = TypeChatMessage, 0
+		return c, hasMessage
+	}
 }
 
 // decodePositionFast decodes a valid position. ok is false if the frame has to take the
@@ -212,6 +225,21 @@ func (s *scanner) number() float64 {
 	f, err := strconv.ParseFloat(string(s.text[from:s.pos]), 64)
 	s.failed = err != nil
 	return f
+}
+
+// integer returns a whole number of up to 15 digits without a sign.
+func (s *scanner) integer() (n int64) {
+	s.skipSpace()
+	from := s.pos
+	s.skipDigits()
+	if digits := s.text[from:s.pos]; !s.failed && len(digits) <= 15 && digits[0] != '0' {
+		for _, c := range digits {
+			n = n*10 + int64(c-'0')
+		}
+		return n
+	}
+	s.failed = true
+	return 0
 }
 
 func (s *scanner) skipSign(signs string) {

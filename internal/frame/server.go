@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -21,34 +22,99 @@ const (
 	TypeError          = "error"
 	TypeLocationUpdate = "location_update"
 	TypeGreeting       = "greeting"
+	TypePresence       = "presence"
+	TypeConversation   = "conversation"
+	TypeInboxComplete  = "inbox_complete"
 )
 
 // TimeLayout is the layout of times in frames: RFC 3339 in UTC with milliseconds.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// Connected is the first frame after a successful handshake. The location endpoint sends
-// only Type and Ref.
+// Connected is the first frame after a successful handshake. The location and the inbox
+// endpoint send only Type and Ref. Support gets neither the cursor, nor Unread, nor Peer.
 type Connected struct {
 	Type           string `json:"type"`
 	Ref            string `json:"ref"`
 	ConversationID string `json:"conversation_id,omitempty"`
+	FirstSeq       *int64 `json:"first_seq,omitempty"`
 	LastSeq        *int64 `json:"last_seq,omitempty"`
+	DeliveredSeq   *int64 `json:"delivered_seq,omitempty"`
+	ReadSeq        *int64 `json:"read_seq,omitempty"`
+	Unread         *int   `json:"unread,omitempty"`
+	Peer           *Peer  `json:"peer,omitempty"`
 }
+
+// Peer is the other side of a room. Online and LastSeen are left out where presence is off or
+// one side has blocked the other.
+type Peer struct {
+	ID           room.UserID `json:"id"`
+	Online       *bool       `json:"online,omitempty"`
+	LastSeen     string      `json:"last_seen,omitempty"`
+	DeliveredSeq int64       `json:"delivered_seq"`
+	ReadSeq      int64       `json:"read_seq"`
+}
+
+// Receipt says how far a user has received (delivered) or read a conversation. The inbox
+// endpoint sends ConversationID too.
+type Receipt struct {
+	Type           string      `json:"type"`
+	ConversationID string      `json:"conversation_id,omitempty"`
+	UserID         room.UserID `json:"user_id"`
+	Seq            int64       `json:"seq"`
+}
+
+// Typing says that the other side writes a message, or has stopped. It ends by itself after
+// ExpiresInMS.
+type Typing struct {
+	Type        string      `json:"type"`
+	UserID      room.UserID `json:"user_id"`
+	IsTyping    bool        `json:"is_typing"`
+	ExpiresInMS int64       `json:"expires_in_ms,omitempty"`
+}
+
+// TypingExpires is the value of Typing.ExpiresInMS.
+const TypingExpires = 6 * time.Second
+
+// Presence says whether a user is online. LastSeen is left out if it is not known. The inbox
+// endpoint sends ConversationID too.
+type Presence struct {
+	Type           string      `json:"type"`
+	ConversationID string      `json:"conversation_id,omitempty"`
+	UserID         room.UserID `json:"user_id"`
+	Online         bool        `json:"online"`
+	LastSeen       string      `json:"last_seen,omitempty"`
+}
+
+// Conversation is the state of one conversation of an inbox.
+type Conversation struct {
+	Type           string      `json:"type"`
+	ConversationID string      `json:"conversation_id"`
+	CustomerID     room.UserID `json:"customer_id"`
+	TherapistID    room.UserID `json:"therapist_id"`
+	LastSeq        int64       `json:"last_seq"`
+	LastMessageAt  string      `json:"last_message_at,omitempty"`
+	Unread         int         `json:"unread"`
+	Message        string      `json:"message,omitempty"` // of the newest message, with ?text=1
+}
+
+// InboxComplete follows the last conversation that the inbox had when the socket opened.
+var InboxComplete = []byte(`{"type":"inbox_complete"}`)
 
 // Resumed ends the replay that the client asked for with since. ToSeq is FromSeq-1 if
 // there was nothing to replay. LastSeq is the newest message that was stored when the
-// client resumed.
+// client resumed. FirstSeq is the oldest one: what was before it has been deleted.
 //
 // Reset is true if the client has messages that the server does not have: it must drop
 // all that it has of the conversation, read the history from LastSeq, and is live from
 // there. A reset is also sent without since, at any time, if the database was restored or
 // replaced.
 type Resumed struct {
-	Type    string `json:"type"`
-	FromSeq int64  `json:"from_seq"`
-	ToSeq   int64  `json:"to_seq"`
-	LastSeq int64  `json:"last_seq"`
-	Reset   bool   `json:"reset,omitempty"`
+	Type     string `json:"type"`
+	FromSeq  int64  `json:"from_seq"`
+	ToSeq    int64  `json:"to_seq"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  int64  `json:"last_seq"`
+	Reset    bool   `json:"reset,omitempty"`
 }
 
 // Ack confirms to the sending socket that its message is committed.
@@ -59,6 +125,7 @@ type Ack struct {
 	Seq             int64  `json:"seq"`
 	Timestamp       string `json:"timestamp"`
 	Duplicate       bool   `json:"duplicate"`
+	Differs         bool   `json:"differs,omitempty"` // the stored text is another one
 }
 
 // History is a page of earlier messages, oldest first. [EncodeHistory] writes it.
@@ -73,13 +140,15 @@ type Reconnect struct {
 	Type    string `json:"type"`
 	AfterMS int64  `json:"after_ms"`
 	Reason  string `json:"reason"`
+	Ref     string `json:"ref"`
 }
 
-// TokenExpiring warns that the connection's token expires in ExpiresIn seconds. The client
+// TokenExpiring warns that the connection's token expires in ExpiresIn seconds, at ExpiresAt. The client
 // must send an auth frame with a new token, or the socket is closed with 4001 token_expired.
 type TokenExpiring struct {
 	Type      string `json:"type"`
 	ExpiresIn int64  `json:"expires_in"`
+	ExpiresAt string `json:"expires_at"`
 }
 
 // Probe echoes a probe frame to every socket that its sender has in the room.
@@ -129,7 +198,7 @@ func (c *Close) Encode(ref string) []byte {
 	case c.Reason == "bye" || c.Reason == "": // answers the peer's Close
 		return nil
 	case c.Code == CodeRestart || c.Code == CodeTryLater:
-		return Encode(Reconnect{Type: TypeReconnect, AfterMS: c.After.Milliseconds(), Reason: c.Reason})
+		return Encode(Reconnect{Type: TypeReconnect, AfterMS: c.After.Milliseconds(), Reason: c.Reason, Ref: ref})
 	default:
 		detail := c.Detail
 		if detail == "" {
@@ -154,6 +223,12 @@ func AppendMessage(b []byte, m *room.Message) []byte {
 	b = append(b, m.SenderRole...)
 	b = append(b, `","message":`...)
 	b = appendString(b, m.Text)
+	b = append(b, `,"message_type":`...)
+	b = appendString(b, cmp.Or(m.Type, room.TypeText))
+	if m.Metadata != "" {
+		b = append(b, `,"metadata":`...)
+		b = append(b, m.Metadata...)
+	}
 	if m.ClientMessageID != "" {
 		b = append(b, `,"client_message_id":`...)
 		b = appendString(b, m.ClientMessageID)

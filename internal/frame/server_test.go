@@ -34,6 +34,12 @@ func message(text, id string) *room.Message {
 	}
 }
 
+func typed(messageType, metadata string) *room.Message {
+	m := message("a photo", "")
+	m.Type, m.Metadata = messageType, metadata
+	return m
+}
+
 func page(more bool, messages ...room.Message) []byte {
 	data, _ := frame.EncodeHistory(messages, more)
 	return data
@@ -45,19 +51,37 @@ var serverFrames = []struct {
 	name, message string
 	text          []byte
 }{
-	{"connected to a chat", "chat_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), LastSeq: new(int64(0))})},
+	{"connected to a chat", "chat_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), FirstSeq: new(int64(1)), LastSeq: new(int64(0))})},
+	{"connected to a chat as one side", "chat_connected", frame.Encode(frame.Connected{
+		Type: "connected", Ref: "0123456789abcdef", ConversationID: room.ID{}.String(), FirstSeq: new(int64(3)), LastSeq: new(int64(41)),
+		DeliveredSeq: new(int64(41)), ReadSeq: new(int64(0)), Unread: new(20),
+		Peer: &frame.Peer{ID: 2, Online: new(false), LastSeen: "2026-01-31T12:00:00.000Z", DeliveredSeq: 40, ReadSeq: 40},
+	})},
+	{"connected to an inbox", "inbox_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef"})},
+	{"a conversation", "conversation", frame.Encode(frame.Conversation{Type: "conversation", ConversationID: room.ID{}.String(), CustomerID: 1, TherapistID: 2})},
+	{"a conversation with text", "conversation", frame.Encode(frame.Conversation{
+		Type: "conversation", ConversationID: room.ID{}.String(), CustomerID: 1, TherapistID: 2, LastSeq: 41, LastMessageAt: "2026-01-31T12:00:00.123Z", Unread: 1000, Message: "hi",
+	})},
+	{"the end of an inbox", "inbox_complete", frame.InboxComplete},
+	{"a receipt", "receipt", frame.Encode(frame.Receipt{Type: "read", UserID: 2, Seq: 41})},
+	{"a receipt in an inbox", "receipt", frame.Encode(frame.Receipt{Type: "delivered", ConversationID: room.ID{}.String(), UserID: 2, Seq: 41})},
+	{"typing", "typing", frame.Encode(frame.Typing{Type: "typing", UserID: 2, IsTyping: true, ExpiresInMS: 6000})},
+	{"no longer typing", "typing", frame.Encode(frame.Typing{Type: "typing", UserID: 2})},
+	{"presence", "presence", frame.Encode(frame.Presence{Type: "presence", UserID: 2, Online: true})},
+	{"presence in an inbox", "presence", frame.Encode(frame.Presence{Type: "presence", ConversationID: room.ID{}.String(), UserID: 2, LastSeen: "2026-01-31T12:00:00.000Z"})},
 	{"connected to a location", "location_connected", frame.Encode(frame.Connected{Type: "connected", Ref: "0123456789abcdef"})},
-	{"resumed", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 42, ToSeq: 41, LastSeq: 41})},
-	{"resumed behind the end", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 1, ToSeq: 0, Reset: true})},
+	{"resumed", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 42, ToSeq: 41, FirstSeq: 1, LastSeq: 41})},
+	{"resumed behind the end", "resumed", frame.Encode(frame.Resumed{Type: "resumed", FromSeq: 1, ToSeq: 0, FirstSeq: 1, Reset: true})},
 	{"chat message", "chat_message", frame.AppendMessage(nil, message("hi", ""))},
 	{"chat message with an id", "chat_message", frame.AppendMessage(nil, message("a\"b\\c\n\x01\x7f</script>\u2028ü💩", "m-\"1\""))},
+	{"chat message of a type", "chat_message", frame.AppendMessage(nil, typed(room.TypeImage, `{"width":800}`))},
 	{"ack", "ack", frame.AppendAck(nil, message("", ""), false)},
 	{"ack of a duplicate", "ack", frame.AppendAck(nil, message("", "m-1"), true)},
 	{"an empty page of history", "history", page(false)},
 	{"a page of history", "history", page(true, *message("<hi>", "m-1"))},
 	{"pong", "pong", frame.Pong},
 	{"probe", "probe", frame.Encode(frame.Probe{Type: "probe", ID: "p-1"})},
-	{"token expiring", "token_expiring", frame.Encode(frame.TokenExpiring{Type: "token_expiring", ExpiresIn: 30})},
+	{"token expiring", "token_expiring", frame.Encode(frame.TokenExpiring{Type: "token_expiring", ExpiresIn: 30, ExpiresAt: "2026-01-31T12:00:00.000Z"})},
 	{"a position", "location_update", frame.AppendPosition(nil, 2, room.Therapist, room.Position{Latitude: 0, Longitude: -180, Accuracy: nan, Heading: nan, Speed: nan}, at)},
 	{"a whole position", "location_update", frame.AppendPosition(nil, 1, room.Customer, room.Position{
 		Latitude: 48.208174, Longitude: 1e-7, Accuracy: math.MaxFloat64, Heading: 360, Speed: 0, RecordedAt: at,

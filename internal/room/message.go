@@ -14,7 +14,9 @@ type Message struct {
 	Seq             int64
 	Sender          UserID
 	SenderRole      Role
-	Text            string
+	Text            string // what any client can show
+	Type            string // empty: text
+	Metadata        string // a JSON object, or empty
 	ClientMessageID string // empty if the sender gave none
 	At              time.Time
 }
@@ -25,8 +27,25 @@ type Draft struct {
 	Sender          UserID
 	SenderRole      Role
 	Text            string
+	Type            string // empty: text
+	Metadata        string // a JSON object, or empty
 	ClientMessageID string
 }
+
+// The types of messages that this release knows. Others pass through.
+const (
+	TypeText     = "text"
+	TypeImage    = "image"
+	TypeFile     = "file"
+	TypeLocation = "location"
+	TypeSystem   = "system" // sent by an operator's command only
+)
+
+// The bounds of Draft.Type and Draft.Metadata, in bytes.
+const (
+	MaxType     = 32
+	MaxMetadata = 4 << 10
+)
 
 // MaxClientMessageID is the maximum length of a client_message_id in code points.
 const MaxClientMessageID = 64
@@ -47,6 +66,22 @@ func (d Draft) Validate(maxText int) *Invalid {
 		return &Invalid{"too_long", "message", "the message has more than " + itoa(maxText) + " characters"}
 	case utf8.RuneCountInString(d.ClientMessageID) > MaxClientMessageID:
 		return &Invalid{"too_long", "client_message_id", "client_message_id has more than " + itoa(MaxClientMessageID) + " characters"}
+	case !validType(d.Type):
+		return &Invalid{"out_of_range", "message_type", "message_type must be 1 to " + itoa(MaxType) + " small letters, digits, '_', '-', '.' or '/'"}
+	case d.Metadata != "" && d.Metadata[0] != '{':
+		return &Invalid{"bad_frame", "metadata", "metadata must be a JSON object"}
+	case len(d.Metadata) > MaxMetadata:
+		return &Invalid{"too_long", "metadata", "metadata has more than " + itoa(MaxMetadata) + " bytes"}
 	}
 	return nil
+}
+
+// validType reports whether t is empty or a name that can be stored, known or not.
+func validType(t string) bool {
+	for _, c := range []byte(t) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' && c != '/' {
+			return false
+		}
+	}
+	return len(t) <= MaxType
 }

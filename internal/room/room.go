@@ -85,12 +85,30 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// A Conversation is the stored chat of a room. LastSeq is the seq of its newest message, or 0
-// if it has none.
+// A Conversation is the stored chat of a room. FirstSeq is the seq of its oldest message, or 1
+// if it has none; LastSeq is that of its newest one, or 0.
 type Conversation struct {
-	ID      ID
-	LastSeq int64
-	Created bool // true if it was created by this call
+	ID                ID
+	FirstSeq, LastSeq int64
+	Created           bool // true if it was created by this call
+	Customer          Cursor
+	Therapist         Cursor
+	// Unread is the number of messages that the user who asked has not read, at most
+	// [MaxUnread]. Own and erased messages do not count.
+	Unread int
+}
+
+// MaxUnread is the number at which counts of unread messages end.
+const MaxUnread = 1000
+
+// A Cursor is how far a user has received and read a conversation: all messages up to
+// Delivered and Read. Read is never above Delivered, and neither ever decreases.
+type Cursor struct{ Delivered, Read int64 }
+
+// Advanced returns the cursor that has reached c and other.
+func (c Cursor) Advanced(other Cursor) Cursor {
+	read := max(c.Read, other.Read)
+	return Cursor{Delivered: max(c.Delivered, other.Delivered, read), Read: read}
 }
 
 // A Summary is a conversation in a list of conversations.
@@ -99,6 +117,8 @@ type Summary struct {
 	Room      Room
 	CreatedAt time.Time
 	Last      *Message // the newest message; nil if there is none
+	Cursor    Cursor   // of the user who asked
+	Unread    int      // as in Conversation
 }
 
 // Place returns the position of the conversation in a list.
