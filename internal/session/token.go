@@ -82,5 +82,5 @@ func (s *Session) expiryWarning() []byte {
 	}
 	s.warnDue = false
 	left := time.Until(time.Unix(s.expires, 0)).Round(time.Second)
-	return frame.Encode(frame.TokenExpiring{Type: frame.TypeTokenExpiring, ExpiresIn: max(0, int64(left/time.Second)), ExpiresAt: time.Now().Add(left).UTC().Format(frame.TimeLayout)})
+	return frame.Encode(frame.TokenExpiring{Type: frame.TypeTokenExpiring, ExpiresIn: max(0, int64(left/time.Second)), ExpiresAt: time.Unix(s.expires, 0).UTC().Format(frame.TimeLayout)})
 }
