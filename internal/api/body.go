@@ -41,8 +41,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) *failure {
 	if err := json.Unmarshal(body, into); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 			must := "a string"
-			if wrong.Type.Kind() == reflect.Bool {
+			switch wrong.Type.Kind() { //nolint:exhaustive // the types of members
+			case reflect.Bool:
 				must = "true or false"
+			case reflect.Int64:
+				must = "an integer"
 			}
 			return badField(wrong.Field, "must be "+must+", got "+wrong.Value)
 		}

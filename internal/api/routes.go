@@ -18,6 +18,7 @@ import (
 // Options are the dependencies and settings of the HTTP API.
 type Options struct {
 	Store       Store
+	Receipts    Receipts
 	Keys        *auth.Keys
 	Passwords   *auth.Passwords
 	Revocations Revocations
@@ -53,7 +54,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
-	history := &history{base{"History", log, o.Who}, o.Store, users}
+	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
+	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
 	admission := &admission{base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, pages: map[room.UserID]int{}}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
@@ -66,6 +68,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			signIn.Logout(w, r)
 		case "/api/ticket":
 			ticket.ServeHTTP(w, r)
+		case "/api/unread":
+			unread.ServeHTTP(w, r)
 		default:
 			if path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/") {
 				history.ServeHTTP(w, r)

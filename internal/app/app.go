@@ -42,6 +42,7 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
+	_ api.Receipts       = (*receipt.Receipts)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
@@ -84,6 +85,7 @@ type App struct {
 	stories     *story.Recorder
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
+	receipts    *receipt.Receipts
 	fleet       *fleet.Fleet
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
@@ -180,8 +182,8 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
-	receipts := receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, receipts, reg)
+	a.receipts = receipt.New(a.db, a.layer, a.log, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, a.receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -216,7 +218,7 @@ func (a *App) wire(reloads []task) {
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
-		{{"receipts", receipts.Run}},
+		{{"receipts", a.receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
@@ -247,7 +249,7 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
+		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
