@@ -125,6 +125,7 @@ func (s *Session) next() (m message, ok bool) {
 	}
 	if !ok {
 		s.working = false
+		s.uncountLocked()
 		s.stopHandlingLocked()
 	}
 	s.resumeLocked()

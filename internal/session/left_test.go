@@ -1,0 +1,45 @@
+package session_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// A client that leaves messages behind and comes back must not collect sessions.
+func TestASocketCountsForItsUserWhileItsMessagesWait(t *testing.T) {
+	o := limits()
+	o.UserSockets, o.SoftLimit, o.HardLimit = 2, 1000, 1000
+	inBubble(t, o, func(w *world) {
+		tooMany := false
+		w.handle = func(h *script) {
+			h.s.Authenticate(living(time.Hour))
+			tooMany = h.s.TooManySockets()
+		}
+		var all []*script
+		for range 2 {
+			c, h := w.dial()
+			for range 300 {
+				_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+			}
+			_ = c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+			_, _ = readAll(c)
+			all = append(all, h)
+		}
+		synctest.Wait()
+		if _, _ = w.dial(); !tooMany {
+			w.t.Errorf("a user has %d sessions and opens one more", w.registry.Len())
+		}
+		for _, h := range all {
+			<-h.closed
+			if n := len(h.received()); n != 300 {
+				w.t.Errorf("%d messages were handled", n)
+			}
+		}
+		if _, _ = w.dial(); tooMany {
+			w.t.Error("refused although what was left is handled")
+		}
+	})
+}
