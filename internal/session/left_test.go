@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/roomspa/roomspa/internal/budget"
 )
 
 // A client that leaves messages behind and comes back must not collect sessions.
@@ -41,5 +43,23 @@ func TestASocketCountsForItsUserWhileItsMessagesWait(t *testing.T) {
 		if _, _ = w.dial(); tooMany {
 			w.t.Error("refused although what was left is handled")
 		}
+	})
+}
+
+func TestWaitingMessagesCountWithTheirOverhead(t *testing.T) {
+	o := limits()
+	o.MessageRate, o.MessageBurst = 0.1, 1
+	b := budget.New(1 << 20)
+	o.Budget = b
+	inBubble(t, o, func(w *world) {
+		c, _ := w.dial()
+		for range 900 {
+			_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+		}
+		synctest.Wait()
+		if held := b.Held(); held < 900*48 {
+			w.t.Errorf("900 waiting messages of a byte hold %d bytes of the budget", held)
+		}
+		_ = c.Close()
 	})
 }
