@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,5 +62,17 @@ func TestWaitingMessagesCountWithTheirOverhead(t *testing.T) {
 			w.t.Errorf("900 waiting messages of a byte hold %d bytes of the budget", held)
 		}
 		_ = c.Close()
+	})
+}
+
+func TestAMessageThatFoundNoRoomIsNotTheFaultOfTheClient(t *testing.T) {
+	o := limits()
+	o.Budget = budget.New(10 << 10)
+	inBubble(t, o, func(w *world) {
+		w.handle = func(h *script) { h.s.Authenticate(living(time.Hour)) }
+		c, _ := w.dial()
+		_ = c.WriteMessage(websocket.TextMessage, bytes.Repeat([]byte("x"), 20<<10))
+		_, err := readAll(c)
+		wantClose(w.t, err, 1013, "over_budget ref="+ref)
 	})
 }
