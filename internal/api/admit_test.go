@@ -48,7 +48,7 @@ type reception struct {
 	running sync.WaitGroup
 }
 
-func newReception(t *testing.T, b *budget.Budget) *reception {
+func newReception(t *testing.T, b *budget.Budget, settings ...func(*api.Options)) *reception {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
@@ -57,6 +57,9 @@ func newReception(t *testing.T, b *budget.Budget) *reception {
 	r := &reception{t: t, keys: keys, library: &library{release: make(chan struct{})}}
 	o := loginOptions(someone(), auth.NewPasswords(1, 32), keys)
 	o.Store, o.Budget = r.library, b
+	for _, set := range settings {
+		set(&o)
+	}
 	r.handler = api.New(o, slog.New(slog.DiscardHandler), nil)
 	return r
 }
@@ -165,6 +168,46 @@ func TestStrangersDoNotTakeThePlacesOfUsers(t *testing.T) {
 	if status := login(strings.NewReader("{}")); status != http.StatusBadRequest {
 		t.Errorf("when they are gone: status %d", status)
 	}
+}
+
+func TestOneAddressDoesNotTakeThePlacesOfOthers(t *testing.T) {
+	t.Parallel()
+	r := newReception(t, nil, func(o *api.Options) {
+		o.AddressShare = 0.25
+		o.Who = func(r *http.Request) (ref, remote string) { return "", r.RemoteAddr }
+	})
+	end := make(chan struct{})
+	login := func(from string, body io.Reader) int {
+		q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/", body)
+		q.RemoteAddr = from
+		q.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		r.handler.ServeHTTP(w, q)
+		return w.Result().StatusCode
+	}
+	hold := func(from string, n int) {
+		var waiting sync.WaitGroup
+		waiting.Add(n)
+		for range n {
+			r.running.Go(func() { login(from, slowBody{waiting.Done, end}) })
+		}
+		waiting.Wait()
+	}
+	want := func(from string, status int) {
+		t.Helper()
+		if got := login(from, strings.NewReader("{}")); got != status {
+			t.Errorf("%s: status %d, want %d", from, got, status)
+		}
+	}
+	hold("[2001:db8::1]:1", 384) // alone it may have half of the places
+	want("[2001:db8::2]:1", http.StatusServiceUnavailable)
+	want("192.0.2.1:1", http.StatusBadRequest)
+	hold("192.0.2.1:1", 192)
+	want("192.0.2.1:2", http.StatusServiceUnavailable)
+	want("192.0.2.2:1", http.StatusBadRequest)
+	close(end)
+	r.running.Wait()
+	want("[2001:db8::2]:1", http.StatusBadRequest)
 }
 
 func TestVaryNamesTheOrigin(t *testing.T) {
