@@ -20,6 +20,8 @@ const (
 	maxRequests = 1024
 	// maxAnonymous is the number of those without a valid token. Strangers cannot take the rest.
 	maxAnonymous = 768
+	// maxPerUser is the number of the rest that one user may take.
+	maxPerUser = 32
 	// maxPagesPerUser is the number of pages that one user may read at the same time.
 	maxPagesPerUser = 4
 
@@ -45,6 +47,7 @@ type admission struct {
 	anonymous int            // requests without a valid token
 	addresses map[string]int // of anonymous, by network
 	signedIn  int
+	users     map[room.UserID]int // of signedIn, those that were admitted for their token
 	pages     map[room.UserID]int // pages that are read, by user
 }
 
@@ -54,6 +57,7 @@ type visit struct {
 	account   budget.Account
 	network   string // of the client: its address, or the /64 for IPv6
 	signedIn  bool
+	user      room.UserID // was admitted for their token; 0 if nobody had to be
 	reader    room.UserID // reads a page; 0 if the request reads none
 }
 
@@ -82,10 +86,11 @@ func (a *admission) enter(v *visit, r *http.Request) bool {
 		if err != nil {
 			return false
 		}
-		if _, err := a.tokens.Verify(token, time.Now()); err != nil {
+		claims, err := a.tokens.Verify(token, time.Now())
+		if err != nil {
 			return false
 		}
-		if v.signedIn = true; !a.takePlace(v) {
+		if v.signedIn, v.user = true, claims.UserID; !a.takePlace(v) {
 			return false
 		}
 	}
@@ -103,8 +108,11 @@ func (a *admission) takePlace(v *visit) bool {
 	switch {
 	case a.anonymous+a.signedIn >= maxRequests:
 		return false
+	case v.signedIn && a.users[v.user] >= maxPerUser:
+		return false
 	case v.signedIn:
 		a.signedIn++
+		a.users[v.user]++
 	case a.anonymous >= maxAnonymous || a.exceeds(v.network):
 		return false
 	default:
@@ -173,11 +181,18 @@ func (v *visit) leave() {
 	} else {
 		a.countAnonymous(v, -1)
 	}
-	if v.reader == 0 {
-		return
+	if v.user != 0 {
+		decrement(a.users, v.user)
 	}
-	if a.pages[v.reader]--; a.pages[v.reader] == 0 {
-		delete(a.pages, v.reader)
+	if v.reader != 0 {
+		decrement(a.pages, v.reader)
+	}
+}
+
+// decrement forgets a user whose number becomes 0.
+func decrement(m map[room.UserID]int, user room.UserID) {
+	if m[user]--; m[user] == 0 {
+		delete(m, user)
 	}
 }
 

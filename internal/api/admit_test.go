@@ -170,46 +170,6 @@ func TestStrangersDoNotTakeThePlacesOfUsers(t *testing.T) {
 	}
 }
 
-func TestOneAddressDoesNotTakeThePlacesOfOthers(t *testing.T) {
-	t.Parallel()
-	r := newReception(t, nil, func(o *api.Options) {
-		o.AddressShare = 0.25
-		o.Who = func(r *http.Request) (ref, remote string) { return "", r.RemoteAddr }
-	})
-	end := make(chan struct{})
-	login := func(from string, body io.Reader) int {
-		q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/", body)
-		q.RemoteAddr = from
-		q.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		r.handler.ServeHTTP(w, q)
-		return w.Result().StatusCode
-	}
-	hold := func(from string, n int) {
-		var waiting sync.WaitGroup
-		waiting.Add(n)
-		for range n {
-			r.running.Go(func() { login(from, slowBody{waiting.Done, end}) })
-		}
-		waiting.Wait()
-	}
-	want := func(from string, status int) {
-		t.Helper()
-		if got := login(from, strings.NewReader("{}")); got != status {
-			t.Errorf("%s: status %d, want %d", from, got, status)
-		}
-	}
-	hold("[2001:db8::1]:1", 384) // alone it may have half of the places
-	want("[2001:db8::2]:1", http.StatusServiceUnavailable)
-	want("192.0.2.1:1", http.StatusBadRequest)
-	hold("192.0.2.1:1", 192)
-	want("192.0.2.1:2", http.StatusServiceUnavailable)
-	want("192.0.2.2:1", http.StatusBadRequest)
-	close(end)
-	r.running.Wait()
-	want("[2001:db8::2]:1", http.StatusBadRequest)
-}
-
 func TestVaryNamesTheOrigin(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
