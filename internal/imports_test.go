@@ -37,7 +37,7 @@ var packages = map[string][]string{
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"budget", "endpoint", "event", "frame", "room"},
+	"chat":      {"budget", "endpoint", "event", "frame", "presence", "room"},
 	"location":  {"endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
@@ -46,6 +46,7 @@ var packages = map[string][]string{
 	"fleet":      {"event", "room"},
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
+	"presence":   {"event", "fleet", "room"},
 
 	// HTTP.
 	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
@@ -65,7 +66,7 @@ var packages = map[string][]string{
 	// The replica.
 	"app": {
 		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
+		"ops", "postgres", "presence", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
