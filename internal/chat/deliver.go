@@ -19,6 +19,10 @@ func (s *Consumer) deliver(e event.Event) {
 		if m, err := event.ReadMessage(e.Body); err == nil {
 			s.deliverMessage(m, e.At)
 		}
+	case event.KindTyping:
+		if t, err := event.ReadTyping(e.Body); err == nil {
+			s.deliverTyping(t)
+		}
 	case event.KindProbe:
 		if p, err := event.ReadProbe(e.Body); err == nil {
 			s.deliverProbe(p)
@@ -39,6 +43,9 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, at: now})
 	if s.cursor.gap && s.overflowedAt == 0 {
 		s.overflowedAt = now
+	}
+	if wake && m.Sender == s.peer {
+		s.hints.endTyping(now)
 	}
 	wake = wake && s.opened
 	s.Mu.Unlock()
