@@ -31,6 +31,7 @@ import (
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -48,6 +49,7 @@ var (
 	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
+	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -59,6 +61,7 @@ var (
 	_ receipt.Store      = (*postgres.DB)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
+	_ presence.Store     = (*redis.Presence)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
@@ -85,6 +88,7 @@ type App struct {
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
 	fleet       *fleet.Fleet
+	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
 	monitor     *ops.Monitor
@@ -180,8 +184,10 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
+	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	receipts := receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, receipts, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence}, a.db, a.layer, receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -192,7 +198,6 @@ func (a *App) wire(reloads []task) {
 		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
 	}, a.log, reg)
 
-	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{
@@ -219,7 +224,7 @@ func (a *App) wire(reloads []task) {
 		{{"receipts", receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
