@@ -37,8 +37,8 @@ var packages = map[string][]string{
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"budget", "endpoint", "event", "frame", "room"},
-	"location":  {"endpoint", "event", "frame", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "room"},
+	"location":  {"block", "endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
@@ -46,6 +46,7 @@ var packages = map[string][]string{
 	"fleet":      {"event", "room"},
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
+	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
 	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
@@ -64,7 +65,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
 		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
 	},
 

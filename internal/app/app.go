@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
@@ -41,10 +42,13 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
+	_ api.Blocks         = (*block.Registry)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
+	_ block.Store        = (*postgres.DB)(nil)
+	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
@@ -53,6 +57,7 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
+	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
@@ -83,6 +88,7 @@ type App struct {
 	fleet       *fleet.Fleet
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
+	blocks      *block.Registry
 	monitor     *ops.Monitor
 
 	limits      *listen.Limits
@@ -176,7 +182,9 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, reg)
+	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Blocks: a.blocks}, a.db, a.layer, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -184,10 +192,9 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
+		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
 	}, a.log, reg)
 
-	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{
@@ -213,6 +220,7 @@ func (a *App) wire(reloads []task) {
 		{{"postgres", a.db.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
+			task{"blocks", a.blocks.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
@@ -241,7 +249,7 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
+		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

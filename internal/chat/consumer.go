@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -20,6 +22,7 @@ type Consumer struct {
 	role  room.Role
 	group string
 	leave func()
+	pair  atomic.Pointer[block.Pair] // set by Open; nil until then
 
 	// Mu guards the fields below.
 
@@ -90,6 +93,9 @@ func (s *Consumer) Open(ctx context.Context) error {
 		log.Info(component, "Found existing conversation: "+conversation.ID.String())
 	}
 	log.Info(component, "Conversation loaded/created: "+conversation.ID.String())
+	if err := s.watchBlocks(ctx); err != nil {
+		return endpoint.DatabaseError("load_blocks", err)
+	}
 	resumed, err := s.checkSince(ctx, conversation)
 	if err != nil {
 		return endpoint.DatabaseError("check_since", err)
@@ -108,7 +114,7 @@ func (s *Consumer) Open(ctx context.Context) error {
 // cursor back and mark a gap: there is no separate code path.
 func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 	last := c.LastSeq
-	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), LastSeq: &last}
+	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), FirstSeq: &c.FirstSeq, LastSeq: &last}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
@@ -148,6 +154,7 @@ func (s *Consumer) Closed() {
 	if opened {
 		s.chat.remove(s, conversation)
 	}
+	s.pair.Swap(nil).Release()
 }
 
 // Receive handles one frame of the client. An error ends the session.

@@ -77,16 +77,16 @@ func (s *Consumer) reload(ctx context.Context) bool {
 		s.conversation = c.ID
 		if resets == s.resets {
 			s.reloads = resets
-			s.restart(c.LastSeq)
+			s.restart(c.FirstSeq, c.LastSeq)
 		}
 	}
 	return true
 }
 
-// restart sets the cursor to last, the newest stored message. Mu is held.
-func (s *Consumer) restart(last int64) {
+// restart sets the cursor to last, the newest stored message; first is the oldest one. Mu is held.
+func (s *Consumer) restart(first, last int64) {
 	s.cursor.skipTo(last)
-	s.resume = resetAt(last)
+	s.resume = resetAt(first, last)
 	s.attempts, s.fetchAt, s.delayed = 0, 0, false
 	s.excusedSeq, s.caughtUpAt, s.overflowedAt = s.cursor.latest, time.Now().UnixNano(), 0
 	s.chat.metrics.resets.WithLabelValues("restored").Inc()

@@ -56,28 +56,39 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 			return nil, err
 		}
 	}
-	r := resumed(*p, c.LastSeq, stored)
+	r := resumed(*p, c.FirstSeq, c.LastSeq, stored)
 	if r.Reset {
 		s.chat.metrics.resets.WithLabelValues("resume").Inc()
 	}
 	return r, nil
 }
 
-// resumed decides what a client is told that resumes from p in a conversation whose newest
-// message is last. stored is what the store has from p.seq on; it matters only if the
-// client named an id. The client is reset if the store does not have its message.
-func resumed(p position, last int64, stored []room.Message) *frame.Resumed {
+// resumed decides what a client is told that resumes from p in a conversation whose oldest and
+// newest messages are first and last. stored is what the store has from p.seq on; it matters
+// only if the client named an id. The client is reset if the store does not have its message.
+//
+// What the store has of a conversation has no hole. So if the message is missing and a later one
+// is not, it is older than the first one and was deleted because of its age. Then the replay
+// begins with the first one.
+func resumed(p position, first, last int64, stored []room.Message) *frame.Resumed {
 	known := p.seq <= last
 	if known && p.hasID {
-		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
+		switch {
+		case len(stored) == 0:
+			known = false
+		case stored[0].Seq > p.seq:
+			first = max(first, stored[0].Seq)
+		default:
+			known = stored[0].ID == p.id
+		}
 	}
 	if !known {
-		return resetAt(last)
+		return resetAt(first, last)
 	}
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: p.seq + 1, ToSeq: last, LastSeq: last}
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: max(p.seq+1, first), ToSeq: last, FirstSeq: first, LastSeq: last}
 }
 
 // resetAt returns the frame that makes a client forget its messages and go on from last.
-func resetAt(last int64) *frame.Resumed {
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: last + 1, ToSeq: last, LastSeq: last, Reset: true}
+func resetAt(first, last int64) *frame.Resumed {
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: last + 1, ToSeq: last, FirstSeq: first, LastSeq: last, Reset: true}
 }

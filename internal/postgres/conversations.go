@@ -13,7 +13,9 @@ import (
 const findConversations = `
 SELECT r.customer_id, r.therapist_id, c.id, coalesce((
 	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
-), 0) AS last_seq
+), 0) AS last_seq, coalesce((
+	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq LIMIT 1
+), 1) AS first_seq
 FROM unnest($1::bigint[], $2::bigint[]) AS r (customer_id, therapist_id)
 CROSS JOIN LATERAL (
 	SELECT id FROM roomspa.conversations WHERE customer_id = r.customer_id AND therapist_id = r.therapist_id LIMIT 1
@@ -27,7 +29,7 @@ SELECT r.customer_id, r.therapist_id
 FROM unnest($1::bigint[], $2::bigint[]) AS r (customer_id, therapist_id)
 ORDER BY r.customer_id, r.therapist_id
 ON CONFLICT DO NOTHING
-RETURNING customer_id, therapist_id, id, 0::bigint AS last_seq`
+RETURNING customer_id, therapist_id, id, 0::bigint AS last_seq, 1::bigint AS first_seq`
 
 // Conversation returns the conversation of a room, and creates it if there is none.
 // Created is true for one caller. Concurrent calls are one query.
@@ -78,7 +80,7 @@ func (db *DB) findOrCreate(ctx context.Context, rooms map[room.Room]bool, found 
 		b.Queue(query, customers, therapists).Query(func(rows pgx.Rows) error {
 			var r room.Room
 			c := room.Conversation{Created: query == createConversations}
-			_, err := pgx.ForEachRow(rows, []any{&r.Customer, &r.Therapist, &c.ID, &c.LastSeq}, func() error {
+			_, err := pgx.ForEachRow(rows, []any{&r.Customer, &r.Therapist, &c.ID, &c.LastSeq, &c.FirstSeq}, func() error {
 				found[r] = c
 				return nil
 			})
