@@ -50,7 +50,7 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 		return nil, nil // there is nothing to resume
 	}
 	var stored []room.Message
-	if p.hasID && p.seq <= c.LastSeq {
+	if p.hasID && p.seq >= c.FirstSeq && p.seq <= c.LastSeq {
 		var err error
 		if stored, _, err = s.chat.store.After(ctx, c.ID, p.seq-1, 1, replayBytes); err != nil {
 			return nil, err
@@ -67,20 +67,12 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 // newest messages are first and last. stored is what the store has from p.seq on; it matters
 // only if the client named an id. The client is reset if the store does not have its message.
 //
-// What the store has of a conversation has no hole. So if the message is missing and a later one
-// is not, it is older than the first one and was deleted because of its age. Then the replay
-// begins with the first one.
+// What the store has of a conversation has no hole: a message before the first one was deleted
+// because of its age. A client that resumes from there gets what is left, and is not reset.
 func resumed(p position, first, last int64, stored []room.Message) *frame.Resumed {
 	known := p.seq <= last
-	if known && p.hasID {
-		switch {
-		case len(stored) == 0:
-			known = false
-		case stored[0].Seq > p.seq:
-			first = max(first, stored[0].Seq)
-		default:
-			known = stored[0].ID == p.id
-		}
+	if known && p.hasID && p.seq >= first {
+		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
 	}
 	if !known {
 		return resetAt(first, last)
