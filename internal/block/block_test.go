@@ -50,10 +50,12 @@ func (s *shelf) SetBlock(_ context.Context, b room.Block, in room.Room, active b
 	return true, nil
 }
 
-func (s *shelf) set(in room.Room, b room.Blocks) {
+func (s *shelf) set(in room.Room, b room.Blocks) { s.edit(func() { s.blocks[in] = b }) }
+
+func (s *shelf) edit(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blocks[in] = b
+	f()
 }
 
 var in = room.Room{Customer: 1, Therapist: 2}
@@ -113,18 +115,18 @@ func TestAChangeIsReadAgain(t *testing.T) {
 		"announced the other way": func(_ *shelf, r *Registry) { r.outdate(room.Block{Blocker: 2, Blocked: 1}) },
 		"whose event may be lost": func(_ *shelf, r *Registry) { r.outdateAll() },
 		"whose event was lost": func(s *shelf, _ *Registry) {
-			s.changed = []room.Block{{Blocker: 1, Blocked: 2}}
-			time.Sleep(11 * time.Second)
+			s.edit(func() { s.changed = []room.Block{{Blocker: 1, Blocked: 2}} })
+			time.Sleep(11 * time.Second) // of the bubble
 		},
 		"that was made here": func(_ *shelf, r *Registry) {
 			_, _ = r.Set(context.Background(), room.Block{Blocker: 1, Blocked: 2}, in, true)
 		},
 		"after Postgres was missing": func(s *shelf, r *Registry) {
-			s.fail = errors.New("away")
+			s.edit(func() { s.fail = errors.New("away") })
 			r.outdateAll()
 			synctest.Wait()
-			s.fail = nil
-			time.Sleep(time.Second)
+			s.edit(func() { s.fail = nil })
+			time.Sleep(time.Second) // of the bubble
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,9 +152,7 @@ func TestAReadThatBeganBeforeAChangeDoesNotUndoIt(t *testing.T) {
 		watched := make(chan *Pair)
 		go func() { watched <- watch(t, r) }()
 		<-began
-		s.mu.Lock()
-		s.before = nil
-		s.mu.Unlock()
+		s.edit(func() { s.before = nil })
 		s.set(in, room.Blocks{ByCustomer: true})
 		r.outdate(room.Block{Blocker: 1, Blocked: 2})
 		synctest.Wait() // it is read again
