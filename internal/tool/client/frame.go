@@ -32,7 +32,8 @@ type Frame struct {
 	Duplicate       bool   `json:"duplicate"`
 
 	// connected, resumed
-	LastSeq *int64 `json:"last_seq"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  *int64 `json:"last_seq"`
 
 	// connected
 	Peer *Peer `json:"peer"`
