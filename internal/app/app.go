@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
@@ -31,6 +32,7 @@ import (
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -43,12 +45,16 @@ import (
 // The stores implement what their consumers ask for.
 var (
 	_ api.Receipts       = (*receipt.Receipts)(nil)
+	_ api.Blocks         = (*block.Registry)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
+	_ block.Store        = (*postgres.DB)(nil)
+	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
+	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -58,8 +64,10 @@ var (
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ receipt.Layer      = (*channel.Layer)(nil)
 	_ receipt.Store      = (*postgres.DB)(nil)
+	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
+	_ presence.Store     = (*redis.Presence)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
@@ -87,8 +95,10 @@ type App struct {
 	proxies     *listen.ProxyWatch
 	receipts    *receipt.Receipts
 	fleet       *fleet.Fleet
+	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
+	blocks      *block.Registry
 	monitor     *ops.Monitor
 
 	limits      *listen.Limits
@@ -182,8 +192,11 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
+	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
+	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
 	a.receipts = receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, a.receipts, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks}, a.db, a.layer, a.receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -191,10 +204,9 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
+		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
 	}, a.log, reg)
 
-	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{
@@ -221,7 +233,8 @@ func (a *App) wire(reloads []task) {
 		{{"receipts", a.receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
+			task{"blocks", a.blocks.Run},
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
@@ -249,11 +262,11 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
+		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

@@ -32,14 +32,14 @@ type Frame struct {
 	Duplicate       bool   `json:"duplicate"`
 
 	// connected, resumed
-	LastSeq *int64 `json:"last_seq"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  *int64 `json:"last_seq"`
 
-	// connected; support gets none of them but FirstSeq
-	FirstSeq     *int64 `json:"first_seq"`
-	DeliveredSeq int64  `json:"delivered_seq"`
-	ReadSeq      int64  `json:"read_seq"`
-	Unread       int    `json:"unread"`
-	Peer         *Peer  `json:"peer"`
+	// connected; support gets none of them
+	DeliveredSeq int64 `json:"delivered_seq"`
+	ReadSeq      int64 `json:"read_seq"`
+	Unread       int   `json:"unread"`
+	Peer         *Peer `json:"peer"`
 
 	// resumed
 	FromSeq int64 `json:"from_seq"`
