@@ -90,7 +90,7 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 		}
 		s.cursor.skipTo(m.Seq)
 		s.countDelivered()
-		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
+		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m)}, nil
 	}
 	s.dropReplay()
 	return frame.Message{}, nil

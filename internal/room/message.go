@@ -32,6 +32,11 @@ type Draft struct {
 	ClientMessageID string
 }
 
+// Differs reports whether m, which was stored before, has another text, type or metadata than d.
+func (m *Message) Differs(d *Draft) bool {
+	return m.Text != d.Text || m.Type != d.Type || m.Metadata != d.Metadata
+}
+
 // The types of messages that this release knows. Others pass through.
 const (
 	TypeText     = "text"
