@@ -136,7 +136,7 @@ func appendTo(ctx context.Context, db *postgres.DB, r room.Room, d room.Draft) (
 	wg.Go(func() { db.Run(running) })
 	defer wg.Wait()
 	defer stop()
-	conversation, err := db.Conversation(ctx, r)
+	conversation, err := db.Conversation(ctx, r, d.Sender)
 	if err != nil {
 		return m, false, err
 	}
