@@ -27,6 +27,7 @@ type commands struct {
 	Check     checkCmd     `cmd:"" help:"Check what a replica needs: configuration, Postgres, schema, Redis and tokens."`
 	User      userCmd      `cmd:"" help:"Manage users: create, list, show, deactivate, sign out, erase."`
 	Token     tokenCmd     `cmd:"" help:"Sign access tokens, or inspect them."`
+	Message   messageCmd   `cmd:"" help:"Send system messages to both sides of a room."`
 	Key       keyCmd       `cmd:"" help:"Rotate the key that protects what replicas put into Redis."`
 	Report    reportCmd    `cmd:"" help:"Read and close what users have reported."`
 	Import    importCmd    `cmd:"" help:"Import the data of another system."`

@@ -97,7 +97,7 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 		}
 		s.cursor.skipTo(m.Seq)
 		s.countDelivered(m.Seq, m.Sender == s.user)
-		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
+		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m)}, nil
 	}
 	s.dropReplay()
 	return frame.Message{}, nil

@@ -21,15 +21,18 @@ type Frame struct {
 	Ref  string `json:"ref"`
 
 	// chat_message, ack; Seq also of delivered and read
-	ID              string `json:"id"`
-	ConversationID  string `json:"conversation_id"`
-	Seq             int64  `json:"seq"`
-	SenderID        int64  `json:"sender_id"`
-	SenderRole      string `json:"sender_role"`
-	Message         string `json:"message"`
-	ClientMessageID string `json:"client_message_id"`
-	Timestamp       string `json:"timestamp"`
-	Duplicate       bool   `json:"duplicate"`
+	ID              string          `json:"id"`
+	ConversationID  string          `json:"conversation_id"`
+	Seq             int64           `json:"seq"`
+	SenderID        int64           `json:"sender_id"`
+	SenderRole      string          `json:"sender_role"`
+	Message         string          `json:"message"`
+	MessageType     string          `json:"message_type"`
+	Metadata        json.RawMessage `json:"metadata"`
+	ClientMessageID string          `json:"client_message_id"`
+	Timestamp       string          `json:"timestamp"`
+	Duplicate       bool            `json:"duplicate"`
+	Differs         bool            `json:"differs"`
 
 	// connected, resumed
 	FirstSeq int64  `json:"first_seq"`
