@@ -135,3 +135,27 @@ type Place struct {
 	At time.Time
 	ID ID
 }
+
+// A Change is what the store has of a conversation that has changed.
+type Change struct {
+	ID                          ID
+	Room                        Room
+	LastSeq                     int64
+	CustomerRead, TherapistRead int64 // read cursors
+}
+
+// Read returns the read cursor of one side.
+func (c *Change) Read(user UserID) int64 {
+	if user == c.Room.Customer {
+		return c.CustomerRead
+	}
+	return c.TherapistRead
+}
+
+// Other returns the other side of the room.
+func (r Room) Other(user UserID) UserID {
+	if user == r.Customer {
+		return r.Therapist
+	}
+	return r.Customer
+}
