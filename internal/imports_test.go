@@ -37,8 +37,10 @@ var packages = map[string][]string{
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"budget", "endpoint", "event", "frame", "room"},
-	"location":  {"endpoint", "event", "frame", "room"},
+	"receipt":   {"event", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
+	"location":  {"block", "endpoint", "event", "frame", "room"},
+	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
@@ -46,9 +48,11 @@ var packages = map[string][]string{
 	"fleet":      {"event", "room"},
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
+	"presence":   {"event", "fleet", "room"},
+	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
+	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
 	"ops":     {"auth", "budget", "problem", "room", "story"},
 	"problem": {},
 
@@ -64,8 +68,8 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
+		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
@@ -73,7 +77,7 @@ var packages = map[string][]string{
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
-	"tool/connect":  {"frame", "tool/client"},
+	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "tool/client"},
 	"tool/judge":    {},
@@ -85,7 +89,7 @@ var packages = map[string][]string{
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "channel", "event", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }

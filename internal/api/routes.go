@@ -21,6 +21,7 @@ type Options struct {
 	Keys        *auth.Keys
 	Passwords   *auth.Passwords
 	Revocations Revocations
+	Blocks      Blocks
 	Tickets     Tickets
 	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
@@ -32,12 +33,16 @@ type Options struct {
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
 	Budget      *budget.Budget // bounds the bytes that requests hold; nil means no limit
+	// AddressShare is the share of the places for requests without a valid token that one
+	// client address may take once half of them are taken. 0 means no limit.
+	AddressShare float64
 }
 
 // A Store gives access to Postgres.
 type Store interface {
 	Accounts
 	Conversations
+	Reports
 	SignIns
 	Users
 }
@@ -54,7 +59,12 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
 	history := &history{base{"History", log, o.Who}, o.Store, users}
-	admission := &admission{base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, pages: map[room.UserID]int{}}
+	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
+	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
+	admission := &admission{
+		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
+		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{},
+	}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
@@ -66,7 +76,13 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			signIn.Logout(w, r)
 		case "/api/ticket":
 			ticket.ServeHTTP(w, r)
+		case "/api/reports":
+			report.ServeHTTP(w, r)
 		default:
+			if strings.HasPrefix(path, "/api/users/") {
+				block.ServeHTTP(w, r)
+				return
+			}
 			if path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/") {
 				history.ServeHTTP(w, r)
 				return

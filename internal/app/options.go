@@ -52,7 +52,7 @@ type Options struct {
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Number of sockets above which new ones are asked to retry later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
 	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy); above 95 % handshakes are refused (503). Below 120 MiB, the thresholds are 12 and 6 MiB of free memory instead. Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group, against which everything counts that the kernel counts there. With any other value, only the resident memory of the serving process counts, without the processes that verify passwords. Requires Linux."`
-	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use. Trusted proxies have no share; their clients do. 1 disables the check."`
+	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use, and of the requests without a valid token. Trusted proxies have no share; their clients do. 1 disables the check."`
 	UserSockets      int           `name:"user-sockets" default:"16" group:"Limits" help:"Maximum number of sockets of one user on this replica. A further one is refused (4003 too_many_sockets). 0 means no limit."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Maximum number of concurrent handshakes. One that waits longer than 2s for its turn is asked to retry later (1013 busy)."`
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Maximum size of a WebSocket message in bytes (1009 too_large)."`
@@ -72,6 +72,8 @@ type Options struct {
 
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Rebalancing starts when this replica has this percentage more sockets than the mean of all replicas, and stops at a quarter of it. With few sockets per replica the effective threshold is higher, because random differences are larger."`
+
+	Presence string `name:"presence" default:"on" enum:"on,off" group:"Presence" help:"Tell clients whether the other side is online and when it was last seen: on or off."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked one by one to reconnect elsewhere. The last 2.5s of it are for closing the last sockets."`

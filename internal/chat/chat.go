@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -22,8 +23,8 @@ import (
 // the database cannot be used, and also [room.ErrOutcomeUnknown] if the message may
 // have been committed.
 type Store interface {
-	// Conversation gets or creates the conversation of a room.
-	Conversation(ctx context.Context, r room.Room) (room.Conversation, error)
+	// Conversation gets or creates the conversation of a room. Unread is that of the user.
+	Conversation(ctx context.Context, r room.Room, user room.UserID) (room.Conversation, error)
 	// Append stores a message. The message is committed when it returns.
 	Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error)
 	// After returns the messages that follow seq, in order, and whether there may be more.
@@ -36,6 +37,10 @@ type Store interface {
 	// Tails returns the highest seq of each conversation that has a message younger
 	// than since.
 	Tails(ctx context.Context, since time.Duration) (map[room.ID]int64, error)
+	// ChangedCursors returns the cursors that have changed since so long ago.
+	ChangedCursors(ctx context.Context, since time.Duration) ([]room.Receipt, error)
+	// CursorsOf returns the cursors of conversations.
+	CursorsOf(ctx context.Context, conversations []room.ID) ([]room.Receipt, error)
 }
 
 // Layer is what chat needs from the channel layer.
@@ -51,13 +56,29 @@ type Layer interface {
 	Health() (since time.Time, err error)
 }
 
+// Blocks knows which users have blocked each other.
+type Blocks interface {
+	// Watch returns the blocks of a room, which follow changes until they are released. Its
+	// errors are those of Store.
+	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
+}
+
+// Inboxes are the open inboxes of users.
+type Inboxes interface {
+	// Notify announces a stored message to the inboxes of both sides. It does not block.
+	Notify(r room.Room, m *room.Message)
+}
+
 // logRate is the number of messages per second that are logged. Above it messages
 // are sampled. Failures are always logged.
 const logRate = 100
 
 // Options are the limits of the chat endpoint.
 type Options struct {
-	MaxMessageLength int // code points
+	MaxMessageLength int      // code points
+	Presence         Presence // nil: nobody is told who is online
+	Blocks           Blocks   // nil: nobody has blocked anybody
+	Inboxes          Inboxes  // nil: nobody has an inbox open
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:
@@ -66,20 +87,22 @@ type Chat struct {
 	options    Options
 	store      Store
 	layer      Layer
+	receipts   Receipts
 	metrics    *metrics
 	logLimiter *rate.Limiter
 	sweepNow   chan struct{} // holds a value if a sweep is requested
 	turns      turns         // to read messages
 	resets     atomic.Int64  // of sockets
+	typists    typists
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation
 }
 
 // New returns the chat endpoint.
-func New(o Options, store Store, layer Layer, reg prometheus.Registerer) *Chat {
+func New(o Options, store Store, layer Layer, marks Receipts, reg prometheus.Registerer) *Chat {
 	return &Chat{
-		options: o, store: store, layer: layer, metrics: newMetrics(reg),
+		options: o, store: store, layer: layer, receipts: marks, metrics: newMetrics(reg),
 		logLimiter: rate.NewLimiter(logRate, logRate),
 		sweepNow:   make(chan struct{}, 1), sockets: map[room.ID][]*Consumer{},
 	}

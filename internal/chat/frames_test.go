@@ -30,7 +30,7 @@ func TestSince(t *testing.T) {
 		if g := s.Expect(t, "connected"); g.LastSeq == nil || *g.LastSeq != 0 {
 			t.Errorf("connected: %s", g.Raw)
 		}
-		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0,"last_seq":0}` {
+		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0,"first_seq":1,"last_seq":0}` {
 			t.Errorf("resumed: %s", g.Raw)
 		}
 	})
@@ -68,6 +68,17 @@ func TestAFrameThatIsRefused(t *testing.T) {
 			"half a pair as the id":       {`{"message":"x","client_message_id":"\ud83d"}`, "bad_text", "client_message_id", "\ufffd"},
 			"NUL":                         {`{"message":"a\u0000b"` + id + `}`, "bad_text", "message", "m-1"},
 			"NUL as it is":                {"{\"message\":\"a\x00b\"}", "bad_json", "", ""},
+			"system type":                 {`{"message":"x","message_type":"system"` + id + `}`, "out_of_range", "message_type", "m-1"},
+			"type of the message":         {`{"message":"x","message_type":"Bad Type"` + id + `}`, "out_of_range", "message_type", "m-1"},
+			"type of 33 letters":          {`{"message":"x","message_type":"` + strings.Repeat("x", 33) + `"}`, "out_of_range", "message_type", ""},
+			"type of the message 7":       {`{"message":"x","message_type":7}`, "bad_frame", "message_type", ""},
+			"metadata a text":             {`{"message":"x","metadata":"{}"` + id + `}`, "bad_frame", "metadata", "m-1"},
+			"metadata an array":           {`{"message":"x","metadata":[{}]}`, "bad_frame", "metadata", ""},
+			"metadata too long":           {`{"message":"x","metadata":{"a":"` + strings.Repeat("x", 4089) + `"}}`, "too_long", "metadata", ""},
+			"metadata too deep":           {`{"message":"x","metadata":` + nested(17) + `}`, "bad_frame", "metadata", ""},
+			"metadata too large a number": {`{"message":"x","metadata":{"a":[1e999]}}`, "bad_frame", "metadata", ""},
+			"metadata with NUL":           {`{"message":"x","metadata":{"a":"\u0000"}}`, "bad_text", "metadata", ""},
+			"metadata with half a pair":   {`{"message":"x","metadata":{"\ud83d":1}}`, "bad_text", "metadata", ""},
 			"an unknown type":             {`{"type":"shout","message":"x"}`, "unknown_type", "type", ""},
 			"type a number":               {`{"type":1,"message":"x"}`, "bad_frame", "type", ""},
 			"neither type nor message":    {`{"text":"x"}`, "unknown_type", "type", ""},

@@ -13,15 +13,29 @@ import (
 
 // send checks a message and saves it.
 func (s *Consumer) send(ctx context.Context, in frame.Client) error {
-	draft := room.Draft{Sender: s.user, SenderRole: s.role, Text: in.Message, ClientMessageID: in.ClientMessageID}
+	draft := room.Draft{
+		Sender: s.user, SenderRole: s.role, Text: in.Message, Type: in.MessageType, Metadata: in.Metadata, ClientMessageID: in.ClientMessageID,
+	}
 	if s.role == room.Support {
 		s.chat.metrics.message("refused")
 		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}, in.ClientMessageID)
 	}
-	if bad := draft.Validate(s.chat.options.MaxMessageLength); bad != nil {
+	if draft.Type == room.TypeText {
+		draft.Type = "" // the default
+	}
+	bad := draft.Validate(s.chat.options.MaxMessageLength)
+	if bad == nil && draft.Type == room.TypeSystem {
+		bad = &room.Invalid{Code: "out_of_range", Field: "message_type", Detail: "message_type system is reserved for the operators of the server"}
+	}
+	if bad != nil {
 		s.chat.metrics.message("refused")
 		s.logRefused(bad)
 		return s.Refuse(bad, in.ClientMessageID)
+	}
+	if s.pair.Load().Blocked(s.user) {
+		s.chat.metrics.message("refused")
+		s.LogRefused(errBlocked)
+		return s.Refuse(errBlocked, in.ClientMessageID)
 	}
 	return s.save(ctx, in, draft)
 }
@@ -33,8 +47,9 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
 	}
-	began, conversation := time.Now(), s.conversationID()
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
+	began := time.Now()
+	target, read := s.beforeSend()
+	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
 	if err != nil {
 		if errors.Is(err, room.ErrErased) {
 			s.chat.metrics.message("refused")
@@ -46,7 +61,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 			s.chat.requestSweep() // if it is committed, nobody has published it
 		}
 		if errors.Is(err, room.ErrNotFound) {
-			s.resetWithout(conversation) // the client sends again, to the new conversation
+			s.resetWithout(target.Conversation) // the client sends again, to the new conversation
 		}
 		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.Refuse(storeInvalid(err), in.ClientMessageID)
@@ -60,7 +75,14 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
-	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
+	if read.Read > 0 {
+		s.chat.receipts.Mark(target, read, nil)
+	}
+	differs := duplicate && m.Differs(&draft)
+	if differs {
+		log.Warn(component, "Message repeated with other content, the first one stands: "+m.ID.String(), slog.Int64("seq", m.Seq))
+	}
+	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate, differs))
 	// A duplicate is published again: perhaps the first publish failed.
 	s.publish(&m, logged)
 	return full

@@ -8,6 +8,7 @@ import (
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -27,12 +28,13 @@ type Consumer struct {
 
 	// Mu guards the fields below.
 
-	list  list
-	pager pager
-	timer *time.Timer // wakes the writer; nil if not needed
-	taken int         // bytes of the account that the list holds
-	stops []func()    // end the watches
-	ended bool
+	list    list
+	pager   pager
+	timer   *time.Timer // wakes the writer; nil if not needed
+	taken   int         // bytes of the account that the list holds
+	watched int         // conversations whose other side is watched
+	stops   []func()    // end the watches
+	ended   bool
 }
 
 func (i *Inbox) newConsumer(p endpoint.Peer) *Consumer {
@@ -52,7 +54,7 @@ func (s *Consumer) Join(ctx context.Context) error {
 // Open reads the first page of conversations, and queues the connected frame. The writer reads
 // the other pages.
 func (s *Consumer) Open(ctx context.Context) error {
-	s.closed = s.inbox.presence.OpenInbox(s.user)
+	s.closed = s.inbox.presence.Open(s.user, true)
 	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref}
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -176,28 +178,47 @@ func (s *Consumer) mark(in frame.Client, c room.Cursor) error {
 
 // watch watches the presence of the other side of the newest conversations. Mu is held, but
 // not while the watches begin.
-func (s *Consumer) watch(page []room.Summary) {
-	n := min(len(page), maxWatched-len(s.stops))
+func (s *Consumer) watch(ctx context.Context, page []room.Summary) error {
+	n := min(len(page), maxWatched-s.watched)
+	if n <= 0 || !s.inbox.presence.Enabled() {
+		return nil
+	}
+	s.watched += n
 	s.Mu.Unlock()
-	stops := make([]func(), 0, n)
-	for _, c := range page[:max(0, n)] {
-		id, other := c.ID, c.Room.Other(s.user)
-		online, lastSeen, stop := s.inbox.presence.WatchUser(other, func(online bool, lastSeen time.Time) {
-			s.change(func(l *list) { l.presence(id, online, lastSeen) })
-		})
-		stops = append(stops, stop)
-		s.Mu.Lock()
-		s.list.presence(id, online, lastSeen)
+	stops, err := s.beginWatches(ctx, page[:n])
+	s.Mu.Lock()
+	if s.ended {
 		s.Mu.Unlock()
+		defer s.Mu.Lock()
+		for _, stop := range stops {
+			stop()
+		}
+		return err
 	}
-	s.Mu.Lock()
-	if !s.ended {
-		s.stops = append(s.stops, stops...)
-		return
+	s.stops = append(s.stops, stops...)
+	return err
+}
+
+func (s *Consumer) beginWatches(ctx context.Context, page []room.Summary) (stops []func(), err error) {
+	rooms := make([]room.Room, len(page))
+	for i := range page {
+		rooms[i] = page[i].Room
 	}
-	s.Mu.Unlock()
-	for _, stop := range stops {
-		stop()
+	pairs, err := s.inbox.blocks.WatchAll(ctx, rooms)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the store has named the operation
 	}
-	s.Mu.Lock()
+	for i := range page {
+		id, pair := page[i].ID, pairs[i]
+		changed := func(now presence.State) {
+			if pair.Any() {
+				now = presence.State{}
+			}
+			s.change(func(l *list) { l.presence(id, now.Online, now.LastSeen) })
+		}
+		now, stop := s.inbox.presence.Watch(page[i].Room.Other(s.user), changed)
+		changed(now)
+		stops = append(stops, stop, pair.Release)
+	}
+	return stops, nil
 }

@@ -15,9 +15,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -57,14 +59,17 @@ type Receipts interface {
 	Mark(t receipt.Target, c room.Cursor, done func(room.Cursor, error))
 }
 
-// Presence knows who is online.
+// Presence knows who is online. See [presence.Registry].
 type Presence interface {
-	// OpenInbox counts an inbox socket of the user until closed is called.
-	OpenInbox(user room.UserID) (closed func())
-	// WatchUser calls changed when the user comes online or goes offline, until stop is called.
-	WatchUser(user room.UserID, changed func(online bool, lastSeen time.Time)) (online bool, lastSeen time.Time, stop func())
-	// HasInbox reports whether the user may have an inbox open on any replica.
+	Enabled() bool
+	Open(user room.UserID, inbox bool) (closed func())
+	Watch(user room.UserID, changed func(presence.State)) (now presence.State, stop func())
 	HasInbox(user room.UserID) bool
+}
+
+// Blocks knows who has blocked whom. See [block.Registry].
+type Blocks interface {
+	WatchAll(ctx context.Context, rooms []room.Room) ([]*block.Pair, error)
 }
 
 // Inbox is the inbox endpoint of one replica. Make one with [New], and run [Inbox.Run].
@@ -73,6 +78,7 @@ type Inbox struct {
 	layer    Layer
 	receipts Receipts
 	presence Presence
+	blocks   Blocks
 	metrics  *metrics
 	sweepNow chan struct{} // holds a value if a sweep is requested
 	reads    chan struct{} // bounds the reads at the same time
@@ -86,9 +92,9 @@ type Inbox struct {
 const maxReads = 4
 
 // New returns the inbox endpoint.
-func New(store Store, layer Layer, receipts Receipts, presence Presence, reg prometheus.Registerer) *Inbox {
+func New(store Store, layer Layer, receipts Receipts, online Presence, blocks Blocks, reg prometheus.Registerer) *Inbox {
 	return &Inbox{
-		store: store, layer: layer, receipts: receipts, presence: presence, metrics: newMetrics(reg),
+		store: store, layer: layer, receipts: receipts, presence: online, blocks: blocks, metrics: newMetrics(reg),
 		sweepNow: make(chan struct{}, 1), reads: make(chan struct{}, maxReads), sockets: map[room.UserID][]*Consumer{},
 	}
 }
@@ -106,14 +112,11 @@ func (i *Inbox) Endpoint() endpoint.Endpoint {
 				Line:  "Authorization failed - support " + strconv.FormatInt(int64(p.User.ID), 10) + " has no inbox",
 			}
 		},
-		Group: func(p endpoint.Peer) string { return Group(p.User.ID) },
+		Group: func(p endpoint.Peer) string { return room.InboxGroup(p.User.ID) },
 		Load:  "inbox loaded",
 		New:   func(p endpoint.Peer) endpoint.Consumer { return i.newConsumer(p) },
 	}
 }
-
-// Group returns the channel-layer group of the inbox sockets of a user.
-func Group(user room.UserID) string { return name + "_" + strconv.FormatInt(int64(user), 10) }
 
 // Notify announces a stored message to the inboxes of both sides of its room, if they are
 // open on any replica. It does not block.
@@ -122,7 +125,7 @@ func (i *Inbox) Notify(r room.Room, m *room.Message) {
 		if !i.presence.HasInbox(user) {
 			continue
 		}
-		i.layer.Publish(Group(user), event.Inbox{
+		i.layer.Publish(room.InboxGroup(user), event.Inbox{
 			Conversation: m.Conversation, Room: r, Seq: m.Seq, Sender: m.Sender, At: m.At, Text: m.Text,
 		}, func(err error) {
 			if err != nil {

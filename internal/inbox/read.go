@@ -103,8 +103,7 @@ func (s *Consumer) readPage(ctx context.Context) error {
 		place := page[len(page)-1].Place()
 		s.pager.behind = &place
 	}
-	s.watch(page)
-	return nil
+	return s.watch(ctx, page)
 }
 
 // repair reads conversations that are stale. Mu is held, but not during the read.

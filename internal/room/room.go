@@ -18,6 +18,8 @@ var (
 	// ErrUnavailable means that the store or the channel layer is unavailable. The error
 	// that wraps it has the cause.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrTooMany means that a user has done something too often.
+	ErrTooMany = errors.New("too many")
 	// ErrErased means that a user is erased, so nothing of theirs can be stored.
 	ErrErased = errors.New("the user is erased")
 	// ErrOutcomeUnknown means that a write may or may not have been committed. The same
@@ -57,6 +59,9 @@ func (r Room) Group(endpoint string) string {
 	b = append(strconv.AppendInt(b, int64(r.Customer), 10), '_')
 	return string(strconv.AppendInt(b, int64(r.Therapist), 10))
 }
+
+// InboxGroup returns the channel-layer group of the inbox sockets of a user.
+func InboxGroup(user UserID) string { return "inbox_" + strconv.FormatInt(int64(user), 10) }
 
 // An ID is the UUID (RFC 9562) of a conversation or a message.
 type ID [16]byte
@@ -158,4 +163,18 @@ func (r Room) Other(user UserID) UserID {
 		return r.Therapist
 	}
 	return r.Customer
+}
+
+// A Receipt is the cursor of a user in a conversation.
+type Receipt struct {
+	Conversation ID
+	User         UserID
+	Cursor       Cursor
+}
+
+// An Advance is what became of a receipt that was to be stored.
+type Advance struct {
+	Cursor  Cursor // as it is stored now
+	LastSeq int64  // of the conversation; a receipt beyond it is not stored
+	Grown   bool   // the stored cursor is higher than before
 }
