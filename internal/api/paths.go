@@ -8,6 +8,7 @@ import (
 // Paths lists the paths of the API, for the answer to an unknown path.
 var Paths = []string{
 	"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/",
+	"/api/conversations/{conversation_id}/receipts/", "/api/unread/",
 	"/api/users/{user_id}/block/", "/api/reports/",
 }
 

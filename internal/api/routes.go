@@ -18,6 +18,7 @@ import (
 // Options are the dependencies and settings of the HTTP API.
 type Options struct {
 	Store       Store
+	Receipts    Receipts
 	Keys        *auth.Keys
 	Passwords   *auth.Passwords
 	Revocations Revocations
@@ -58,7 +59,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
-	history := &history{base{"History", log, o.Who}, o.Store, users}
+	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
+	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
 	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
@@ -76,6 +78,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			signIn.Logout(w, r)
 		case "/api/ticket":
 			ticket.ServeHTTP(w, r)
+		case "/api/unread":
+			unread.ServeHTTP(w, r)
 		case "/api/reports":
 			report.ServeHTTP(w, r)
 		default:

@@ -45,6 +45,7 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
+	_ api.Receipts       = (*receipt.Receipts)(nil)
 	_ api.Blocks         = (*block.Registry)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
@@ -95,6 +96,7 @@ type App struct {
 	stories     *story.Recorder
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
+	receipts    *receipt.Receipts
 	fleet       *fleet.Fleet
 	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
@@ -196,11 +198,11 @@ func (a *App) wire(reloads []task) {
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
-	receipts := receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
-	inboxes := inbox.New(a.db, a.layer, receipts, a.presence, a.blocks, reg)
+	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
+	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
 	chats := chat.New(chat.Options{
 		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes,
-	}, a.db, a.layer, receipts, reg)
+	}, a.db, a.layer, a.receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -235,7 +237,7 @@ func (a *App) wire(reloads []task) {
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
-		{{"receipts", receipts.Run}},
+		{{"receipts", a.receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"inbox sweeper", inboxes.Run}, task{"revocations", a.revocations.Run},
 			task{"blocks", a.blocks.Run},
@@ -267,7 +269,7 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
+		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

@@ -135,7 +135,7 @@ func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 	s.setCursors(&connected, &c)
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	connected.Peer = s.peerFrame()
+	s.setPresence(connected.Peer)
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	from := last
 	if resumed != nil {

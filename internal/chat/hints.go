@@ -141,17 +141,12 @@ func (s *Consumer) peerChanged(now presence.State) {
 	}
 }
 
-// peerFrame returns the other side for the connected frame, or nil for support. Mu is held.
-func (s *Consumer) peerFrame() *frame.Peer {
-	if s.peer == 0 {
-		return nil
-	}
-	p := &frame.Peer{ID: s.peer}
+// setPresence adds the presence of the other side to the connected frame. Mu is held.
+func (s *Consumer) setPresence(p *frame.Peer) {
 	if s.unwatch != nil {
 		s.hints.told = s.hints.online
 		p.Online, p.LastSeen = &s.hints.told.online, s.hints.told.seen()
 	}
-	return p
 }
 
 // nextHint returns the next typing or presence frame, if there is one. Mu is held.
