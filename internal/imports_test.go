@@ -37,7 +37,8 @@ var packages = map[string][]string{
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"budget", "endpoint", "event", "frame", "presence", "room"},
+	"receipt":   {"event", "room"},
+	"chat":      {"budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"location":  {"endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
@@ -49,7 +50,7 @@ var packages = map[string][]string{
 	"presence":   {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
+	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
 	"ops":     {"auth", "budget", "problem", "room", "story"},
 	"problem": {},
 
@@ -66,7 +67,7 @@ var packages = map[string][]string{
 	// The replica.
 	"app": {
 		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "presence", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.

@@ -33,6 +33,7 @@ import (
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/rebalance"
+	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/room"
@@ -48,6 +49,7 @@ var (
 	_ api.Tickets        = (*redis.Tickets)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Presence      = (*presence.Registry)(nil)
+	_ chat.Receipts      = (*receipt.Receipts)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -55,6 +57,8 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
+	_ receipt.Layer      = (*channel.Layer)(nil)
+	_ receipt.Store      = (*postgres.DB)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
 	_ presence.Store     = (*redis.Presence)(nil)
@@ -182,7 +186,8 @@ func (a *App) wire(reloads []task) {
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence}, a.db, a.layer, reg)
+	receipts := receipt.New(a.db, a.layer, a.log, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence}, a.db, a.layer, receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -216,6 +221,7 @@ func (a *App) wire(reloads []task) {
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
+		{{"receipts", receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
@@ -250,7 +256,7 @@ func (a *App) api(socketPaths []string) http.Handler {
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

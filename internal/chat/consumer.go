@@ -41,8 +41,12 @@ type Consumer struct {
 	since  *position      // until Open
 	resume *frame.Resumed // to be sent when the cursor has reached its ToSeq
 
+	receipts receipts
+
 	asked []historyRequest // that are not answered yet
 	page  []byte           // the answer that is to be sent next; nil if there is none
+	// pageSeq is the last message of the page, and pageTheirs the last one of somebody else.
+	pageSeq, pageTheirs int64
 	// pageSent means that the writer has taken a page since the last call of Next.
 	pageSent bool
 
@@ -92,7 +96,7 @@ func (s *Consumer) Open(ctx context.Context) error {
 	log := s.Socket.Log()
 	s.watchPeer()
 	log.Info(component, fmt.Sprintf("Getting/creating conversation for customer %d, therapist %d", s.room.Customer, s.room.Therapist))
-	conversation, err := s.chat.store.Conversation(ctx, s.room)
+	conversation, err := s.chat.store.Conversation(ctx, s.room, s.user)
 	if err != nil {
 		return endpoint.DatabaseError("get_or_create_conversation", err)
 	}
@@ -121,16 +125,18 @@ func (s *Consumer) Open(ctx context.Context) error {
 // cursor back and mark a gap: there is no separate code path.
 func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 	last := c.LastSeq
-	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), LastSeq: &last}
+	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), FirstSeq: &c.FirstSeq, LastSeq: &last}
+	s.setCursors(&connected, &c)
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	connected.Peer = s.peerFrame()
+	s.setPresence(connected.Peer)
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	from := last
 	if resumed != nil {
 		from = resumed.FromSeq - 1
 	}
 	s.conversation, s.resume = c.ID, resumed
+	s.receipts.load(&c)
 	s.cursor.skipTo(from)
 	s.cursor.latest = max(s.cursor.latest, last)
 	s.cursor.gap = s.cursor.gap || from < last
@@ -190,6 +196,8 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		return s.send(ctx, in)
 	case frame.TypeTyping:
 		return s.setTyping(in.IsTyping)
+	case frame.TypeDelivered, frame.TypeRead:
+		return s.mark(in)
 	default: // decoded, and no business of this endpoint
 		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "This endpoint does not take frames of this type."}, in.ClientMessageID)
 	}

@@ -30,7 +30,7 @@ func TestSince(t *testing.T) {
 		if g := s.Expect(t, "connected"); g.LastSeq == nil || *g.LastSeq != 0 {
 			t.Errorf("connected: %s", g.Raw)
 		}
-		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0,"last_seq":0}` {
+		if g := s.Expect(t, "resumed"); g.Raw != `{"type":"resumed","from_seq":1,"to_seq":0,"first_seq":1,"last_seq":0}` {
 			t.Errorf("resumed: %s", g.Raw)
 		}
 	})

@@ -56,28 +56,27 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 			return nil, err
 		}
 	}
-	r := resumed(*p, c.LastSeq, stored)
+	r := resumed(*p, &c, stored)
 	if r.Reset {
 		s.chat.metrics.resets.WithLabelValues("resume").Inc()
 	}
 	return r, nil
 }
 
-// resumed decides what a client is told that resumes from p in a conversation whose newest
-// message is last. stored is what the store has from p.seq on; it matters only if the
+// resumed decides what a client is told that resumes from p in a conversation. stored is what the store has from p.seq on; it matters only if the
 // client named an id. The client is reset if the store does not have its message.
-func resumed(p position, last int64, stored []room.Message) *frame.Resumed {
-	known := p.seq <= last
+func resumed(p position, c *room.Conversation, stored []room.Message) *frame.Resumed {
+	known := p.seq <= c.LastSeq
 	if known && p.hasID {
 		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
 	}
 	if !known {
-		return resetAt(last)
+		return resetAt(c)
 	}
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: p.seq + 1, ToSeq: last, LastSeq: last}
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: p.seq + 1, ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq}
 }
 
-// resetAt returns the frame that makes a client forget its messages and go on from last.
-func resetAt(last int64) *frame.Resumed {
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: last + 1, ToSeq: last, LastSeq: last, Reset: true}
+// resetAt returns the frame that makes a client forget its messages and go on from the newest one.
+func resetAt(c *room.Conversation) *frame.Resumed {
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: c.LastSeq + 1, ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq, Reset: true}
 }
