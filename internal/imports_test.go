@@ -38,8 +38,8 @@ var packages = map[string][]string{
 	"memory":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
-	"chat":      {"budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
-	"location":  {"endpoint", "event", "frame", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
+	"location":  {"block", "endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
@@ -48,6 +48,7 @@ var packages = map[string][]string{
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
 	"presence":   {"event", "fleet", "room"},
+	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
 	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
@@ -66,7 +67,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
@@ -75,7 +76,7 @@ var packages = map[string][]string{
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
-	"tool/connect":  {"frame", "tool/client"},
+	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "tool/client"},
 	"tool/judge":    {},
@@ -87,7 +88,7 @@ var packages = map[string][]string{
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "channel", "event", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
@@ -43,13 +44,16 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
+	_ api.Blocks         = (*block.Registry)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
+	_ block.Store        = (*postgres.DB)(nil)
+	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
-	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
+	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -59,6 +63,7 @@ var (
 	_ handshake.Users    = (*postgres.DB)(nil)
 	_ receipt.Layer      = (*channel.Layer)(nil)
 	_ receipt.Store      = (*postgres.DB)(nil)
+	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
 	_ presence.Store     = (*redis.Presence)(nil)
@@ -91,6 +96,7 @@ type App struct {
 	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
+	blocks      *block.Registry
 	monitor     *ops.Monitor
 
 	limits      *listen.Limits
@@ -186,8 +192,9 @@ func (a *App) wire(reloads []task) {
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
+	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
 	receipts := receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence}, a.db, a.layer, receipts, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks}, a.db, a.layer, receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -195,7 +202,7 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
+		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
 	}, a.log, reg)
 
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
@@ -224,6 +231,7 @@ func (a *App) wire(reloads []task) {
 		{{"receipts", receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
+			task{"blocks", a.blocks.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
@@ -252,7 +260,7 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
+		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

@@ -73,7 +73,7 @@ var tokens = Chapter{
 		{"wrong_audience", "The token's aud does not contain this service.", "4001 token_invalid.", badToken + "wrong_audience", refused, "Compare the token's aud with --jwks-audience."},
 		{"bad_ticket", "The ticket is unknown: it was used before, or is older than 30 s.", "4001 token_invalid.", badToken + "bad_ticket", `roomspa_tickets_total{outcome="unknown"}`, "Get a new ticket for each connection attempt (POST /api/ticket/)."},
 		{"two_tokens", "The request has two different tokens.", "4001 token_invalid.", badToken + "two_tokens", refused, "Send one token: omit ?token= if the subprotocol or the header has it."},
-		{"too_long", "A token, a message or a client_message_id is too long.", "4001 token_invalid, or an error frame.", badToken + "too_long; Frame refused: too_long", "roomspa_messages_total{outcome=\"refused\"}", "Tokens have at most 8,192 bytes: check what the issuer puts into them. For messages, see --max-message-length."},
+		{"too_long", "A token, a message, its metadata or its client_message_id is too long.", "4001 token_invalid, or an error frame.", badToken + "too_long; Frame refused: too_long", "roomspa_messages_total{outcome=\"refused\"}", "Tokens have at most 8,192 bytes: check what the issuer puts into them. For messages, see --max-message-length."},
 	},
 }
 
@@ -106,6 +106,7 @@ var frames = Chapter{
 		{"bad_text", "A text contains a NUL character or an unpaired surrogate.", "An error frame with the field.", frameRefused + "bad_text", "", "Fix the client: it splits a text within a character."},
 		{"unknown_type", "The frame type is unknown.", "An error frame.", frameRefused + "unknown_type", "", "Fix the client, or update the server if the type is new."},
 		{"empty_message", "The message has no text and was not stored.", "An error frame.", "[ChatConsumer] Empty message ignored", "", "Fix the app: it must not send empty messages."},
-		{"out_of_range", "A number is out of range.", "An error frame with the field.", frameRefused + "out_of_range", "", "Fix the client: the detail has the range."},
+		{"missing_field", "A required field of the frame is missing.", "An error frame with the field.", frameRefused + "missing_field", "", "Fix the client: the frame names the field."},
+		{"out_of_range", "A number is out of range, or a message_type is not allowed.", "An error frame with the field.", frameRefused + "out_of_range", "", "Fix the client: the detail has the range."},
 	},
 }

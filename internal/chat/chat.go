@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -55,6 +56,13 @@ type Layer interface {
 	Health() (since time.Time, err error)
 }
 
+// Blocks knows which users have blocked each other.
+type Blocks interface {
+	// Watch returns the blocks of a room, which follow changes until they are released. Its
+	// errors are those of Store.
+	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
+}
+
 // logRate is the number of messages per second that are logged. Above it messages
 // are sampled. Failures are always logged.
 const logRate = 100
@@ -63,6 +71,7 @@ const logRate = 100
 type Options struct {
 	MaxMessageLength int      // code points
 	Presence         Presence // nil: nobody is told who is online
+	Blocks           Blocks   // nil: nobody has blocked anybody
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -21,6 +23,7 @@ type Consumer struct {
 	peer  room.UserID // the other side; 0 for support
 	group string
 	leave func()
+	pair  atomic.Pointer[block.Pair] // set by Open; nil until then
 
 	unwatch, disappear func() // of the registry of who is online; nil if not needed
 
@@ -106,6 +109,9 @@ func (s *Consumer) Open(ctx context.Context) error {
 		log.Info(component, "Found existing conversation: "+conversation.ID.String())
 	}
 	log.Info(component, "Conversation loaded/created: "+conversation.ID.String())
+	if err := s.watchBlocks(ctx); err != nil {
+		return endpoint.DatabaseError("load_blocks", err)
+	}
 	resumed, err := s.checkSince(ctx, conversation)
 	if err != nil {
 		return endpoint.DatabaseError("check_since", err)
@@ -169,6 +175,7 @@ func (s *Consumer) Closed() {
 		s.chat.remove(s, conversation)
 	}
 	s.closeHints()
+	s.pair.Swap(nil).Release()
 }
 
 // Receive handles one frame of the client. An error ends the session.
@@ -194,10 +201,10 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 	case frame.TypeChatMessage:
 		s.stopTyping()
 		return s.send(ctx, in)
-	case frame.TypeTyping:
-		return s.setTyping(in.IsTyping)
 	case frame.TypeDelivered, frame.TypeRead:
 		return s.mark(in)
+	case frame.TypeTyping:
+		return s.setTyping(in.IsTyping)
 	default: // decoded, and no business of this endpoint
 		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "This endpoint does not take frames of this type."}, in.ClientMessageID)
 	}

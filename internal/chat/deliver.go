@@ -19,13 +19,13 @@ func (s *Consumer) deliver(e event.Event) {
 		if m, err := event.ReadMessage(e.Body); err == nil {
 			s.deliverMessage(m, e.At)
 		}
-	case event.KindTyping:
-		if t, err := event.ReadTyping(e.Body); err == nil {
-			s.deliverTyping(t)
-		}
 	case event.KindReceipt:
 		if r, err := event.ReadReceipt(e.Body); err == nil {
 			s.deliverReceipt(r, e.At)
+		}
+	case event.KindTyping:
+		if t, err := event.ReadTyping(e.Body); err == nil {
+			s.deliverTyping(t)
 		}
 	case event.KindProbe:
 		if p, err := event.ReadProbe(e.Body); err == nil {

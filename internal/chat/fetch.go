@@ -70,7 +70,7 @@ func nextRows(rows, n int) int {
 // messagesSize returns the memory of messages in bytes.
 func messagesSize(messages []room.Message) (size int) {
 	for i := range messages {
-		size += len(messages[i].Text) + 256
+		size += len(messages[i].Text) + len(messages[i].Metadata) + 256
 	}
 	return size
 }

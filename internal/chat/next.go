@@ -28,8 +28,8 @@ const (
 )
 
 // Next returns the next frame to send: first the answers of the outbox and the page of history,
-// then the messages in the order of seq, from the inbox or from the store, then receipts, and at last the hints. It
-// does not wait for the store, except after a reset.
+// then the messages in the order of seq, from the inbox or from the store, then receipts, and at
+// last the hints. It does not wait for the store, except after a reset.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 		}
 		s.cursor.skipTo(m.Seq)
 		s.countDelivered(m.Seq, m.Sender == s.user)
-		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
+		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m)}, nil
 	}
 	s.dropReplay()
 	return frame.Message{}, nil

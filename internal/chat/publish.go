@@ -30,6 +30,6 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 func newEvent(m *room.Message) event.Message {
 	return event.Message{
 		Seq: m.Seq, Sender: m.Sender,
-		Frame: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m),
+		Frame: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m),
 	}
 }

@@ -13,15 +13,29 @@ import (
 
 // send checks a message and saves it.
 func (s *Consumer) send(ctx context.Context, in frame.Client) error {
-	draft := room.Draft{Sender: s.user, SenderRole: s.role, Text: in.Message, ClientMessageID: in.ClientMessageID}
+	draft := room.Draft{
+		Sender: s.user, SenderRole: s.role, Text: in.Message, Type: in.MessageType, Metadata: in.Metadata, ClientMessageID: in.ClientMessageID,
+	}
 	if s.role == room.Support {
 		s.chat.metrics.message("refused")
 		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}, in.ClientMessageID)
 	}
-	if bad := draft.Validate(s.chat.options.MaxMessageLength); bad != nil {
+	if draft.Type == room.TypeText {
+		draft.Type = "" // the default
+	}
+	bad := draft.Validate(s.chat.options.MaxMessageLength)
+	if bad == nil && draft.Type == room.TypeSystem {
+		bad = &room.Invalid{Code: "out_of_range", Field: "message_type", Detail: "message_type system is reserved for the operators of the server"}
+	}
+	if bad != nil {
 		s.chat.metrics.message("refused")
 		s.logRefused(bad)
 		return s.Refuse(bad, in.ClientMessageID)
+	}
+	if s.pair.Load().Blocked(s.user) {
+		s.chat.metrics.message("refused")
+		s.LogRefused(errBlocked)
+		return s.Refuse(errBlocked, in.ClientMessageID)
 	}
 	return s.save(ctx, in, draft)
 }
@@ -64,7 +78,11 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if read.Read > 0 {
 		s.chat.receipts.Mark(target, read, nil)
 	}
-	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
+	differs := duplicate && m.Differs(&draft)
+	if differs {
+		log.Warn(component, "Message repeated with other content, the first one stands: "+m.ID.String(), slog.Int64("seq", m.Seq))
+	}
+	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate, differs))
 	// A duplicate is published again: perhaps the first publish failed.
 	s.publish(&m, logged)
 	return full

@@ -86,7 +86,7 @@ func BenchmarkEncode(b *testing.B) {
 	buf := make([]byte, 0, 1024)
 	for name, encode := range map[string]func(){
 		"message":  func() { _ = frame.AppendMessage(buf, m) },
-		"ack":      func() { _ = frame.AppendAck(buf, m, false) },
+		"ack":      func() { _ = frame.AppendAck(buf, m, false, false) },
 		"position": func() { _ = frame.AppendPosition(buf, 1, room.Customer, l.Position, m.At) },
 		"connected": func() {
 			_ = frame.Encode(frame.Connected{Type: frame.TypeConnected, Ref: "0123456789abcdef", ConversationID: m.ID.String(), LastSeq: &last})

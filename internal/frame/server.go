@@ -125,7 +125,7 @@ type Ack struct {
 	Seq             int64  `json:"seq"`
 	Timestamp       string `json:"timestamp"`
 	Duplicate       bool   `json:"duplicate"`
-	Differs         bool   `json:"differs,omitempty"` // the stored text is another one
+	Differs         bool   `json:"differs,omitempty"` // the stored message has other content
 }
 
 // History is a page of earlier messages, oldest first. [EncodeHistory] writes it.
@@ -238,8 +238,9 @@ func AppendMessage(b []byte, m *room.Message) []byte {
 	return append(b, `"}`...)
 }
 
-// AppendAck appends the ack frame of m to b.
-func AppendAck(b []byte, m *room.Message, duplicate bool) []byte {
+// AppendAck appends the ack frame of m to b. With differs, m is a duplicate whose content is not
+// what was sent.
+func AppendAck(b []byte, m *room.Message, duplicate, differs bool) []byte {
 	b = append(b, `{"type":"ack"`...)
 	if m.ClientMessageID != "" {
 		b = append(b, `,"client_message_id":`...)
@@ -252,7 +253,11 @@ func AppendAck(b []byte, m *room.Message, duplicate bool) []byte {
 	b = append(b, `,"timestamp":"`...)
 	b = m.At.UTC().AppendFormat(b, TimeLayout)
 	b = append(b, `","duplicate":`...)
-	return append(strconv.AppendBool(b, duplicate), '}')
+	b = strconv.AppendBool(b, duplicate)
+	if differs {
+		b = append(b, `,"differs":true`...)
+	}
+	return append(b, '}')
 }
 
 // AppendPosition appends to b the location_update frame of a position that user sent and

@@ -70,7 +70,7 @@ func warmUp(ctx context.Context, conn *pgx.Conn) {
 	var nobody room.ID
 	b := &pgx.Batch{}
 	b.Queue(lockConversations, []room.ID{})
-	b.Queue(insertMessage, nobody, uuid7Random(), int64(1), string(room.Customer), "", "")
+	b.Queue(insertMessage, nobody, uuid7Random(), int64(1), string(room.Customer), "", "", "", "")
 	b.Queue(insertMessages, columns([]room.ID{}, nil)...)
 	_ = sendOn(ctx, conn, b)
 }

@@ -38,7 +38,7 @@ func TestEraseKeepsTheRowsAndNothingOfThePerson(t *testing.T) {
 		send(t, db, c, says(fmt.Sprint("secret ", i), fmt.Sprint("id-", i)))
 		send(t, db, c, room.Draft{Sender: 2, SenderRole: room.Therapist, Text: "mine"})
 	}
-	send(t, db, other.ID, says("secret too", ""))
+	send(t, db, other.ID, room.Draft{Sender: 1, SenderRole: room.Customer, Text: "secret too", Type: "secret-type", Metadata: `{"url":"secret"}`})
 
 	erased, err := db.EraseUser(t.Context(), 1)
 	if err != nil || erased != 11 {

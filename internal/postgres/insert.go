@@ -31,12 +31,13 @@ SELECT FROM roomspa.conversations WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 // batches of 16 (measured on Postgres 15): each batch writes a new version of every row.
 const insertMessages = `
 WITH draft AS MATERIALIZED (
-	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY
-		AS d (conversation_id, sender_id, sender_role, client_message_id, body, random, n)
+	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+		WITH ORDINALITY
+		AS d (conversation_id, sender_id, sender_role, client_message_id, body, random, message_type, metadata, n)
 ), known AS MATERIALIZED (
 	SELECT d.n, m.*
 	FROM draft d CROSS JOIN LATERAL (
-		SELECT m.seq, m.id, m.created_at, m.sender_role, m.body
+		SELECT m.seq, m.id, m.created_at, m.sender_role, m.body, m.message_type, m.metadata
 		FROM roomspa.messages m
 		WHERE m.conversation_id = d.conversation_id AND m.sender_id = d.sender_id
 			AND m.client_message_id = d.client_message_id
@@ -60,19 +61,20 @@ WITH draft AS MATERIALIZED (
 	FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS at) t
 ), stored AS (
 	INSERT INTO roomspa.messages
-		(conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at)
+		(conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at, message_type, metadata)
 	SELECT f.conversation_id, f.seq, (clock.hex || f.random)::uuid, f.sender_id, f.sender_role,
-		nullif(f.client_message_id, ''), f.body, clock.at
+		nullif(f.client_message_id, ''), f.body, clock.at, nullif(f.message_type, ''), nullif(f.metadata, '')::json
 	FROM fresh f, clock
 	ORDER BY f.n
 	RETURNING conversation_id, seq, id, created_at
 )
-SELECT f.n, s.seq, s.id, s.created_at, '' AS sender_role, '' AS body, false AS duplicate
+SELECT f.n, s.seq, s.id, s.created_at, '' AS sender_role, '' AS body, '' AS message_type, '' AS metadata, false AS duplicate
 FROM stored s JOIN fresh f ON f.conversation_id = s.conversation_id AND f.seq = s.seq
 UNION ALL
-SELECT k.n, k.seq, k.id, k.created_at, k.sender_role, k.body, true FROM known k
+SELECT k.n, k.seq, k.id, k.created_at, k.sender_role, k.body, coalesce(k.message_type, ''), coalesce(k.metadata::text, ''), true
+FROM known k
 UNION ALL
-SELECT d.n, 0, d.conversation_id, clock.at, '', '', false
+SELECT d.n, 0, d.conversation_id, clock.at, '', '', '', '', false
 FROM draft d JOIN conversation c ON c.id = d.conversation_id, clock
 WHERE d.n NOT IN (SELECT n FROM known) AND d.sender_id IN (SELECT user_id FROM erased)`
 
@@ -84,11 +86,13 @@ const maxSingleInserts = 3
 // conversation does not exist or its sender is erased. A statement before it has locked the
 // conversation.
 const insertMessage = `
-INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at)
+INSERT INTO roomspa.messages
+	(conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at, message_type, metadata)
 SELECT c.id, coalesce((
 		SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
 	), 0) + 1,
-	(lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || $2)::uuid, $3, $4, nullif($5, ''), $6, t.at
+	(lpad(to_hex((extract(epoch FROM t.at) * 1000)::bigint), 12, '0') || $2)::uuid, $3, $4, nullif($5, ''), $6, t.at,
+	nullif($7, ''), nullif($8::text, '')::json
 FROM roomspa.conversations c, (SELECT date_trunc('milliseconds', clock_timestamp()) AS at OFFSET 0) t
 WHERE c.id = $1 AND NOT EXISTS (SELECT FROM roomspa.erasures e WHERE e.user_id = $3)
 ON CONFLICT (conversation_id, sender_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING
@@ -132,7 +136,8 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 func queueSingleInserts(b *pgx.Batch, ds []*draft, notStored func(*draft)) {
 	for _, d := range ds {
 		in := d.arg.draft
-		b.Queue(insertMessage, d.arg.conversation, uuid7Random(), int64(in.Sender), string(in.SenderRole), in.ClientMessageID, in.Text).
+		b.Queue(insertMessage, d.arg.conversation, uuid7Random(), int64(in.Sender), string(in.SenderRole), in.ClientMessageID, in.Text,
+			in.Type, in.Metadata).
 			QueryRow(func(row pgx.Row) error {
 				var (
 					seq int64
@@ -157,24 +162,27 @@ func columns(conversations []room.ID, ds []*draft) (args []any) {
 	n := len(ds)
 	senders, roles := make([]int64, n), make([]string, n)
 	ids, bodies, randoms := make([]string, n), make([]string, n), make([]string, n)
+	types, metadata := make([]string, n), make([]string, n)
 	for i, d := range ds {
 		senders[i], roles[i] = int64(d.arg.draft.Sender), string(d.arg.draft.SenderRole)
 		ids[i], bodies[i], randoms[i] = d.arg.draft.ClientMessageID, d.arg.draft.Text, uuid7Random()
+		types[i], metadata[i] = d.arg.draft.Type, d.arg.draft.Metadata
 	}
-	return []any{conversations, senders, roles, ids, bodies, randoms}
+	return []any{conversations, senders, roles, ids, bodies, randoms, types, metadata}
 }
 
 // scanInserted sets the results of the drafts that insertMessages returned.
 func scanInserted(rows pgx.Rows, ds []*draft) error {
 	for rows.Next() {
 		var (
-			n, seq           int64
-			id               room.ID
-			at               time.Time
-			senderRole, body string
-			duplicate        bool
+			n, seq    int64
+			id        room.ID
+			at        time.Time
+			stored    room.Message // of a duplicate
+			duplicate bool
 		)
-		if err := rows.Scan(&n, &seq, &id, &at, &senderRole, &body, &duplicate); err != nil {
+		err := rows.Scan(&n, &seq, &id, &at, &stored.SenderRole, &stored.Text, &stored.Type, &stored.Metadata, &duplicate)
+		if err != nil {
 			return err
 		}
 		d := ds[n-1]
@@ -184,7 +192,7 @@ func scanInserted(rows pgx.Rows, ds []*draft) error {
 		}
 		m := newMessage(d, seq, id, at)
 		if duplicate {
-			m.SenderRole, m.Text = room.Role(senderRole), body
+			m.SenderRole, m.Text, m.Type, m.Metadata = stored.SenderRole, stored.Text, stored.Type, stored.Metadata
 		}
 		d.result, d.err = appendResult{m, duplicate}, nil
 	}
@@ -195,7 +203,8 @@ func scanInserted(rows pgx.Rows, ds []*draft) error {
 func newMessage(d *draft, seq int64, id room.ID, at time.Time) room.Message {
 	return room.Message{
 		ID: id, Conversation: d.arg.conversation, Seq: seq, Sender: d.arg.draft.Sender, SenderRole: d.arg.draft.SenderRole,
-		Text: d.arg.draft.Text, ClientMessageID: d.arg.draft.ClientMessageID, At: at.UTC(),
+		Text: d.arg.draft.Text, Type: d.arg.draft.Type, Metadata: d.arg.draft.Metadata,
+		ClientMessageID: d.arg.draft.ClientMessageID, At: at.UTC(),
 	}
 }
 

@@ -15,13 +15,13 @@ import (
 // take some milliseconds.
 const summaries = `
 SELECT m.conversation_id, m.customer_id, m.therapist_id, m.started_at,
-	m.seq, m.id, m.sender_id, m.sender_role, m.client_message_id, CASE WHEN ` + fits + ` THEN m.body END, m.created_at,
-	v.delivered_seq, v.read_seq, ` + unread + `, NOT (` + fits + `)
+	m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''), CASE WHEN ` + fits + ` THEN m.body END, m.created_at,
+	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), v.delivered_seq, v.read_seq, ` + unread + `, NOT (` + fits + `)
 FROM (
 	SELECT *, sum(size) OVER w AS total, row_number() OVER w AS n
 	FROM (
 		SELECT c.id AS conversation_id, c.customer_id, c.therapist_id, c.created_at AS started_at,
-			m.seq, m.id, m.sender_id, m.sender_role, m.client_message_id, m.body, m.created_at,
+			m.seq, m.id, m.sender_id, m.sender_role, m.client_message_id, m.body, m.created_at, m.message_type, m.metadata,
 			coalesce(` + messageSize + `, 320) AS size
 		FROM (
 			SELECT * FROM roomspa.conversations WHERE customer_id = $1
@@ -80,10 +80,10 @@ func scanSummary(row pgx.CollectableRow) (s room.Summary, exceeds bool, err erro
 	var m room.Message
 	var id *room.ID
 	var seq, sender *int64
-	var role, clientMessageID, text *string
+	var role, text *string
 	var at *time.Time
 	err = row.Scan(&s.ID, &s.Room.Customer, &s.Room.Therapist, &s.CreatedAt,
-		&seq, &id, &sender, &role, &clientMessageID, &text, &at,
+		&seq, &id, &sender, &role, &m.ClientMessageID, &text, &at, &m.Type, &m.Metadata,
 		&s.Cursor.Delivered, &s.Cursor.Read, &s.Unread, &exceeds)
 	if err != nil {
 		return s, false, err
@@ -92,9 +92,6 @@ func scanSummary(row pgx.CollectableRow) (s room.Summary, exceeds bool, err erro
 	if text != nil {
 		m.Conversation, m.Seq, m.ID, m.Sender = s.ID, *seq, *id, room.UserID(*sender)
 		m.SenderRole, m.Text, m.At = room.Role(*role), *text, at.UTC()
-		if clientMessageID != nil {
-			m.ClientMessageID = *clientMessageID
-		}
 		s.Last = &m
 	}
 	return s, exceeds, nil

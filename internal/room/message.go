@@ -32,6 +32,11 @@ type Draft struct {
 	ClientMessageID string
 }
 
+// Differs reports whether m, which was stored before, has another text, type or metadata than d.
+func (m *Message) Differs(d *Draft) bool {
+	return m.Text != d.Text || m.Type != d.Type || m.Metadata != d.Metadata
+}
+
 // The types of messages that this release knows. Others pass through.
 const (
 	TypeText     = "text"
@@ -41,11 +46,8 @@ const (
 	TypeSystem   = "system" // sent by an operator's command only
 )
 
-// The bounds of Draft.Type and Draft.Metadata, in bytes.
-const (
-	MaxType     = 32
-	MaxMetadata = 4 << 10
-)
+// MaxType is the maximum length of Draft.Type in bytes.
+const MaxType = 32
 
 // MaxClientMessageID is the maximum length of a client_message_id in code points.
 const MaxClientMessageID = 64
@@ -68,12 +70,8 @@ func (d Draft) Validate(maxText int) *Invalid {
 		return &Invalid{"too_long", "client_message_id", "client_message_id has more than " + itoa(MaxClientMessageID) + " characters"}
 	case !validType(d.Type):
 		return &Invalid{"out_of_range", "message_type", "message_type must be 1 to " + itoa(MaxType) + " small letters, digits, '_', '-', '.' or '/'"}
-	case d.Metadata != "" && d.Metadata[0] != '{':
-		return &Invalid{"bad_frame", "metadata", "metadata must be a JSON object"}
-	case len(d.Metadata) > MaxMetadata:
-		return &Invalid{"too_long", "metadata", "metadata has more than " + itoa(MaxMetadata) + " bytes"}
 	}
-	return nil
+	return validateMetadata(d.Metadata)
 }
 
 // validType reports whether t is empty or a name that can be stored, known or not.

@@ -18,6 +18,8 @@ var (
 	// ErrUnavailable means that the store or the channel layer is unavailable. The error
 	// that wraps it has the cause.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrTooMany means that a user has done something too often.
+	ErrTooMany = errors.New("too many")
 	// ErrErased means that a user is erased, so nothing of theirs can be stored.
 	ErrErased = errors.New("the user is erased")
 	// ErrOutcomeUnknown means that a write may or may not have been committed. The same

@@ -20,7 +20,7 @@ var mutants = []mutant{
 		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
 	}
 	s.Mu.Unlock()
-	if err := s.Answer(frame.AppendAck(nil, &early, false)); err != nil {
+	if err := s.Answer(frame.AppendAck(nil, &early, false, false)); err != nil {
 		return err
 	}
 	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)

@@ -21,18 +21,22 @@ type Frame struct {
 	Ref  string `json:"ref"`
 
 	// chat_message, ack; Seq also of delivered and read
-	ID              string `json:"id"`
-	ConversationID  string `json:"conversation_id"`
-	Seq             int64  `json:"seq"`
-	SenderID        int64  `json:"sender_id"`
-	SenderRole      string `json:"sender_role"`
-	Message         string `json:"message"`
-	ClientMessageID string `json:"client_message_id"`
-	Timestamp       string `json:"timestamp"`
-	Duplicate       bool   `json:"duplicate"`
+	ID              string          `json:"id"`
+	ConversationID  string          `json:"conversation_id"`
+	Seq             int64           `json:"seq"`
+	SenderID        int64           `json:"sender_id"`
+	SenderRole      string          `json:"sender_role"`
+	Message         string          `json:"message"`
+	MessageType     string          `json:"message_type"`
+	Metadata        json.RawMessage `json:"metadata"`
+	ClientMessageID string          `json:"client_message_id"`
+	Timestamp       string          `json:"timestamp"`
+	Duplicate       bool            `json:"duplicate"`
+	Differs         bool            `json:"differs"`
 
 	// connected, resumed
-	LastSeq *int64 `json:"last_seq"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  *int64 `json:"last_seq"`
 
 	// connected
 	Peer *Peer `json:"peer"`

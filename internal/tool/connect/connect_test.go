@@ -42,6 +42,33 @@ connected  ref ref1  conversation conv  last message #11
 #14 customer 1 (you) · 14:03:22  /slash`, got)
 }
 
+func TestTypesAreShown(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(s *side) {
+		s.connected(11)
+		s.say(`{"type":"chat_message","seq":12,"sender_id":2,"sender_role":"therapist","message":"hi","message_type":"text","timestamp":"%s"}`, stamp)
+		s.say(`{"type":"chat_message","seq":13,"sender_id":2,"sender_role":"therapist","message":"a photo","message_type":"image","metadata":{"width":800,"alt":"\u202egpj"},"timestamp":"%s"}`, stamp)
+		s.say(`{"type":"chat_message","seq":14,"sender_id":0,"sender_role":"support","message":"The booking was cancelled.","message_type":"system","timestamp":"%s"}`, stamp)
+		s.say(`{"type":"ack","client_message_id":"m-1","seq":12,"duplicate":true,"differs":true}`)
+		s.say(`{"type":"ack","client_message_id":"m-1","seq":12,"duplicate":true}`)
+		s.storeAll(14)
+	})
+	got, err := talked(t, Options{}, url+"/ws/chat/1/2/?token=secret", "hello\n")
+	if err != nil {
+		t.Error(err)
+	}
+	same(t, `
+connecting to ws://host/ws/chat/1/2/
+connected  ref ref1  conversation conv  last message #11
+#12 therapist 2 · 14:03:22  hi
+#13 therapist 2 · 14:03:22  [image] a photo  {"width":800,"alt":"\u202egpj"}
+#14 operator · 14:03:22  [system] The booking was cancelled.
+  ✓ #12 (already stored, with other content)
+  ✓ #12 (already stored)
+  ✓ #15
+#15 customer 1 (you) · 14:03:22  hello`, got)
+}
+
 func TestItComesBackWhenItWasAskedTo(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(s *side) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
 
@@ -123,7 +124,10 @@ func (v *view) showFrame(f *client.Frame) {
 		v.writeLine(v.messageText(f))
 	case frame.TypeAck:
 		text := "  ✓ " + seqText(f.Seq)
-		if f.Duplicate {
+		switch {
+		case f.Differs:
+			text += " (already stored, with other content)"
+		case f.Duplicate:
 			text += " (already stored)"
 		}
 		v.writeLine(v.paint(dim, text))
@@ -163,6 +167,9 @@ func activityText(f *client.Frame) string {
 
 func (v *view) userText(role string, id int64, own bool) string {
 	name := fmt.Sprintf("%s %d", printable(role), id)
+	if id == 0 && role == string(room.Support) {
+		name = "operator" // of a system message
+	}
 	if own {
 		return v.paint(green, name+" (you)")
 	}
@@ -170,8 +177,16 @@ func (v *view) userText(role string, id int64, own bool) string {
 }
 
 func (v *view) messageText(f *client.Frame) string {
-	return v.paint(bold, seqText(f.Seq)) + " " + v.userText(f.SenderRole, f.SenderID, v.isOwn(f.SenderID, f.ClientMessageID)) +
-		v.paint(dim, " · "+localTime(f.Timestamp)) + "  " + printable(f.Message)
+	text := v.paint(bold, seqText(f.Seq)) + " " + v.userText(f.SenderRole, f.SenderID, v.isOwn(f.SenderID, f.ClientMessageID)) +
+		v.paint(dim, " · "+localTime(f.Timestamp)) + "  "
+	if f.MessageType != "" && f.MessageType != room.TypeText {
+		text += v.paint(yellow, "["+printable(f.MessageType)+"]") + " "
+	}
+	text += printable(f.Message)
+	if len(f.Metadata) > 0 {
+		text += "  " + v.paint(dim, printable(string(f.Metadata)))
+	}
+	return text
 }
 
 func (v *view) positionText(f *client.Frame) string {
