@@ -37,7 +37,8 @@ var packages = map[string][]string{
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},
-	"chat":      {"block", "budget", "endpoint", "event", "frame", "room"},
+	"receipt":   {"event", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "receipt", "room"},
 	"location":  {"block", "endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
@@ -49,7 +50,7 @@ var packages = map[string][]string{
 	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "frame", "problem", "room", "story"},
+	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
 	"ops":     {"auth", "budget", "problem", "room", "story"},
 	"problem": {},
 
@@ -66,7 +67,7 @@ var packages = map[string][]string{
 	// The replica.
 	"app": {
 		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "problem", "rebalance", "redis", "revocation", "room", "session", "story",
+		"ops", "postgres", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.

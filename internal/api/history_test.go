@@ -60,7 +60,7 @@ func read(t testing.TB, r *world.Replica, token, path string) (*http.Response, p
 func storeMessages(t testing.TB, w *world.World, r room.Room, n int) room.ID {
 	t.Helper()
 	db := w.OpenPostgres(t)
-	c, err := db.Conversation(t.Context(), r)
+	c, err := db.Conversation(t.Context(), r, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/rebalance"
+	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
 	"github.com/roomspa/roomspa/internal/room"
@@ -50,6 +51,7 @@ var (
 	_ block.Store        = (*postgres.DB)(nil)
 	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
+	_ chat.Receipts      = (*receipt.Receipts)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -57,6 +59,8 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
+	_ receipt.Layer      = (*channel.Layer)(nil)
+	_ receipt.Store      = (*postgres.DB)(nil)
 	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
@@ -182,9 +186,10 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
+	receipts := receipt.New(a.db, a.layer, a.log, reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Blocks: a.blocks}, a.db, a.layer, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Blocks: a.blocks}, a.db, a.layer, receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -218,6 +223,7 @@ func (a *App) wire(reloads []task) {
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
+		{{"receipts", receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
 			task{"blocks", a.blocks.Run},
@@ -253,7 +259,7 @@ func (a *App) api(socketPaths []string) http.Handler {
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

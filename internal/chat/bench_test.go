@@ -23,13 +23,14 @@ import (
 // layer takes everything and carries nothing.
 type stage struct {
 	chat.Store
+	chat.Receipts
 
 	log     logging.Conn
 	seq     int64
 	deliver func(event.Event)
 }
 
-func (s *stage) Conversation(context.Context, room.Room) (room.Conversation, error) {
+func (s *stage) Conversation(context.Context, room.Room, room.UserID) (room.Conversation, error) {
 	return room.Conversation{ID: room.ID{1}}, nil
 }
 
@@ -57,7 +58,7 @@ func (s *stage) Log() *logging.Conn                               { return &s.lo
 func opened(b *testing.B) (*stage, *chat.Consumer) {
 	b.Helper()
 	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
-	c, ok := chat.New(chat.Options{MaxMessageLength: 4000}, s, s, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
+	c, ok := chat.New(chat.Options{MaxMessageLength: 4000}, s, s, s, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
 		User: &room.User{ID: 1, Role: room.Customer}, IDs: []room.UserID{1, 2}, Group: "chat_1_2", Socket: s,
 	}).(*chat.Consumer)
 	if !ok {

@@ -23,8 +23,8 @@ import (
 // the database cannot be used, and also [room.ErrOutcomeUnknown] if the message may
 // have been committed.
 type Store interface {
-	// Conversation gets or creates the conversation of a room.
-	Conversation(ctx context.Context, r room.Room) (room.Conversation, error)
+	// Conversation gets or creates the conversation of a room. Unread is that of the user.
+	Conversation(ctx context.Context, r room.Room, user room.UserID) (room.Conversation, error)
 	// Append stores a message. The message is committed when it returns.
 	Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error)
 	// After returns the messages that follow seq, in order, and whether there may be more.
@@ -37,6 +37,10 @@ type Store interface {
 	// Tails returns the highest seq of each conversation that has a message younger
 	// than since.
 	Tails(ctx context.Context, since time.Duration) (map[room.ID]int64, error)
+	// ChangedCursors returns the cursors that have changed since so long ago.
+	ChangedCursors(ctx context.Context, since time.Duration) ([]room.Receipt, error)
+	// CursorsOf returns the cursors of conversations.
+	CursorsOf(ctx context.Context, conversations []room.ID) ([]room.Receipt, error)
 }
 
 // Layer is what chat needs from the channel layer.
@@ -75,6 +79,7 @@ type Chat struct {
 	options    Options
 	store      Store
 	layer      Layer
+	receipts   Receipts
 	metrics    *metrics
 	logLimiter *rate.Limiter
 	sweepNow   chan struct{} // holds a value if a sweep is requested
@@ -86,9 +91,9 @@ type Chat struct {
 }
 
 // New returns the chat endpoint.
-func New(o Options, store Store, layer Layer, reg prometheus.Registerer) *Chat {
+func New(o Options, store Store, layer Layer, marks Receipts, reg prometheus.Registerer) *Chat {
 	return &Chat{
-		options: o, store: store, layer: layer, metrics: newMetrics(reg),
+		options: o, store: store, layer: layer, receipts: marks, metrics: newMetrics(reg),
 		logLimiter: rate.NewLimiter(logRate, logRate),
 		sweepNow:   make(chan struct{}, 1), sockets: map[room.ID][]*Consumer{},
 	}

@@ -36,8 +36,12 @@ type Consumer struct {
 	since  *position      // until Open
 	resume *frame.Resumed // to be sent when the cursor has reached its ToSeq
 
+	receipts receipts
+
 	asked []historyRequest // that are not answered yet
 	page  []byte           // the answer that is to be sent next; nil if there is none
+	// pageSeq is the last message of the page, and pageTheirs the last one of somebody else.
+	pageSeq, pageTheirs int64
 	// pageSent means that the writer has taken a page since the last call of Next.
 	pageSent bool
 
@@ -83,7 +87,7 @@ func (s *Consumer) Join(ctx context.Context) error {
 func (s *Consumer) Open(ctx context.Context) error {
 	log := s.Socket.Log()
 	log.Info(component, fmt.Sprintf("Getting/creating conversation for customer %d, therapist %d", s.room.Customer, s.room.Therapist))
-	conversation, err := s.chat.store.Conversation(ctx, s.room)
+	conversation, err := s.chat.store.Conversation(ctx, s.room, s.user)
 	if err != nil {
 		return endpoint.DatabaseError("get_or_create_conversation", err)
 	}
@@ -115,6 +119,7 @@ func (s *Consumer) Open(ctx context.Context) error {
 func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 	last := c.LastSeq
 	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref, ConversationID: c.ID.String(), FirstSeq: &c.FirstSeq, LastSeq: &last}
+	s.setCursors(&connected, &c)
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
@@ -123,6 +128,7 @@ func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 		from = resumed.FromSeq - 1
 	}
 	s.conversation, s.resume = c.ID, resumed
+	s.receipts.load(&c)
 	s.cursor.skipTo(from)
 	s.cursor.latest = max(s.cursor.latest, last)
 	s.cursor.gap = s.cursor.gap || from < last
@@ -179,6 +185,8 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		return nil
 	case frame.TypeChatMessage:
 		return s.send(ctx, in)
+	case frame.TypeDelivered, frame.TypeRead:
+		return s.mark(in)
 	default: // decoded, and no business of this endpoint
 		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "This endpoint does not take frames of this type."}, in.ClientMessageID)
 	}

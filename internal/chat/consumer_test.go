@@ -21,6 +21,7 @@ import (
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -49,13 +50,16 @@ type desk struct {
 	failWrite error
 	down      error
 	published []event.Body
+	cursors   map[room.UserID]room.Cursor
+	marks     []string // calls of Mark
+	dropped   int      // calls of Reset
 	woken     int
 }
 
-func (d *desk) Conversation(context.Context, room.Room) (room.Conversation, error) {
+func (d *desk) Conversation(context.Context, room.Room, room.UserID) (room.Conversation, error) {
 	d.mu.Lock()
 	d.loads++
-	c, err, onLoad := room.Conversation{ID: d.id, LastSeq: int64(len(d.stored))}, d.failLoad, d.onLoad
+	c, err, onLoad := room.Conversation{ID: d.id, FirstSeq: 1, LastSeq: int64(len(d.stored)), Customer: d.cursors[1], Therapist: d.cursors[2]}, d.failLoad, d.onLoad
 	d.mu.Unlock()
 	if onLoad != nil {
 		onLoad()
@@ -127,6 +131,40 @@ func (d *desk) Tails(context.Context, time.Duration) (map[room.ID]int64, error) 
 	return map[room.ID]int64{d.id: int64(len(d.stored))}, d.failRead
 }
 
+func (d *desk) ChangedCursors(context.Context, time.Duration) ([]room.Receipt, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var found []room.Receipt
+	for user, c := range d.cursors {
+		found = append(found, room.Receipt{Conversation: d.id, User: user, Cursor: c})
+	}
+	return found, d.failRead
+}
+
+func (d *desk) CursorsOf(ctx context.Context, _ []room.ID) ([]room.Receipt, error) {
+	return d.ChangedCursors(ctx, 0)
+}
+
+// Mark stores a mark at once, and announces nothing.
+func (d *desk) Mark(t receipt.Target, c room.Cursor, done func(room.Cursor, error)) {
+	d.mu.Lock()
+	d.marks = append(d.marks, fmt.Sprintf("%d: %d %d", t.User, c.Delivered, c.Read))
+	err := d.failWrite
+	if c = c.Advanced(room.Cursor{}); c.Delivered > int64(len(d.stored)) {
+		err = receipt.ErrBeyond
+	}
+	if err == nil {
+		d.cursors[t.User] = d.cursors[t.User].Advanced(c)
+	}
+	c = d.cursors[t.User]
+	d.mu.Unlock()
+	if done != nil {
+		done(c, err)
+	}
+}
+
+func (d *desk) Reset() { d.set(func() { d.dropped++ }) }
+
 func (d *desk) Join(context.Context, string, func(event.Event), func(bool)) (func(), error) {
 	return func() {}, nil
 }
@@ -196,10 +234,10 @@ func asEvent(b event.Body) event.Event {
 // newDesk returns a desk whose conversation has messages, and no consumer.
 func newDesk(t *testing.T, before int) *desk {
 	t.Helper()
-	d := &desk{t: t, id: room.ID{1}, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
+	d := &desk{t: t, id: room.ID{1}, cursors: map[room.UserID]room.Cursor{}, log: logging.Conn{Log: logging.New(t.Output(), logging.Options{}), Ref: "r"}}
 	d.say(before)
 	d.reg = prometheus.NewRegistry()
-	d.chat = New(Options{MaxMessageLength: 10}, d, d, d.reg)
+	d.chat = New(Options{MaxMessageLength: 10}, d, d, d, d.reg)
 	return d
 }
 

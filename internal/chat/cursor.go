@@ -13,6 +13,7 @@ const (
 type delivery struct {
 	seq   int64
 	frame []byte // shared by all sockets of the room: read-only
+	own   bool   // the user of the socket has sent it
 	at    int64  // Unix nanoseconds of its arrival
 }
 

@@ -19,6 +19,10 @@ func (s *Consumer) deliver(e event.Event) {
 		if m, err := event.ReadMessage(e.Body); err == nil {
 			s.deliverMessage(m, e.At)
 		}
+	case event.KindReceipt:
+		if r, err := event.ReadReceipt(e.Body); err == nil {
+			s.deliverReceipt(r, e.At)
+		}
 	case event.KindProbe:
 		if p, err := event.ReadProbe(e.Body); err == nil {
 			s.deliverProbe(p)
@@ -36,7 +40,7 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	now := time.Now().UnixNano()
 	s.chat.metrics.fanout.Observe(max(0, float64(now-at.UnixNano())/1e9))
 	s.Mu.Lock()
-	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, at: now})
+	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, own: m.Sender == s.user, at: now})
 	if s.cursor.gap && s.overflowedAt == 0 {
 		s.overflowedAt = now
 	}

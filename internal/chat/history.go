@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
@@ -55,6 +56,8 @@ func (s *Consumer) takePage() []byte {
 		return nil
 	}
 	page := s.page
+	s.receipts.noteSent(s.pageSeq, true)
+	s.receipts.noteSent(s.pageTheirs, false)
 	s.page, s.pageSent = nil, true
 	s.release()
 	return page
@@ -70,6 +73,7 @@ func (s *Consumer) readHistory(ctx context.Context) (kept int) {
 	}
 	var page []byte
 	var full error
+	var last, theirs int64
 	s.unlocked(func() {
 		messages, more, err := s.before(ctx, in)
 		if err != nil {
@@ -80,12 +84,23 @@ func (s *Consumer) readHistory(ctx context.Context) (kept int) {
 		var n int
 		if page, n = frame.EncodeHistory(messages, more); n > 0 {
 			sent := messages[len(messages)-n:]
+			last, theirs = sent[n-1].Seq, s.lastOfOthers(sent)
 			endpoint.Audit(s.Socket.Log(), s.role, s.user, s.room, name, "read history",
 				slog.Int64("from_seq", sent[0].Seq), slog.Int64("to_seq", sent[n-1].Seq))
 		}
 	})
-	s.page, s.failure = page, full
+	s.page, s.pageSeq, s.pageTheirs, s.failure = page, last, theirs, full
 	return len(page)
+}
+
+// lastOfOthers returns the seq of the last message that the user has not sent, or 0.
+func (s *Consumer) lastOfOthers(messages []room.Message) int64 {
+	for i := range slices.Backward(messages) {
+		if messages[i].Sender != s.user {
+			return messages[i].Seq
+		}
+	}
+	return 0
 }
 
 // before reads a page. If there is a reset meanwhile it reads again: the page may be one of

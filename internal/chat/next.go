@@ -28,8 +28,8 @@ const (
 )
 
 // Next returns the next frame to send: first the answers of the outbox and the page of history,
-// then the messages in the order of seq, from the inbox or from the store. It does not wait for
-// the store, except after a reset.
+// then the messages in the order of seq, from the inbox or from the store, and then receipts. It
+// does not wait for the store, except after a reset.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -61,7 +61,7 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		if s.tooFarBehind(d.seq, d.at) {
 			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
-		s.countDelivered()
+		s.countDelivered(d.seq, d.own)
 		return frame.Message{Data: d.frame}, nil
 	}
 	if s.cursor.gap || s.cursor.hasHole() {
@@ -70,7 +70,10 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		return frame.Message{}, nil // the read wakes the writer
 	}
 	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
-	if s.ackTimer { // the ack is sent
+	if m := s.nextReceipt(); m.Data != nil {
+		return m, nil
+	}
+	if s.ackTimer && len(s.asked) == 0 { // the ack is sent, and no page waits for the timer
 		s.timer.Stop()
 		s.timer, s.ackTimer = nil, false // an idle socket keeps no timer
 	}
@@ -89,14 +92,16 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
 		s.cursor.skipTo(m.Seq)
-		s.countDelivered()
+		s.countDelivered(m.Seq, m.Sender == s.user)
 		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)), m)}, nil
 	}
 	s.dropReplay()
 	return frame.Message{}, nil
 }
 
-func (s *Consumer) countDelivered() {
+// countDelivered notes that the client is sent a message.
+func (s *Consumer) countDelivered(seq int64, own bool) {
+	s.receipts.noteSent(seq, own)
 	s.chat.metrics.delivered.Inc()
 	if len(s.cursor.inbox) == 0 && !s.cursor.gap {
 		s.fetchAt = 0

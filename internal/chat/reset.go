@@ -12,6 +12,7 @@ import (
 // the conversation, since it alone reads the store.
 func (s *Consumer) reset() {
 	s.chat.resets.Add(1)
+	s.chat.receipts.Reset()
 	s.Mu.Lock()
 	s.resets++
 	s.forget()
@@ -43,7 +44,7 @@ func (s *Consumer) mustReload() bool { return s.resets != s.reloads }
 
 // forget drops all that is known of the conversation. Mu is held.
 func (s *Consumer) forget() {
-	s.cursor, s.resume = cursor{}, nil
+	s.cursor, s.resume, s.receipts = cursor{}, nil, receipts{}
 	s.dropReplay()
 	s.attempts, s.fetchAt, s.overflowedAt, s.delayed = 0, 0, 0, false
 }
@@ -64,7 +65,7 @@ func (s *Consumer) reload(ctx context.Context) bool {
 		resets, before := s.resets, s.conversation
 		s.cursor = cursor{}
 		s.Mu.Unlock()
-		c, err := s.chat.store.Conversation(ctx, s.room)
+		c, err := s.chat.store.Conversation(ctx, s.room, s.user)
 		if err == nil && c.ID != before {
 			s.chat.add(s, c.ID)
 			s.chat.remove(s, before)
@@ -77,25 +78,18 @@ func (s *Consumer) reload(ctx context.Context) bool {
 		s.conversation = c.ID
 		if resets == s.resets {
 			s.reloads = resets
-			s.restart(c.FirstSeq, c.LastSeq)
+			s.restart(&c)
 		}
 	}
 	return true
 }
 
-// restart sets the cursor to last, the newest stored message; first is the oldest one. Mu is held.
-func (s *Consumer) restart(first, last int64) {
-	s.cursor.skipTo(last)
-	s.resume = resetAt(first, last)
+// restart sets the cursor to the newest stored message. Mu is held.
+func (s *Consumer) restart(c *room.Conversation) {
+	s.cursor.skipTo(c.LastSeq)
+	s.receipts.reload(c)
+	s.resume = resetAt(c)
 	s.attempts, s.fetchAt, s.delayed = 0, 0, false
 	s.excusedSeq, s.caughtUpAt, s.overflowedAt = s.cursor.latest, time.Now().UnixNano(), 0
 	s.chat.metrics.resets.WithLabelValues("restored").Inc()
-}
-
-// conversationID returns the id of the conversation, which changes if the database was
-// replaced.
-func (s *Consumer) conversationID() room.ID {
-	s.Mu.Lock()
-	defer s.Mu.Unlock()
-	return s.conversation
 }

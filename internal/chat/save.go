@@ -38,8 +38,9 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
 	}
-	began, conversation := time.Now(), s.conversationID()
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
+	began := time.Now()
+	target, read := s.beforeSend()
+	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
 	if err != nil {
 		if errors.Is(err, room.ErrErased) {
 			s.chat.metrics.message("refused")
@@ -51,7 +52,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 			s.chat.requestSweep() // if it is committed, nobody has published it
 		}
 		if errors.Is(err, room.ErrNotFound) {
-			s.resetWithout(conversation) // the client sends again, to the new conversation
+			s.resetWithout(target.Conversation) // the client sends again, to the new conversation
 		}
 		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
 		return s.Refuse(storeInvalid(err), in.ClientMessageID)
@@ -64,6 +65,9 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	s.chat.metrics.commit.Observe(time.Since(began).Seconds())
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
+	}
+	if read.Read > 0 {
+		s.chat.receipts.Mark(target, read, nil)
 	}
 	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate))
 	// A duplicate is published again: perhaps the first publish failed.

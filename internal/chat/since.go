@@ -56,31 +56,31 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 			return nil, err
 		}
 	}
-	r := resumed(*p, c.FirstSeq, c.LastSeq, stored)
+	r := resumed(*p, &c, stored)
 	if r.Reset {
 		s.chat.metrics.resets.WithLabelValues("resume").Inc()
 	}
 	return r, nil
 }
 
-// resumed decides what a client is told that resumes from p in a conversation whose oldest and
-// newest messages are first and last. stored is what the store has from p.seq on; it matters
-// only if the client named an id. The client is reset if the store does not have its message.
+// resumed decides what a client is told that resumes from p in a conversation. stored is what
+// the store has from p.seq on; it matters only if the client named an id. The client is reset if
+// the store does not have its message.
 //
 // What the store has of a conversation has no hole: a message before the first one was deleted
 // because of its age. A client that resumes from there gets what is left, and is not reset.
-func resumed(p position, first, last int64, stored []room.Message) *frame.Resumed {
-	known := p.seq <= last
-	if known && p.hasID && p.seq >= first {
+func resumed(p position, c *room.Conversation, stored []room.Message) *frame.Resumed {
+	known := p.seq <= c.LastSeq
+	if known && p.hasID && p.seq >= c.FirstSeq {
 		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
 	}
 	if !known {
-		return resetAt(first, last)
+		return resetAt(c)
 	}
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: max(p.seq+1, first), ToSeq: last, FirstSeq: first, LastSeq: last}
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: max(p.seq+1, c.FirstSeq), ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq}
 }
 
-// resetAt returns the frame that makes a client forget its messages and go on from last.
-func resetAt(first, last int64) *frame.Resumed {
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: last + 1, ToSeq: last, FirstSeq: first, LastSeq: last, Reset: true}
+// resetAt returns the frame that makes a client forget its messages and go on from the newest one.
+func resetAt(c *room.Conversation) *frame.Resumed {
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: c.LastSeq + 1, ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq, Reset: true}
 }

@@ -23,7 +23,8 @@ const (
 
 // Run sweeps until ctx ends: about every 10 s, and when a sweep is requested. A sweep
 // finds the conversations whose newest message was not delivered on this replica.
-// Cursors cannot find these: a lost last message leaves no hole.
+// Cursors of sockets cannot find these: a lost last message leaves no hole. It also finds receipts
+// that were lost.
 func (c *Chat) Run(ctx context.Context) {
 	last := time.Now()
 	for c.waitForSweep(ctx) {
@@ -67,24 +68,36 @@ func (c *Chat) waitForSweep(ctx context.Context) bool {
 
 // sweep reads the newest sequence number of each conversation with messages in the last
 // window, and starts a catch-up of the sockets that are behind it. If window exceeds
-// maxSweepWindow, every socket catches up. It returns false if the query failed.
+// maxSweepWindow, every socket catches up. It also repairs cursors. It returns false if a
+// query failed.
 func (c *Chat) sweep(ctx context.Context, window time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	if !c.repairMessages(ctx, window) || !c.repairCursors(ctx, window) {
+		c.metrics.sweeps.WithLabelValues("failed").Inc()
+		return false
+	}
+	outcome := "done"
+	if window > maxSweepWindow {
+		outcome = "every_room"
+	}
+	c.metrics.sweeps.WithLabelValues(outcome).Inc()
+	return true
+}
+
+// repairMessages is the part of sweep that is about messages.
+func (c *Chat) repairMessages(ctx context.Context, window time.Duration) bool {
 	if window > maxSweepWindow {
 		for _, s := range c.consumers() {
 			s.catchUp(0)
 		}
-		c.metrics.sweeps.WithLabelValues("every_room").Inc()
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
-	defer cancel()
 	resets := c.resets.Load()
 	tails, err := c.store.Tails(ctx, window)
 	if err != nil {
-		c.metrics.sweeps.WithLabelValues("failed").Inc()
 		return false
 	}
-	c.metrics.sweeps.WithLabelValues("done").Inc()
 	if c.resets.Load() != resets {
 		c.requestSweep() // the numbers may be those of the database before the reset
 		return true

@@ -86,7 +86,7 @@ func BenchmarkUsers(b *testing.B) {
 func BenchmarkConversation(b *testing.B) {
 	db := benchmarked(b)
 	concurrently(b, 256, func(n int64) error {
-		_, err := db.Conversation(b.Context(), room.Room{Customer: room.UserID(1 + n%1000), Therapist: 7})
+		_, err := db.Conversation(b.Context(), room.Room{Customer: room.UserID(1 + n%1000), Therapist: 7}, 1)
 		return err
 	})
 }

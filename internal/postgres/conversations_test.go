@@ -16,13 +16,13 @@ func TestSummariesAreNewestFirstAndPaged(t *testing.T) {
 	db := open(t, postgres.Options{URL: database(t)})
 	var ids []room.ID
 	for therapist := range 5 {
-		c, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: room.UserID(10 + therapist)})
+		c, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: room.UserID(10 + therapist)}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, c.ID)
 	}
-	if _, err := db.Conversation(t.Context(), room.Room{Customer: 2, Therapist: 10}); err != nil {
+	if _, err := db.Conversation(t.Context(), room.Room{Customer: 2, Therapist: 10}, 1); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"", "", "2", "1", "1"} // of the last text; the silent ones are the youngest

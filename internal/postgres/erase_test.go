@@ -30,7 +30,7 @@ func TestEraseKeepsTheRowsAndNothingOfThePerson(t *testing.T) {
 		}
 	}
 	c := conversation(t, db, 1)
-	other, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: 4})
+	other, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: 4}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func calls(db *postgres.DB, c room.ID) map[string]func(context.Context) error {
 		"Append": func(ctx context.Context) error { _, _, err := db.Append(ctx, c, says("x", "")); return err },
 		"Users":  func(ctx context.Context) error { _, err := db.Users(ctx, []room.UserID{1}); return err },
 		"Conversation": func(ctx context.Context) error {
-			_, err := db.Conversation(ctx, room.Room{Customer: 1, Therapist: 2})
+			_, err := db.Conversation(ctx, room.Room{Customer: 1, Therapist: 2}, 1)
 			return err
 		},
 		"After":       func(ctx context.Context) error { _, _, err := db.After(ctx, c, 0, 10, mebibyte); return err },

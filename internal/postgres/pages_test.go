@@ -63,7 +63,7 @@ func TestSummariesAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	db := open(t, postgres.Options{URL: database(t)})
 	for i := range 5 {
-		c, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: room.UserID(10 + i)})
+		c, err := db.Conversation(t.Context(), room.Room{Customer: 1, Therapist: room.UserID(10 + i)}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ type DB struct {
 
 	commits       *coalescer[appendArg, appendResult]
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
-	conversations *coalescer[room.Room, room.Conversation]
+	conversations *coalescer[view, room.Conversation]
 	pages         *coalescer[page, pageResult]
 	blocks        *coalescer[[]room.Room, map[room.Room]room.Blocks]
 }

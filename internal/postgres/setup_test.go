@@ -87,7 +87,7 @@ func execute(t testing.TB, conn *pgx.Conn, sql string, args ...any) {
 // conversation returns that of customer n and therapist n+1.
 func conversation(t testing.TB, db *postgres.DB, n int) room.ID {
 	t.Helper()
-	c, err := db.Conversation(t.Context(), room.Room{Customer: room.UserID(n), Therapist: room.UserID(n + 1)})
+	c, err := db.Conversation(t.Context(), room.Room{Customer: room.UserID(n), Therapist: room.UserID(n + 1)}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func TestAConversationHasOneCreator(t *testing.T) {
 				if i%2 == 1 {
 					n = rooms - 1 - r // in another order
 				}
-				c, err := replicas[i%2].Conversation(t.Context(), room.Room{Customer: room.UserID(n + 1), Therapist: 99})
+				c, err := replicas[i%2].Conversation(t.Context(), room.Room{Customer: room.UserID(n + 1), Therapist: 99}, 1)
 				if err != nil {
 					t.Error(err)
 				}
@@ -128,8 +128,8 @@ func TestAConversationHasOneCreator(t *testing.T) {
 		}
 	}
 	send(t, replicas[0], ids[3][0], says("x", ""))
-	c, err := replicas[1].Conversation(t.Context(), room.Room{Customer: 4, Therapist: 99})
-	if want := (room.Conversation{ID: ids[3][0], LastSeq: 1}); err != nil || c != want {
+	c, err := replicas[1].Conversation(t.Context(), room.Room{Customer: 4, Therapist: 99}, 1)
+	if want := (room.Conversation{ID: ids[3][0], FirstSeq: 1, LastSeq: 1}); err != nil || c != want {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }

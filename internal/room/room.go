@@ -137,3 +137,17 @@ type Place struct {
 	At time.Time
 	ID ID
 }
+
+// A Receipt is the cursor of a user in a conversation.
+type Receipt struct {
+	Conversation ID
+	User         UserID
+	Cursor       Cursor
+}
+
+// An Advance is what became of a receipt that was to be stored.
+type Advance struct {
+	Cursor  Cursor // as it is stored now
+	LastSeq int64  // of the conversation; a receipt beyond it is not stored
+	Grown   bool   // the stored cursor is higher than before
+}

@@ -23,10 +23,14 @@ func (s *Socket) Next(t testing.TB) Frame {
 	return f
 }
 
-// Expect returns the next frame, which must be of a type.
+// Expect returns the next frame, which must be of a type. It skips receipts, unless it is for one: whoever answers a
+// message causes some.
 func (s *Socket) Expect(t testing.TB, kind string) Frame {
 	t.Helper()
 	f := s.Next(t)
+	for f.IsReceipt() && kind != "delivered" && kind != "read" {
+		f = s.Next(t)
+	}
 	if f.Type != kind {
 		t.Fatalf("got %s, want a frame of type %s", f.Raw, kind)
 	}
@@ -50,14 +54,15 @@ func (s *Socket) ExpectNothing(t testing.TB) {
 	s.Expect(t, "pong")
 }
 
-// ExpectMessages takes n chat messages, which must follow seq in order and without a gap. It skips acks and pongs.
+// ExpectMessages takes n chat messages, which must follow seq in order and without a gap. It skips acks, pongs and
+// receipts.
 func (s *Socket) ExpectMessages(t testing.TB, seq int64, n int) []Message {
 	t.Helper()
 	var list []Message
 	for len(list) < n {
 		f := s.Next(t)
 		switch f.Type {
-		case "ack", "pong":
+		case "ack", "pong", "delivered", "read":
 			continue
 		case "chat_message":
 		default:

@@ -10,7 +10,12 @@ type Frame struct {
 	Type            string  `json:"type"`
 	Ref             string  `json:"ref"`
 	ConversationID  string  `json:"conversation_id"`
+	FirstSeq        *int64  `json:"first_seq"`
 	LastSeq         *int64  `json:"last_seq"`
+	DeliveredSeq    *int64  `json:"delivered_seq"`
+	ReadSeq         *int64  `json:"read_seq"`
+	Unread          *int    `json:"unread"`
+	Peer            *Peer   `json:"peer"`
 	FromSeq         int64   `json:"from_seq"`
 	ToSeq           int64   `json:"to_seq"`
 	Reset           bool    `json:"reset"`
@@ -44,6 +49,18 @@ type Frame struct {
 	Raw    string `json:"-"` // the whole text
 	Binary bool   `json:"-"`
 }
+
+// Peer is the other side of a room in a connected frame.
+type Peer struct {
+	ID           int64  `json:"id"`
+	Online       *bool  `json:"online"`
+	LastSeen     string `json:"last_seen"`
+	DeliveredSeq int64  `json:"delivered_seq"`
+	ReadSeq      int64  `json:"read_seq"`
+}
+
+// IsReceipt reports whether the frame is about a cursor.
+func (f Frame) IsReceipt() bool { return f.Type == "delivered" || f.Type == "read" }
 
 func (f Frame) String() string { return fmt.Sprintf("%.300s", f.Raw) }
 

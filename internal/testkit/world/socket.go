@@ -217,3 +217,23 @@ func (s *Socket) WriteFragments(t testing.TB, kind websocket.MessageType, pieces
 	}
 	_ = w.Close()
 }
+
+// Mark sends a receipt of a kind, delivered or read.
+func (s *Socket) Mark(t testing.TB, kind string, seq int64) {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"type": kind, "seq": seq})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Send(t, string(b))
+}
+
+// WaitReceipt waits until the socket is told that a user has reached seq, and drops all frames before.
+func (s *Socket) WaitReceipt(t testing.TB, kind string, user room.UserID, seq int64) {
+	t.Helper()
+	for {
+		if f := s.Find(t, kind); f.UserID == int64(user) && f.Seq >= seq {
+			return
+		}
+	}
+}
