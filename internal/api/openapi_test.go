@@ -230,6 +230,9 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 			if (res.StatusCode == http.StatusMethodNotAllowed) != (op == nil) {
 				t.Errorf("%s %s is answered %d: %s", method, path, res.StatusCode, body)
 			}
+			if res.StatusCode == http.StatusNoContent {
+				continue
+			}
 			v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(body)))
 			if err == nil && op == nil {
 				err = d.valid(t, v, []string{"components", "schemas", "Problem"})
