@@ -38,7 +38,7 @@ var packages = map[string][]string{
 	"memory":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
-	"chat":      {"block", "budget", "endpoint", "event", "frame", "receipt", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"location":  {"block", "endpoint", "event", "frame", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
@@ -47,6 +47,7 @@ var packages = map[string][]string{
 	"fleet":      {"event", "room"},
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
+	"presence":   {"event", "fleet", "room"},
 	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
@@ -67,7 +68,7 @@ var packages = map[string][]string{
 	// The replica.
 	"app": {
 		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.

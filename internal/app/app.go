@@ -32,6 +32,7 @@ import (
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -52,6 +53,7 @@ var (
 	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
+	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -64,6 +66,7 @@ var (
 	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
+	_ presence.Store     = (*redis.Presence)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
@@ -90,6 +93,7 @@ type App struct {
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
 	fleet       *fleet.Fleet
+	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
 	blocks      *block.Registry
@@ -186,10 +190,11 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
-	receipts := receipt.New(a.db, a.layer, a.log, reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Blocks: a.blocks}, a.db, a.layer, receipts, reg)
+	receipts := receipt.New(a.db, a.layer, a.log, reg)
+	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks}, a.db, a.layer, receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -227,7 +232,7 @@ func (a *App) wire(reloads []task) {
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
 			task{"blocks", a.blocks.Run},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 

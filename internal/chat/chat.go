@@ -69,8 +69,9 @@ const logRate = 100
 
 // Options are the limits of the chat endpoint.
 type Options struct {
-	MaxMessageLength int    // code points
-	Blocks           Blocks // nil means that nobody has blocked anybody
+	MaxMessageLength int      // code points
+	Presence         Presence // nil: nobody is told who is online
+	Blocks           Blocks   // nil: nobody has blocked anybody
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:
@@ -85,6 +86,7 @@ type Chat struct {
 	sweepNow   chan struct{} // holds a value if a sweep is requested
 	turns      turns         // to read messages
 	resets     atomic.Int64  // of sockets
+	typists    typists
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation

@@ -63,9 +63,9 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 	return r, nil
 }
 
-// resumed decides what a client is told that resumes from p in a conversation. stored is what
-// the store has from p.seq on; it matters only if the client named an id. The client is reset if
-// the store does not have its message.
+// resumed decides what a client is told that resumes from p in a conversation. stored is what the
+// store has from p.seq on; it matters only if the client named an id. The client is reset if the
+// store does not have its message.
 //
 // What the store has of a conversation has no hole: a message before the first one was deleted
 // because of its age. A client that resumes from there gets what is left, and is not reset.

@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		positions: map[string]prometheus.Counter{},
 		dropped: f.NewCounter(prometheus.CounterOpts{
 			Name:        "roomspa_drops_total",
-			Help:        "Total updates dropped for slow sockets, by class. Class location counts positions replaced by newer ones before they were sent.",
+			Help:        "Total updates dropped before they were sent, because a newer one replaced them or there were too many, by class (location, typing, presence).",
 			ConstLabels: prometheus.Labels{"class": "location"},
 		}),
 	}
