@@ -42,6 +42,21 @@ func TestABlockHoldsOnEveryReplica(t *testing.T) {
 		f := customer.Next(t)
 		return f.Type == "chat_message" && f.Message == "still heard", f
 	})
+	for _, s := range []*world.Socket{customer, therapist} {
+		s.Send(t, `{"type":"typing","is_typing":true}`)
+		s.Send(t, `{"type":"probe","id":"p"}`)
+	}
+	for _, s := range []*world.Socket{customer, therapist} {
+		for f := s.Next(t); f.Type != "probe"; f = s.Next(t) { // its own, from behind what the other side has sent
+			if f.Type == "typing" {
+				t.Errorf("typing is passed on: %s", f.Raw)
+			}
+		}
+	}
+	again := a.ConnectAs(t, world.Customer, "/ws/chat/1/2/", nil)
+	if f := again.Expect(t, "connected"); f.Peer == nil || f.Peer.Online != nil || f.Peer.LastSeen != "" {
+		t.Errorf("presence is told: %s", f.Raw)
+	}
 	for _, s := range []*world.Socket{here, there} {
 		s.Send(t, `{"latitude":52.5,"longitude":13.4}`)
 		s.Send(t, `{"type":"ping"}`)

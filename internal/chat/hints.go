@@ -147,7 +147,7 @@ func (s *Consumer) peerFrame() *frame.Peer {
 		return nil
 	}
 	p := &frame.Peer{ID: s.peer}
-	if s.unwatch != nil {
+	if s.unwatch != nil && !s.quiet() {
 		s.hints.told = s.hints.online
 		p.Online, p.LastSeen = &s.hints.told.online, s.hints.told.seen()
 	}
@@ -160,7 +160,7 @@ func (s *Consumer) nextHint(now int64) frame.Message {
 		return m
 	}
 	h := &s.hints
-	if !h.online.differs(h.told) {
+	if !h.online.differs(h.told) || s.quiet() {
 		return frame.Message{}
 	}
 	h.told = h.online
