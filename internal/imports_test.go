@@ -38,8 +38,9 @@ var packages = map[string][]string{
 	"memory":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
-	"chat":      {"budget", "endpoint", "event", "frame", "receipt", "room"},
-	"location":  {"endpoint", "event", "frame", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
+	"location":  {"block", "endpoint", "event", "frame", "room"},
+	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
@@ -47,6 +48,8 @@ var packages = map[string][]string{
 	"fleet":      {"event", "room"},
 	"revocation": {"event", "fleet", "frame", "room", "session"},
 	"rebalance":  {"event", "fleet", "frame"},
+	"presence":   {"event", "fleet", "room"},
+	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
 	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
@@ -65,8 +68,8 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
-		"ops", "postgres", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
+		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.

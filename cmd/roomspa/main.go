@@ -21,20 +21,22 @@ import (
 var version = "dev"
 
 type commands struct {
-	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Dev      devCmd      `cmd:"" help:"Run everything on this machine to try it out: Postgres, Redis, two replicas and demo users."`
-	Migrate  migrateCmd  `cmd:"" help:"Migrate the database schema."`
-	Check    checkCmd    `cmd:"" help:"Check what a replica needs: configuration, Postgres, schema, Redis and tokens."`
-	User     userCmd     `cmd:"" help:"Manage users: create, list, show, deactivate, sign out, erase."`
-	Token    tokenCmd    `cmd:"" help:"Sign access tokens, or inspect them."`
-	Message  messageCmd  `cmd:"" help:"Send system messages to both sides of a room."`
-	Key      keyCmd      `cmd:"" help:"Rotate the key that protects what replicas put into Redis."`
-	Import   importCmd   `cmd:"" help:"Import the data of another system."`
-	Connect  connectCmd  `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
-	Diagnose diagnoseCmd `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`
-	Explain  explainCmd  `cmd:"" help:"Print why a connection failed and what to do, by its reference."`
-	Soak     soakCmd     `cmd:"" help:"Inject faults into replicas, Postgres, Redis and the network, and check that no message is lost."`
-	Bench    benchCmd    `cmd:"" help:"Load a deployment, and measure sockets, messages, latency and cost."`
+	Serve     serveCmd     `cmd:"" help:"Run the server."`
+	Dev       devCmd       `cmd:"" help:"Run everything on this machine to try it out: Postgres, Redis, two replicas and demo users."`
+	Migrate   migrateCmd   `cmd:"" help:"Migrate the database schema."`
+	Check     checkCmd     `cmd:"" help:"Check what a replica needs: configuration, Postgres, schema, Redis and tokens."`
+	User      userCmd      `cmd:"" help:"Manage users: create, list, show, deactivate, sign out, erase."`
+	Token     tokenCmd     `cmd:"" help:"Sign access tokens, or inspect them."`
+	Message   messageCmd   `cmd:"" help:"Send system messages to both sides of a room."`
+	Key       keyCmd       `cmd:"" help:"Rotate the key that protects what replicas put into Redis."`
+	Report    reportCmd    `cmd:"" help:"Read and close what users have reported."`
+	Import    importCmd    `cmd:"" help:"Import the data of another system."`
+	Retention retentionCmd `cmd:"" help:"Delete old messages."`
+	Connect   connectCmd   `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
+	Diagnose  diagnoseCmd  `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`
+	Explain   explainCmd   `cmd:"" help:"Print why a connection failed and what to do, by its reference."`
+	Soak      soakCmd      `cmd:"" help:"Inject faults into replicas, Postgres, Redis and the network, and check that no message is lost."`
+	Bench     benchCmd     `cmd:"" help:"Load a deployment, and measure sockets, messages, latency and cost."`
 
 	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
 	Complete   completeCmd   `cmd:"" hidden:""`

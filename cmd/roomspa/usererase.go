@@ -18,8 +18,8 @@ type userEraseCmd struct {
 // Help is shown by --help.
 func (*userEraseCmd) Help() string {
 	return `Deletes the e-mail address, the phone number and the password of a user, deactivates the user, and empties all messages
-that they sent: their text, type and metadata. The emptied messages stay, so that the conversation has no gap; messages of the other side stay as they
-are. Once the command has succeeded, no message of the user can be stored, not even one that was on its way. Their last
+that they sent, with type and metadata, and all reports that they wrote. The emptied messages stay, so that the
+conversation has no gap; messages of the other side stay as they are. Once the command has succeeded, no message of the user can be stored, not even one that was on its way. Their last
 position expires 120 s after their sockets have closed: at once with --redis-url, within a second without (within a minute
 if roomspa.users is a view). If the command is interrupted, run it again. Backups, logs and other copies are not changed.
 

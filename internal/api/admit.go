@@ -170,6 +170,9 @@ func (v *visit) startPage(user room.UserID) *failure {
 	return nil
 }
 
+// take lets the request hold more bytes, if there are as many.
+func (v *visit) take(size int) bool { return v == nil || v.account.Take(size) }
+
 // leave ends the visit, when the answer is written.
 func (v *visit) leave() {
 	v.account.Close()

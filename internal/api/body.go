@@ -19,17 +19,30 @@ const maxBody = 4 << 10
 // readJSON decodes the body of a POST request. It ignores unknown members, because newer apps
 // may send more.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) *failure {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
+	if fail := requirePost(w, r); fail != nil {
+		return fail
 	}
+	return readBody(w, r, maxBody, into)
+}
+
+// requirePost returns a failure for methods other than POST.
+func requirePost(w http.ResponseWriter, r *http.Request) *failure {
+	if r.Method == http.MethodPost {
+		return nil
+	}
+	w.Header().Set("Allow", http.MethodPost)
+	return newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
+}
+
+// readBody decodes a body of up to limit bytes, as readJSON does.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) *failure {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
 		return newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return newFailure(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.Itoa(maxBody)+" bytes.")
+		return newFailure(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.FormatInt(limit, 10)+" bytes.")
 	}
 	if err != nil {
 		return newFailure(http.StatusBadRequest, "body_unread", "The body was not received completely; send the request again.")
@@ -41,8 +54,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) *failure {
 	if err := json.Unmarshal(body, into); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 			must := "a string"
-			if wrong.Type.Kind() == reflect.Bool {
+			switch wrong.Type.Kind() { //nolint:exhaustive // the others are strings
+			case reflect.Bool:
 				must = "true or false"
+			case reflect.Int64:
+				must = "an integer"
 			}
 			return badField(wrong.Field, "must be "+must+", got "+wrong.Value)
 		}

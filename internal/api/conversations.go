@@ -22,14 +22,17 @@ type conversationsPage struct {
 	Next          string         `json:"next,omitempty"`
 }
 
-// A conversation has no count of unread messages, because read positions are not stored yet.
+// A conversation is one as its listed user sees it.
 type conversation struct {
-	ID          string          `json:"id"`
-	CustomerID  room.UserID     `json:"customer_id"`
-	TherapistID room.UserID     `json:"therapist_id"`
-	CreatedAt   string          `json:"created_at"`
-	LastSeq     int64           `json:"last_seq"`
-	LastMessage json.RawMessage `json:"last_message,omitempty"`
+	ID           string          `json:"id"`
+	CustomerID   room.UserID     `json:"customer_id"`
+	TherapistID  room.UserID     `json:"therapist_id"`
+	CreatedAt    string          `json:"created_at"`
+	LastSeq      int64           `json:"last_seq"`
+	DeliveredSeq int64           `json:"delivered_seq"`
+	ReadSeq      int64           `json:"read_seq"`
+	Unread       int             `json:"unread"`
+	LastMessage  json.RawMessage `json:"last_message,omitempty"`
 }
 
 // list serves GET /api/conversations/.
@@ -105,7 +108,8 @@ func (h *history) listedUser(user *room.User, query url.Values) (room.UserID, *f
 func summarize(s *room.Summary) conversation {
 	c := conversation{
 		ID: s.ID.String(), CustomerID: s.Room.Customer, TherapistID: s.Room.Therapist,
-		CreatedAt: s.CreatedAt.UTC().Format(frame.TimeLayout),
+		CreatedAt:    s.CreatedAt.UTC().Format(frame.TimeLayout),
+		DeliveredSeq: s.Cursor.Delivered, ReadSeq: s.Cursor.Read, Unread: s.Unread,
 	}
 	if s.Last != nil {
 		c.LastSeq, c.LastMessage = s.Last.Seq, frame.AppendMessage(nil, s.Last)

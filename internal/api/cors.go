@@ -51,7 +51,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 				strconv.Quote(truncate(origin))+" may not call the API. To allow it, add the origin to --origins (ROOMSPA_ORIGINS)."))
 			return
 		}
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 		h.Set("Access-Control-Max-Age", strconv.Itoa(preflightAge))
 		w.WriteHeader(http.StatusNoContent)

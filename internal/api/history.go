@@ -22,6 +22,10 @@ type Conversations interface {
 	// Before returns up to limit messages before beforeSeq, or the newest ones if it is 0,
 	// oldest first, and whether there are more. Size bounds them as in Summaries.
 	Before(ctx context.Context, conversation room.ID, beforeSeq int64, limit, size int) ([]room.Message, bool, error)
+	// Conversation gets or creates the conversation of a room. Unread is that of the user.
+	Conversation(ctx context.Context, r room.Room, user room.UserID) (room.Conversation, error)
+	// Unread returns the number of messages in all conversations that the user has not read.
+	Unread(ctx context.Context, user room.UserID) (int, error)
 }
 
 // A history serves GET /api/conversations/ and the paths below it. A user reads their own
@@ -29,7 +33,8 @@ type Conversations interface {
 type history struct {
 	base
 
-	store Conversations
+	store    Conversations
+	receipts Receipts
 	authenticator
 }
 
@@ -48,6 +53,9 @@ func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // names.
 func (h *history) read(e *exchange) (any, *failure) {
 	segments, ok := splitPath(e.r.URL.EscapedPath(), "/api/conversations")
+	if ok && len(segments) == 2 && segments[1] == "receipts" {
+		return h.mark(e, segments[0])
+	}
 	if !ok || len(segments) > 2 || len(segments) == 1 || len(segments) == 2 && segments[1] != "messages" {
 		return nil, noSuchPath()
 	}

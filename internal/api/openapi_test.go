@@ -155,6 +155,7 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	}
 	own := w.Token(t, world.Customer)
 	const list, messages = "/api/conversations/", "/api/conversations/{conversation_id}/messages/"
+	const receipts, unread = "/api/conversations/{conversation_id}/receipts/", "/api/unread/"
 
 	good := fmt.Sprintf(`{"identifier":"user%d@example.com","password":%q}`, world.Customer, world.Password)
 	var tokens world.Answer
@@ -191,6 +192,18 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 		call(r, "GET", path, "", own+"x", "")
 		call(away, "GET", path, "", own, "")
 	}
+	for _, body := range []string{`{"delivered_seq":3,"read_seq":2}`, `{"read_seq":4}`, `{}`, `{"read_seq":"1"}`, `"` + strings.Repeat("a", 10_000) + `"`} {
+		call(r, "POST", receipts, "", own, body)
+	}
+	call(r, "POST", receipts, "", "", `{"read_seq":1}`)
+	call(away, "POST", receipts, "", own, `{"read_seq":1}`)
+	call(r, "POST", receipts, "", w.Token(t, world.OtherCustomer), `{"read_seq":1}`)
+	call(r, "POST", receipts, "", w.Token(t, world.Support), `{"read_seq":1}`)
+	res, text := r.Request(t, "POST", concrete.Replace(receipts), own, "x=y", "Content-Type", "text/plain")
+	d.holds(t, "POST", receipts, res, text)
+	call(r, "GET", unread, "", own, "")
+	call(r, "GET", unread, "", "", "")
+	call(away, "GET", unread, "", own, "")
 	call(r, "GET", list, "?user_id=2", own, "")
 	call(r, "GET", list, "?user_id=1", w.Token(t, world.Support), "")
 	call(r, "GET", messages, "", w.Token(t, world.OtherCustomer), "")

@@ -6,7 +6,11 @@ import (
 )
 
 // Paths lists the paths of the API, for the answer to an unknown path.
-var Paths = []string{"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/"}
+var Paths = []string{
+	"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/",
+	"/api/conversations/{conversation_id}/receipts/", "/api/unread/",
+	"/api/users/{user_id}/block/", "/api/reports/",
+}
 
 // splitPath returns the segments of a raw path after a prefix. The trailing slash is optional. ok
 // is false if the path does not have the prefix or a segment is empty.

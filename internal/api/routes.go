@@ -18,9 +18,11 @@ import (
 // Options are the dependencies and settings of the HTTP API.
 type Options struct {
 	Store       Store
+	Receipts    Receipts
 	Keys        *auth.Keys
 	Passwords   *auth.Passwords
 	Revocations Revocations
+	Blocks      Blocks
 	Tickets     Tickets
 	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
@@ -41,6 +43,7 @@ type Options struct {
 type Store interface {
 	Accounts
 	Conversations
+	Reports
 	SignIns
 	Users
 }
@@ -56,7 +59,10 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
-	history := &history{base{"History", log, o.Who}, o.Store, users}
+	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
+	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
+	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
+	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
 		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{},
@@ -72,7 +78,15 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			signIn.Logout(w, r)
 		case "/api/ticket":
 			ticket.ServeHTTP(w, r)
+		case "/api/unread":
+			unread.ServeHTTP(w, r)
+		case "/api/reports":
+			report.ServeHTTP(w, r)
 		default:
+			if strings.HasPrefix(path, "/api/users/") {
+				block.ServeHTTP(w, r)
+				return
+			}
 			if path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/") {
 				history.ServeHTTP(w, r)
 				return

@@ -38,9 +38,8 @@ type ticket struct {
 
 func (t *ticketIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.serve(w, r, func(e *exchange) (any, string, *failure) {
-		if e.r.Method != http.MethodPost {
-			e.w.Header().Set("Allow", http.MethodPost)
-			return nil, "", newFailure(http.StatusMethodNotAllowed, "method_not_allowed", "Send a POST.")
+		if fail := requirePost(e.w, e.r); fail != nil {
+			return nil, "", fail
 		}
 		user, claims, fail := t.authenticate(e)
 		if fail != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/api"
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
@@ -25,12 +26,14 @@ import (
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
+	"github.com/roomspa/roomspa/internal/inbox"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
+	"github.com/roomspa/roomspa/internal/presence"
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
@@ -42,12 +45,17 @@ import (
 
 // The stores implement what their consumers ask for.
 var (
+	_ api.Receipts       = (*receipt.Receipts)(nil)
+	_ api.Blocks         = (*block.Registry)(nil)
 	_ api.Revocations    = (*revocation.Revoker)(nil)
 	_ api.Store          = (*postgres.DB)(nil)
 	_ api.Throttle       = (*redis.Throttle)(nil)
 	_ api.Tickets        = (*redis.Tickets)(nil)
+	_ block.Store        = (*postgres.DB)(nil)
+	_ chat.Blocks        = (*block.Registry)(nil)
 	_ chat.Layer         = (*channel.Layer)(nil)
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
+	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
@@ -55,10 +63,14 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
+	_ inbox.Layer        = (*channel.Layer)(nil)
+	_ inbox.Store        = (*postgres.DB)(nil)
 	_ receipt.Layer      = (*channel.Layer)(nil)
 	_ receipt.Store      = (*postgres.DB)(nil)
+	_ location.Blocks    = (*block.Registry)(nil)
 	_ location.Layer     = (*channel.Layer)(nil)
 	_ location.Positions = (*redis.Positions)(nil)
+	_ presence.Store     = (*redis.Presence)(nil)
 	_ rebalance.Sockets  = (*session.Registry)(nil)
 	_ revocation.Sockets = (*session.Registry)(nil)
 	_ revocation.Store   = (*postgres.DB)(nil)
@@ -84,9 +96,12 @@ type App struct {
 	stories     *story.Recorder
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
+	receipts    *receipt.Receipts
 	fleet       *fleet.Fleet
+	presence    *presence.Registry
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
+	blocks      *block.Registry
 	monitor     *ops.Monitor
 
 	limits      *listen.Limits
@@ -180,8 +195,14 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
-	receipts := receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength}, a.db, a.layer, receipts, reg)
+	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
+	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
+	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
+	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
+	chats := chat.New(chat.Options{
+		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes,
+	}, a.db, a.layer, a.receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -189,10 +210,10 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, reg).Endpoint(),
+		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
+		inboxes.Endpoint(),
 	}, a.log, reg)
 
-	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
 	a.monitor = ops.NewMonitor(a.log, reg, a.checks()...)
 	a.rebalance = rebalance.New(rebalance.Options{
@@ -216,10 +237,11 @@ func (a *App) wire(reloads []task) {
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
-		{{"receipts", receipts.Run}},
+		{{"receipts", a.receipts.Run}},
 		append(reloads,
-			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"fleet", a.fleet.Run}),
+			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"inbox sweeper", inboxes.Run}, task{"revocations", a.revocations.Run},
+			task{"blocks", a.blocks.Run},
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
@@ -247,7 +269,7 @@ func (a *App) sessionOptions() session.Options {
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations,
+		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

@@ -73,6 +73,8 @@ type Options struct {
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Rebalancing starts when this replica has this percentage more sockets than the mean of all replicas, and stops at a quarter of it. With few sockets per replica the effective threshold is higher, because random differences are larger."`
 
+	Presence string `name:"presence" default:"on" enum:"on,off" group:"Presence" help:"Tell clients whether the other side is online and when it was last seen: on or off."`
+
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" group:"Shutdown" help:"Time over which clients are asked one by one to reconnect elsewhere. The last 2.5s of it are for closing the last sockets."`
 	FlushTimeout time.Duration `name:"flush-timeout" default:"5s" group:"Shutdown" help:"Time for flushing the last commits and publishes after draining."`

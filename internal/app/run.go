@@ -118,6 +118,7 @@ func (a *App) drain() {
 	case <-a.hurry.Done():
 	}
 	a.logf(slog.LevelInfo, "Draining %d sockets within %s", a.sockets.Len(), a.options.DrainTimeout)
+	a.presence.Drain(session.MaxReconnectDelay(a.options.DrainTimeout))
 	a.sockets.Drain(a.hurry, a.options.DrainTimeout)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -55,13 +56,29 @@ type Layer interface {
 	Health() (since time.Time, err error)
 }
 
+// Blocks knows which users have blocked each other.
+type Blocks interface {
+	// Watch returns the blocks of a room, which follow changes until they are released. Its
+	// errors are those of Store.
+	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
+}
+
+// Inboxes are the open inboxes of users.
+type Inboxes interface {
+	// Notify announces a stored message to the inboxes of both sides. It does not block.
+	Notify(r room.Room, m *room.Message)
+}
+
 // logRate is the number of messages per second that are logged. Above it messages
 // are sampled. Failures are always logged.
 const logRate = 100
 
 // Options are the limits of the chat endpoint.
 type Options struct {
-	MaxMessageLength int // code points
+	MaxMessageLength int      // code points
+	Presence         Presence // nil: nobody is told who is online
+	Blocks           Blocks   // nil: nobody has blocked anybody
+	Inboxes          Inboxes  // nil: nobody has an inbox open
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:
@@ -76,6 +93,7 @@ type Chat struct {
 	sweepNow   chan struct{} // holds a value if a sweep is requested
 	turns      turns         // to read messages
 	resets     atomic.Int64  // of sockets
+	typists    typists
 
 	mu      sync.Mutex
 	sockets map[room.ID][]*Consumer // by conversation

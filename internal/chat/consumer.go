@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -18,8 +20,17 @@ type Consumer struct {
 	room  room.Room
 	user  room.UserID
 	role  room.Role
+	peer  room.UserID // the other side; 0 for support
 	group string
 	leave func()
+	pair  atomic.Pointer[block.Pair] // set by Open; nil until then
+
+	unwatch, disappear func() // of the registry of who is online; nil if not needed
+
+	// Receive and Closed use these fields, one after the other.
+
+	typing bool // the client says that its user types
+	typed  bool // it has said so
 
 	// Mu guards the fields below.
 
@@ -55,6 +66,8 @@ type Consumer struct {
 	caughtUpAt   int64 // last time at which the writer had nothing left to send
 	overflowedAt int64 // first time since caughtUpAt at which the inbox was full; 0 if never
 
+	hints hints
+
 	timer    *time.Timer // wakes the writer; nil if not needed
 	fetchAt  int64       // Unix nanoseconds; the store is not read before it
 	attempts int         // failed reads of the store since the last good one
@@ -69,6 +82,7 @@ func (c *Chat) newConsumer(p endpoint.Peer) *Consumer {
 	return &Consumer{
 		Base: endpoint.NewBase(p.Socket, component, outboxBytes),
 		chat: c, room: p.Room(), user: p.User.ID, role: p.User.Role, group: p.Group,
+		peer:  otherSide(p.Room(), p.User.ID, p.User.Role),
 		since: since, caughtUpAt: time.Now().UnixNano(),
 	}
 }
@@ -83,6 +97,7 @@ func (s *Consumer) Join(ctx context.Context) error {
 // Open gets or creates the conversation, and queues the connected frame.
 func (s *Consumer) Open(ctx context.Context) error {
 	log := s.Socket.Log()
+	s.watchPeer()
 	log.Info(component, fmt.Sprintf("Getting/creating conversation for customer %d, therapist %d", s.room.Customer, s.room.Therapist))
 	conversation, err := s.chat.store.Conversation(ctx, s.room, s.user)
 	if err != nil {
@@ -94,6 +109,9 @@ func (s *Consumer) Open(ctx context.Context) error {
 		log.Info(component, "Found existing conversation: "+conversation.ID.String())
 	}
 	log.Info(component, "Conversation loaded/created: "+conversation.ID.String())
+	if err := s.watchBlocks(ctx); err != nil {
+		return endpoint.DatabaseError("load_blocks", err)
+	}
 	resumed, err := s.checkSince(ctx, conversation)
 	if err != nil {
 		return endpoint.DatabaseError("check_since", err)
@@ -103,6 +121,7 @@ func (s *Consumer) Open(ctx context.Context) error {
 		from = resumed.FromSeq
 	}
 	endpoint.Audit(log, s.role, s.user, s.room, name, "opened a room", slog.Int64("from_seq", from))
+	s.appear(ctx)
 	s.chat.add(s, conversation.ID)
 	s.start(conversation, resumed)
 	return nil
@@ -116,6 +135,7 @@ func (s *Consumer) start(c room.Conversation, resumed *frame.Resumed) {
 	s.setCursors(&connected, &c)
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
+	s.setPresence(connected.Peer)
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	from := last
 	if resumed != nil {
@@ -154,6 +174,8 @@ func (s *Consumer) Closed() {
 	if opened {
 		s.chat.remove(s, conversation)
 	}
+	s.closeHints()
+	s.pair.Swap(nil).Release()
 }
 
 // Receive handles one frame of the client. An error ends the session.
@@ -177,9 +199,12 @@ func (s *Consumer) Receive(ctx context.Context, m frame.Message) error {
 		s.askHistory(in)
 		return nil
 	case frame.TypeChatMessage:
+		s.stopTyping()
 		return s.send(ctx, in)
 	case frame.TypeDelivered, frame.TypeRead:
 		return s.mark(in)
+	case frame.TypeTyping:
+		return s.setTyping(in.IsTyping)
 	default: // decoded, and no business of this endpoint
 		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "This endpoint does not take frames of this type."}, in.ClientMessageID)
 	}

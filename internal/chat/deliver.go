@@ -23,6 +23,10 @@ func (s *Consumer) deliver(e event.Event) {
 		if r, err := event.ReadReceipt(e.Body); err == nil {
 			s.deliverReceipt(r, e.At)
 		}
+	case event.KindTyping:
+		if t, err := event.ReadTyping(e.Body); err == nil {
+			s.deliverTyping(t)
+		}
 	case event.KindProbe:
 		if p, err := event.ReadProbe(e.Body); err == nil {
 			s.deliverProbe(p)
@@ -43,6 +47,9 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, own: m.Sender == s.user, at: now})
 	if s.cursor.gap && s.overflowedAt == 0 {
 		s.overflowedAt = now
+	}
+	if wake && m.Sender == s.peer {
+		s.hints.endTyping(now)
 	}
 	wake = wake && s.opened
 	s.Mu.Unlock()

@@ -14,6 +14,7 @@ type metrics struct {
 	repairs     *prometheus.CounterVec
 	sweeps      *prometheus.CounterVec
 	resets      *prometheus.CounterVec
+	drops       map[string]prometheus.Counter // by class
 }
 
 // seconds are histogram buckets for durations of milliseconds.
@@ -26,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		Help: "Total chat messages received from clients, by outcome (stored, duplicate, refused, failed).",
 	}, []string{"outcome"})
 	m := &metrics{
-		messages: map[string]prometheus.Counter{},
+		messages: map[string]prometheus.Counter{}, drops: map[string]prometheus.Counter{},
 		commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "roomspa_message_commit_seconds", Buckets: seconds,
 			Help: "Time that chat messages wait for their commit in Postgres.",
@@ -58,6 +59,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	for _, outcome := range []string{"stored", "duplicate", "refused", "failed"} {
 		m.messages[outcome] = messages.WithLabelValues(outcome)
+	}
+	for _, class := range []string{classTyping, classPresence} {
+		m.drops[class] = f.NewCounter(prometheus.CounterOpts{
+			Name:        "roomspa_drops_total",
+			Help:        "Total updates dropped before they were sent, because a newer one replaced them or there were too many, by class (location, typing, presence).",
+			ConstLabels: prometheus.Labels{"class": class},
+		})
 	}
 	return m
 }

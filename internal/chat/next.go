@@ -28,8 +28,8 @@ const (
 )
 
 // Next returns the next frame to send: first the answers of the outbox and the page of history,
-// then the messages in the order of seq, from the inbox or from the store, and then receipts. It
-// does not wait for the store, except after a reset.
+// then the messages in the order of seq, from the inbox or from the store, then receipts, and at
+// last the hints. It does not wait for the store, except after a reset.
 func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -69,8 +69,12 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		s.startFetch(ctx)
 		return frame.Message{}, nil // the read wakes the writer
 	}
-	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
+	now := time.Now().UnixNano()
+	s.caughtUpAt, s.overflowedAt = now, 0
 	if m := s.nextReceipt(); m.Data != nil {
+		return m, nil
+	}
+	if m := s.nextHint(now); m.Data != nil {
 		return m, nil
 	}
 	if s.ackTimer && len(s.asked) == 0 { // the ack is sent, and no page waits for the timer

@@ -202,13 +202,13 @@ func (s *Consumer) beforeSend() (t receipt.Target, read room.Cursor) {
 
 // setCursors adds what concerns the user to the connected frame. Support has no cursor.
 func (s *Consumer) setCursors(f *frame.Connected, c *room.Conversation) {
-	own, peer, id := c.Customer, c.Therapist, s.room.Therapist
+	own, peer := c.Customer, c.Therapist
 	switch side, ok := s.side(s.user); {
 	case !ok:
 		return
 	case side == therapistSide:
-		own, peer, id = c.Therapist, c.Customer, s.room.Customer
+		own, peer = peer, own
 	}
 	f.DeliveredSeq, f.ReadSeq, f.Unread = &own.Delivered, &own.Read, &c.Unread
-	f.Peer = &frame.Peer{ID: id, DeliveredSeq: peer.Delivered, ReadSeq: peer.Read}
+	f.Peer = &frame.Peer{ID: s.peer, DeliveredSeq: peer.Delivered, ReadSeq: peer.Read}
 }

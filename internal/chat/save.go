@@ -32,6 +32,11 @@ func (s *Consumer) send(ctx context.Context, in frame.Client) error {
 		s.logRefused(bad)
 		return s.Refuse(bad, in.ClientMessageID)
 	}
+	if s.pair.Load().Blocked(s.user) {
+		s.chat.metrics.message("refused")
+		s.LogRefused(errBlocked)
+		return s.Refuse(errBlocked, in.ClientMessageID)
+	}
 	return s.save(ctx, in, draft)
 }
 

@@ -50,7 +50,7 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 		return nil, nil // there is nothing to resume
 	}
 	var stored []room.Message
-	if p.hasID && p.seq <= c.LastSeq {
+	if p.hasID && p.seq >= c.FirstSeq && p.seq <= c.LastSeq {
 		var err error
 		if stored, _, err = s.chat.store.After(ctx, c.ID, p.seq-1, 1, replayBytes); err != nil {
 			return nil, err
@@ -63,17 +63,21 @@ func (s *Consumer) checkSince(ctx context.Context, c room.Conversation) (*frame.
 	return r, nil
 }
 
-// resumed decides what a client is told that resumes from p in a conversation. stored is what the store has from p.seq on; it matters only if the
-// client named an id. The client is reset if the store does not have its message.
+// resumed decides what a client is told that resumes from p in a conversation. stored is what the
+// store has from p.seq on; it matters only if the client named an id. The client is reset if the
+// store does not have its message.
+//
+// What the store has of a conversation has no hole: a message before the first one was deleted
+// because of its age. A client that resumes from there gets what is left, and is not reset.
 func resumed(p position, c *room.Conversation, stored []room.Message) *frame.Resumed {
 	known := p.seq <= c.LastSeq
-	if known && p.hasID {
+	if known && p.hasID && p.seq >= c.FirstSeq {
 		known = len(stored) > 0 && stored[0].Seq == p.seq && stored[0].ID == p.id
 	}
 	if !known {
 		return resetAt(c)
 	}
-	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: p.seq + 1, ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq}
+	return &frame.Resumed{Type: frame.TypeResumed, FromSeq: max(p.seq+1, c.FirstSeq), ToSeq: c.LastSeq, FirstSeq: c.FirstSeq, LastSeq: c.LastSeq}
 }
 
 // resetAt returns the frame that makes a client forget its messages and go on from the newest one.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
@@ -29,6 +30,7 @@ type Consumer struct {
 	role     room.Role
 	group    string
 	leave    func()
+	pair     *block.Pair   // set by Open; used by Receive, Next and Closed, which are called later
 	last     room.Position // the one that was published last; used by Receive alone
 
 	// Mu guards the fields below.
@@ -58,6 +60,13 @@ func (s *Consumer) Open(ctx context.Context) error {
 	s.Mu.Lock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	s.Mu.Unlock()
+	if s.location.blocks != nil {
+		pair, err := s.location.blocks.Watch(ctx, s.room)
+		if err != nil {
+			return endpoint.DatabaseError("load_blocks", err)
+		}
+		s.pair = pair
+	}
 	if err := s.load(ctx); err != nil {
 		return &endpoint.Rejection{
 			Close: &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err},
@@ -92,6 +101,7 @@ func (s *Consumer) Closed() {
 	if s.leave != nil {
 		s.leave()
 	}
+	s.pair.Release()
 }
 
 // Receive handles one frame of the client. An error ends the session.
@@ -111,6 +121,10 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	if s.role == room.Support {
 		s.location.metrics.count("refused")
 		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}, "")
+	}
+	if s.pair.Any() {
+		s.location.metrics.count("blocked")
+		return nil // neither passed on nor kept
 	}
 	p := in.Position
 	if p.RecordedAt.After(time.Now().Add(maxAhead)) {
@@ -202,5 +216,9 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	if m := s.TakeLocked(); m.Data != nil {
 		return m, nil
 	}
-	return frame.Message{Data: s.latest.take()}, nil
+	position := s.latest.take()
+	for position != nil && s.pair.Any() {
+		position = s.latest.take() // of before the block
+	}
+	return frame.Message{Data: position}, nil
 }

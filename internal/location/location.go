@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
@@ -39,6 +40,13 @@ type Positions interface {
 	Last(ctx context.Context, r room.Room) ([]event.Event, error)
 }
 
+// Blocks knows which users have blocked each other.
+type Blocks interface {
+	// Watch returns the blocks of a room, which follow changes until they are released. Its
+	// errors wrap [room.ErrUnavailable].
+	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
+}
+
 // logRate is the number of positions per second that are logged. Above it positions
 // are sampled. Failures are always logged.
 const logRate = 100
@@ -47,13 +55,14 @@ const logRate = 100
 type Location struct {
 	layer      Layer
 	positions  Positions
+	blocks     Blocks
 	metrics    *metrics
 	logLimiter *rate.Limiter
 }
 
-// New returns the location endpoint.
-func New(layer Layer, positions Positions, reg prometheus.Registerer) *Location {
-	return &Location{layer: layer, positions: positions, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
+// New returns the location endpoint. Nil blocks mean that nobody has blocked anybody.
+func New(layer Layer, positions Positions, blocks Blocks, reg prometheus.Registerer) *Location {
+	return &Location{layer: layer, positions: positions, blocks: blocks, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
 }
 
 // Endpoint returns the declaration of the endpoint.

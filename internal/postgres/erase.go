@@ -33,15 +33,18 @@ const eraseMessages = `
 UPDATE roomspa.messages SET body = '', message_type = NULL, metadata = NULL, client_message_id = NULL, erased_at = now()
 WHERE conversation_id = $1 AND seq BETWEEN $2 AND $3 AND sender_id = $4 AND erased_at IS NULL`
 
+// eraseReports empties what the user wrote. Which message was reported, and when, stays.
+const eraseReports = `UPDATE roomspa.reports SET body = '', reason = 'erased' WHERE reporter_id = $1`
+
 const finishErasure = `UPDATE roomspa.erasures SET finished_at = now() WHERE user_id = $1`
 
 // eraseBatch is the number of messages in one transaction.
 const eraseBatch = 2000
 
 // EraseUser erases a user's personal data: the email address, the phone number, the
-// password, and the text, the type and the metadata of each message that the user has sent.
-// Rows and numbers stay, so that no history gets a hole. It returns the number of erased
-// messages.
+// password, the text, the type and the metadata of each message that the user has sent, and the
+// text of each report. Rows and numbers stay, so that no history gets a hole. It returns the
+// number of erased messages.
 //
 // It uses many short transactions. After an error call it again. Once it has returned
 // without an error, no text of the user can be stored: the first transaction marks the user,
@@ -72,6 +75,7 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, er
 		}
 	}
 	end := db.newWrite()
+	end.Queue(eraseReports, int64(id)) // no report of theirs can follow: the conversations were locked
 	end.Queue(finishErasure, int64(id))
 	if err := db.send(ctx, end); err != nil {
 		return fail(err)

@@ -28,6 +28,7 @@ type ImportedMessages struct {
 	Changed []room.ID // of the known, those with another text
 	Late    int64     // of the added, those older than a message with a lower number
 	Erased  int64     // of the added, those without text because their sender was erased
+	Expired int64     // not added: an earlier import added them, and they were deleted because of their age
 }
 
 const roomsOfImport = `
@@ -40,11 +41,14 @@ CROSS JOIN LATERAL (
 const knownMessages = `SELECT id, body, erased_at IS NOT NULL FROM roomspa.messages WHERE id = ANY($1)`
 
 const tailsOfImport = `
-SELECT c.id, m.seq, m.created_at
+SELECT c.id, m.seq, m.created_at, first.seq, first.created_at
 FROM unnest($1::uuid[]) AS c (id)
 CROSS JOIN LATERAL (
 	SELECT seq, created_at FROM roomspa.messages WHERE conversation_id = c.id ORDER BY seq DESC LIMIT 1
-) m`
+) m
+CROSS JOIN LATERAL (
+	SELECT seq, created_at FROM roomspa.messages WHERE conversation_id = c.id ORDER BY seq LIMIT 1
+) first`
 
 const importMessages = `
 INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, body, created_at, erased_at)
@@ -55,7 +59,8 @@ FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::
 // ImportMessages adds the messages that do not exist yet, in their order, under the next
 // numbers of their conversations, in one transaction. If write is false, it only returns
 // what it would do. The conversations must exist. Replicas may run meanwhile, but do not
-// deliver the messages to open sockets.
+// deliver the messages to open sockets. Where old messages were deleted, those that are older
+// than what is left are not added again.
 func (db *DB) ImportMessages(ctx context.Context, msgs []ImportedMessage, write bool) (ImportedMessages, error) {
 	var done ImportedMessages
 	err := db.transaction(ctx, func(tx pgx.Tx) (err error) {
@@ -69,9 +74,14 @@ func (db *DB) ImportMessages(ctx context.Context, msgs []ImportedMessage, write 
 }
 
 type tail struct {
-	seq int64
-	at  time.Time
+	seq   int64
+	at    time.Time
+	first int64     // seq of the oldest message; above 1 if older ones were deleted
+	since time.Time // of the oldest message
 }
+
+// expired reports whether a message of that time would have been deleted already.
+func (t *tail) expired(at time.Time) bool { return t.first > 1 && at.Before(t.since) }
 
 func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write bool) (done ImportedMessages, err error) {
 	conversations, err := findRooms(ctx, tx, msgs)
@@ -118,6 +128,10 @@ func importBatch(ctx context.Context, tx pgx.Tx, msgs []ImportedMessage, write b
 			return done, fmt.Errorf("room %+v has no conversation", m.Room)
 		}
 		last := tails[c]
+		if last.expired(m.At) {
+			done.Expired++
+			continue
+		}
 		if m.At.Before(last.at) {
 			done.Late++
 		} else {
@@ -200,6 +214,6 @@ func findTails(ctx context.Context, tx pgx.Tx, ids []room.ID) (map[room.ID]tail,
 	found := map[room.ID]tail{}
 	var id room.ID
 	var last tail
-	_, err := pgx.ForEachRow(rows, []any{&id, &last.seq, &last.at}, func() error { found[id] = last; return nil })
+	_, err := pgx.ForEachRow(rows, []any{&id, &last.seq, &last.at, &last.first, &last.since}, func() error { found[id] = last; return nil })
 	return found, err
 }

@@ -1,6 +1,9 @@
 package postgres
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -11,6 +14,13 @@ type metrics struct {
 	acquire prometheus.Histogram
 	waiting prometheus.Gauge
 	errors  *prometheus.CounterVec
+	reports atomic.Pointer[openReportsSeen] // nil until they were counted
+}
+
+// openReportsSeen is what was last read about open reports.
+type openReportsSeen struct {
+	n      int
+	oldest time.Time
 }
 
 func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
@@ -26,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
 		func() float64 { return float64(db.pool.Stat().IdleConns()) })
 	gauge("roomspa_commit_waiting_messages", "Number of messages waiting to be committed.",
 		func() float64 { return float64(db.commits.queue.Len()) })
-	return &metrics{
+	m := &metrics{
 		commit: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_commit_seconds",
 			Help:    "Time to commit a batch of messages, including failed batches.",
@@ -51,6 +61,19 @@ func newMetrics(reg prometheus.Registerer, db *DB) *metrics {
 			Help: "Total failed database operations, by cause. A batch counts as one operation.",
 		}, []string{"cause"}),
 	}
+	gauge("roomspa_reports_open", "Number of open reports of users, as this replica last read it from Postgres.", func() float64 {
+		if seen := m.reports.Load(); seen != nil {
+			return float64(seen.n)
+		}
+		return 0
+	})
+	gauge("roomspa_reports_oldest_open_seconds", "Age of the oldest open report of a user; 0 if there is none.", func() float64 {
+		if seen := m.reports.Load(); seen != nil && seen.n > 0 {
+			return time.Since(seen.oldest).Seconds()
+		}
+		return 0
+	})
+	return m
 }
 
 // countFailure counts a failure, unless the caller itself has given up.

@@ -25,7 +25,7 @@ type Options struct {
 	// hosts are separated by commas; the one that accepts writes is used.
 	URL string
 	// MaxConnections is the size of the pool. Default: 16. The group commit and the
-	// coalesced reads use 5.
+	// coalesced reads use 6.
 	MaxConnections int
 	// AcquireTimeout limits the wait for a connection, including the time to make one.
 	// Default: 2 s.
@@ -73,10 +73,12 @@ type DB struct {
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
 	conversations *coalescer[view, room.Conversation]
 	pages         *coalescer[page, pageResult]
+	blocks        *coalescer[[]room.Room, map[room.Room]room.Blocks]
 }
 
 // Open returns a DB without connecting, so the server need not be up. Its errors never
-// contain the password. Append, Users, Conversation and After work while Run runs.
+// contain the password. Append, Users, Conversation, After and Blocks work while
+// Run runs.
 func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Registerer) (*DB, error) {
 	o = o.withDefaults()
 	cfg, err := poolConfig(o)
@@ -94,6 +96,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	db.users = newCoalescer(db, maxReadBatch, db.serveUsers)
 	db.conversations = newCoalescer(db, maxReadBatch, db.serveConversations)
 	db.pages = newCoalescer(db, maxReadBatch, db.servePages)
+	db.blocks = newCoalescer(db, maxReadBatch, db.serveBlocks)
 	return db, nil
 }
 
@@ -101,11 +104,15 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 // It then serves the calls that are waiting, and returns.
 func (db *DB) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = db.Probe(ctx) }) // so that the first handshakes know the state of the schema
+	wg.Go(func() {
+		_, _ = db.Probe(ctx) // so that the first handshakes know the state of the schema
+		db.watchReports(ctx)
+	})
 	wg.Go(func() { db.commits.queue.Run(ctx) })
 	wg.Go(func() { db.users.queue.Run(ctx) })
 	wg.Go(func() { db.conversations.queue.Run(ctx) })
 	wg.Go(func() { db.pages.queue.Run(ctx) })
+	wg.Go(func() { db.blocks.queue.Run(ctx) })
 	wg.Go(func() { db.expireRefreshes(ctx) })
 	wg.Wait()
 }

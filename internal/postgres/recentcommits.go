@@ -7,12 +7,16 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// countMissing is a query per message: a join might be planned to read the whole table.
+// countMissing is a query per message: a join might be planned to read the whole table. What is
+// left of a conversation has no hole, so a message with a number below the first one was deleted
+// because of its age.
 const countMissing = `
 SELECT count(*) FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS r (conversation_id, seq, id)
 WHERE (
 	SELECT m.id FROM roomspa.messages m WHERE m.conversation_id = r.conversation_id AND m.seq = r.seq
-) IS DISTINCT FROM r.id`
+) IS DISTINCT FROM r.id AND r.seq >= coalesce((
+	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = r.conversation_id ORDER BY m.seq LIMIT 1
+), 0)`
 
 const (
 	// minRecentCommits is more than the number of batches that are committed at a time. So
@@ -23,8 +27,9 @@ const (
 )
 
 // recentCommits holds the last message of each batch that this process has committed since
-// the last heartbeat, and of the last few before it. Rows of messages are never deleted, and
-// the server's log is in the order of the commits. So if the database has gone back in time
+// the last heartbeat, and of the last few before it. Rows of messages are only deleted
+// when they are old, from the first one of a conversation on, and the server's log is in the
+// order of the commits. So if the database has gone back in time
 // to before any of these messages, that one is missing. The heartbeats alone do not show
 // that: a standby that lacks the last second may have lost none of them or only a few, and
 // other replicas have soon raised the number again. Nor would the last few messages alone:

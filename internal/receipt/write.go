@@ -19,14 +19,14 @@ var errFull = fmt.Errorf("store receipt: %w: too many receipts are waiting", roo
 
 // Run writes receipts until ctx ends, and then those that are left. Call it once.
 func (r *Receipts) Run(ctx context.Context) {
-	failures := 0
+	work, failures := context.WithoutCancel(ctx), 0 // no write is interrupted
 	for ctx.Err() == nil {
 		batch, resets, left := r.take(time.Now())
 		if len(batch) == 0 {
 			r.sleep(ctx, left, r.wake)
 			continue
 		}
-		err := r.write(ctx, batch, resets)
+		err := r.write(work, batch, resets)
 		r.report(err, failures)
 		if err == nil {
 			failures = 0
@@ -37,7 +37,7 @@ func (r *Receipts) Run(ctx context.Context) {
 		d := min(minRetry<<min(failures-1, 10), maxRetry)
 		r.sleep(ctx, d/2+rand.N(d/2), nil)
 	}
-	r.flush(context.WithoutCancel(ctx))
+	r.flush(work)
 }
 
 // sleep waits for d, or until woken. A d of 0 means for ever.
@@ -242,7 +242,11 @@ func (r *Receipts) fail(waiters []waiter, err error) {
 }
 
 func (r *Receipts) publish(t Target, c room.Cursor) {
-	r.layer.Publish(t.Room.Group(group), event.Receipt{Conversation: t.Conversation, User: t.User, Cursor: c}, nil)
+	body := event.Receipt{Conversation: t.Conversation, User: t.User, Cursor: c}
+	r.layer.Publish(t.Room.Group(group), body, nil)
+	if r.hasInbox(t.User) {
+		r.layer.Publish(room.InboxGroup(t.User), body, nil)
+	}
 }
 
 // report logs that writing has begun to fail, or works again after so many failures.

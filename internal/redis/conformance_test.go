@@ -17,6 +17,7 @@ func TestConformance(t *testing.T) {
 			t.Run("positions keep the newer one", func(t *testing.T) { testPositions(t, p) })
 			t.Run("a ticket is good once", func(t *testing.T) { testTickets(t, p) })
 			t.Run("attempts are counted across replicas", func(t *testing.T) { testThrottle(t, p) })
+			t.Run("who is online is known to all", func(t *testing.T) { testPresence(t, p) })
 		})
 	}
 }

@@ -1,6 +1,6 @@
 // Package redis hides go-redis. It owns everything that is specific to Redis: dialing
 // and URLs, errors and their causes, the ordered command pipeline, subscriptions, and
-// what replicas store: positions, tickets, throttles and stories. It owns the names of keys
+// what replicas store: positions, tickets, throttles, stories and presence. It owns the names of keys
 // and channels, and seals what is stored: see package event. It knows no groups: package
 // channel builds the channel layer on it. No payloads are kept while Redis is unavailable.
 //
@@ -65,6 +65,8 @@ type Client struct {
 	Throttle *Throttle
 	// Stories stores the stories of failed connections.
 	Stories *Stories
+	// Presence stores on which replicas users are online.
+	Presence *Presence
 
 	redis   goredis.UniversalClient
 	conns   connections
@@ -105,7 +107,13 @@ func Open(o Options, reg prometheus.Registerer) (*Client, error) {
 	c.Tickets = &Tickets{client: c}
 	c.Throttle = &Throttle{client: c}
 	c.Stories = &Stories{client: c}
+	c.Presence = &Presence{client: c}
 	return c, nil
+}
+
+func (c *Client) isCluster() bool {
+	_, is := c.redis.(*goredis.ClusterClient)
+	return is
 }
 
 // Address returns the address of Redis, without credentials.

@@ -38,8 +38,7 @@ func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 	r.StopAccepting()
 	ctx, cancel := context.WithTimeoutCause(ctx, over, errDrainTimeout)
 	defer cancel()
-	began, pace := time.Now(), max(over-closeReserve, over/2)
-	maxDelay := max(jitter, min(over, minSpread)-pace)
+	began, pace, maxDelay := time.Now(), drainPace(over), MaxReconnectDelay(over)
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	due := 0.0               // sessions to end in this tick; the fraction is carried over
@@ -62,6 +61,14 @@ func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 		}
 	}
 	r.running.Wait()
+}
+
+// drainPace returns the time over which a drain asks sessions to leave.
+func drainPace(over time.Duration) time.Duration { return max(over-closeReserve, over/2) }
+
+// MaxReconnectDelay returns the longest reconnect delay that a drain over such a time gives.
+func MaxReconnectDelay(over time.Duration) time.Duration {
+	return max(jitter, min(over, minSpread)-drainPace(over))
 }
 
 // openSessions returns the sessions that are not ending.

@@ -20,6 +20,8 @@ type Handshake struct {
 	Query        url.Values
 	Header       http.Header
 	Subprotocols []string
+	// Presence keeps presence frames, which come at any time. Without it the socket drops them.
+	Presence bool
 	// Tap, if not nil, is called with each frame and at last with the error that ended the socket.
 	Tap func(f Frame, end error)
 }
@@ -59,7 +61,7 @@ func (r *Replica) Dial(t testing.TB, h Handshake) (*Socket, *http.Response, erro
 		tap = func(Frame, error) {}
 	}
 	reading := context.WithoutCancel(t.Context())
-	go s.read(reading, tap)
+	go s.read(reading, tap, h.Presence)
 	t.Cleanup(func() {
 		_ = conn.CloseNow()
 		<-s.done
@@ -67,7 +69,7 @@ func (r *Replica) Dial(t testing.TB, h Handshake) (*Socket, *http.Response, erro
 	return s, res, nil
 }
 
-func (s *Socket) read(ctx context.Context, tap func(Frame, error)) {
+func (s *Socket) read(ctx context.Context, tap func(Frame, error), presence bool) {
 	defer close(s.done)
 	for {
 		kind, data, err := s.Conn.Read(ctx)
@@ -79,6 +81,9 @@ func (s *Socket) read(ctx context.Context, tap func(Frame, error)) {
 		f := Frame{Raw: string(data), Binary: kind == websocket.MessageBinary}
 		_ = json.Unmarshal(data, &f) // echoes need not be JSON
 		tap(f, nil)
+		if f.Type == "presence" && !presence {
+			continue
+		}
 		s.mu.Lock()
 		s.queue = append(s.queue, f)
 		s.mu.Unlock()

@@ -79,12 +79,13 @@ func (im *importer) writeMessages(ctx context.Context, batch []postgres.Imported
 		return err
 	}
 	im.report.Messages.Added += done.Added
-	im.report.Messages.Known += done.Known
+	im.report.Messages.Known += done.Known + done.Expired
 	for _, id := range done.Changed {
 		im.report.add("message_changed", 1, id.String())
 	}
 	im.report.add("late", done.Late)
 	im.report.add("erased_message", done.Erased)
+	im.report.add("expired", done.Expired)
 	return nil
 }
 

@@ -69,6 +69,7 @@ var noted = map[string]string{
 	"empty_text":           "messages without text: in roomspa they look like erased ones",
 	"message_changed":      "messages whose text differs in roomspa, where it stays as it is",
 	"late":                 "messages that are older than one that was imported or sent before: they are numbered after it",
+	"expired":              "messages that were imported earlier and deleted since by roomspa retention: they are not imported again",
 	"erased_message":       "messages of users who were erased in roomspa: they have no text now",
 }
 

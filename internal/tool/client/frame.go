@@ -35,10 +35,14 @@ type Frame struct {
 	Differs         bool            `json:"differs"`
 
 	// connected, resumed
-	LastSeq *int64 `json:"last_seq"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  *int64 `json:"last_seq"`
 
-	// connected
-	Peer *Peer `json:"peer"`
+	// connected; support gets none of them
+	DeliveredSeq int64 `json:"delivered_seq"`
+	ReadSeq      int64 `json:"read_seq"`
+	Unread       int   `json:"unread"`
+	Peer         *Peer `json:"peer"`
 
 	// resumed
 	FromSeq int64 `json:"from_seq"`
@@ -79,9 +83,11 @@ type Frame struct {
 
 // A Peer is the other side of a room, as connected describes it.
 type Peer struct {
-	ID       int64  `json:"id"`
-	Online   bool   `json:"online"`
-	LastSeen string `json:"last_seen"`
+	ID           int64  `json:"id"`
+	Online       bool   `json:"online"`
+	LastSeen     string `json:"last_seen"`
+	DeliveredSeq int64  `json:"delivered_seq"`
+	ReadSeq      int64  `json:"read_seq"`
 }
 
 // parseFrame never fails. A message that is not a JSON object, such as an echo, becomes a

@@ -26,6 +26,9 @@ func (s *Session) handleConnected(conn *Conn, f *Frame) {
 	if s.endpoint == Chat && f.LastSeq != nil && r.Since == nil {
 		s.advance(*f.LastSeq, "")
 	}
+	if highest, known := s.Highest(); s.endpoint == Chat && known && highest < f.FirstSeq-1 {
+		s.advance(f.FirstSeq-1, "") // what was between is deleted: the replay begins at FirstSeq
+	}
 	if f.LastSeq != nil {
 		r.Seq = *f.LastSeq
 	}
