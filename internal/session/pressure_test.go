@@ -112,6 +112,56 @@ func TestAFullQueueStopsTheReaderAndThePongTimeout(t *testing.T) {
 	})
 }
 
+func TestWaitingMessagesAreFewHoweverSmallTheyAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		budget     int64
+		size, sent int
+		most       int // that are read
+	}{
+		"tiny ones":               {1 << 20, 1, 5000, 1500},
+		"beyond the small budget": {32 << 10, 2 << 10, 30, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := limits()
+			b := budget.New(c.budget)
+			o.MessageRate, o.MessageBurst, o.Budget = 0.01, 1, b
+			inBubble(t, o, func(w *world) {
+				client, h := w.dial()
+				for range c.sent {
+					_ = client.WriteMessage(websocket.TextMessage, bytes.Repeat([]byte("x"), c.size))
+				}
+				time.Sleep(5 * time.Second)
+				if read := c.sent - len(client.NetConn().(*bufferedConn).writes); read > c.most || len(h.received()) != 1 {
+					w.t.Errorf("%d of %d messages were read, %d handled", read, c.sent, len(h.received()))
+				}
+				if held := b.Held(); held > c.budget/2 {
+					w.t.Errorf("%d bytes are held", held)
+				}
+			})
+		})
+	}
+}
+
+// Whoever may no longer be there must not go on through messages that were sent before.
+func TestWhatWaitsWhenTheServerEndsASessionIsDropped(t *testing.T) {
+	o := limits()
+	o.MessageRate, o.MessageBurst = 1, 1
+	inBubble(t, o, func(w *world) {
+		c, h := w.dial()
+		for range 10 {
+			_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+		}
+		time.Sleep(2500 * time.Millisecond)
+		h.s.End(&frame.Close{Code: 4001, Reason: "user_inactive"})
+		_, err := readAll(c)
+		wantClose(w.t, err, 4001, "user_inactive ref="+ref)
+		time.Sleep(20 * time.Second)
+		if got := len(h.received()); got != 3 {
+			w.t.Errorf("%d messages were handled, want 3", got)
+		}
+	})
+}
+
 // newest is a handler for which only the newest message counts.
 type newest struct {
 	*script
@@ -122,7 +172,8 @@ func (n *newest) Supersedes(_, _ frame.Message) bool { n.dropped.Add(1); return 
 
 func TestOnlyTheNewestOfTheWaitingMessagesIsHandled(t *testing.T) {
 	o := limits()
-	o.MessageRate, o.MessageBurst = 1, 1
+	b := budget.New(1 << 20)
+	o.MessageRate, o.MessageBurst, o.Budget = 1, 1, b
 	inBubble(t, o, func(w *world) {
 		var n *newest
 		w.wrap = func(h *script) session.Handler { n = &newest{script: h}; return n }
@@ -134,6 +185,9 @@ func TestOnlyTheNewestOfTheWaitingMessagesIsHandled(t *testing.T) {
 		got := h.received()
 		if len(got) != 3 || string(got[2].Data) != "499" || n.dropped.Load() != 497 {
 			w.t.Errorf("%d messages were handled, %d dropped", len(got), n.dropped.Load())
+		}
+		if b.Held() != 0 {
+			w.t.Errorf("%d bytes were not given back", b.Held())
 		}
 		_ = c.Close()
 	})
@@ -178,6 +232,30 @@ func TestAMessageMustBeCompleteInTime(t *testing.T) {
 		wantError(w.t, texts[len(texts)-1], "message_timeout", 1008)
 		<-h.closed
 		if d := time.Since(began); d < 10*time.Second || d > 14*time.Second {
+			w.t.Errorf("closed after %v", d)
+		}
+	})
+}
+
+func TestALongFrameMustBeCompleteInTime(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		c, h := w.dial()
+		raw, drops := c.NetConn(), wire(0x81, bytes.Repeat([]byte("x"), 100))
+		began := time.Now()
+		go func() {
+			for _, b := range drops {
+				_, _ = raw.Write([]byte{b})
+				select {
+				case <-h.closed:
+					return
+				case <-time.After(time.Second):
+				}
+			}
+		}()
+		_, err := readAll(c)
+		wantClose(w.t, err, 1008, "message_timeout ref="+ref)
+		<-h.closed
+		if d := time.Since(began); d < 10*time.Second || d > 20*time.Second {
 			w.t.Errorf("closed after %v", d)
 		}
 	})
@@ -298,6 +376,13 @@ func TestNothingIsHandledUntilTheHandlerIsReady(t *testing.T) {
 		if len(h.received()) != 1 {
 			w.t.Error("not handled when the handler was ready")
 		}
+		p.ready.Store(false)
+		_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+		_ = c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+		time.Sleep(10 * time.Second)
+		if len(h.received()) != 2 || w.registry.Len() != 0 {
+			w.t.Error("a client that has left is waited for")
+		}
 	})
 }
 
@@ -349,13 +434,20 @@ func TestSocketsOfAUserAreCounted(t *testing.T) {
 		if tooMany {
 			w.t.Error("two of two are too many")
 		}
-		if _, _ = w.dial(); !tooMany {
+		_, third := w.dial()
+		if !tooMany {
 			w.t.Error("three of two are not too many")
 		}
 		go func() { _, _ = readAll(c) }()
 		h.s.End(&frame.Close{Code: 1012, Reason: "restart"})
-		if _, _ = w.dial(); !tooMany { // the third one is still open
+		_, fourth := w.dial()
+		if !tooMany { // the third one is still open
 			w.t.Error("three of two are not too many")
+		}
+		third.s.End(&frame.Close{Code: 1012, Reason: "restart"})
+		fourth.s.End(&frame.Close{Code: 1012, Reason: "restart"})
+		if _, _ = w.dial(); tooMany {
+			w.t.Error("sockets that are ending count")
 		}
 	})
 }
