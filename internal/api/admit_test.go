@@ -168,7 +168,19 @@ func TestPlacesAreTakenAndGivenBack(t *testing.T) {
 	r.expect(257, http.StatusOK)
 }
 
-// A deadlineWriter records the deadline of an answer.
+// A slowBody is a body that does not come until it is closed.
+type slowBody struct {
+	read func()
+	end  chan struct{}
+}
+
+func (s slowBody) Read([]byte) (int, error) {
+	s.read()
+	<-s.end
+	return 0, io.ErrUnexpectedEOF
+}
+
+// A deadlineWriter records the last deadline of an answer.
 type deadlineWriter struct {
 	*httptest.ResponseRecorder
 
@@ -180,25 +192,18 @@ func (d *deadlineWriter) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-func TestAnAnswerHasADeadline(t *testing.T) {
+func TestARequestUnderWayHasADeadline(t *testing.T) {
 	t.Parallel()
-	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
-	newReception(t, nil).handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/", strings.NewReader("{}")))
-	if d := time.Until(w.deadline); d <= 0 || d > 30*time.Second {
-		t.Errorf("the answer must begin within %v", d)
+	w, left := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}, time.Duration(0)
+	end := make(chan struct{})
+	close(end)
+	body := slowBody{func() { left = time.Until(w.deadline) }, end}
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/", body)
+	q.Header.Set("Content-Type", "application/json")
+	newReception(t, nil).handler.ServeHTTP(w, q)
+	if left <= 0 || left > 30*time.Second {
+		t.Errorf("while the body is read, the deadline is in %v", left)
 	}
-}
-
-// A slowBody is a body that does not come until it is closed.
-type slowBody struct {
-	read func()
-	end  chan struct{}
-}
-
-func (s slowBody) Read([]byte) (int, error) {
-	s.read()
-	<-s.end
-	return 0, io.ErrUnexpectedEOF
 }
 
 func TestStrangersDoNotTakeThePlacesOfUsers(t *testing.T) {
