@@ -65,7 +65,7 @@ type DB struct {
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
-	memory        memory        // of the deployment
+	known         knownDeployment
 	recent        recentCommits // of this process
 	suspected     chan struct{} // holds a value if the database may have gone back in time
 
