@@ -142,8 +142,11 @@ func (s *Session) handleControl(h *header) error {
 
 // parseClose returns the peer's Close, or a protocolError.
 func parseClose(payload []byte) error {
-	if len(payload) < 2 {
+	switch len(payload) {
+	case 0:
 		return &websocket.CloseError{Code: websocket.CloseNoStatusReceived}
+	case 1:
+		return protocolError("a close code of one byte")
 	}
 	code, text := int(binary.BigEndian.Uint16(payload)), payload[2:]
 	// RFC 6455 §7.4 and the registry of IANA
