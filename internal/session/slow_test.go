@@ -87,3 +87,47 @@ func TestALargeFrameHasATimeLimit(t *testing.T) {
 		})
 	}
 }
+
+func TestPeerThatTakesNoByteIsCut(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		_, h := w.dial()
+		began := time.Now()
+		h.say("nobody reads this")
+		<-h.closed
+		if d := time.Since(began); d != 10*time.Second {
+			w.t.Fatalf("cut after %v, want 10s", d)
+		}
+	})
+}
+
+func TestPeerThatTakesTooFewBytesGetsTheMessageInProgressAndItsClose(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		c, h := w.dial()
+		first, second := strings.Repeat("a", 3000), strings.Repeat("b", 3000)
+		h.say(first, second)
+		raw := c.NetConn()
+		var got []byte
+		read := func(n int) {
+			b := make([]byte, n)
+			for len(b) > 0 {
+				m, err := raw.Read(b)
+				if err != nil {
+					w.t.Fatalf("read: %v", err)
+				}
+				got, b = append(got, b[:m]...), b[m:]
+			}
+		}
+		read(100) // some bytes, and then a long pause
+		<-time.After(15 * time.Second)
+		read(4 + 3000 - 100)
+		if string(got[4:]) != first {
+			w.t.Fatal("the message in progress came damaged")
+		}
+		texts, err := readAll(c)
+		wantClose(w.t, err, 1013, "slow_consumer ref="+ref)
+		if len(texts) != 1 || !strings.Contains(texts[0], `"slow_consumer"`) {
+			w.t.Fatalf("after the message in progress came %.80q", texts)
+		}
+		<-h.closed
+	})
+}
