@@ -48,7 +48,7 @@ type reception struct {
 	running sync.WaitGroup
 }
 
-func newReception(t *testing.T, b *budget.Budget) *reception {
+func newReception(t *testing.T, b *budget.Budget, settings ...func(*api.Options)) *reception {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
@@ -57,6 +57,9 @@ func newReception(t *testing.T, b *budget.Budget) *reception {
 	r := &reception{t: t, keys: keys, library: &library{release: make(chan struct{})}}
 	o := loginOptions(someone(), auth.NewPasswords(1, 32), keys)
 	o.Store, o.Budget = r.library, b
+	for _, set := range settings {
+		set(&o)
+	}
 	r.handler = api.New(o, slog.New(slog.DiscardHandler), nil)
 	return r
 }

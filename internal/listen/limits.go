@@ -136,15 +136,15 @@ func network(a netip.Addr) netip.Prefix {
 
 // peer returns the peer of an address. The caller holds the mutex.
 func (l *Limits) peer(a netip.Addr) *peer {
-	p := l.network(network(a), l.share)
+	p := l.lookUp(network(a), l.share)
 	if p.wider == nil && p.network.Bits() == 64 {
 		wider, _ := p.network.Addr().Prefix(48) // never fails
-		p.wider = l.network(wider, 2*l.share)
+		p.wider = l.lookUp(wider, 2*l.share)
 	}
 	return p
 }
 
-func (l *Limits) network(n netip.Prefix, share float64) *peer {
+func (l *Limits) lookUp(n netip.Prefix, share float64) *peer {
 	p := l.peers[n]
 	if p == nil {
 		p = &peer{network: n, share: share}

@@ -51,6 +51,7 @@ func TestPeersCloseIsAnswered(t *testing.T) {
 		"a close without code": {nil, 1000, "bye ref=" + ref},
 		"a code of its own":    {websocket.FormatCloseMessage(4321, "mine"), 4321, ""},
 		"a code below 1000":    {[]byte{0, 99}, 1002, "protocol_error ref=" + ref},
+		"half a code":          {[]byte{3}, 1002, "protocol_error ref=" + ref},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, limits(), func(w *world) {

@@ -146,7 +146,7 @@ func parseClose(payload []byte) error {
 	case 0:
 		return &websocket.CloseError{Code: websocket.CloseNoStatusReceived}
 	case 1:
-		return protocolError("a close code of one byte")
+		return protocolError("a close code has two bytes")
 	}
 	code, text := int(binary.BigEndian.Uint16(payload)), payload[2:]
 	// RFC 6455 §7.4 and the registry of IANA

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // A member is a user who has sockets on this replica.
 type member struct {
-	sockets  atomic.Int32 // that are not ending
+	sockets  atomic.Int32 // that are open, or whose messages wait
 	messages sharedBucket // rate of handled messages of all sockets
 	sessions int          // that refer to the member; guarded by Registry.mu
 }
@@ -26,8 +26,19 @@ func (r *Registry) join(s *Session, user int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.member = m
-	if s.cause == nil {
+	if s.counted = s.cause == nil; s.counted {
 		m.sockets.Add(1)
+	}
+}
+
+// uncountLocked stops counting a session that is ending, so that its user can open another one
+// in its place. One whose messages still wait for the handler counts until they are handled:
+// otherwise a client that leaves and comes back could collect sessions without a limit. The
+// caller must hold the lock of the session.
+func (s *Session) uncountLocked() {
+	if s.counted && s.cause != nil && !s.working {
+		s.counted = false
+		s.member.sockets.Add(-1)
 	}
 }
 

@@ -174,6 +174,12 @@ func (s *Session) fit(m message) message {
 	return m
 }
 
+// noRoom is the close for a peer whose message has found no room in the budget in time.
+var noRoom = &frame.Close{
+	Code: frame.CodeTryLater, Reason: "over_budget", After: time.Second,
+	Detail: "the replica is short of memory for the message",
+}
+
 // waitForRoom takes n bytes from the account, and waits until it has room. It returns false if
 // the session ends. Meanwhile no pong can be read.
 func (s *Session) waitForRoom(n int) bool {

@@ -122,11 +122,13 @@ func (s *Session) sweep(now time.Time) {
 	if due {
 		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false
 	}
+	starved, began := s.starved, s.messageBegan.Load()
 	s.mu.Unlock()
-	began := s.messageBegan.Load()
 	switch {
 	case expired:
 		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token has expired"})
+	case began != 0 && now.UnixNano()-began > int64(messageTimeout) && starved:
+		s.End(noRoom) // the client may not be at fault
 	case began != 0 && now.UnixNano()-began > int64(messageTimeout):
 		s.End(&frame.Close{Code: frame.CodePolicy, Reason: "message_timeout", Detail: fmt.Sprintf("the message was not complete %v after its first byte", messageTimeout)})
 	case s.endpoint.anonymous && now.UnixNano()-s.opened > int64(anonymousAge):

@@ -55,8 +55,8 @@ func (s *Session) dispatch(m message) {
 		s.working = true
 		s.handling.Store(true)
 	} else if !s.supersede(m) {
-		if s.account.Take(len(m.Data) - m.taken) {
-			m.taken = max(m.taken, len(m.Data))
+		if size := len(m.Data) + queueOverhead; s.account.Take(size - m.taken) {
+			m.taken = max(m.taken, size)
 		} else {
 			s.stopped = true // until some of the queue is handled
 		}
@@ -125,6 +125,7 @@ func (s *Session) next() (m message, ok bool) {
 	}
 	if !ok {
 		s.working = false
+		s.uncountLocked()
 		s.stopHandlingLocked()
 	}
 	s.resumeLocked()
