@@ -24,7 +24,7 @@ WHERE id = $1 RETURNING tokens_valid_after`
 func (db *DB) SignOut(ctx context.Context, user room.UserID, latest time.Time) (validAfter time.Time, err error) {
 	b := db.newWrite()
 	b.Queue(signOut, int64(user), latest).QueryRow(func(row pgx.Row) error { return row.Scan(&validAfter) })
-	if err := db.send(ctx, b); err != nil {
+	if err := db.sendRequest(ctx, b); err != nil {
 		return time.Time{}, fmt.Errorf("sign out user %d: %w", user, err)
 	}
 	return validAfter.UTC(), nil
