@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ type world struct {
 	handle   func(*script)
 
 	anonymous bool
+	endpoint  string
 	wrap      func(*script) session.Handler // may be nil
 }
 
@@ -77,7 +79,7 @@ func bubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot, full := w.registry.Reserve("test", "TestConsumer", w.anonymous)
+	slot, full := w.registry.Reserve(cmp.Or(w.endpoint, "test"), "TestConsumer", w.anonymous)
 	if slot == nil {
 		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return
