@@ -59,7 +59,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	history := &history{base{"History", log, o.Who}, o.Store, users}
 	admission := &admission{
 		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
-		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{},
+		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()

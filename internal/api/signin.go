@@ -181,7 +181,7 @@ func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
 		return used, tokenRefusal(err)
 	}
 	e.user = fmt.Sprintf("user %d", used.User)
-	return used, nil
+	return used, e.visit.startRefresh(used.User)
 }
 
 // Logout serves POST /logout/.

@@ -26,6 +26,7 @@ func (a *App) connectionLimits() *listen.Limits {
 func (a *App) sessionOptions() session.Options {
 	o := a.options.session()
 	o.TokenLeeway, o.Memory, o.Budget = auth.Leeway, a.memory.Share, a.budget
+	o.ShareRate = a.options.AddressShare < 1
 	renew := handshake.Renew(a.keys)
 	o.Renew = func(token string, former session.Token) (session.Token, error) {
 		t, err := renew(token, former)

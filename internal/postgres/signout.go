@@ -22,7 +22,7 @@ WHERE id = $1`
 func (db *DB) SignOut(ctx context.Context, user room.UserID, latest time.Time) error {
 	b := db.newWrite()
 	b.Queue(signOut, int64(user), latest).Exec(requireRow)
-	if err := db.send(ctx, b); err != nil {
+	if err := db.sendRequest(ctx, b); err != nil {
 		return fmt.Errorf("sign out user %d: %w", user, err)
 	}
 	return nil

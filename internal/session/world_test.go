@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,9 @@ type world struct {
 	handle   func(*script)
 
 	anonymous bool
-	wrap      func(*script) session.Handler // may be nil
+
+	endpoint string
+	wrap     func(*script) session.Handler // may be nil
 }
 
 func limits() session.Options {
@@ -75,7 +78,7 @@ func bubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot, full := w.registry.Reserve("test", "TestConsumer", w.anonymous)
+	slot, full := w.registry.Reserve(cmp.Or(w.endpoint, "test"), "TestConsumer", w.anonymous)
 	if slot == nil {
 		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return
