@@ -57,7 +57,7 @@ func (db *DB) Summaries(ctx context.Context, user room.UserID, behind *room.Plac
 	if behind != nil {
 		at, id = &behind.At, &behind.ID
 	}
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, summaries, int64(user), at, id, limit+1, size)
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s room.Summary, err error) {
 			s, more, err = scanSummary(row)
