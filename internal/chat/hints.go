@@ -142,7 +142,7 @@ func (s *Consumer) peerChanged(now presence.State) {
 // setPresence says in the connected frame whether the other side is online, if that is known.
 // Mu is held.
 func (s *Consumer) setPresence(p *frame.Peer) {
-	if p == nil || s.unwatch == nil {
+	if p == nil || s.unwatch == nil || s.quiet() {
 		return
 	}
 	told := s.hints.online
@@ -152,6 +152,9 @@ func (s *Consumer) setPresence(p *frame.Peer) {
 
 // nextHint returns the next typing or presence frame, if there is one. Mu is held.
 func (s *Consumer) nextHint(now int64) frame.Message {
+	if s.quiet() {
+		return frame.Message{}
+	}
 	if m := s.nextTyping(now); m.Data != nil {
 		return m
 	}
