@@ -152,6 +152,9 @@ func (s *Consumer) setPresence(p *frame.Peer) {
 
 // nextHint returns the next typing or presence frame, if there is one. Mu is held.
 func (s *Consumer) nextHint(now int64) frame.Message {
+	if s.quiet() {
+		return frame.Message{}
+	}
 	if m := s.nextTyping(now); m.Data != nil {
 		return m
 	}
