@@ -175,14 +175,16 @@ func (r *Registry) WatchAll(ctx context.Context, rooms []room.Room) ([]*Pair, er
 	return pairs, nil
 }
 
-// Set sets or lifts a block on all replicas, on this one also without Redis. It reports whether
-// that was a change, and returns [room.ErrNotFound] if the room has no conversation.
+// Set sets or lifts a block on all replicas. It holds on this one when Set returns. Set reports
+// whether that was a change, and returns [room.ErrNotFound] if the room has no conversation.
 func (r *Registry) Set(ctx context.Context, b room.Block, in room.Room, active bool) (changed bool, err error) {
 	changed, err = r.store.SetBlock(ctx, b, in, active)
 	if err != nil {
 		return false, err
 	}
-	r.outdate(b)
+	if r.load(ctx, r.watched(b)) != nil {
+		r.outdate(b) // Run tries again
+	}
 	// An event that Redis does not take is not kept: each replica looks for changes.
 	r.publish(event.Block{Blocker: b.Blocker, Blocked: b.Blocked}, nil)
 	return changed, nil

@@ -142,7 +142,7 @@ func (s *Consumer) peerChanged(now presence.State) {
 // setPresence says in the connected frame whether the other side is online, if that is known.
 // Mu is held.
 func (s *Consumer) setPresence(p *frame.Peer) {
-	if p == nil || s.unwatch == nil {
+	if p == nil || s.unwatch == nil || s.quiet() {
 		return
 	}
 	told := s.hints.online
@@ -156,7 +156,7 @@ func (s *Consumer) nextHint(now int64) frame.Message {
 		return m
 	}
 	h := &s.hints
-	if !h.online.differs(h.told) {
+	if !h.online.differs(h.told) || s.quiet() {
 		return frame.Message{}
 	}
 	h.told = h.online

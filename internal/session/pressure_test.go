@@ -122,7 +122,8 @@ func (n *newest) Supersedes(_, _ frame.Message) bool { n.dropped.Add(1); return 
 
 func TestOnlyTheNewestOfTheWaitingMessagesIsHandled(t *testing.T) {
 	o := limits()
-	o.MessageRate, o.MessageBurst = 1, 1
+	b := budget.New(1 << 20)
+	o.MessageRate, o.MessageBurst, o.Budget = 1, 1, b
 	inBubble(t, o, func(w *world) {
 		var n *newest
 		w.wrap = func(h *script) session.Handler { n = &newest{script: h}; return n }
@@ -134,6 +135,9 @@ func TestOnlyTheNewestOfTheWaitingMessagesIsHandled(t *testing.T) {
 		got := h.received()
 		if len(got) != 3 || string(got[2].Data) != "499" || n.dropped.Load() != 497 {
 			w.t.Errorf("%d messages were handled, %d dropped", len(got), n.dropped.Load())
+		}
+		if b.Held() != 0 {
+			w.t.Errorf("%d bytes were not given back", b.Held())
 		}
 		_ = c.Close()
 	})
@@ -298,6 +302,13 @@ func TestNothingIsHandledUntilTheHandlerIsReady(t *testing.T) {
 		if len(h.received()) != 1 {
 			w.t.Error("not handled when the handler was ready")
 		}
+		p.ready.Store(false)
+		_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+		_ = c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+		time.Sleep(10 * time.Second)
+		if len(h.received()) != 2 || w.registry.Len() != 0 {
+			w.t.Error("a client that has left is waited for")
+		}
 	})
 }
 
@@ -349,13 +360,20 @@ func TestSocketsOfAUserAreCounted(t *testing.T) {
 		if tooMany {
 			w.t.Error("two of two are too many")
 		}
-		if _, _ = w.dial(); !tooMany {
+		_, third := w.dial()
+		if !tooMany {
 			w.t.Error("three of two are not too many")
 		}
 		go func() { _, _ = readAll(c) }()
 		h.s.End(&frame.Close{Code: 1012, Reason: "restart"})
-		if _, _ = w.dial(); !tooMany { // the third one is still open
+		_, fourth := w.dial()
+		if !tooMany { // the third one is still open
 			w.t.Error("three of two are not too many")
+		}
+		third.s.End(&frame.Close{Code: 1012, Reason: "restart"})
+		fourth.s.End(&frame.Close{Code: 1012, Reason: "restart"})
+		if _, _ = w.dial(); tooMany {
+			w.t.Error("sockets that are ending count")
 		}
 	})
 }
