@@ -40,6 +40,7 @@ var packages = map[string][]string{
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"location":  {"block", "endpoint", "event", "frame", "room"},
+	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 
 	// The fleet.
@@ -67,7 +68,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 

@@ -24,6 +24,9 @@ const (
 	maxPerUser = 32
 	// maxPagesPerUser is the number of pages that one user may read at the same time.
 	maxPagesPerUser = 4
+	// maxRefreshesPerUser is the number of refresh tokens of one user that are used or revoked
+	// at the same time.
+	maxRefreshesPerUser = 4
 
 	// requestBytes is what each request takes from the budget: its body and a short answer.
 	requestBytes = 2 * maxBody
@@ -49,6 +52,7 @@ type admission struct {
 	signedIn  int
 	users     map[room.UserID]int // of signedIn, those that were admitted for their token
 	pages     map[room.UserID]int // pages that are read, by user
+	refreshes map[room.UserID]int // refresh tokens that are used or revoked, by user
 }
 
 // A visit is a request that is served. The methods of a nil visit do nothing.
@@ -59,6 +63,7 @@ type visit struct {
 	signedIn  bool
 	user      room.UserID // was admitted for their token; 0 if nobody had to be
 	reader    room.UserID // reads a page; 0 if the request reads none
+	refresher room.UserID // uses or revokes a refresh token; 0 if the request does not
 }
 
 type visitKey struct{}
@@ -173,6 +178,23 @@ func (v *visit) startPage(user room.UserID) *failure {
 // take lets the request hold more bytes, if there are as many.
 func (v *visit) take(size int) bool { return v == nil || v.account.Take(size) }
 
+// startRefresh lets the request use or revoke a refresh token of the user. Those of one user
+// wait for each other in Postgres, and hold connections meanwhile.
+func (v *visit) startRefresh(user room.UserID) *failure {
+	if v == nil {
+		return nil
+	}
+	a := v.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refreshes[user] >= maxRefreshesPerUser {
+		return tooBusy()
+	}
+	a.refreshes[user]++
+	v.refresher = user
+	return nil
+}
+
 // leave ends the visit, when the answer is written.
 func (v *visit) leave() {
 	v.account.Close()
@@ -189,6 +211,9 @@ func (v *visit) leave() {
 	}
 	if v.reader != 0 {
 		decrement(a.pages, v.reader)
+	}
+	if v.refresher != 0 {
+		decrement(a.refreshes, v.refresher)
 	}
 }
 

@@ -27,6 +27,25 @@ func TestTheNetworksOfAClient(t *testing.T) {
 	}
 }
 
+func TestWhatAnAttemptBelongsTo(t *testing.T) {
+	t.Parallel()
+	keys, err := auth.NewKeys([]string{strings.Repeat("k", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &login{o: Options{Keys: keys}}
+	a, b := l.newAttempt("2001:db8:1:1::1", "One@example.com"), l.newAttempt("2001:db8:1:2::1", "one@EXAMPLE.com")
+	if a.account != b.account {
+		t.Error("the case of an identifier makes another account")
+	}
+	if a.pair == b.pair {
+		t.Error("another /64 is the same address")
+	}
+	if other := l.newAttempt("2001:db8:2:1::1", "one@example.com"); a.client.Network != b.client.Network || a.client.Network == other.client.Network {
+		t.Error("the turns are not shared by a /48")
+	}
+}
+
 func TestTheBucketsOfAnAttempt(t *testing.T) {
 	t.Parallel()
 	limits := LoginLimits{Address: 20, AccountAddress: 10, Account: 300}

@@ -146,7 +146,7 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	r := w.Ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 5 })
 	away := w.Start(t, "b", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
 
-	concrete := strings.NewReplacer("{conversation_id}", conversation)
+	concrete := strings.NewReplacer("{conversation_id}", conversation, "{user_id}", "2")
 	call := func(r *world.Replica, method, path, query, token, body string) []byte {
 		t.Helper()
 		res, answer := r.Request(t, method, concrete.Replace(path)+query, token, body, "Content-Type", "application/json")
@@ -208,6 +208,31 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	call(r, "GET", list, "?user_id=1", w.Token(t, world.Support), "")
 	call(r, "GET", messages, "", w.Token(t, world.OtherCustomer), "")
 
+	const block, report = "/api/users/{user_id}/block/", "/api/reports/"
+	good = fmt.Sprintf(`{"conversation_id":%q,"seq":1,"reason":"spam","text":"look"}`, conversation)
+	for _, method := range []string{"POST", "DELETE"} {
+		call(r, method, block, "", own, "")
+		call(r, method, block, "", "", "")
+		call(r, method, block, "", w.Token(t, world.Therapist), "") // themselves
+		call(r, method, block, "", w.Token(t, world.Support), "")
+		call(r, method, block, "", w.Token(t, world.OtherCustomer), "")
+		call(away, method, block, "", own, "")
+	}
+	call(r, "POST", report, "", own, good)
+	for _, body := range []string{`{`, `{}`, strings.Replace(good, `"seq":1`, `"seq":99`, 1), `"` + strings.Repeat("a", 60_000) + `"`} {
+		call(r, "POST", report, "", own, body)
+	}
+	call(r, "POST", report, "", "", good)
+	call(r, "POST", report, "", w.Token(t, world.Support), good)
+	call(away, "POST", report, "", own, good)
+	res, body := r.Request(t, "POST", report, own, good, "Content-Type", "text/plain")
+	d.holds(t, "POST", report, res, body)
+	for (d.unseen["POST "+block+" 429"] || d.unseen["DELETE "+block+" 429"] || d.unseen["POST "+report+" 429"]) && !t.Failed() {
+		call(r, "POST", block, "", own, "")
+		call(r, "DELETE", block, "", own, "")
+		call(r, "POST", report, "", own, good)
+	}
+
 	for answer := range d.unseen {
 		t.Errorf("documented, but nothing is answered like that: %s", answer)
 	}
@@ -217,6 +242,9 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 			res, body := r.Request(t, method, concrete.Replace(path), own, "{}", "Content-Type", "application/json")
 			if (res.StatusCode == http.StatusMethodNotAllowed) != (op == nil) {
 				t.Errorf("%s %s is answered %d: %s", method, path, res.StatusCode, body)
+			}
+			if res.StatusCode == http.StatusNoContent {
+				continue
 			}
 			v, err := jsonschema.UnmarshalJSON(strings.NewReader(string(body)))
 			if err == nil && op == nil {

@@ -65,7 +65,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
 		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
-		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{},
+		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()

@@ -26,6 +26,7 @@ import (
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
+	"github.com/roomspa/roomspa/internal/inbox"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -37,7 +38,6 @@ import (
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
-	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -62,6 +62,8 @@ var (
 	_ handshake.Tickets  = (*redis.Tickets)(nil)
 	_ handshake.Tokens   = (*auth.Keys)(nil)
 	_ handshake.Users    = (*postgres.DB)(nil)
+	_ inbox.Layer        = (*channel.Layer)(nil)
+	_ inbox.Store        = (*postgres.DB)(nil)
 	_ receipt.Layer      = (*channel.Layer)(nil)
 	_ receipt.Store      = (*postgres.DB)(nil)
 	_ location.Blocks    = (*block.Registry)(nil)
@@ -195,8 +197,11 @@ func (a *App) wire(reloads []task) {
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
-	a.receipts = receipt.New(a.db, a.layer, a.log, reg)
-	chats := chat.New(chat.Options{MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks}, a.db, a.layer, a.receipts, reg)
+	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
+	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
+	chats := chat.New(chat.Options{
+		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes,
+	}, a.db, a.layer, a.receipts, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -205,6 +210,7 @@ func (a *App) wire(reloads []task) {
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
 		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
+		inboxes.Endpoint(),
 	}, a.log, reg)
 
 	a.revocations = revocation.New(a.fleet, a.db, a.sockets, shakes.Recheck, 0, a.log, reg)
@@ -232,31 +238,10 @@ func (a *App) wire(reloads []task) {
 		{{"postgres", a.db.Run}},
 		{{"receipts", a.receipts.Run}},
 		append(reloads,
-			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"revocations", a.revocations.Run},
+			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"inbox sweeper", inboxes.Run}, task{"revocations", a.revocations.Run},
 			task{"blocks", a.blocks.Run},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
-}
-
-func (a *App) sessionOptions() session.Options {
-	o := a.options.session()
-	o.TokenLeeway, o.Memory, o.Budget = auth.Leeway, a.memory.Share, a.budget
-	renew := handshake.Renew(a.keys)
-	o.Renew = func(token string, former session.Token) (session.Token, error) {
-		t, err := renew(token, former)
-		if err == nil {
-			a.revocations.CheckHere(room.UserID(t.User))
-		}
-		return t, err
-	}
-	o.OnEnd = func(e *session.End) {
-		a.limits.CloseSocket(e.Remote)
-		if e.Cut {
-			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
-		}
-		handshake.KeepEnd(a.stories, e)
-	}
-	return o
 }
 
 func (a *App) api(socketPaths []string) http.Handler {
@@ -271,38 +256,4 @@ func (a *App) api(socketPaths []string) http.Handler {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
 	}, a.log, a.reg)
-}
-
-func (a *App) opsHandler() http.Handler {
-	return ops.New(ops.Options{
-		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
-		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
-	})
-}
-
-// checks are the checks of /readyz.
-func (a *App) checks() []ops.Check {
-	return []ops.Check{
-		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-			defer cancel()
-			return a.db.CheckSchema(ctx)
-		}},
-		{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}, Warn: a.redis.CheckWrite},
-		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
-			if _, err := a.layer.Health(); err != nil {
-				return "", err
-			}
-			return "a test message came back over the subscription", a.layer.Check(ctx)
-		}},
-		// A replica that others do not hear still serves its own sockets, so this never fails.
-		{Name: "replicas", Run: func(context.Context) (string, error) {
-			return a.fleet.Summary(), nil
-		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
-		{Name: "proxies", Run: func(context.Context) (string, error) {
-			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
-		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
-	}
 }

@@ -21,6 +21,9 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 		if res, _ := r.Request(t, http.MethodGet, "/api/conversations/", "not.a.token", ""); res.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("a bad token is answered with %d", res.StatusCode)
 		}
+		if res, _ := r.Request(t, http.MethodGet, "/ws/none/", "", ""); res.StatusCode != http.StatusNotFound {
+			t.Fatalf("an unknown path is answered with %d", res.StatusCode)
+		}
 		if i%10 == 0 {
 			r.ConnectAs(t, world.Customer, "/ws/chat/5/6/", nil).ExpectRefusal(t, 4003, "not_your_room")
 			text := fmt.Sprint("message ", i)
@@ -34,6 +37,7 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 	for words, want := range map[string]int{
 		"[JWTAuthMiddleware] Invalid token: ":               10,
 		"[History] Refused: token_invalid":                  10,
+		"[Handshake] Refused before the upgrade: 404":       10,
 		"Authorization failed - customer 1 tried to access": flood / 10,
 		"Connection rejected - user not authenticated":      10,
 		"Suppressed": 0, // only after a minute
@@ -42,13 +46,13 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 			t.Errorf("%d lines with %q, want %d", n, words, want)
 		}
 	}
-	if n := r.Metric(t, "roomspa_suppressed_warnings_total"); n != 2*(flood-10) {
-		t.Errorf("%v warnings are counted as suppressed, want %d", n, 2*(flood-10))
+	if n := r.Metric(t, "roomspa_suppressed_warnings_total"); n != 3*(flood-10) {
+		t.Errorf("%v warnings are counted as suppressed, want %d", n, 3*(flood-10))
 	}
 	if err := r.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if want := fmt.Sprintf("Suppressed %d more warnings", 2*(flood-10)); !strings.Contains(r.Log.String(), want) {
+	if want := fmt.Sprintf("Suppressed %d more warnings", 3*(flood-10)); !strings.Contains(r.Log.String(), want) {
 		t.Errorf("the log does not say %q at the end", want)
 	}
 }

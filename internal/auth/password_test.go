@@ -183,8 +183,15 @@ func TestPasswordsWaitForTheirTurn(t *testing.T) {
 		}
 	}
 	p.release()
-	if ok, _, err := p.Verify(t.Context(), Client{}, djangoArgon2Low, battery); !ok || err != nil {
+	office := Client{Network: "office"}
+	if ok, _, err := p.Verify(t.Context(), office, djangoArgon2Low, battery); !ok || err != nil {
 		t.Errorf("after the turn was given back: %v, error %v", ok, err)
+	}
+	if n := p.queue.tally.count(office); n != 0 {
+		t.Errorf("a right password counts %v", n)
+	}
+	if ok, _, err := p.Verify(t.Context(), office, djangoArgon2Low, "wrong"); ok || err != nil || p.queue.tally.count(office) != 1 {
+		t.Errorf("a wrong one counts %v: %v, error %v", p.queue.tally.count(office), ok, err)
 	}
 	if _, _, err := p.Verify(ctx, Client{}, djangoArgon2Low, battery); !errors.Is(err, ErrBusy) {
 		t.Errorf("a context that has ended takes a turn: error %v", err)

@@ -159,6 +159,9 @@ func TestWhoLeavesTheQueueTakesNoTurn(t *testing.T) {
 		if err := <-failed; !errors.Is(err, ErrBusy) || !errors.Is(err, why) {
 			t.Errorf("error %v", err)
 		}
+		if n := q.tally.count(Client{Network: "a"}); n != refused {
+			t.Errorf("a network that left the queue counts %v", n)
+		}
 		if err := q.acquire(ctx, Client{}); !errors.Is(err, why) {
 			t.Errorf("a context that has ended: %v", err)
 		}
@@ -229,4 +232,21 @@ func TestATallyFades(t *testing.T) {
 		tally.add(a, -1)
 		count(a, 0)
 	})
+}
+
+// TestNetworksHardlyShareCounts counts a thousand networks and looks at a thousand others.
+func TestNetworksHardlyShareCounts(t *testing.T) {
+	t.Parallel()
+	tally, shared := newTally(), 0
+	for i := range 1000 {
+		tally.add(Client{Network: fmt.Sprint("a", i)}, 1)
+	}
+	for i := range 1000 {
+		if tally.count(Client{Network: fmt.Sprint("b", i)}) != 0 {
+			shared++
+		}
+	}
+	if shared > 50 { // 2 are expected
+		t.Errorf("%d of 1,000 networks count for others", shared)
+	}
 }

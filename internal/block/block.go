@@ -139,33 +139,52 @@ func (p *Pair) set(b room.Blocks, load uint64) {
 // Watch returns the blocks of a room, which it loads if nobody watches the room yet. Call
 // [Pair.Release] when it is no longer needed.
 func (r *Registry) Watch(ctx context.Context, in room.Room) (*Pair, error) {
-	r.mu.Lock()
-	p := r.pairs[in]
-	if p == nil {
-		p = &Pair{registry: r, room: in}
-		r.pairs[in] = p
-	}
-	p.watchers++
-	loaded := p.load > 0
-	r.mu.Unlock()
-	if loaded {
-		return p, nil
-	}
-	if err := r.load(ctx, []*Pair{p}); err != nil {
-		p.Release()
+	pairs, err := r.WatchAll(ctx, []room.Room{in})
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return pairs[0], nil
 }
 
-// Set sets or lifts a block on all replicas, on this one also without Redis. It reports whether
-// that was a change, and returns [room.ErrNotFound] if the room has no conversation.
+// WatchAll is Watch for several rooms. It loads those that nobody watches yet together.
+func (r *Registry) WatchAll(ctx context.Context, rooms []room.Room) ([]*Pair, error) {
+	pairs := make([]*Pair, len(rooms))
+	var missing []*Pair
+	r.mu.Lock()
+	for i, in := range rooms {
+		p := r.pairs[in]
+		if p == nil {
+			p = &Pair{registry: r, room: in}
+			r.pairs[in] = p
+		}
+		if p.watchers++; p.load == 0 {
+			missing = append(missing, p)
+		}
+		pairs[i] = p
+	}
+	r.mu.Unlock()
+	if len(missing) == 0 {
+		return pairs, nil
+	}
+	if err := r.load(ctx, missing); err != nil {
+		for _, p := range pairs {
+			p.Release()
+		}
+		return nil, err
+	}
+	return pairs, nil
+}
+
+// Set sets or lifts a block on all replicas. It holds on this one when Set returns. Set reports
+// whether that was a change, and returns [room.ErrNotFound] if the room has no conversation.
 func (r *Registry) Set(ctx context.Context, b room.Block, in room.Room, active bool) (changed bool, err error) {
 	changed, err = r.store.SetBlock(ctx, b, in, active)
 	if err != nil {
 		return false, err
 	}
-	r.outdate(b)
+	if r.load(ctx, r.watched(b)) != nil {
+		r.outdate(b) // Run tries again
+	}
 	// An event that Redis does not take is not kept: each replica looks for changes.
 	r.publish(event.Block{Blocker: b.Blocker, Blocked: b.Blocked}, nil)
 	return changed, nil

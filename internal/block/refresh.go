@@ -23,15 +23,28 @@ const (
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 )
 
-// outdate requests that a block is read again, if its room is watched. The event of a block
-// does not say which of the two is the customer.
-func (r *Registry) outdate(blocks ...room.Block) {
+// watched returns the pairs of blocks whose room is watched. A block does not say which of the
+// two users is the customer.
+func (r *Registry) watched(blocks ...room.Block) (pairs []*Pair) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, b := range blocks {
 		for _, in := range []room.Room{{Customer: b.Blocker, Therapist: b.Blocked}, {Customer: b.Blocked, Therapist: b.Blocker}} {
 			if p := r.pairs[in]; p != nil {
-				r.outdated[p] = struct{}{}
+				pairs = append(pairs, p)
 			}
+		}
+	}
+	return pairs
+}
+
+// outdate requests that blocks are read again, if their rooms are watched.
+func (r *Registry) outdate(blocks ...room.Block) {
+	pairs := r.watched(blocks...)
+	r.mu.Lock()
+	for _, p := range pairs {
+		if p.watchers > 0 {
+			r.outdated[p] = struct{}{}
 		}
 	}
 	pending := len(r.outdated) > 0
@@ -143,6 +156,9 @@ func (r *Registry) takeOutdated() (pairs []*Pair) {
 
 // load loads pairs. Of two loads at the same time the one counts that began last.
 func (r *Registry) load(ctx context.Context, pairs []*Pair) error {
+	if len(pairs) == 0 {
+		return nil
+	}
 	rooms := make([]room.Room, len(pairs))
 	for i, p := range pairs {
 		rooms[i] = p.room

@@ -63,6 +63,12 @@ type Blocks interface {
 	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
 }
 
+// Inboxes are the open inboxes of users.
+type Inboxes interface {
+	// Notify announces a stored message to the inboxes of both sides. It does not block.
+	Notify(r room.Room, m *room.Message)
+}
+
 // logRate is the number of messages per second that are logged. Above it messages
 // are sampled. Failures are always logged.
 const logRate = 100
@@ -72,6 +78,7 @@ type Options struct {
 	MaxMessageLength int      // code points
 	Presence         Presence // nil: nobody is told who is online
 	Blocks           Blocks   // nil: nobody has blocked anybody
+	Inboxes          Inboxes  // nil: nobody has an inbox open
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:

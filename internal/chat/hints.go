@@ -86,17 +86,15 @@ func otherSide(r room.Room, user room.UserID, role room.Role) room.UserID {
 // watchPeer begins to watch the other side, if it is to be watched.
 func (s *Consumer) watchPeer() {
 	p := s.chat.options.Presence
-	if s.peer == 0 || p == nil {
+	if s.peer == 0 || p == nil || !p.Enabled() {
 		return
 	}
-	if p.Enabled() {
-		now, stop := p.Watch(s.peer, s.peerChanged)
-		s.Mu.Lock()
-		if s.hints.online == (visible{}) { // else a newer state has come
-			s.hints.online = newVisible(now)
-		}
-		s.Mu.Unlock()
-		s.unwatch = stop
+	now, stop := p.Watch(s.peer, s.peerChanged)
+	s.unwatch = stop
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if s.hints.online == (visible{}) { // else a newer state has come
+		s.hints.online = newVisible(now)
 	}
 }
 
@@ -141,21 +139,27 @@ func (s *Consumer) peerChanged(now presence.State) {
 	}
 }
 
-// setPresence adds the presence of the other side to the connected frame. Mu is held.
+// setPresence says in the connected frame whether the other side is online, if that is known.
+// Mu is held.
 func (s *Consumer) setPresence(p *frame.Peer) {
-	if s.unwatch != nil {
-		s.hints.told = s.hints.online
-		p.Online, p.LastSeen = &s.hints.told.online, s.hints.told.seen()
+	if p == nil || s.unwatch == nil || s.quiet() {
+		return
 	}
+	told := s.hints.online
+	s.hints.told = told
+	p.Online, p.LastSeen = &told.online, told.seen()
 }
 
 // nextHint returns the next typing or presence frame, if there is one. Mu is held.
 func (s *Consumer) nextHint(now int64) frame.Message {
+	if s.quiet() {
+		return frame.Message{}
+	}
 	if m := s.nextTyping(now); m.Data != nil {
 		return m
 	}
 	h := &s.hints
-	if !h.online.differs(h.told) {
+	if !h.online.differs(h.told) || s.quiet() {
 		return frame.Message{}
 	}
 	h.told = h.online

@@ -23,6 +23,9 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})
+	if chat.options.Inboxes != nil {
+		chat.options.Inboxes.Notify(s.room, m)
+	}
 }
 
 // newEvent returns the event of a message. Its frame is encoded once for all sockets of

@@ -61,6 +61,9 @@ func (s *Consumer) setTyping(active bool) error {
 	if s.peer == 0 {
 		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may read a room but not type"}, "")
 	}
+	if active && s.quiet() {
+		return nil
+	}
 	if s.typing = active; active {
 		s.typed = true
 	}
@@ -101,7 +104,7 @@ func (s *Consumer) publishTyping(active bool) {
 
 // deliverTyping takes what another socket of the room says of its user.
 func (s *Consumer) deliverTyping(t event.Typing) {
-	if t.User != s.peer {
+	if t.User != s.peer || t.Active && s.quiet() {
 		return
 	}
 	now := time.Now().UnixNano()

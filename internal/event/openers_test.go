@@ -39,3 +39,19 @@ func TestOnlyProcessesWhoseEventsOpenAreRemembered(t *testing.T) {
 		t.Errorf("%d processes are remembered, want at most %d", len(ring.openers), maxOpeners)
 	}
 }
+
+// A newer release may encode the body of a kind in another way.
+func TestABodyOfAnotherVersionIsNotRead(t *testing.T) {
+	const name = "roomspa:00112233445566aa:{7}:control"
+	p := NewProcess()
+	p.Use(Deployment{ID: "00112233445566aa", Timeline: 1, Keys: []Key{{ID: KeyID{1}}}})
+	r := p.Ring()
+	sealed := r.Seal(nil, name, time.Now(), Heartbeat{})
+	header := sealed[:headerSize]
+	header[0]++
+	var s scratch
+	s.prepare(r, name, header)
+	if _, err := r.Open(name, r.sealer.Seal(header, s.nonce[:], []byte("{}"), s.data)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("opened: %v", err)
+	}
+}

@@ -269,7 +269,7 @@ func TestAnEndpointAnswersWhatAllEndpointsAnswer(t *testing.T) {
 		{`{"type":"auth","token":"stale"}`, "error token_invalid"},
 		{`{"type":"auth","token":"fresh"}`, ""},
 		{`{"type":"auth"}`, "error token_missing"},
-		{`{"type":"typing"}`, "error unknown_type"},
+		{`{"type":"shout"}`, "error unknown_type"},
 		{`{"message":"hi"}`, "error unknown_type"},
 		{`hello`, "error bad_json"},
 	} {

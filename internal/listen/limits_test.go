@@ -95,6 +95,23 @@ func TestPlainConnectionsWaitForOneAnother(t *testing.T) {
 	guest(t, l, "203.0.113.3", admitted)
 }
 
+// TestAnAddressHasAShareOfThePlainConnections leaves room for many sockets, so that only the plain connections are scarce.
+func TestAnAddressHasAShareOfThePlainConnections(t *testing.T) {
+	t.Parallel()
+	l := small(0.25, 1000, 8, 1000)
+	first := guest(t, l, "203.0.113.1", admitted)
+	for range 3 {
+		guest(t, l, "203.0.113.1", admitted)
+	}
+	guest(t, l, "203.0.113.1", overShare)
+	guest(t, l, "203.0.113.2", admitted)
+	for range 3 {
+		l.upgrade(first) // counts once
+	}
+	guest(t, l, "203.0.113.1", overShare)
+	guest(t, l, "203.0.113.3", admitted)
+}
+
 func TestSocketsOfAClientAreCountedUntilTheyEnd(t *testing.T) {
 	t.Parallel()
 	l := small(0.25, 100, 100, 8)

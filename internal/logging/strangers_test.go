@@ -2,10 +2,12 @@ package logging
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +56,29 @@ func TestWarningsOfStrangersAreBoundedAndCounted(t *testing.T) {
 	if all, err := reg.Gather(); err != nil || len(all) != 1 || all[0].GetMetric()[0].GetCounter().GetValue() != 160 {
 		t.Errorf("the metric is %v, %v", all, err)
 	}
+}
+
+// TestSuppressedWarningsAreReportedEveryMinute uses a logger with fields, as replicas do.
+func TestSuppressedWarningsAreReportedEveryMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := NewStrangers(slog.NewTextHandler(&out, nil), prometheus.NewRegistry())
+		c := Conn{Log: slog.New(s).With("replica", "a").WithGroup("more"), Remote: "192.0.2.1:55"}
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		for i := range 2 * strangerLines {
+			if c.AllowStranger("malformed") != (i < strangerLines) {
+				t.Errorf("line %d is written: %v", i+1, i >= strangerLines)
+			}
+		}
+		time.Sleep(strangerPeriod + time.Second)
+		synctest.Wait()
+		if !strings.Contains(out.String(), "Suppressed 10 more warnings") {
+			t.Errorf("after a minute: %s", out.String())
+		}
+		cancel()
+		synctest.Wait()
+	})
 }
 
 func TestManyStrangersNeedLittleMemory(t *testing.T) {

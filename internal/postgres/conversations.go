@@ -159,7 +159,7 @@ const roomOfConversation = `SELECT customer_id, therapist_id FROM roomspa.conver
 
 // RoomOf returns the room of a conversation, or [room.ErrNotFound].
 func (db *DB) RoomOf(ctx context.Context, conversation room.ID) (r room.Room, err error) {
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, roomOfConversation, conversation).Scan(&r.Customer, &r.Therapist)
 	})
 	if err != nil {

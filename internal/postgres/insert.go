@@ -162,10 +162,16 @@ func columns(conversations []room.ID, ds []*draft) (args []any) {
 	n := len(ds)
 	senders, roles := make([]int64, n), make([]string, n)
 	ids, bodies, randoms := make([]string, n), make([]string, n), make([]string, n)
-	types, metadata := make([]string, n), make([]string, n)
+	var types, metadata []string // NULL if all messages are plain text, which saves the server work
 	for i, d := range ds {
 		senders[i], roles[i] = int64(d.arg.draft.Sender), string(d.arg.draft.SenderRole)
 		ids[i], bodies[i], randoms[i] = d.arg.draft.ClientMessageID, d.arg.draft.Text, uuid7Random()
+		if d.arg.draft.Type == "" && d.arg.draft.Metadata == "" {
+			continue
+		}
+		if types == nil {
+			types, metadata = make([]string, n), make([]string, n)
+		}
 		types[i], metadata[i] = d.arg.draft.Type, d.arg.draft.Metadata
 	}
 	return []any{conversations, senders, roles, ids, bodies, randoms, types, metadata}

@@ -57,7 +57,7 @@ func (db *DB) Summaries(ctx context.Context, user room.UserID, behind *room.Plac
 	if behind != nil {
 		at, id = &behind.At, &behind.ID
 	}
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, summaries, int64(user), at, id, limit+1, size)
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s room.Summary, err error) {
 			s, more, err = scanSummary(row)
@@ -95,4 +95,38 @@ func scanSummary(row pgx.CollectableRow) (s room.Summary, exceeds bool, err erro
 		s.Last = &m
 	}
 	return s, exceeds, nil
+}
+
+const summariesOf = `
+SELECT c.id, c.customer_id, c.therapist_id, c.created_at,
+	m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''), m.body, m.created_at,
+	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), v.delivered_seq, v.read_seq, ` + unread + `, false
+FROM unnest($2::uuid[]) AS q (id)
+CROSS JOIN LATERAL (
+	SELECT * FROM roomspa.conversations WHERE id = q.id AND (customer_id = $1 OR therapist_id = $1) LIMIT 1
+) c
+LEFT JOIN LATERAL (
+	SELECT * FROM roomspa.messages WHERE conversation_id = c.id ORDER BY seq DESC LIMIT 1
+) m ON true
+LEFT JOIN LATERAL (
+	SELECT delivered_seq, read_seq FROM roomspa.cursors WHERE conversation_id = c.id AND user_id = $1 LIMIT 1
+) k ON true
+CROSS JOIN LATERAL (
+	SELECT c.id AS conversation_id, $1 AS user_id, coalesce(k.delivered_seq, 0) AS delivered_seq, coalesce(k.read_seq, 0) AS read_seq
+) v`
+
+// SummariesOf returns those of the conversations that exist and are the user's.
+func (db *DB) SummariesOf(ctx context.Context, user room.UserID, ids []room.ID) (list []room.Summary, err error) {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, summariesOf, int64(user), ids)
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (room.Summary, error) {
+			s, _, err := scanSummary(row)
+			return s, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %d conversations of user %d: %w", len(ids), user, err)
+	}
+	return list, nil
 }

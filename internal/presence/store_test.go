@@ -3,7 +3,9 @@ package presence_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,45 +125,64 @@ func TestNobodyGoesOfflineWhenRedisLosesItsData(t *testing.T) {
 // crowd is the number of users of a replica that vanishes.
 const crowd = 10_000
 
+// A hall is what the watchers of a crowd were told last, and when.
+type hall struct {
+	mu     sync.Mutex
+	online int
+	states [crowd]presence.State
+	times  [crowd]time.Time
+}
+
+func (h *hall) watch(t testing.TB, r *replica, i int) {
+	t.Helper()
+	_, stop := r.Watch(room.UserID(i+1), func(s presence.State) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		switch before := h.states[i].Online; {
+		case s.Online && !before:
+			h.online++
+		case before && !s.Online:
+			h.online--
+		}
+		h.states[i], h.times[i] = s, time.Now()
+	})
+	t.Cleanup(stop)
+}
+
+func (h *hall) wait(t testing.TB, online int) {
+	t.Helper()
+	world.Eventually(t, "so many are online: "+strconv.Itoa(online), func() (bool, any) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.online == online, h.online
+	})
+}
+
 func TestAVanishedReplicaCausesNoBurst(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	o := presence.Options{Life: 8 * time.Second, Renew: 3 * time.Second, Poll: 2 * time.Second, Cycle: time.Second, Tick: 200 * time.Millisecond}
+	o := presence.Options{Life: 15 * time.Second, Renew: 3 * time.Second, Poll: 2 * time.Second, Cycle: time.Second, Tick: 200 * time.Millisecond}
 	a, b := s.start(t, o), s.start(t, o)
-	for id := range room.UserID(crowd) {
-		a.Open(id+1, false)
+	var h hall
+	for i := range crowd {
+		a.Open(room.UserID(i+1), false)
+		h.watch(t, b, i)
 	}
-	seen := &log{}
-	for id := range room.UserID(crowd) {
-		_, stop := b.Watch(id+1, seen.add)
-		t.Cleanup(stop)
-	}
-	count := func(online bool) (n int) {
-		seen.mu.Lock()
-		defer seen.mu.Unlock()
-		for _, s := range seen.states {
-			if s.Online == online {
-				n++
-			}
-		}
-		return n
-	}
-	world.Eventually(t, "all are online", func() (bool, any) { return count(true) == crowd, count(true) })
-	if n := a.events.Load(); n > 3*crowd/500 {
+	h.wait(t, crowd)
+	world.Eventually(t, "all are announced", func() (bool, any) { return a.users.Load() >= crowd, a.users.Load() })
+	if n := a.events.Load(); n > 4*crowd/500 {
 		t.Errorf("%d events for %d users who came online", n, crowd)
 	}
 	a.kill()
-	b.events.Store(0)
-	world.Eventually(t, "all are offline", func() (bool, any) { return count(false) == crowd, count(false) })
+	h.wait(t, 0)
 	if n := b.events.Load(); n != 0 {
 		t.Errorf("%d events for %d users who expired", n, crowd)
 	}
-	seen.mu.Lock()
-	defer seen.mu.Unlock()
-	began := len(seen.times) - crowd
-	for i := began; i+2*crowd/10 < len(seen.times); i++ { // in a tick a tenth of a round
-		if d := seen.times[i+2*crowd/10].Sub(seen.times[i]); d < o.Tick/2 {
-			t.Fatalf("%d watchers were told within %v", 2*crowd/10, d)
+	times := slices.SortedFunc(slices.Values(h.times[:]), time.Time.Compare)
+	const many = crowd / 5 // a tick tells a tenth
+	for i := many; i < crowd; i++ {
+		if d := times[i].Sub(times[i-many]); d < o.Tick/2 {
+			t.Fatalf("%d watchers were told within %v", many, d)
 		}
 	}
 }

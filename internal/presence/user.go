@@ -112,6 +112,15 @@ func (r *Registry) forget(id room.UserID, u *user) {
 	}
 }
 
+// HasInbox reports whether a user may have an inbox socket open, on any replica. It is true for
+// users of whom this replica knows nothing.
+func (r *Registry) HasInbox(id room.UserID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.users[id]
+	return u == nil || !u.isKnown() || u.state.Inbox || u.inboxes > 0
+}
+
 func (u *user) isKnown() bool {
 	select {
 	case <-u.known:

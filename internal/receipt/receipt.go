@@ -72,7 +72,9 @@ type Receipts struct {
 	layer   Layer
 	log     *slog.Logger
 	metrics *metrics
-	wake    chan struct{} // holds a value if there is something to write
+	// hasInbox reports whether a user may have an inbox open, which is told too.
+	hasInbox func(room.UserID) bool
+	wake     chan struct{} // holds a value if there is something to write
 
 	mu      sync.Mutex
 	entries map[Target]*entry
@@ -102,8 +104,8 @@ type waiter struct {
 }
 
 // New returns the receipts of a replica.
-func New(store Store, layer Layer, log *slog.Logger, reg prometheus.Registerer) *Receipts {
-	r := &Receipts{store: store, layer: layer, log: log, wake: make(chan struct{}, 1), entries: map[Target]*entry{}}
+func New(store Store, layer Layer, hasInbox func(room.UserID) bool, log *slog.Logger, reg prometheus.Registerer) *Receipts {
+	r := &Receipts{store: store, layer: layer, hasInbox: hasInbox, log: log, wake: make(chan struct{}, 1), entries: map[Target]*entry{}}
 	r.metrics = newMetrics(reg, r.waiting)
 	return r
 }

@@ -242,7 +242,11 @@ func (r *Receipts) fail(waiters []waiter, err error) {
 }
 
 func (r *Receipts) publish(t Target, c room.Cursor) {
-	r.layer.Publish(t.Room.Group(group), event.Receipt{Conversation: t.Conversation, User: t.User, Cursor: c}, nil)
+	body := event.Receipt{Conversation: t.Conversation, User: t.User, Cursor: c}
+	r.layer.Publish(t.Room.Group(group), body, nil)
+	if r.hasInbox(t.User) {
+		r.layer.Publish(room.InboxGroup(t.User), body, nil)
+	}
 }
 
 // report logs that writing has begun to fail, or works again after so many failures.

@@ -13,10 +13,11 @@ const (
 // the parser of a client refuses, because of its depth or of a number, would block its
 // conversation there.
 func validateMetadata(metadata string) *Invalid {
-	var v any
-	switch {
-	case metadata == "":
+	if metadata == "" {
 		return nil
+	}
+	var v any // on the heap, so not before
+	switch {
 	case metadata[0] != '{':
 		return &Invalid{"bad_frame", "metadata", "metadata must be a JSON object"}
 	case len(metadata) > MaxMetadata:

@@ -60,6 +60,9 @@ func (r Room) Group(endpoint string) string {
 	return string(strconv.AppendInt(b, int64(r.Therapist), 10))
 }
 
+// InboxGroup returns the channel-layer group of the inbox sockets of a user.
+func InboxGroup(user UserID) string { return "inbox_" + strconv.FormatInt(int64(user), 10) }
+
 // An ID is the UUID (RFC 9562) of a conversation or a message.
 type ID [16]byte
 
@@ -136,6 +139,30 @@ func (s Summary) Place() Place {
 type Place struct {
 	At time.Time
 	ID ID
+}
+
+// A Change is what the store has of a conversation that has changed.
+type Change struct {
+	ID                          ID
+	Room                        Room
+	LastSeq                     int64
+	CustomerRead, TherapistRead int64 // read cursors
+}
+
+// Read returns the read cursor of one side.
+func (c *Change) Read(user UserID) int64 {
+	if user == c.Room.Customer {
+		return c.CustomerRead
+	}
+	return c.TherapistRead
+}
+
+// Other returns the other side of the room.
+func (r Room) Other(user UserID) UserID {
+	if user == r.Customer {
+		return r.Therapist
+	}
+	return r.Customer
 }
 
 // A Receipt is the cursor of a user in a conversation.

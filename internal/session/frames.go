@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -21,6 +22,9 @@ const (
 	// framePeriod and frameBurst limit the rate of control frames and small fragments.
 	framePeriod, frameBurst = 10 * time.Millisecond, 1000
 )
+
+// discardBuffer is the size in bytes of the read buffer while a message is discarded.
+const discardBuffer = 8 << 10
 
 // A header is the header of a frame that a client sent.
 type header struct {
@@ -109,6 +113,16 @@ func (h *header) unmask(p []byte, offset int) {
 	for i := range p {
 		p[i] ^= mask[i]
 	}
+}
+
+// discard reads and drops n bytes. It gives the reader a larger buffer: the session is ending,
+// and with the small one a client could make the server read 288 bytes at a time.
+func (s *Session) discard(n int) error {
+	if s.reader.Size() < discardBuffer {
+		s.reader = bufio.NewReaderSize(s.reader, discardBuffer)
+	}
+	_, err := s.reader.Discard(n)
+	return err
 }
 
 // handleControl reads the payload of a control frame and handles it. The error for a Close is

@@ -116,17 +116,20 @@ func TestARenewedSessionLivesOnPastItsFirstToken(t *testing.T) {
 func TestGrantsEndTheSessionsThatTheyAdmitted(t *testing.T) {
 	inBubble(t, renewing(), func(w *world) {
 		now := time.Now()
+		var last *script
 		var conns []*websocket.Conn
 		for i, tok := range []session.Token{
 			{User: 7, IssuedAt: now, ExpiresAt: now.Add(time.Hour)},
 			{User: 7, IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(time.Hour)},
 			{User: 8, ExpiresAt: now.Add(time.Hour)},
+			{User: 9, IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(time.Hour)},
 			{}, // the test endpoint's
 		} {
 			c, h := w.dial()
-			if conns = append(conns, c); i < 3 {
+			if conns = append(conns, c); i < 4 {
 				h.s.Authenticate(tok)
 				h.s.Admit("customer", []int64{tok.User, 2})
+				last = h
 			}
 		}
 		grants := w.registry.Grants()
@@ -135,19 +138,20 @@ func TestGrantsEndTheSessionsThatTheyAdmitted(t *testing.T) {
 				w.t.Errorf("grant %+v", g)
 			}
 		}
+		last.s.Authenticate(session.Token{User: 9, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}) // renewed meanwhile
 		revoked := &frame.Close{Code: frame.CodeIdentity, Reason: "token_revoked"}
 		if n := w.registry.EndWhere(grants, func(g session.Grant) *frame.Close {
-			if g.User == 7 && g.IssuedAt.Before(now.Add(-time.Second)) {
+			if g.User != 8 && g.IssuedAt.Before(now.Add(-time.Second)) {
 				return revoked
 			}
 			return nil
-		}); n != 1 || len(grants) != 3 {
+		}); n != 1 || len(grants) != 4 {
 			w.t.Errorf("%d of %d ended", n, len(grants))
 		}
 		_, err := readAll(conns[1])
 		wantClose(w.t, err, 4001, "token_revoked ref="+ref)
 		synctest.Wait()
-		if n, open := w.registry.Len(), len(w.registry.Grants()); n != 3 || open != 2 {
+		if n, open := w.registry.Len(), len(w.registry.Grants()); n != 4 || open != 3 {
 			w.t.Errorf("%d are left, %d of them with a token", n, open)
 		}
 	})
@@ -185,4 +189,18 @@ func counter(w *world, name, label, value string) float64 {
 		}
 	}
 	return 0
+}
+
+func TestTokenExpiryEndsTheSession(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		began := time.Now()
+		c, h := w.dial()
+		h.s.Authenticate(session.Token{User: 7, ExpiresAt: time.Now().Add(20 * time.Second)})
+		texts, err := readAll(c)
+		wantClose(w.t, err, 4001, "token_expired ref="+ref)
+		wantError(w.t, texts[0], "token_expired", 4001)
+		if d := time.Since(began); d < 19*time.Second || d > 22*time.Second {
+			w.t.Fatalf("after %v", d)
+		}
+	})
 }

@@ -14,7 +14,7 @@ import (
 // A mutant is a change of one source file that breaks a guarantee.
 type mutant struct {
 	name      string
-	guarantee string // number of the broken promise in docs/guarantees.md, or none
+	guarantee string // number of the broken promise in docs/guarantees.md, or security
 	effect    string // what the broken code does, as a sentence
 
 	file  string // relative to the repository

@@ -1,5 +1,8 @@
 package main
 
+// security stands for the threat model in place of a guarantee.
+const security = "[threat model](../SECURITY.md#threat-model)"
+
 // The mutants, in the order of the guarantees in docs/guarantees.md. The table
 // there is generated from these rows.
 var mutants = []mutant{
@@ -267,6 +270,113 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 
 		tests: []test{
 			{"internal/app", "TestTwoSocketsOfOneReplicaHearNothingFromEachOtherWithoutRedis"},
+		},
+	},
+	{
+		name:      "tag_unchecked",
+		guarantee: "8",
+		effect:    "An event counts although it was forged, changed, or copied from another name, deployment or timeline.",
+
+		file: "internal/event/seal.go",
+		edits: []edit{{
+			old: `
+	body, err := aead.Open(sealed[headerSize:headerSize], s.nonce[:], sealed[headerSize:], s.data)
+`,
+			new: `
+	text := sealed[headerSize : len(sealed)-tagSize]
+	body, err := aead.Seal(nil, s.nonce[:], text, nil)[:len(text)], error(nil) // decrypts
+`,
+		}},
+
+		tests: []test{
+			{"internal/event", "TestEventsAreWorthNothingElsewhere"},
+		},
+	},
+	{
+		name:      "stale_events",
+		guarantee: "8",
+		effect:    "An event that means something only when it is new counts however old it is.",
+
+		file: "internal/event/event.go",
+		edits: []edit{{
+			old: "now.Sub(e.At).Abs() > limit",
+			new: "e.At.Sub(now) > limit",
+		}},
+
+		tests: []test{
+			{"internal/event", "TestOldEventsAreStale"},
+		},
+	},
+	{
+		name:      "timeline_stays",
+		guarantee: "8",
+		effect:    "The timeline stays the same when the database has gone back in time.",
+
+		file: "internal/postgres/deployment.go",
+		edits: []edit{{
+			old: `
+		if m.wentBack != "" {
+`,
+			new: `
+		if m.wentBack == "never" {
+`,
+		}},
+
+		tests: []test{
+			{"internal/postgres", "TestARestoredBackupRaisesTheTimelineOnce"},
+		},
+	},
+	{
+		name:      "message_deadline_off",
+		guarantee: security,
+		effect:    "A client may leave a message unfinished for an hour.",
+
+		file: "internal/session/reader.go",
+		edits: []edit{{
+			old: "messageTimeout = 10 * time.Second",
+			new: "messageTimeout = time.Hour",
+		}},
+
+		tests: []test{
+			{"internal/session", "TestAMessageMustBeCompleteInTime"},
+		},
+	},
+	{
+		name:      "address_share_off",
+		guarantee: security,
+		effect:    "One address may take all places of a replica.",
+
+		file: "internal/listen/limits.go",
+		edits: []edit{{
+			old: "return p != nil && l.share < 1 &&",
+			new: "return p != nil && l.share < 0 &&",
+		}},
+
+		tests: []test{
+			{"internal/listen", "TestAnAddressOverItsShareLosesItsOldestIdleConnection"},
+			{"internal/listen", "TestAnAddressHasAShareOfThePlainConnections"},
+			{"internal/listen", "TestSocketsOfAClientAreCountedUntilTheyEnd"},
+		},
+	},
+	{
+		name:      "recheck_off",
+		guarantee: security,
+		effect:    "A socket stays open when its user gets another role, or the other side of the room is gone.",
+
+		file: "internal/handshake/renew.go",
+		edits: []edit{
+			{
+				old: "Authorize; authorize != nil {",
+				new: "Authorize; authorize != nil && g.User == 0 {",
+			},
+			{
+				old: "if string(u.Role) != g.Role {",
+				new: "if g.User == 0 {",
+			},
+		},
+
+		tests: []test{
+			{"internal/handshake", "TestWhatAnOpenSocketIsCheckedFor"},
 		},
 	},
 }

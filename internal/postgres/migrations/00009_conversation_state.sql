@@ -44,7 +44,11 @@ CREATE TABLE roomspa.reports (
 CREATE INDEX reports_open ON roomspa.reports (created_at) WHERE closed_at IS NULL;
 CREATE INDEX reports_reporter ON roomspa.reports (reporter_id, created_at);
 
+-- So that replicas find the users whose messages were erased meanwhile.
+CREATE INDEX erasures_finished_at ON roomspa.erasures (finished_at);
+
 -- +goose Down
+DROP INDEX roomspa.erasures_finished_at;
 DROP TABLE roomspa.reports;
 DROP TABLE roomspa.blocks;
 DROP TABLE roomspa.cursors;

@@ -120,6 +120,29 @@ func TestSessionSeesAGapBeforeResumed(t *testing.T) {
 	})
 }
 
+// TestSessionGoesOnBehindDeletedMessages resumes from before the oldest message there is.
+func TestSessionGoesOnBehindDeletedMessages(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		since := int64(2)
+		s := start(t, SessionOptions{Since: &since, Socket: servePipe(t, chatPath, func(s *side) {
+			s.say(`{"type":"connected","ref":%q,"first_seq":5,"last_seq":6}`, s.ref())
+			s.message(5)
+			s.message(6)
+			s.say(`{"type":"resumed","from_seq":5,"to_seq":6,"first_seq":5,"last_seq":6}`)
+			s.untilClosed()
+		})})
+		for _, want := range []int64{5, 6} {
+			if f := s.frame("chat_message"); f.Seq != want {
+				t.Errorf("message %d, want %d", f.Seq, want)
+			}
+		}
+		s.next(Resumed)
+		if gaps := s.recorded(RecordGap); len(gaps) > 0 {
+			t.Errorf("gaps %+v", gaps)
+		}
+	})
+}
+
 func TestSessionGoesBackWhereTheServerLostMessages(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		since := int64(41)

@@ -1,0 +1,224 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/presence"
+	"github.com/roomspa/roomspa/internal/receipt"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// maxWatched is the number of conversations, the newest ones, whose other side is watched for
+// its presence.
+const maxWatched = 100
+
+// A Consumer is one inbox socket.
+type Consumer struct {
+	endpoint.Base
+	inbox  *Inbox
+	user   room.UserID
+	group  string
+	leave  func()
+	closed func() // ends the presence of the socket
+
+	// Mu guards the fields below.
+
+	list    list
+	pager   pager
+	timer   *time.Timer // wakes the writer; nil if not needed
+	taken   int         // bytes of the account that the list holds
+	watched int         // conversations whose other side is watched
+	stops   []func()    // end the watches
+	ended   bool
+}
+
+func (i *Inbox) newConsumer(p endpoint.Peer) *Consumer {
+	return &Consumer{
+		Base: endpoint.NewBase(p.Socket, component, outboxBytes), inbox: i, user: p.User.ID, group: p.Group,
+		list: newList(p.User.ID, wantsText(p.Query)),
+	}
+}
+
+// Join joins the group of the user's inboxes.
+func (s *Consumer) Join(ctx context.Context) error {
+	leave, err := s.inbox.layer.Join(ctx, s.group, s.deliver, s.missed)
+	s.leave = leave
+	return err
+}
+
+// Open reads the first page of conversations, and queues the connected frame. The writer reads
+// the other pages.
+func (s *Consumer) Open(ctx context.Context) error {
+	s.closed = s.inbox.presence.Open(s.user, true)
+	connected := frame.Connected{Type: frame.TypeConnected, Ref: s.Socket.Log().Ref}
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
+	if err := s.readPage(ctx); err != nil {
+		return endpoint.DatabaseError("list_conversations", err)
+	}
+	s.inbox.add(s)
+	return nil
+}
+
+// Closed leaves the group.
+func (s *Consumer) Closed() {
+	s.inbox.remove(s)
+	s.Mu.Lock()
+	s.ended = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	stops := s.stops
+	s.stops = nil
+	s.Mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
+	if s.closed != nil {
+		s.closed()
+	}
+	if s.leave != nil {
+		s.leave()
+	}
+}
+
+// deliver takes an event of the group. It does not block. The layer has checked the body.
+func (s *Consumer) deliver(e event.Event) {
+	switch e.Kind {
+	case event.KindInbox:
+		if m, err := event.ReadInbox(e.Body); err == nil {
+			s.change(func(l *list) { l.message(&m) })
+		}
+	case event.KindReceipt:
+		if r, err := event.ReadReceipt(e.Body); err == nil {
+			s.change(func(l *list) { l.receipt(&r) })
+		}
+	default: // no other kind concerns an inbox
+	}
+}
+
+// missed is called by the channel layer when events may have been lost.
+func (s *Consumer) missed(reset bool) {
+	if reset {
+		s.inbox.resets.Add(1)
+		s.reload(true)
+		return
+	}
+	s.inbox.requestSweep()
+}
+
+// change changes the list and wakes the writer.
+func (s *Consumer) change(f func(*list)) {
+	s.Mu.Lock()
+	f(&s.list)
+	wake := len(s.list.queue) > 0 || len(s.list.stale) > 0
+	s.Mu.Unlock()
+	if wake {
+		s.Socket.Wake()
+	}
+}
+
+// reload makes the writer read all conversations again. With reset it forgets those that are
+// known, since the database was restored or replaced, and sends inbox_complete again.
+func (s *Consumer) reload(reset bool) {
+	s.Mu.Lock()
+	if reset {
+		s.list = newList(s.user, s.list.text)
+	}
+	s.pager.restart(reset)
+	s.Mu.Unlock()
+	s.Socket.Wake()
+}
+
+// Receive handles one frame of the client. An error ends the session.
+func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
+	in, bad, err := endpoint.Decode(m, frame.Decode)
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		s.LogRefused(bad)
+		return s.Refuse(bad, "")
+	}
+	if handled, err := s.Control(in.Type, in.Token, ""); handled {
+		return err
+	}
+	switch in.Type {
+	case frame.TypeDelivered:
+		return s.mark(in, room.Cursor{Delivered: in.Seq})
+	case frame.TypeRead:
+		return s.mark(in, room.Cursor{Delivered: in.Seq, Read: in.Seq})
+	default: // decoded, and no business of this endpoint
+		return s.Refuse(&room.Invalid{Code: "unknown_type", Field: "type", Detail: "The inbox does not take frames of this type; open the chat."}, in.ClientMessageID)
+	}
+}
+
+// mark stores a receipt. The receipt comes back as an event once it is stored.
+func (s *Consumer) mark(in frame.Client, c room.Cursor) error {
+	id, err := room.ParseID(in.ConversationID)
+	s.Mu.Lock()
+	e := s.list.entries[id]
+	s.Mu.Unlock()
+	if err != nil || e == nil {
+		return s.Refuse(&room.Invalid{Code: "out_of_range", Field: "conversation_id", Detail: "conversation_id must be the id of a conversation of this inbox"}, "")
+	}
+	s.inbox.receipts.Mark(receipt.Target{Conversation: id, Room: e.room, User: s.user}, c, func(_ room.Cursor, err error) {
+		if errors.Is(err, receipt.ErrBeyond) {
+			_ = s.Refuse(&room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq is beyond the newest message of the conversation"}, "")
+		}
+	})
+	return nil
+}
+
+// watch watches the presence of the other side of the newest conversations. Mu is held, but
+// not while the watches begin.
+func (s *Consumer) watch(ctx context.Context, page []room.Summary) error {
+	n := min(len(page), maxWatched-s.watched)
+	if n <= 0 || !s.inbox.presence.Enabled() {
+		return nil
+	}
+	s.watched += n
+	s.Mu.Unlock()
+	stops, err := s.beginWatches(ctx, page[:n])
+	s.Mu.Lock()
+	if s.ended {
+		s.Mu.Unlock()
+		defer s.Mu.Lock()
+		for _, stop := range stops {
+			stop()
+		}
+		return err
+	}
+	s.stops = append(s.stops, stops...)
+	return err
+}
+
+func (s *Consumer) beginWatches(ctx context.Context, page []room.Summary) (stops []func(), err error) {
+	rooms := make([]room.Room, len(page))
+	for i := range page {
+		rooms[i] = page[i].Room
+	}
+	pairs, err := s.inbox.blocks.WatchAll(ctx, rooms)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the store has named the operation
+	}
+	for i := range page {
+		id, pair := page[i].ID, pairs[i]
+		changed := func(now presence.State) {
+			if pair.Any() {
+				now = presence.State{}
+			}
+			s.change(func(l *list) { l.presence(id, now.Online, now.LastSeen) })
+		}
+		now, stop := s.inbox.presence.Watch(page[i].Room.Other(s.user), changed)
+		changed(now)
+		stops = append(stops, stop, pair.Release)
+	}
+	return stops, nil
+}
