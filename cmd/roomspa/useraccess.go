@@ -67,8 +67,7 @@ func (c *userActivateCmd) Run(ctx context.Context, std streams) error {
 // Run signs users out everywhere.
 func (c *userSignOutCmd) Run(ctx context.Context, std streams) error {
 	return c.revoke(ctx, std, "signed out", func(db *postgres.DB, id room.UserID) error {
-		_, err := db.SignOut(ctx, id, time.Now())
-		return err
+		return db.SignOut(ctx, id, time.Now())
 	})
 }
 

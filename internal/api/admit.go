@@ -10,6 +10,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -19,8 +20,13 @@ const (
 	maxRequests = 1024
 	// maxAnonymous is the number of those without a valid token. Strangers cannot take the rest.
 	maxAnonymous = 768
+	// maxPerUser is the number of the rest that one user may take.
+	maxPerUser = 32
 	// maxPagesPerUser is the number of pages that one user may read at the same time.
 	maxPagesPerUser = 4
+	// maxRefreshesPerUser is the number of refresh tokens of one user that are used or revoked
+	// at the same time.
+	maxRefreshesPerUser = 4
 
 	// requestBytes is what each request takes from the budget: its body and a short answer.
 	requestBytes = 2 * maxBody
@@ -38,19 +44,26 @@ type admission struct {
 
 	budget *budget.Budget
 	tokens Tokens
+	share  float64 // of maxAnonymous that an address may take once half are taken; 0 means no limit
 
 	mu        sync.Mutex
-	anonymous int // requests without a valid token
+	anonymous int            // requests without a valid token
+	addresses map[string]int // of anonymous, by network
 	signedIn  int
+	users     map[room.UserID]int // of signedIn, those that were admitted for their token
 	pages     map[room.UserID]int // pages that are read, by user
+	refreshes map[room.UserID]int // refresh tokens that are used or revoked, by user
 }
 
 // A visit is a request that is served. The methods of a nil visit do nothing.
 type visit struct {
 	admission *admission
 	account   budget.Account
+	network   string // of the client: its address, or the /64 for IPv6
 	signedIn  bool
+	user      room.UserID // was admitted for their token; 0 if nobody had to be
 	reader    room.UserID // reads a page; 0 if the request reads none
+	refresher room.UserID // uses or revokes a refresh token; 0 if the request does not
 }
 
 type visitKey struct{}
@@ -59,7 +72,8 @@ type visitKey struct{}
 func (a *admission) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxRequestTime))
-		v := &visit{admission: a}
+		_, remote := a.who(r)
+		v := &visit{admission: a, network: logging.Network(remote)}
 		if !a.enter(v, r) {
 			a.exchange(w, r).reject(tooBusy())
 			return
@@ -77,10 +91,11 @@ func (a *admission) enter(v *visit, r *http.Request) bool {
 		if err != nil {
 			return false
 		}
-		if _, err := a.tokens.Verify(token, time.Now()); err != nil {
+		claims, err := a.tokens.Verify(token, time.Now())
+		if err != nil {
 			return false
 		}
-		if v.signedIn = true; !a.takePlace(v) {
+		if v.signedIn, v.user = true, claims.UserID; !a.takePlace(v) {
 			return false
 		}
 	}
@@ -98,14 +113,31 @@ func (a *admission) takePlace(v *visit) bool {
 	switch {
 	case a.anonymous+a.signedIn >= maxRequests:
 		return false
+	case v.signedIn && a.users[v.user] >= maxPerUser:
+		return false
 	case v.signedIn:
 		a.signedIn++
-	case a.anonymous >= maxAnonymous:
+		a.users[v.user]++
+	case a.anonymous >= maxAnonymous || a.exceeds(v.network):
 		return false
 	default:
-		a.anonymous++
+		a.countAnonymous(v, 1)
 	}
 	return true
+}
+
+// exceeds reports whether one more request exceeds the share of an address.
+func (a *admission) exceeds(network string) bool {
+	return a.share > 0 && a.anonymous >= maxAnonymous/2 && float64(a.addresses[network]+1) > max(1, a.share*maxAnonymous)
+}
+
+// countAnonymous changes the number of requests without a valid token. The caller holds the
+// mutex.
+func (a *admission) countAnonymous(v *visit, n int) {
+	a.anonymous += n
+	if a.addresses[v.network] += n; a.addresses[v.network] == 0 {
+		delete(a.addresses, v.network)
+	}
 }
 
 // authenticated makes the request that of a signed-in user.
@@ -117,7 +149,7 @@ func (v *visit) authenticated() {
 	v.account.Authenticated()
 	v.admission.mu.Lock()
 	defer v.admission.mu.Unlock()
-	v.admission.anonymous--
+	v.admission.countAnonymous(v, -1)
 	v.admission.signedIn++
 }
 
@@ -143,6 +175,23 @@ func (v *visit) startPage(user room.UserID) *failure {
 	return nil
 }
 
+// startRefresh lets the request use or revoke a refresh token of the user. Those of one user
+// wait for each other in Postgres, and hold connections meanwhile.
+func (v *visit) startRefresh(user room.UserID) *failure {
+	if v == nil {
+		return nil
+	}
+	a := v.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refreshes[user] >= maxRefreshesPerUser {
+		return tooBusy()
+	}
+	a.refreshes[user]++
+	v.refresher = user
+	return nil
+}
+
 // leave ends the visit, when the answer is written.
 func (v *visit) leave() {
 	v.account.Close()
@@ -152,13 +201,23 @@ func (v *visit) leave() {
 	if v.signedIn {
 		a.signedIn--
 	} else {
-		a.anonymous--
+		a.countAnonymous(v, -1)
 	}
-	if v.reader == 0 {
-		return
+	if v.user != 0 {
+		decrement(a.users, v.user)
 	}
-	if a.pages[v.reader]--; a.pages[v.reader] == 0 {
-		delete(a.pages, v.reader)
+	if v.reader != 0 {
+		decrement(a.pages, v.reader)
+	}
+	if v.refresher != 0 {
+		decrement(a.refreshes, v.refresher)
+	}
+}
+
+// decrement forgets a user whose number becomes 0.
+func decrement(m map[room.UserID]int, user room.UserID) {
+	if m[user]--; m[user] == 0 {
+		delete(m, user)
 	}
 }
 

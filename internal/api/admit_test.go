@@ -32,6 +32,12 @@ func (l *library) Users(_ context.Context, ids []room.UserID) (map[room.UserID]*
 
 func (l *library) RoomOf(context.Context, room.ID) (room.Room, error) { return room.Room{}, nil }
 
+func (l *library) RotateRefresh(context.Context, room.Refresh, room.Refresh, time.Duration) (room.Rotation, error) {
+	l.reading.Done()
+	<-l.release
+	return room.Rotation{}, nil
+}
+
 func (l *library) Before(context.Context, room.ID, int64, int, int) ([]room.Message, bool, error) {
 	l.reading.Done()
 	<-l.release
@@ -48,7 +54,7 @@ type reception struct {
 	running sync.WaitGroup
 }
 
-func newReception(t *testing.T, b *budget.Budget) *reception {
+func newReception(t *testing.T, b *budget.Budget, settings ...func(*api.Options)) *reception {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
 	if err != nil {
@@ -57,6 +63,9 @@ func newReception(t *testing.T, b *budget.Budget) *reception {
 	r := &reception{t: t, keys: keys, library: &library{release: make(chan struct{})}}
 	o := loginOptions(someone(), auth.NewPasswords(1, 32), keys)
 	o.Store, o.Budget = r.library, b
+	for _, set := range settings {
+		set(&o)
+	}
 	r.handler = api.New(o, slog.New(slog.DiscardHandler), nil)
 	return r
 }
@@ -128,6 +137,45 @@ func TestAUserReadsAFewPagesAtATime(t *testing.T) {
 	r.expect(1, http.StatusOK)
 	if b.Held() != 0 {
 		t.Errorf("%d bytes are held at the end", b.Held())
+	}
+}
+
+// refresh uses a refresh token of a user.
+func (r *reception) refresh(user room.UserID) int {
+	r.t.Helper()
+	token, err := r.keys.MintRefresh(auth.FirstRefresh(user, time.Now(), time.Hour))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	q := httptest.NewRequestWithContext(r.t.Context(), http.MethodPost, "/token/refresh/", strings.NewReader(`{"refresh_token":"`+token+`"}`))
+	q.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	r.handler.ServeHTTP(w, q)
+	return w.Result().StatusCode
+}
+
+func TestAUserRefreshesAFewTokensAtATime(t *testing.T) {
+	t.Parallel()
+	r := newReception(t, nil)
+	for user := range room.UserID(2) { // others do not notice
+		r.reading.Add(4)
+		for range 4 {
+			r.running.Go(func() {
+				if status := r.refresh(user + 1); status != http.StatusOK {
+					t.Errorf("user %d: status %d", user+1, status)
+				}
+			})
+		}
+		r.reading.Wait()
+		if status := r.refresh(user + 1); status != http.StatusServiceUnavailable {
+			t.Errorf("one more of user %d: status %d", user+1, status)
+		}
+	}
+	close(r.release)
+	r.running.Wait()
+	r.reading.Add(1)
+	if status := r.refresh(1); status != http.StatusOK {
+		t.Errorf("when they have ended: status %d", status)
 	}
 }
 

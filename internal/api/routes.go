@@ -32,6 +32,9 @@ type Options struct {
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
 	Budget      *budget.Budget // bounds the bytes that requests hold; nil means no limit
+	// AddressShare is the share of the places for requests without a valid token that one
+	// client address may take once half of them are taken. 0 means no limit.
+	AddressShare float64
 }
 
 // A Store gives access to Postgres.
@@ -54,7 +57,10 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	signIn := newSignIn(o, log, reg)
 	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
 	history := &history{base{"History", log, o.Who}, o.Store, users}
-	admission := &admission{base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, pages: map[room.UserID]int{}}
+	admission := &admission{
+		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
+		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
+	}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {

@@ -31,9 +31,8 @@ type SignIns interface {
 	RotateRefresh(ctx context.Context, used, next room.Refresh, grace time.Duration) (room.Rotation, error)
 	// RevokeRefresh revokes a token's family and reports whether it was valid before.
 	RevokeRefresh(ctx context.Context, t room.Refresh) (valid bool, err error)
-	// SignOut revokes all tokens of a user that were issued until latest or now. It returns the
-	// time from which on issued tokens are valid.
-	SignOut(ctx context.Context, user room.UserID, latest time.Time) (validAfter time.Time, err error)
+	// SignOut revokes all tokens of a user that were issued until latest or now.
+	SignOut(ctx context.Context, user room.UserID, latest time.Time) error
 }
 
 // Revocations closes the sockets of users who signed out, on all replicas.
@@ -166,7 +165,7 @@ func (s *signIn) signOut(ctx context.Context, t room.Refresh) error {
 	if t.IssuedAt.After(latest) {
 		latest = t.IssuedAt
 	}
-	_, err := s.o.Store.SignOut(ctx, t.User, latest)
+	err := s.o.Store.SignOut(ctx, t.User, latest)
 	if err == nil {
 		s.o.Revocations.Check(t.User)
 	}
@@ -182,7 +181,7 @@ func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
 		return used, tokenRefusal(err)
 	}
 	e.user = fmt.Sprintf("user %d", used.User)
-	return used, nil
+	return used, e.visit.startRefresh(used.User)
 }
 
 // Logout serves POST /logout/.

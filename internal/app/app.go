@@ -34,7 +34,6 @@ import (
 	"github.com/roomspa/roomspa/internal/rebalance"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/revocation"
-	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -217,27 +216,6 @@ func (a *App) wire(reloads []task) {
 	}
 }
 
-func (a *App) sessionOptions() session.Options {
-	o := a.options.session()
-	o.TokenLeeway, o.Memory, o.Budget = auth.Leeway, a.memory.Share, a.budget
-	renew := handshake.Renew(a.keys)
-	o.Renew = func(token string, former session.Token) (session.Token, error) {
-		t, err := renew(token, former)
-		if err == nil {
-			a.revocations.CheckHere(room.UserID(t.User))
-		}
-		return t, err
-	}
-	o.OnEnd = func(e *session.End) {
-		a.limits.CloseSocket(e.Remote)
-		if e.Cut {
-			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
-		}
-		handshake.KeepEnd(a.stories, e)
-	}
-	return o
-}
-
 func (a *App) api(socketPaths []string) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
@@ -245,43 +223,9 @@ func (a *App) api(socketPaths []string) http.Handler {
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget,
+		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
 	}, a.log, a.reg)
-}
-
-func (a *App) opsHandler() http.Handler {
-	return ops.New(ops.Options{
-		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
-		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
-	})
-}
-
-// checks are the checks of /readyz.
-func (a *App) checks() []ops.Check {
-	return []ops.Check{
-		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-			defer cancel()
-			return a.db.CheckSchema(ctx)
-		}},
-		{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
-		}, Warn: a.redis.CheckWrite},
-		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
-			if _, err := a.layer.Health(); err != nil {
-				return "", err
-			}
-			return "a test message came back over the subscription", a.layer.Check(ctx)
-		}},
-		// A replica that others do not hear still serves its own sockets, so this never fails.
-		{Name: "replicas", Run: func(context.Context) (string, error) {
-			return a.fleet.Summary(), nil
-		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
-		{Name: "proxies", Run: func(context.Context) (string, error) {
-			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
-		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
-	}
 }

@@ -151,6 +151,10 @@ const (
 // process and answers the requests from in until in ends.
 func ServePasswords(in io.Reader, out io.Writer) error {
 	lowerPriority()
+	return serveRequests(in, out)
+}
+
+func serveRequests(in io.Reader, out io.Writer) error {
 	r := bufio.NewReaderSize(in, maxEncoded+MaxPassword)
 	for {
 		op, err := r.ReadByte()

@@ -14,13 +14,17 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
+// The arguments that make this binary a worker: one of its own priority, and one of the lowest.
+const atOnce, whenIdle = "verify-passwords-at-once", "verify-passwords-when-idle"
+
 // TestMain lets this binary be a worker, too.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "work-on-passwords" {
+	serve := map[string]func(io.Reader, io.Writer) error{atOnce: auth.ServeRequests, whenIdle: auth.ServePasswords}
+	if len(os.Args) > 1 && serve[os.Args[1]] != nil {
 		if len(os.Environ()) > 1 { // GOMAXPROCS
 			os.Exit(3) // secrets have no business here
 		}
-		if err := auth.ServePasswords(os.Stdin, os.Stdout); err != nil {
+		if err := serve[os.Args[1]](os.Stdin, os.Stdout); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -51,8 +55,8 @@ func verifies(t *testing.T, p *auth.Passwords, encoded, password string) (ok boo
 
 func TestWorkersAnswerAsThisProcessWould(t *testing.T) {
 	t.Parallel()
-	p, log := delegated(t, 2, os.Args[0], "work-on-passwords")
-	here := auth.NewPasswords(2, 32)
+	p, log := delegated(t, 1, os.Args[0], atOnce)
+	here := auth.NewPasswords(1, 32)
 	hash, err := p.Hash(t.Context(), "correct horse")
 	if err != nil || !verifies(t, here, hash, "correct horse") {
 		t.Fatalf("hash %q, %v", hash, err)
@@ -62,6 +66,18 @@ func TestWorkersAnswerAsThisProcessWould(t *testing.T) {
 			t.Errorf("%.20q fits: %v", password, ok)
 		}
 	}
+	if !verifies(t, p, cheap, "secret") { // the rest of the work of a new hash follows
+		t.Error("a cheaper hash does not fit")
+	}
+	if log.Len() > 0 {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+func TestWorkersServeManyAtOnceUntilTheyAreClosed(t *testing.T) {
+	t.Parallel()
+	p, log := delegated(t, 2, os.Args[0], atOnce)
+	p.SkipRest()
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

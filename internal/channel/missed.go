@@ -4,8 +4,8 @@ import "github.com/roomspa/roomspa/internal/event"
 
 // onSubscribed is called when Redis has confirmed every group on a new connection. If
 // there was an earlier connection, members have missed what was published in between. If
-// that was one of another deployment or timeline, they have to start anew. They are told so
-// first: until then they still go on from what they know.
+// that was one of another deployment or timeline, they have to reload their state. They are told
+// so first: until then they still go on from what they know.
 func (s *shard) onSubscribed(d *event.Deployment, again bool) {
 	reset := s.subscribed.ID != "" && !s.subscribed.Same(d)
 	s.subscribed = *d

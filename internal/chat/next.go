@@ -70,7 +70,7 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		return frame.Message{}, nil // the read wakes the writer
 	}
 	s.caughtUpAt, s.overflowedAt = time.Now().UnixNano(), 0
-	if s.ackTimer { // the ack is sent
+	if s.ackTimer && len(s.asked) == 0 { // the ack is sent, and no page waits for the timer
 		s.timer.Stop()
 		s.timer, s.ackTimer = nil, false // an idle socket keeps no timer
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// reset makes the socket start anew on what the store has now: the database was restored
-// or replaced. It forgets what was delivered before, and does not block: the writer loads
-// the conversation, since it alone reads the store.
+// reset makes the socket reload the conversation, because the database was restored or
+// replaced. It forgets what was delivered before, and does not block: the writer reads the
+// store, and nothing else does.
 func (s *Consumer) reset() {
 	s.chat.resets.Add(1)
 	s.Mu.Lock()

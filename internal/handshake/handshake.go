@@ -184,8 +184,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,
 		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket},
 	}
-	if e.Anonymous && !s.anonymous.Allow() || !e.Anonymous && s.logged.Tokens() < 1 {
-		a.log.Hold() // of users until the user is known
+	if !e.Anonymous || !s.anonymous.Allow() {
+		a.log.Hold() // until the user is known: strangers must not fill the log
 	}
 	a.open()
 }

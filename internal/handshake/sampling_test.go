@@ -3,6 +3,7 @@ package handshake
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,6 +96,40 @@ func TestOnlyTheLinesOfGoodHandshakesAreSampled(t *testing.T) {
 	}
 	if lines := about(bad); !strings.Contains(lines, "Connection attempt started") || !strings.Contains(lines, "bad close code") {
 		t.Errorf("a refused one of the test endpoint:\n%s", lines)
+	}
+}
+
+// Clients without a valid token write a few lines a minute, and not only few warnings.
+func TestStrangersWriteFewLines(t *testing.T) {
+	t.Parallel()
+	var out safeBuffer
+	reg := prometheus.NewRegistry()
+	log := slog.New(logging.NewStrangers(logging.New(&out, logging.Options{Format: "text", Replica: "a"}).Handler(), reg))
+	keys, err := auth.NewKeys([]string{strings.Repeat("s", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := session.NewRegistry(t.Context(), session.Options{
+		MaxMessageBytes: 1024, PingInterval: time.Minute, PongTimeout: time.Minute, WriteTimeout: time.Second, SoftLimit: 100, HardLimit: 100,
+	}, reg)
+	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewRecorder("a", nil, log, reg)}, sockets, keys, nil, []endpoint.Endpoint{
+		{Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs},
+	}, log, reg)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	for range 20 {
+		c, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/ws/chat/1/2/?token=x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, _ = c.ReadMessage()
+		_ = c.Close()
+	}
+	sockets.Drain(t.Context(), 10*time.Second)
+	for _, line := range []string{"Processing connection for path", "Token found", "Invalid token", "WebSocket disconnected"} {
+		if n := strings.Count(out.String(), line); n != 10 {
+			t.Errorf("%d lines say %q, want those of 10 handshakes", n, line)
+		}
 	}
 }
 

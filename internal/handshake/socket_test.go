@@ -115,6 +115,7 @@ func TestBreachesOfRFC6455(t *testing.T) {
 		"a ping in fragments":              "\x09\x80\x00\x00\x00\x00",
 		"a ping of 126 bytes":              "\x89\xfe\x00\x7e\x00\x00\x00\x00" + strings.Repeat("x", 126),
 		"a text inside a fragmented text":  "\x01\x81\x00\x00\x00\x00a\x81\x81\x00\x00\x00\x00b",
+		"a Close of one byte":              "\x88\x81\x00\x00\x00\x00\x03",
 		"a Close of 1005":                  "\x88\x82\x00\x00\x00\x00\x03\xed",
 		"a Close of 1006":                  "\x88\x82\x00\x00\x00\x00\x03\xee",
 		"a Close of 999":                   "\x88\x82\x00\x00\x00\x00\x03\xe7",

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				l.relieve.relieve()
-				l.relieve.refused(reasonFiles, netip.Addr{}, 0, 0)
+				l.relieve.refused(reasonFiles, netip.Prefix{}, 0, 0)
 			}
 			return nil, err //nolint:wrapcheck // net/http looks at it
 		}
@@ -96,7 +97,8 @@ func (l *listener) refuse(t *net.TCPConn, reason string, a netip.Addr) {
 	body := fmt.Sprintf(refusalBody, refusalDetails[reason], ref)
 	_ = t.SetDeadline(time.Now().Add(lingerTime))
 	_, _ = fmt.Fprintf(t, refusal, ref, len(body), body) // fits into the empty send buffer
-	l.limits.refused(reason, a, l.limits.holds(a), l.limits.limit[all])
+	n, held := l.limits.holder(a)
+	l.limits.refused(reason, n, held, l.limits.limit[all])
 	select {
 	case l.linger <- struct{}{}:
 	default:
@@ -111,12 +113,12 @@ func (l *listener) refuse(t *net.TCPConn, reason string, a netip.Addr) {
 	}()
 }
 
-// holds returns the number of connections of an address.
-func (l *Limits) holds(a netip.Addr) int {
+// holder returns the network of an address that holds its share, and its connections.
+func (l *Limits) holder(a netip.Addr) (n netip.Prefix, held int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.peers[network(a)]; p != nil {
-		return p.held[all]
-	}
-	return 0
+	p := l.peer(a)
+	defer l.add(all, p, 0) // forgets an address that holds nothing
+	p = cmp.Or(l.exceeds(all, p), l.exceeds(plain, p), p)
+	return p.network, p.held[all]
 }

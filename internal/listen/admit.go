@@ -27,7 +27,7 @@ func (l *Limits) admit(c *conn, a netip.Addr, share bool) (v verdict, victim *co
 		defer l.add(all, p, 0) // forgets an address that was refused and holds nothing
 	}
 	switch {
-	case l.exceeds(all, p), l.exceeds(plain, p):
+	case l.exceeds(all, p) != nil, l.exceeds(plain, p) != nil:
 		e := p.idle.Front()
 		if e == nil {
 			return overShare, nil

@@ -58,7 +58,7 @@ type LimitOptions struct {
 	Sockets int     // hard limit of sockets
 	Files   int     // open files that the stores need
 	Memory  int64   // limit of the process in bytes; 0 means unknown
-	Share   float64 // of the places that an address may hold once half are taken; 1 or more means no limit
+	Share   float64 // of the places that an address may hold once half are taken, an IPv6 /48 twice as much; 1 or more means no limit
 }
 
 // Limits bounds the connections of a replica: in total below the open-file limit, those that
@@ -81,9 +81,11 @@ type Limits struct {
 	lists [states]list.List // of *conn, the oldest first
 }
 
-// A peer is an address that holds connections.
+// A peer is an address, or an IPv6 /48, that holds connections.
 type peer struct {
 	network netip.Prefix
+	share   float64 // of the places that it may hold once half are taken
+	wider   *peer   // the /48 of an IPv6 /64, else nil
 	held    [kinds]int
 	idle    list.List // of *conn, the oldest first
 }
@@ -134,10 +136,18 @@ func network(a netip.Addr) netip.Prefix {
 
 // peer returns the peer of an address. The caller holds the mutex.
 func (l *Limits) peer(a netip.Addr) *peer {
-	n := network(a)
+	p := l.lookUp(network(a), l.share)
+	if p.wider == nil && p.network.Bits() == 64 {
+		wider, _ := p.network.Addr().Prefix(48) // never fails
+		p.wider = l.lookUp(wider, 2*l.share)
+	}
+	return p
+}
+
+func (l *Limits) lookUp(n netip.Prefix, share float64) *peer {
 	p := l.peers[n]
 	if p == nil {
-		p = &peer{network: n}
+		p = &peer{network: n, share: share}
 		l.peers[n] = p
 	}
 	return p
@@ -149,17 +159,24 @@ func (l *Limits) add(k kind, p *peer, n int) {
 	if k == all {
 		l.crowded.Store(l.used[all] > l.limit[all]/2)
 	}
-	if p == nil {
-		return
-	}
-	if p.held[k] += n; p.held == ([kinds]int{}) {
-		delete(l.peers, p.network)
+	for ; p != nil; p = p.wider {
+		if p.held[k] += n; p.held == ([kinds]int{}) {
+			delete(l.peers, p.network)
+		}
 	}
 }
 
-// exceeds reports whether one more of a kind exceeds the share of an address.
-func (l *Limits) exceeds(k kind, p *peer) bool {
-	return p != nil && l.share < 1 && l.used[k]+1 > l.limit[k]/2 && float64(p.held[k]+1) > max(1, l.share*float64(l.limit[k]))
+// exceeds returns the address, or its /48, whose share one more of a kind exceeds, or nil.
+func (l *Limits) exceeds(k kind, p *peer) *peer {
+	if l.used[k]+1 <= l.limit[k]/2 {
+		return nil
+	}
+	for ; p != nil; p = p.wider {
+		if p.share < 1 && float64(p.held[k]+1) > max(1, p.share*float64(l.limit[k])) {
+			return p
+		}
+	}
+	return nil
 }
 
 // OpenSocket counts a socket of a client, by the address that [ClientAddr] returns. It returns
@@ -172,18 +189,18 @@ func (l *Limits) OpenSocket(remote string) bool {
 	}
 	l.mu.Lock()
 	p := l.peer(a)
-	over := l.exceeds(sockets, p)
-	if !over {
+	over, held := l.exceeds(sockets, p), 0
+	if over == nil {
 		l.add(sockets, p, 1)
 	} else {
+		held = over.held[sockets]
 		l.add(sockets, p, 0) // forgets an address that holds nothing
 	}
-	held := p.held[sockets]
 	l.mu.Unlock()
-	if over {
-		l.refused(reasonAddress, a, held, l.limit[sockets])
+	if over != nil {
+		l.refused(reasonAddress, over.network, held, l.limit[sockets])
 	}
-	return !over
+	return over == nil
 }
 
 // CloseSocket counts the end of a socket for which OpenSocket returned true.

@@ -78,8 +78,8 @@ func (r *refusalLog) allow(reason string) (omitted int, ok bool) {
 	return 0, false
 }
 
-// refused counts and logs a refusal to an address that holds some of the places.
-func (l *Limits) refused(reason string, a netip.Addr, held, places int) {
+// refused counts and logs a refusal to a network that holds some of the places.
+func (l *Limits) refused(reason string, n netip.Prefix, held, places int) {
 	l.metrics.refused.WithLabelValues(reason).Inc()
 	omitted, ok := l.log.allow(reason)
 	if !ok {
@@ -89,7 +89,7 @@ func (l *Limits) refused(reason string, a netip.Addr, held, places int) {
 	switch reason {
 	case reasonAddress:
 		msg = fmt.Sprintf("Connections refused: %s holds %d of %d places, its share. If it is a proxy, add it to --trusted-proxies; else see --address-share",
-			network(a), held, places)
+			n, held, places)
 	case reasonFull:
 		msg = fmt.Sprintf("Connections refused: all %d places are taken. Add replicas, or raise the open-file limit, --hard-limit and the memory limit", places)
 	case reasonFiles:

@@ -131,7 +131,7 @@ func (db *DB) Summaries(ctx context.Context, user room.UserID, behind *room.Plac
 	if behind != nil {
 		at, id = &behind.At, &behind.ID
 	}
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, summaries, int64(user), at, id, limit+1, size)
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s room.Summary, err error) {
 			s, more, err = scanSummary(row)
@@ -177,7 +177,7 @@ const roomOfConversation = `SELECT customer_id, therapist_id FROM roomspa.conver
 
 // RoomOf returns the room of a conversation, or [room.ErrNotFound].
 func (db *DB) RoomOf(ctx context.Context, conversation room.ID) (r room.Room, err error) {
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, roomOfConversation, conversation).Scan(&r.Customer, &r.Therapist)
 	})
 	if err != nil {

@@ -50,8 +50,8 @@ const selectDeployment = `SELECT id, timeline, heartbeats FROM roomspa.deploymen
 const raiseTimeline = `
 UPDATE roomspa.deployment SET timeline = greatest(timeline, $2) + 1 WHERE only_row AND id = $1 AND timeline <= $2`
 
-// A sighting is the deployment as one transaction has seen it.
-type sighting struct {
+// A snapshot is the deployment as one transaction has read it.
+type snapshot struct {
 	event.Deployment
 	heartbeats int64
 	copyOf     string       // the deployment id of the original, if the transaction found that this is a copy
@@ -59,9 +59,9 @@ type sighting struct {
 	newest     recentCommit // the newest message that it has looked for
 }
 
-// queueSighting queues the statements of a heartbeat that read the deployment, and that
+// queueSnapshot queues the statements of a heartbeat that read the deployment, and that
 // give a copy a new id.
-func (db *DB) queueSighting(b *pgx.Batch, s *sighting) {
+func (db *DB) queueSnapshot(b *pgx.Batch, s *snapshot) {
 	var before string
 	b.Queue(lockDeployment).QueryRow(func(row pgx.Row) error { return requireDeployment(row.Scan(&before)) })
 	b.Queue(adoptOrigin)
@@ -82,7 +82,7 @@ func (db *DB) queueSighting(b *pgx.Batch, s *sighting) {
 	}
 }
 
-func (s *sighting) scan(row pgx.Row) error {
+func (s *snapshot) scan(row pgx.Row) error {
 	return requireDeployment(row.Scan(&s.ID, &s.Timeline, &s.heartbeats))
 }
 
@@ -122,7 +122,7 @@ func markCopy(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 // Deployment returns the identity of the deployment, and changes nothing. It is for
 // commands: a replica learns it from [DB.Heartbeat].
 func (db *DB) Deployment(ctx context.Context) (event.Deployment, error) {
-	var s sighting
+	var s snapshot
 	b := db.newWrite()
 	b.Queue(selectDeployment).QueryRow(s.scan)
 	queueKeys(b, &s.Deployment)
@@ -132,8 +132,8 @@ func (db *DB) Deployment(ctx context.Context) (event.Deployment, error) {
 	return s.Deployment, nil
 }
 
-// A memory is what this process knows about the deployment from its last heartbeat.
-type memory struct {
+// A knownDeployment is what this process knows about the deployment from its last heartbeat.
+type knownDeployment struct {
 	mu         sync.Mutex // held for a whole heartbeat, so that their results are compared in order
 	id         string     // "" before the first heartbeat
 	timeline   int64
@@ -141,45 +141,45 @@ type memory struct {
 	wentBack   string // why the timeline has to be raised, until that is done
 }
 
-// compare compares a sighting with what the process knows. If the database has gone back
+// compare compares a snapshot with what the process knows. If the database has gone back
 // in time it raises the timeline, and s is what it reads then. The caller holds
-// db.memory.mu.
-func (db *DB) compare(ctx context.Context, s *sighting) error {
-	m := &db.memory
+// db.known.mu.
+func (db *DB) compare(ctx context.Context, s *snapshot) error {
+	k := &db.known
 	if s.copyOf != "" {
 		logCopy(db.log, s.copyOf, s.ID)
 	}
 	raised := false
-	if s.ID == m.id && s.Timeline <= m.timeline {
-		m.wentBack = cmp.Or(m.wentBack, m.signOfRestore(s))
-		if m.wentBack != "" {
+	if s.ID == k.id && s.Timeline <= k.timeline {
+		k.wentBack = cmp.Or(k.wentBack, k.restoreReason(s))
+		if k.wentBack != "" {
 			var err error
 			if raised, err = db.raise(ctx, s); err != nil {
 				return err // the next heartbeat tries again
 			}
 		}
 	}
-	if s.ID != m.id || s.Timeline != m.timeline {
+	if s.ID != k.id || s.Timeline != k.timeline {
 		db.logChange(s, raised)
 		db.recent.clear()
-		if m.id != "" {
+		if k.id != "" {
 			db.pool.Reset() // other connections may still lead to the server of before
 		}
 	} else {
 		db.recent.confirm(s.newest)
 	}
-	m.id, m.timeline, m.heartbeats, m.wentBack = s.ID, s.Timeline, s.heartbeats, ""
+	k.id, k.timeline, k.heartbeats, k.wentBack = s.ID, s.Timeline, s.heartbeats, ""
 	return nil
 }
 
-// signOfRestore returns why a sighting of the same deployment, on no later timeline, shows
-// that the database has gone back in time, or "".
-func (m *memory) signOfRestore(s *sighting) string {
+// restoreReason returns how a snapshot of the same deployment, on no later timeline, shows
+// that the database has gone back in time, or "" if it does not.
+func (k *knownDeployment) restoreReason(s *snapshot) string {
 	switch {
-	case s.Timeline < m.timeline:
-		return fmt.Sprintf("it is on timeline %d and was on %d", s.Timeline, m.timeline)
-	case s.heartbeats <= m.heartbeats:
-		return fmt.Sprintf("it has counted %d heartbeats and had counted %d", s.heartbeats, m.heartbeats)
+	case s.Timeline < k.timeline:
+		return fmt.Sprintf("it is on timeline %d and was on %d", s.Timeline, k.timeline)
+	case s.heartbeats <= k.heartbeats:
+		return fmt.Sprintf("it has counted %d heartbeats and had counted %d", s.heartbeats, k.heartbeats)
 	case s.missing > 0:
 		return fmt.Sprintf("%d of the last messages that this replica stored are gone", s.missing)
 	}
@@ -188,10 +188,10 @@ func (m *memory) signOfRestore(s *sighting) string {
 
 // raise raises the timeline above the one that this process knows, unless another replica
 // has done so, and reads the deployment again.
-func (db *DB) raise(ctx context.Context, s *sighting) (raised bool, err error) {
-	var now sighting
+func (db *DB) raise(ctx context.Context, s *snapshot) (raised bool, err error) {
+	var now snapshot
 	b := db.newWrite()
-	b.Queue(raiseTimeline, db.memory.id, db.memory.timeline).Exec(func(tag pgconn.CommandTag) error {
+	b.Queue(raiseTimeline, db.known.id, db.known.timeline).Exec(func(tag pgconn.CommandTag) error {
 		raised = tag.RowsAffected() > 0
 		return nil
 	})

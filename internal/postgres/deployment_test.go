@@ -51,7 +51,7 @@ func members(t *testing.T, o postgres.Options, n int) []*member {
 	all := make([]*member, n)
 	for i := range all {
 		log := &journal{}
-		db := openLogged(t, o, slog.New(slog.NewTextHandler(log, nil)), prometheus.NewRegistry())
+		db := world.OpenDB(t, o, slog.New(slog.NewTextHandler(log, nil)), prometheus.NewRegistry())
 		all[i] = &member{db, fmt.Sprint("replica ", i), log}
 	}
 	return all

@@ -17,21 +17,21 @@ func logCopy(log *slog.Logger, original, id string) {
 }
 
 // logChange logs that a running replica has found another deployment or timeline.
-func (db *DB) logChange(s *sighting, raised bool) {
-	m := &db.memory
+func (db *DB) logChange(s *snapshot, raised bool) {
+	k := &db.known
 	const next = "open sockets go on from what the database has now"
 	id, timeline := slog.String("deployment", s.ID), slog.Int64("timeline", s.Timeline)
 	restored := slog.String("cause", "database_restored")
 	switch {
-	case m.id == "": // the first heartbeat
+	case k.id == "": // the first heartbeat
 	case raised:
 		logging.Component(db.log, slog.LevelError, component, fmt.Sprintf(
-			"Database went back in time: %s; raised the timeline to %d; %s", m.wentBack, s.Timeline, next), restored, id, timeline)
-	case s.ID == m.id:
+			"Database went back in time: %s; raised the timeline to %d; %s", k.wentBack, s.Timeline, next), restored, id, timeline)
+	case s.ID == k.id:
 		logging.Component(db.log, slog.LevelWarn, component, fmt.Sprintf(
-			"Database went back in time: another replica raised the timeline from %d to %d; %s", m.timeline, s.Timeline, next), restored, id, timeline)
+			"Database went back in time: another replica raised the timeline from %d to %d; %s", k.timeline, s.Timeline, next), restored, id, timeline)
 	default:
 		logging.Component(db.log, slog.LevelWarn, component, fmt.Sprintf(
-			"Database replaced: its deployment id is %s and was %s; %s", s.ID, m.id, next), id, timeline)
+			"Database replaced: its deployment id is %s and was %s; %s", s.ID, k.id, next), id, timeline)
 	}
 }

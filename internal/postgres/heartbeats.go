@@ -47,13 +47,13 @@ func (db *DB) Heartbeat(ctx context.Context, own room.Heartbeat, maxAge time.Dur
 	if f := db.schemaProblem.Load(); f != nil {
 		return failed(f) // the table may not exist; the probe has counted the failure
 	}
-	db.memory.mu.Lock()
-	defer db.memory.mu.Unlock()
-	var s sighting
+	db.known.mu.Lock()
+	defer db.known.mu.Unlock()
+	var s snapshot
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		b := db.newWrite()
 		queueHeartbeat(b, own, maxAge, &others) // with the time now, after the wait for a connection
-		db.queueSighting(b, &s)
+		db.queueSnapshot(b, &s)
 		return sendOn(ctx, conn, b)
 	})
 	if err != nil {

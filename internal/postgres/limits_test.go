@@ -16,6 +16,7 @@ import (
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // TestALockedConversationFailsAlone lets 40 messages wait while two transactions are under
@@ -225,7 +226,7 @@ func TestWhatWaitsIsCommittedAtTheEnd(t *testing.T) {
 	url := database(t)
 	setup := open(t, postgres.Options{URL: url})
 	c := conversation(t, setup, 1)
-	db, err := postgres.Open(t.Context(), patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	db, err := postgres.Open(t.Context(), world.Patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

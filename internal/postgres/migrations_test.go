@@ -17,7 +17,7 @@ import (
 func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 	t.Parallel()
 	url := world.Database(t, nil)
-	o, log := patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler)
+	o, log := world.Patient(postgres.Options{URL: url}), slog.New(slog.DiscardHandler)
 	db := open(t, o)
 	files, err := filepath.Glob("migrations/*.sql")
 	if err != nil {
@@ -76,7 +76,7 @@ func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
 		t.Errorf("a schema that is merely newer: %+v, %v", s, err)
 	}
 	execute(t, conn, "UPDATE roomspa.compatibility SET oldest_served = 98")
-	status, err := postgres.MigrationStatus(t.Context(), patient(postgres.Options{URL: url}))
+	status, err := postgres.MigrationStatus(t.Context(), world.Patient(postgres.Options{URL: url}))
 	if last := len(status) - 1; err != nil || status[last].Version != 99 || status[last].AppliedAt.IsZero() {
 		t.Errorf("status %v, %v", status, err)
 	}
@@ -88,7 +88,7 @@ func TestTooNewIsWhatTheSchemaSays(t *testing.T) {
 
 func TestTwoMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	migrateAtOnce(t, patient(postgres.Options{URL: world.Database(t, nil)}))
+	migrateAtOnce(t, world.Patient(postgres.Options{URL: world.Database(t, nil)}))
 }
 
 func migrateAtOnce(t *testing.T, o postgres.Options) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 const secret = "hunter2secret"
@@ -94,7 +95,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 			}
 			withoutSecret(t, err)
 		}
-		_, err := postgres.MigrationStatus(t.Context(), patient(postgres.Options{URL: target}))
+		_, err := postgres.MigrationStatus(t.Context(), world.Patient(postgres.Options{URL: target}))
 		if postgres.Cause(err) != want {
 			t.Errorf("%s, migrating: %v", want, err)
 		}

@@ -61,7 +61,7 @@ func (db *DB) Before(ctx context.Context, conversation room.ID, beforeSeq int64,
 	}
 	limit = min(max(limit, 1), maxPage)
 	found := make([]pageResult, 1)
-	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err := db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, messagesBefore, conversation, beforeSeq, limit+1, size)
 		return collectPages(rows, found)
 	})

@@ -103,7 +103,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd, dir string, files ...string) {
 func TestBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	target := world.Database(t, nil)
-	o := patient(postgres.Options{URL: pgbouncer(t, target), PgBouncer: true})
+	o := world.Patient(postgres.Options{URL: pgbouncer(t, target), PgBouncer: true})
 	heals := func(db *postgres.DB) { // it is starting
 		for postgres.Cause(probing(t, db)) == "refused" {
 		}

@@ -65,9 +65,10 @@ type DB struct {
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
-	memory        memory        // of the deployment
+	known         knownDeployment
 	recent        recentCommits // of this process
 	suspected     chan struct{} // holds a value if the database may have gone back in time
+	requests      chan struct{} // holds a value per call of requestRoundtrip that runs
 
 	commits       *coalescer[appendArg, appendResult]
 	users         *coalescer[[]room.UserID, map[room.UserID]*room.User]
@@ -88,6 +89,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 		return nil, errors.New("the database pool cannot be set up")
 	}
 	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log, suspected: make(chan struct{}, 1)}
+	db.requests = make(chan struct{}, max(1, o.MaxConnections/2))
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)
 	db.commits.queue.AllowSecond(maxSingleInserts)

@@ -41,7 +41,7 @@ func (db *DB) RotateRefresh(ctx context.Context, used, next room.Refresh, grace 
 		QueryRow(func(row pgx.Row) error {
 			return row.Scan(&rot.ID, &rot.IssuedAt, &rot.ExpiresAt, &rot.Revoked, &rot.Reused)
 		})
-	if err := db.send(ctx, b); err != nil {
+	if err := db.sendRequest(ctx, b); err != nil {
 		return room.Rotation{}, fmt.Errorf("rotate refresh token of user %d: %w", used.User, err)
 	}
 	rot.IssuedAt, rot.ExpiresAt = rot.IssuedAt.UTC(), rot.ExpiresAt.UTC()
@@ -63,7 +63,7 @@ func (db *DB) RevokeRefresh(ctx context.Context, t room.Refresh) (valid bool, er
 	b := db.newWrite()
 	b.Queue(revokeRefresh, t.Family, int64(t.User), t.ID, t.IssuedAt, t.ExpiresAt).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&valid) })
-	if err := db.send(ctx, b); err != nil {
+	if err := db.sendRequest(ctx, b); err != nil {
 		return false, fmt.Errorf("revoke refresh token of user %d: %w", t.User, err)
 	}
 	return valid, nil

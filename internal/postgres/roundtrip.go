@@ -13,12 +13,25 @@ import (
 // roundtrip runs f on a connection, within the roundtrip timeout, and translates its
 // error.
 func (db *DB) roundtrip(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	return db.roundtripIn(ctx, nil, f)
+}
+
+// requestRoundtrip is roundtrip for calls that requests of clients make one by one. Together
+// they use at most half of the pool. Without that, a flood of requests would delay messages,
+// handshakes and probes, whose calls are few because they are coalesced.
+func (db *DB) requestRoundtrip(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	return db.roundtripIn(ctx, db.requests, f)
+}
+
+// roundtripIn is roundtrip for a call that needs a place in turns, unless that is nil.
+func (db *DB) roundtripIn(ctx context.Context, turns chan struct{}, f func(context.Context, *pgx.Conn) error) error {
 	limited, cancel := context.WithTimeout(ctx, db.opts.roundtripTimeout())
 	defer cancel()
-	conn, err := db.acquire(limited)
+	conn, err := db.acquire(limited, turns)
 	if err != nil {
 		return db.translate(ctx, err)
 	}
+	defer leave(turns)
 	defer conn.Release() // closes the connection if it is broken or in a transaction
 	if err := f(limited, conn.Conn()); err != nil {
 		return db.translate(ctx, err)
@@ -26,15 +39,32 @@ func (db *DB) roundtrip(ctx context.Context, f func(context.Context, *pgx.Conn) 
 	return nil
 }
 
-// acquire takes a connection from the pool, or makes one.
-func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+// acquire takes a place in turns, and a connection from the pool, or makes one. The caller
+// gives both back, unless there is an error.
+func (db *DB) acquire(ctx context.Context, turns chan struct{}) (*pgxpool.Conn, error) {
 	db.metrics.waiting.Inc()
 	defer db.metrics.waiting.Dec()
 	limited, cancel := context.WithTimeout(ctx, db.opts.AcquireTimeout)
 	defer cancel()
 	start := time.Now()
+	defer func() { db.metrics.acquire.Observe(time.Since(start).Seconds()) }()
+	if !enter(limited, turns) {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, newFailure(causePool, "")
+	}
+	conn, err := db.acquireFromPool(ctx, limited)
+	if err != nil {
+		leave(turns)
+	}
+	return conn, err
+}
+
+// acquireFromPool takes a connection from the pool, or makes one, until limited ends, which is
+// the acquire timeout within ctx.
+func (db *DB) acquireFromPool(ctx, limited context.Context) (*pgxpool.Conn, error) {
 	conn, err := db.pool.Acquire(limited)
-	db.metrics.acquire.Observe(time.Since(start).Seconds())
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	if limited.Err() == nil || ctx.Err() != nil || connecting {
 		return conn, err
@@ -44,6 +74,26 @@ func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, newFailure(causePool, "")
 	}
 	return conn, err
+}
+
+// enter takes a place in turns, if that is not nil. It returns false if ctx ends before.
+func enter(ctx context.Context, turns chan struct{}) bool {
+	if turns == nil {
+		return true
+	}
+	select {
+	case turns <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// leave gives back the place that enter has taken.
+func leave(turns chan struct{}) {
+	if turns != nil {
+		<-turns
+	}
 }
 
 // newWrite returns a pipeline for statements that write. They are one transaction and
@@ -59,6 +109,11 @@ func (db *DB) newWrite() *pgx.Batch {
 // send runs a pipeline in one roundtrip.
 func (db *DB) send(ctx context.Context, b *pgx.Batch) error {
 	return db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return sendOn(ctx, conn, b) })
+}
+
+// sendRequest is send for calls that requests of clients make one by one.
+func (db *DB) sendRequest(ctx context.Context, b *pgx.Batch) error {
+	return db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return sendOn(ctx, conn, b) })
 }
 
 func sendOn(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) error {

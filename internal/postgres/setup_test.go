@@ -1,12 +1,9 @@
 package postgres_test
 
 import (
-	"cmp"
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -18,15 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) { world.Main(m) }
-
-// patient replaces the timeouts that a test has not set by ones that a busy machine does
-// not reach.
-func patient(o postgres.Options) postgres.Options {
-	o.AcquireTimeout = cmp.Or(o.AcquireTimeout, world.Limit)
-	o.StatementTimeout = cmp.Or(o.StatementTimeout, world.Limit)
-	o.LockTimeout = cmp.Or(o.LockTimeout, world.Limit)
-	return o
-}
 
 // eventually repeats try until it succeeds.
 func eventually(t testing.TB, what string, try func() error) {
@@ -51,24 +39,7 @@ func open(t testing.TB, o postgres.Options) *postgres.DB {
 
 func openWith(t testing.TB, o postgres.Options, reg *prometheus.Registry) *postgres.DB {
 	t.Helper()
-	return openLogged(t, o, slog.New(slog.NewTextHandler(t.Output(), nil)), reg)
-}
-
-func openLogged(t testing.TB, o postgres.Options, log *slog.Logger, reg *prometheus.Registry) *postgres.DB {
-	t.Helper()
-	db, err := postgres.Open(t.Context(), patient(o), log, reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { db.Run(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		running.Wait()
-		db.Close()
-	})
-	return db
+	return world.OpenDB(t, o, slog.New(slog.NewTextHandler(t.Output(), nil)), reg)
 }
 
 // direct returns a connection beside any pool.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -15,19 +13,19 @@ import (
 const signOut = `
 UPDATE roomspa.users
 SET tokens_valid_after = greatest(tokens_valid_after, date_trunc('second', greatest(now(), $2)) + interval '1 second')
-WHERE id = $1 RETURNING tokens_valid_after`
+WHERE id = $1`
 
 // SignOut makes every token of a user invalid that was issued until now, by the clock of
 // Postgres, or until latest, whichever is later. The caller passes as latest the issue
-// time of the youngest token it knows. SignOut returns the time before which tokens of
-// the user are refused, or [room.ErrNotFound].
-func (db *DB) SignOut(ctx context.Context, user room.UserID, latest time.Time) (validAfter time.Time, err error) {
+// time of the youngest token it knows. SignOut returns [room.ErrNotFound] if there is no such
+// user.
+func (db *DB) SignOut(ctx context.Context, user room.UserID, latest time.Time) error {
 	b := db.newWrite()
-	b.Queue(signOut, int64(user), latest).QueryRow(func(row pgx.Row) error { return row.Scan(&validAfter) })
-	if err := db.send(ctx, b); err != nil {
-		return time.Time{}, fmt.Errorf("sign out user %d: %w", user, err)
+	b.Queue(signOut, int64(user), latest).Exec(requireRow)
+	if err := db.sendRequest(ctx, b); err != nil {
+		return fmt.Errorf("sign out user %d: %w", user, err)
 	}
-	return validAfter.UTC(), nil
+	return nil
 }
 
 const setActive = `UPDATE roomspa.users SET is_active = $2 WHERE id = $1`

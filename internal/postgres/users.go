@@ -137,7 +137,7 @@ func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, 
 	if strings.Contains(identifier, "@") {
 		query = credentialsByEmail
 	}
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, query, identifier)
 		u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) {
 			return scanUser(row, &hash)
@@ -157,7 +157,7 @@ const replaceHash = `UPDATE roomspa.users SET password = $3 WHERE id = $1 AND pa
 func (db *DB) ReplaceHash(ctx context.Context, id room.UserID, old, new string) error {
 	b := db.newWrite()
 	b.Queue(replaceHash, id, old, new).Exec(requireRow)
-	if err := db.send(ctx, b); err != nil {
+	if err := db.sendRequest(ctx, b); err != nil {
 		return fmt.Errorf("replace the password hash of user %d: %w", id, err)
 	}
 	return nil

@@ -19,7 +19,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_replicas", Help: "Number of ready replicas known to this replica, including itself.",
 		}),
 		mean: f.NewGauge(prometheus.GaugeOpts{
-			Name: "roomspa_replica_mean_connections", Help: "Mean number of WebSocket connections per ready replica.",
+			Name: "roomspa_replica_mean_connections", Help: "Mean number of WebSocket connections of users per ready replica.",
 		}),
 		shed: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_rebalanced_connections_total",

@@ -30,7 +30,9 @@ const (
 
 // Sockets are the open sockets of this replica.
 type Sockets interface {
-	Len() int
+	// SignedIn returns the number of sockets of users. Those of strangers do not count: they
+	// would make users move.
+	SignedIn() int
 	Draining() bool
 	// Shed closes one socket that has nothing in flight, and reports whether there was one.
 	Shed(c *frame.Close) bool
@@ -86,7 +88,7 @@ func New(o Options, f *fleet.Fleet, sockets Sockets, log *slog.Logger, reg prome
 
 // Leave tells the other replicas that this one drains. Call it when the registry has
 // stopped accepting sockets.
-func (r *Rebalancer) Leave() { r.publish(event.Load{Sockets: r.sockets.Len(), Draining: true}) }
+func (r *Rebalancer) Leave() { r.publish(event.Load{Sockets: r.sockets.SignedIn(), Draining: true}) }
 
 // Run shares the load and closes sockets until ctx ends.
 func (r *Rebalancer) Run(ctx context.Context) {
@@ -151,7 +153,7 @@ func (r *Rebalancer) publish(l event.Load) { r.fleet.Publish(l, nil) }
 // round publishes the load of this replica, decides, and returns how many sockets may
 // be closed until the next round.
 func (r *Rebalancer) round(ctx context.Context) (quota int) {
-	own := event.Load{Ready: r.o.CheckReady(ctx), Draining: r.sockets.Draining(), Sockets: r.sockets.Len()}
+	own := event.Load{Ready: r.o.CheckReady(ctx), Draining: r.sockets.Draining(), Sockets: r.sockets.SignedIn()}
 	r.publish(own)
 	r.paused.Store(false)
 	now := time.Now()

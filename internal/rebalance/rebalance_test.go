@@ -89,7 +89,7 @@ func (m *member) DeleteHeartbeat(context.Context, string) error { return nil }
 
 func (m *member) RestoreSuspected() <-chan struct{} { return nil }
 
-func (m *member) Len() (n int)         { m.set(func() { n = m.sockets }); return n }
+func (m *member) SignedIn() (n int)    { m.set(func() { n = m.sockets }); return n }
 func (m *member) Draining() (yes bool) { m.set(func() { yes = m.draining }); return yes }
 func (m *member) isReady() (yes bool)  { m.set(func() { yes = m.ready }); return yes }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -21,6 +22,9 @@ const (
 	// framePeriod and frameBurst limit the rate of control frames and small fragments.
 	framePeriod, frameBurst = 10 * time.Millisecond, 1000
 )
+
+// discardBuffer is the size in bytes of the read buffer while a message is discarded.
+const discardBuffer = 8 << 10
 
 // A header is the header of a frame that a client sent.
 type header struct {
@@ -111,6 +115,16 @@ func (h *header) unmask(p []byte, offset int) {
 	}
 }
 
+// discard reads and drops n bytes. It gives the reader a larger buffer: the session is ending,
+// and with the small one a client could make the server read 288 bytes at a time.
+func (s *Session) discard(n int) error {
+	if s.reader.Size() < discardBuffer {
+		s.reader = bufio.NewReaderSize(s.reader, discardBuffer)
+	}
+	_, err := s.reader.Discard(n)
+	return err
+}
+
 // handleControl reads the payload of a control frame and handles it. The error for a Close is
 // a *websocket.CloseError.
 func (s *Session) handleControl(h *header) error {
@@ -142,8 +156,11 @@ func (s *Session) handleControl(h *header) error {
 
 // parseClose returns the peer's Close, or a protocolError.
 func parseClose(payload []byte) error {
-	if len(payload) < 2 {
+	switch len(payload) {
+	case 0:
 		return &websocket.CloseError{Code: websocket.CloseNoStatusReceived}
+	case 1:
+		return protocolError("a close code has two bytes")
 	}
 	code, text := int(binary.BigEndian.Uint16(payload)), payload[2:]
 	// RFC 6455 §7.4 and the registry of IANA

@@ -101,7 +101,7 @@ func (s *Session) readMessage() (m message, err error) {
 			if discarded += h.size; discarded > discardBytes || discarded < 0 {
 				return m, tooLarge(limit)
 			}
-			_, err = s.reader.Discard(h.size)
+			err = s.discard(h.size)
 		} else {
 			dropped, err = s.readPayload(&m, &h)
 		}
@@ -128,8 +128,7 @@ func (s *Session) readPayload(m *message, h *header) (dropped bool, err error) {
 	for read := 0; read < h.size; {
 		have, left := len(m.Data), h.size-read
 		if have == cap(m.Data) && !s.grow(m, left, h.fin) {
-			_, err := s.reader.Discard(left)
-			return true, err
+			return true, s.discard(left)
 		}
 		n := min(left, cap(m.Data)-have)
 		m.Data = m.Data[:have+n]
@@ -172,6 +171,12 @@ func (s *Session) fit(m message) message {
 		m.taken = len(m.Data)
 	}
 	return m
+}
+
+// noRoom is the close for a peer whose message has found no room in the budget in time.
+var noRoom = &frame.Close{
+	Code: frame.CodeTryLater, Reason: "over_budget", After: time.Second,
+	Detail: "the replica is short of memory for the message",
 }
 
 // waitForRoom takes n bytes from the account, and waits until it has room. It returns false if

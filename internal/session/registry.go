@@ -25,6 +25,9 @@ type Options struct {
 	SoftLimit       int // sockets above which new ones are closed with 1013 busy
 	HardLimit       int // sockets above which handshakes are refused with HTTP 503
 	UserSockets     int // sockets of one user; 0 means no limit
+	// ShareRate makes the sockets of anonymous endpoints share a message rate with those of
+	// the same client network, as the sockets of a user do.
+	ShareRate bool
 	// Memory returns the used share of the memory limit, between 0 and 1. It is called for
 	// each handshake. nil means that memory is not checked.
 	Memory func() float64
@@ -54,14 +57,14 @@ type Registry struct {
 	draining  atomic.Bool
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
-	members   map[int64]*member
+	members   map[memberKey]*member
 }
 
 // NewRegistry returns an empty registry. ctx is the parent of the context that handlers get
 // and must not be cancelled before [Registry.Drain] has returned.
 func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}, members: map[int64]*member{}}
+	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}, members: map[memberKey]*member{}}
 }
 
 // Draining reports whether the registry refuses handshakes because of a shutdown.
@@ -69,6 +72,12 @@ func (r *Registry) Draining() bool { return r.draining.Load() }
 
 // Len returns the number of sockets, including those still in their handshake.
 func (r *Registry) Len() int { return int(r.count.Load()) }
+
+// SignedIn returns the number of sockets of endpoints that take a token, without those whose
+// handshake has failed.
+func (r *Registry) SignedIn() int {
+	return int(max(0, r.count.Load()-r.anonymous.Load()-r.refused.Load()))
+}
 
 func (r *Registry) add(s *Session) {
 	r.mu.Lock()
@@ -122,11 +131,13 @@ func (s *Session) sweep(now time.Time) {
 	if due {
 		s.pingDue, s.lastPing, s.pingsPaused = true, now.UnixNano(), false
 	}
+	starved, began := s.starved, s.messageBegan.Load()
 	s.mu.Unlock()
-	began := s.messageBegan.Load()
 	switch {
 	case expired:
 		s.End(&frame.Close{Code: frame.CodeIdentity, Reason: "token_expired", Detail: "the token has expired"})
+	case began != 0 && now.UnixNano()-began > int64(messageTimeout) && starved:
+		s.End(noRoom) // the client may not be at fault
 	case began != 0 && now.UnixNano()-began > int64(messageTimeout):
 		s.End(&frame.Close{Code: frame.CodePolicy, Reason: "message_timeout", Detail: fmt.Sprintf("the message was not complete %v after its first byte", messageTimeout)})
 	case s.endpoint.anonymous && now.UnixNano()-s.opened > int64(anonymousAge):

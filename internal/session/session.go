@@ -74,6 +74,7 @@ type Session struct {
 	readerDone  bool
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
+	counted     bool // in member.sockets
 
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded
@@ -154,16 +155,13 @@ func (s *Session) end(c *frame.Close, by string) {
 	s.mu.Unlock()
 }
 
-// setCauseLocked begins the end of the session, unless it is ending already. A socket that is
-// ending does not count for its user, so that the user can open another one in its place.
+// setCauseLocked begins the end of the session, unless it is ending already.
 func (s *Session) setCauseLocked(c *frame.Close, by string) {
 	if s.cause != nil {
 		return
 	}
 	s.cause, s.endedBy = c, by
-	if s.member != nil {
-		s.member.sockets.Add(-1)
-	}
+	s.uncountLocked()
 }
 
 // ending returns the close with which the session ends, or nil if it is open.

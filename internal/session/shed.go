@@ -4,12 +4,13 @@ import "github.com/roomspa/roomspa/internal/frame"
 
 // Shed ends the oldest idle session with c and reports whether there was one. The oldest one
 // is chosen so that every client is moved once before any client is moved twice. A session is
-// idle if no received message is being handled and nothing is being written.
+// idle if no received message is being handled and nothing is being written. Sessions of
+// anonymous endpoints are left alone: they count for nothing, and end by their age.
 func (r *Registry) Shed(c *frame.Close) bool {
 	r.mu.Lock()
 	var oldest *Session
 	for s := range r.sessions {
-		if (oldest == nil || s.opened < oldest.opened) && s.isIdle() {
+		if !s.endpoint.anonymous && (oldest == nil || s.opened < oldest.opened) && s.isIdle() {
 			oldest = s
 		}
 	}

@@ -66,6 +66,32 @@ func TestShedEndsTheOldestThatHasNothingInHand(t *testing.T) {
 	})
 }
 
+// Strangers do not make users move.
+func TestAnonymousSocketsAreNotShed(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		w.anonymous = true
+		_, _ = w.dial()
+		synctest.Wait()
+		if n := w.registry.SignedIn(); n != 0 || w.registry.Len() != 1 {
+			w.t.Errorf("%d of %d sockets are of users", n, w.registry.Len())
+		}
+		if w.registry.Shed(shedding()) {
+			w.t.Error("an anonymous socket was shed")
+		}
+		w.anonymous, w.endpoint = false, "chat"
+		c, _ := w.dial()
+		synctest.Wait()
+		if n := w.registry.SignedIn(); n != 1 {
+			w.t.Errorf("%d sockets are of users, want 1", n)
+		}
+		if !w.registry.Shed(shedding()) {
+			w.t.Error("nobody was shed")
+		}
+		_, err := readAll(c)
+		wantClose(w.t, err, 1012, "rebalance ref="+ref)
+	})
+}
+
 func TestShedLeavesAloneWhoIsStillWrittenTo(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		release := make(chan struct{})

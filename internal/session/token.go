@@ -22,7 +22,7 @@ type Token struct {
 // before the expiry, unless the token expires sooner.
 func (s *Session) Authenticate(t Token) {
 	s.account.Authenticated()
-	s.registry.join(s, t.User)
+	s.registry.join(s, memberKey{user: t.User})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user, s.issued, s.expires = t.User, 0, t.ExpiresAt.Unix()

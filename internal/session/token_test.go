@@ -190,3 +190,17 @@ func counter(w *world, name, label, value string) float64 {
 	}
 	return 0
 }
+
+func TestTokenExpiryEndsTheSession(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		began := time.Now()
+		c, h := w.dial()
+		h.s.Authenticate(session.Token{User: 7, ExpiresAt: time.Now().Add(20 * time.Second)})
+		texts, err := readAll(c)
+		wantClose(w.t, err, 4001, "token_expired ref="+ref)
+		wantError(w.t, texts[0], "token_expired", 4001)
+		if d := time.Since(began); d < 19*time.Second || d > 22*time.Second {
+			w.t.Fatalf("after %v", d)
+		}
+	})
+}

@@ -65,6 +65,9 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 	s.lastActive.Store(now)
 	tune(s.raw)
 	slot.registry.add(s)
+	if s.endpoint.anonymous && slot.registry.options.ShareRate {
+		slot.registry.join(s, memberKey{network: logging.Network(log.Remote)})
+	}
 	return s, nil
 }
 

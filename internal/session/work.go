@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -13,7 +14,8 @@ const (
 	maxQueue = 64 << 10
 	// queueOverhead is added to the size of a waiting message, so that tiny ones count too.
 	queueOverhead = 64
-	// userFactor is how many times the message rate of a socket a user has on a replica.
+	// userFactor is how many times the message rate of a socket a user has on a replica, and so
+	// has a client network without a user.
 	userFactor = 4
 	// minPause and maxPause bound the time between two looks at something that is awaited.
 	minPause, maxPause = 50 * time.Millisecond, time.Second
@@ -55,8 +57,8 @@ func (s *Session) dispatch(m message) {
 		s.working = true
 		s.handling.Store(true)
 	} else if !s.supersede(m) {
-		if s.account.Take(len(m.Data) - m.taken) {
-			m.taken = max(m.taken, len(m.Data))
+		if size := len(m.Data) + queueOverhead; s.account.Take(size - m.taken) {
+			m.taken = max(m.taken, size)
 		} else {
 			s.stopped = true // until some of the queue is handled
 		}
@@ -125,6 +127,7 @@ func (s *Session) next() (m message, ok bool) {
 	}
 	if !ok {
 		s.working = false
+		s.uncountLocked()
 		s.stopHandlingLocked()
 	}
 	s.resumeLocked()
@@ -156,7 +159,7 @@ func (s *Session) waitForTurn(m *message) bool {
 		wait := time.Duration(0)
 		if ok && s.ending() == nil && !h.Ready() { // a client that has left takes nothing more
 			wait = slow
-		} else if wait = s.takeTurn(m); wait == 0 {
+		} else if wait = s.takeTurn(m, slow); wait == 0 {
 			return true
 		}
 		s.mu.Lock()
@@ -202,10 +205,11 @@ func (s *Session) pause(d time.Duration) bool {
 	}
 }
 
-// takeTurn takes a turn of the message rate for m, of the socket and of the user, or returns the
-// time until there is one. Where there is no user, m is marked instead of waiting, and after too
-// many such messages the session ends.
-func (s *Session) takeTurn(m *message) time.Duration {
+// takeTurn takes a turn of the message rate for m, of the socket and of its member, or returns
+// the time after which to try again: up to slow where many sockets of a client network compete.
+// A socket without a user does not wait for a turn of its own: m is marked, and after too many
+// such messages the session ends.
+func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 	o := &s.registry.options
 	if o.MessageRate <= 0 {
 		return 0
@@ -214,6 +218,9 @@ func (s *Session) takeTurn(m *message) time.Duration {
 	next, wait := s.messages.take(now, period, o.MessageBurst)
 	if wait == 0 && s.member != nil {
 		wait = s.member.messages.take(now, period/userFactor, o.MessageBurst*userFactor)
+		if wait > 0 && s.endpoint.anonymous {
+			return max(wait, rand.N(slow))
+		}
 	}
 	if wait == 0 {
 		s.messages = next

@@ -20,6 +20,10 @@ const closeWait = 2 * time.Second
 // reads a byte now and then could block a writer forever.
 const maxAttempts = 3
 
+// minProgress is the number of bytes that a peer must take within each write timeout. Only a
+// batch with a large frame has more: a page of 256 KiB may take 80 s at the default timeout.
+const minProgress = 32 << 10
+
 // batchBytes is the size at which the writer stops collecting frames and writes them. It
 // bounds the memory that a stalled socket holds.
 const batchBytes = 8 << 10
@@ -173,10 +177,10 @@ func (s *Session) appendClose(b *batch, c *frame.Close) {
 	b.append(opClose, payload)
 }
 
-// send writes a batch and reports whether the connection is still usable. After a write
-// timeout the peer is a slow consumer: send completes the current frame, drops the rest and
-// ends the session. A peer that read no byte within the timeout is cut, because no Close can
-// reach it.
+// send writes a batch and reports whether the connection is still usable. It goes on while
+// the peer takes minProgress bytes within each write timeout. One that takes fewer is a slow
+// consumer: send completes the current frame, drops the rest and ends the session. A peer that
+// takes no byte within the timeout is cut, because no Close can reach it.
 //
 // The bytes of a write that is still blocked after blockedAfter are taken from the account. If
 // it has no room, the session ends with over_budget, and is cut.
@@ -190,9 +194,11 @@ func (s *Session) send(b *batch) bool {
 		s.sentBytes.Add(uint64(n))
 		rest = rest[n:]
 		progress += n
+		if n > 0 {
+			s.lastActive.Store(time.Now().UnixNano())
+		}
 		switch {
 		case err == nil:
-			s.lastActive.Store(time.Now().UnixNano())
 			return true
 		case attempt == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			if !s.account.Take(cap(b.buf)) {
@@ -206,11 +212,16 @@ func (s *Session) send(b *batch) bool {
 			s.cut("network", err)
 			return false
 		}
-		progress, timeout = 0, s.registry.options.WriteTimeout
+		timeout = s.registry.options.WriteTimeout
 		if s.ending() == nil {
-			s.End(slowConsumer)
-			rest = b.restOfFrame(len(b.buf) - len(rest))
+			if progress >= minProgress {
+				attempt = 0
+			} else {
+				s.End(slowConsumer)
+				rest = b.restOfFrame(len(b.buf) - len(rest))
+			}
 		}
+		progress = 0
 	}
 }
 

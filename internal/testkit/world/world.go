@@ -2,18 +2,14 @@ package world
 
 import (
 	"context"
-	"log/slog"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/auth"
-	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
@@ -174,26 +170,6 @@ func (w *World) RedisClient(t testing.TB) *goredis.Client {
 	c := goredis.NewClient(o)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// OpenPostgres opens the database of the world as a replica does, with timeouts that a busy machine does not reach. The end
-// of the test closes it.
-func (w *World) OpenPostgres(t testing.TB) *postgres.DB {
-	t.Helper()
-	o := postgres.Options{URL: w.DatabaseURL, AcquireTimeout: Limit, StatementTimeout: Limit, LockTimeout: Limit}
-	db, err := postgres.Open(t.Context(), o, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { db.Run(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		running.Wait()
-		db.Close()
-	})
-	return db
 }
 
 // OpenRedis opens the Redis of the world as a replica does, with the deployment that Postgres has now. The end of the test

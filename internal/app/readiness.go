@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/ops"
+)
+
+func (a *App) opsHandler() http.Handler {
+	return ops.New(ops.Options{
+		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
+		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
+	})
+}
+
+// checks are the checks of /readyz.
+func (a *App) checks() []ops.Check {
+	return []ops.Check{
+		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			return a.db.CheckSchema(ctx)
+		}},
+		{Name: "redis", Run: func(ctx context.Context) (string, error) {
+			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+		}, Warn: a.redis.CheckWrite},
+		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
+			if _, err := a.layer.Health(); err != nil {
+				return "", err
+			}
+			return "a test message came back over the subscription", a.layer.Check(ctx)
+		}},
+		// A replica that others do not hear still serves its own sockets, so this never fails.
+		{Name: "replicas", Run: func(context.Context) (string, error) {
+			return a.fleet.Summary(), nil
+		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
+		{Name: "proxies", Run: func(context.Context) (string, error) {
+			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
+		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
+	}
+}

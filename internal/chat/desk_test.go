@@ -1,0 +1,157 @@
+package chat
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+)
+
+// A desk is one consumer between a store and a layer that a test steers: what the
+// real ones cannot be made to do on the spot.
+type desk struct {
+	t    *testing.T
+	chat *Chat
+	s    *Consumer
+	log  logging.Conn
+	reg  *prometheus.Registry
+
+	account budget.Account
+
+	mu        sync.Mutex
+	id        room.ID // of the conversation
+	stored    []room.Message
+	timeline  byte // second byte of the ids of new messages
+	loads     int
+	failLoad  error
+	onLoad    func() // called in each Conversation, after it has read
+	reads     int    // calls of After
+	rows      int    // that After has read
+	pages     int    // calls of Before
+	failRead  error
+	failWrite error
+	down      error
+	published []event.Body
+	woken     int
+}
+
+func (d *desk) Conversation(context.Context, room.Room) (room.Conversation, error) {
+	d.mu.Lock()
+	d.loads++
+	c, err, onLoad := room.Conversation{ID: d.id, LastSeq: int64(len(d.stored))}, d.failLoad, d.onLoad
+	d.mu.Unlock()
+	if onLoad != nil {
+		onLoad()
+	}
+	return c, err
+}
+
+func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failWrite != nil {
+		return room.Message{}, false, d.failWrite
+	}
+	if c != d.id {
+		return room.Message{}, false, room.ErrNotFound
+	}
+	for _, old := range d.stored {
+		if m.ClientMessageID != "" && old.ClientMessageID == m.ClientMessageID {
+			return old, true, nil
+		}
+	}
+	return d.store(c, m), false, nil
+}
+
+func (d *desk) store(c room.ID, m room.Draft) room.Message {
+	n := int64(len(d.stored) + 1)
+	stored := room.Message{
+		ID: room.ID{byte(n), d.timeline}, Conversation: c, Seq: n, Sender: m.Sender, SenderRole: m.SenderRole,
+		Text: m.Text, ClientMessageID: m.ClientMessageID, At: time.Unix(n, 0),
+	}
+	d.stored = append(d.stored, stored)
+	return stored
+}
+
+func (d *desk) After(_ context.Context, c room.ID, seq int64, limit, size int) ([]room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+	if d.failRead != nil || c != d.id {
+		return nil, false, d.failRead
+	}
+	rest := d.stored[min(int(seq), len(d.stored)):]
+	n := 0
+	for n < min(limit, len(rest)) && (n == 0 || size >= len(rest[n].Text)) {
+		size -= len(rest[n].Text)
+		n++
+	}
+	d.rows += min(limit, len(rest))
+	return slices.Clone(rest[:n]), n < len(rest) || n == limit, nil
+}
+
+func (d *desk) Before(_ context.Context, c room.ID, seq int64, limit, _ int) ([]room.Message, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pages++
+	if c != d.id || d.failRead != nil {
+		return nil, false, d.failRead
+	}
+	end := len(d.stored)
+	if seq > 0 {
+		end = int(seq) - 1
+	}
+	return slices.Clone(d.stored[max(0, end-limit):end]), end > limit, nil
+}
+
+func (d *desk) Tails(context.Context, time.Duration) (map[room.ID]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return map[room.ID]int64{d.id: int64(len(d.stored))}, d.failRead
+}
+
+func (d *desk) Join(context.Context, string, func(event.Event), func(bool)) (func(), error) {
+	return func() {}, nil
+}
+
+func (d *desk) Publish(_ string, body event.Body, done func(error)) {
+	d.mu.Lock()
+	err := d.down
+	if err == nil {
+		d.published = append(d.published, body)
+	}
+	d.mu.Unlock()
+	done(err)
+}
+
+func (d *desk) Health() (time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Time{}, d.down
+}
+
+func (d *desk) Wake() {
+	d.mu.Lock()
+	d.woken++
+	d.mu.Unlock()
+}
+
+func (d *desk) Log() *logging.Conn { return &d.log }
+
+func (d *desk) Renew(string) error { return nil }
+
+func (d *desk) PausePings(time.Duration) {}
+func (d *desk) Account() *budget.Account { return &d.account }
+
+// asEvent returns the event as the channel layer delivers it.
+func asEvent(b event.Body) event.Event {
+	return event.Event{Kind: b.Kind(), At: time.Now(), Body: b.AppendTo(nil)}
+}
