@@ -26,7 +26,7 @@ type State struct {
 	TypingSent   int64 `json:"typing_sent"`
 	Delivered    int64 `json:"delivered"` // frames received, counted per socket
 	Read         int64 `json:"read"`
-	Typing       int64 `json:"typing"`
+	Typing       int64 `json:"typing"` // the ends that servers add included
 }
 
 // String returns the counts in one line.
