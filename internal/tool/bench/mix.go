@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/roomspa/roomspa/internal/frame"
 )
 
 // typingInterval is how often a sender sends typing in the full mix. A server passes
@@ -37,11 +35,11 @@ func (s *State) String() string {
 // count counts a received frame.
 func (c *stateCounts) count(frameType string) {
 	switch frameType {
-	case frame.TypeDelivered:
+	case "delivered":
 		c.delivered.Add(1)
-	case frame.TypeRead:
+	case "read":
 		c.read.Add(1)
-	case frame.TypeTyping:
+	case "typing":
 		c.typing.Add(1)
 	}
 }
@@ -57,8 +55,8 @@ func (c *stateCounts) report() *State {
 // sendReceipts says that the socket's user has received and read a message.
 func (s *socket) sendReceipts(seq int64) {
 	s.run.totals.state.receiptsSent.Add(2)
-	s.write(receiptFrame(frame.TypeDelivered, seq))
-	s.write(receiptFrame(frame.TypeRead, seq))
+	s.write(receiptFrame("delivered", seq))
+	s.write(receiptFrame("read", seq))
 }
 
 func receiptFrame(frameType string, seq int64) []byte {
