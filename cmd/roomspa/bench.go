@@ -18,6 +18,7 @@ type benchCmd struct {
 	URLs []string `arg:"" name:"url" help:"URLs of the servers, as in wss://host. With several, the two sides of a room connect to different ones."`
 
 	Kind        string `default:"chat" enum:"chat,location" env:"-" group:"Load" help:"Endpoint to load: chat or location."`
+	Mix         string `default:"plain" enum:"plain,full" env:"-" group:"Load" help:"Frames on chat sockets: plain (messages only) or full (receivers also send delivered and read for each message, and senders send typing every 2 seconds)."`
 	Connections int    `short:"n" default:"100" env:"-" group:"Load" help:"Number of sockets to open."`
 	Rooms       int    `placeholder:"N" env:"-" group:"Load" help:"Number of rooms to spread the sockets over. Default: two sockets per room."`
 	Fanout      int    `placeholder:"N" env:"-" group:"Load" help:"Open one room of N sockets, of which one sends. Replaces --connections and --rooms."`
@@ -69,7 +70,7 @@ func (c *benchCmd) Run(ctx context.Context, std streams) error {
 
 func (c *benchCmd) options() (o bench.Options, err error) {
 	o = bench.Options{
-		URLs: c.URLs, Kind: c.Kind, Sockets: c.Connections, Rooms: c.Rooms, Rate: c.Rate, Max: c.Max, Touch: c.Touch,
+		URLs: c.URLs, Kind: c.Kind, Mix: c.Mix, Sockets: c.Connections, Rooms: c.Rooms, Rate: c.Rate, Max: c.Max, Touch: c.Touch,
 		Warm: c.Warm, For: c.For, Drain: c.Drain, Size: c.Size, Dialers: c.Dialers, HandshakeTimeout: c.Timeout,
 		Ops: c.Ops, PIDs: c.PID,
 	}

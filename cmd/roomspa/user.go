@@ -17,6 +17,7 @@ type userCmd struct {
 	Create     userCreateCmd     `cmd:"" help:"Create a user."`
 	List       userListCmd       `cmd:"" help:"List users."`
 	Show       userShowCmd       `cmd:"" help:"Show users by id, e-mail address or phone number."`
+	Unread     userUnreadCmd     `cmd:"" help:"Show how far a user has received and read each conversation, and what is unread."`
 	Deactivate userDeactivateCmd `cmd:"" help:"Deactivate users, and close their sockets."`
 	Activate   userActivateCmd   `cmd:"" help:"Activate users that were deactivated."`
 	SignOut    userSignOutCmd    `cmd:"" name:"sign-out" help:"Revoke all tokens of users, and close their sockets."`

@@ -25,6 +25,12 @@ const (
 	Location = "location"
 )
 
+// The mixes of frames on chat sockets.
+const (
+	Plain = "plain"
+	Full  = "full"
+)
+
 // Limits that keep a mistyped option harmless.
 const (
 	MaxSockets           = 200_000
@@ -58,6 +64,10 @@ type Options struct {
 	Warm, For, Drain time.Duration
 	// Size is the length of a chat message in bytes.
 	Size int
+	// Mix is Plain (the default), for messages only, or Full: for each message that a socket receives
+	// from the other side it sends delivered and read, and each sender sends typing as
+	// often as the protocol passes it on.
+	Mix string
 	// Dialers is the number of handshakes in flight, and HandshakeTimeout the limit for
 	// each of them.
 	Dialers          int
@@ -86,6 +96,7 @@ func (o *Options) Validate() error {
 	}{
 		{len(o.URLs) > 0, "at least one URL is required"},
 		{o.Kind == Chat || o.Kind == Location, "the kind must be chat or location"},
+		{o.Mix == "" || o.Mix == Plain || o.Mix == Full && o.Kind == Chat, "the mix must be plain, or full for the kind chat"},
 		{o.Sockets >= 1 && o.Sockets <= MaxSockets, fmt.Sprintf("the number of sockets must be between 1 and %d", MaxSockets)},
 		{o.Rooms >= 1 && o.Rooms <= o.Sockets, "the number of rooms must be between 1 and the number of sockets"},
 		{o.Rate >= 0 && o.Rate <= 1e6, "the rate must be between 0 and 1,000,000 messages per second"},

@@ -81,6 +81,20 @@ func TestAsFastAsItGoes(t *testing.T) {
 	}
 }
 
+func TestTheFullMix(t *testing.T) {
+	t.Parallel()
+	o := load(t, replicas(t, 2))
+	o.Mix, o.Rate, o.For = bench.Full, 200, 3*time.Second
+	r := measure(t, o)
+	s := r.State
+	if want := 2 * int64(r.Messages.Latency.Count); s.ReceiptsSent != want {
+		t.Errorf("%d receipts were sent for %d messages, want %d", s.ReceiptsSent, r.Messages.Latency.Count, want)
+	}
+	if s.Read == 0 || s.Typing == 0 || s.Typing > 2*s.TypingSent {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestOneRoomOfMany(t *testing.T) {
 	t.Parallel()
 	o := load(t, replicas(t, 2))
@@ -195,6 +209,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	for name, spoil := range map[string]func(*bench.Options){
 		"no URL":               func(o *bench.Options) { o.URLs = nil },
 		"too many sockets":     func(o *bench.Options) { o.Sockets = bench.MaxSockets + 1 },
+		"an unknown mix":       func(o *bench.Options) { o.Mix = "half" },
 		"empty rooms":          func(o *bench.Options) { o.Rooms = 3 },
 		"a rate and a maximum": func(o *bench.Options) { o.Max = true },
 		"no end":               func(o *bench.Options) { o.For = bench.MaxFor + 1 },

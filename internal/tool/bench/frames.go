@@ -13,6 +13,7 @@ import (
 type incoming struct {
 	Type            string  `json:"type"`
 	ClientMessageID string  `json:"client_message_id"`
+	Seq             int64   `json:"seq"`
 	UserID          int64   `json:"user_id"`
 	Latitude        float64 `json:"latitude"`
 	Code            string  `json:"code"`

@@ -26,6 +26,8 @@ type sender struct {
 	acks      sequence
 	received  []sequence // by each socket of the group
 
+	typeAt time.Duration // when the sender may send typing again; 0 before the first message
+
 	inFlight int64 // the last message while it is being delivered, else -1
 	pending  int   // number of sockets that have not received it
 }
@@ -51,6 +53,9 @@ func (s *sender) send(scheduled time.Duration) {
 		}
 	}
 	g.mu.Unlock()
+	if g.run.o.Mix == Full {
+		s.sendTyping(g.run.now())
+	}
 	g.run.totals.sent.Add(1)
 	if g.run.o.Kind == Location {
 		s.socket.write(positionFrame(n))
@@ -71,6 +76,9 @@ func (g *group) handleFrame(by *socket, text []byte, now time.Duration) {
 		case from.group != g:
 			t.misdelivered.Add(1)
 		default:
+			if g.run.o.Mix == Full && by.user != from.socket.user {
+				by.sendReceipts(f.Seq)
+			}
 			g.recordDelivery(by, from, n, now)
 		}
 	case "location_update":
@@ -88,6 +96,8 @@ func (g *group) handleFrame(by *socket, text []byte, now time.Duration) {
 		g.recordRefusal(by, &f)
 	case "reconnect":
 		t.count(&t.refusals, "reconnect "+f.Reason)
+	default:
+		t.state.count(f.Type)
 	}
 }
 

@@ -29,6 +29,7 @@ type totals struct {
 	foreign        atomic.Int64 // not sent by this run
 	late           atomic.Bool  // messages still arrived at the end of the drain time
 	handshake      histogram
+	state          stateCounts
 
 	mu       sync.Mutex // guards the maps, which are nil while empty
 	failures map[string]int64

@@ -84,7 +84,7 @@ type Frame struct {
 // A Peer is the other side of a room, as connected describes it.
 type Peer struct {
 	ID           int64  `json:"id"`
-	Online       bool   `json:"online"`
+	Online       *bool  `json:"online"` // nil if the server does not tell
 	LastSeen     string `json:"last_seen"`
 	DeliveredSeq int64  `json:"delivered_seq"`
 	ReadSeq      int64  `json:"read_seq"`

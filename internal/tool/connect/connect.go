@@ -69,6 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { ended <- r.session.Run(ctx) })
+	wg.Go(func() { r.confirmDelivery(ctx) })
 	if r.terminal != nil {
 		r.view.info("Type to send; /help lists the commands, /quit exits.")
 	}
@@ -147,5 +148,6 @@ func (r *repl) finish(ctx context.Context) {
 	if r.session.Await(ctx, 0) == nil {
 		r.view.waitAnswers(ctx, r.session.Done(), cmp.Or(r.o.answerTimeout, answerTimeout))
 	}
+	r.sendDelivered()
 	r.session.Close(frame.CodeNormal, "")
 }

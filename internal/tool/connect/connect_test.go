@@ -153,10 +153,10 @@ func TestFramesAreShown(t *testing.T) {
 	lines := strings.SplitAfter(got, "\n")
 	same(t, `
 connecting to ws://host/ws/chat/1/2/
-connected  ref ref1  last message #0  user 2 is offline, last seen 14:03:22
+connected  ref ref1  last message #0  0 unread  user 2 is offline, last seen 14:03:22, has received nothing yet
   user 2 is typing …
   user 2 is online
-  read up to #4 by user 2
+  ✓✓ read up to #4 by user 2
 ! rate_limited: slower (field x) (ref r)
   {"type":"of a later version","x":1}
   history: 1 message, there are earlier ones

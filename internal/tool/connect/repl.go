@@ -12,6 +12,8 @@ import (
 )
 
 const help = `Type a line to send it as a message. A line that begins with { is sent as a frame.
+  /read [n]        mark the messages up to number n as read, or all (chat)
+  /typing [off]    say that you write a message, or have stopped (chat)
   /history [n]     show the last n messages (chat)
   /ping            send a ping frame and show how long its pong takes
   /drop            cut the connection without a Close frame, to see the client reconnect
@@ -34,6 +36,10 @@ func (r *repl) execute(ctx context.Context, line string) (goOn bool) {
 	case command == "/ping":
 		r.view.addPing()
 		err = r.sendRaw(ctx, client.Ping)
+	case command == "/read":
+		err = r.sendRead(ctx, argument)
+	case command == "/typing":
+		err = r.sendTyping(ctx, argument)
 	case command == "/history":
 		err = r.requestHistory(ctx, argument)
 	case command == "/drop":
@@ -123,7 +129,7 @@ func (r *repl) sendRaw(ctx context.Context, text []byte) error {
 	_ = json.Unmarshal(text, &f) // the server answers invalid JSON with an error frame
 	switch {
 	case r.view.endpoint == client.Location && f.Type != frame.TypePing:
-	case f.Type == "typing", f.Type == "delivered", f.Type == "read", f.Type == "auth":
+	case f.Type == frame.TypeTyping, f.Type == frame.TypeDelivered, f.Type == frame.TypeRead, f.Type == frame.TypeAuth:
 	default:
 		r.view.expectAnswers(1, f.ID)
 		err := r.session.Send(text)

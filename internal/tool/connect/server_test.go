@@ -99,12 +99,15 @@ func serve(t *testing.T, script func(*side)) string {
 // token is one of user 1, as far as a client can see.
 const token = "h.eyJ1c2VyX2lkIjoxfQ.s"
 
-// talked runs the command over piped input, and returns what it wrote.
+// talked runs the command over piped input, or over that of the options, and returns what it wrote.
 func talked(t *testing.T, o Options, url, input string) (string, error) {
 	t.Helper()
 	var out, complaints bytes.Buffer
 	o.Session.Socket.URL, o.Session.Socket.Token = url, token
-	o.In, o.Out, o.Err = strings.NewReader(input), &out, &complaints
+	o.Out, o.Err = &out, &complaints
+	if o.In == nil {
+		o.In = strings.NewReader(input)
+	}
 	o.answerTimeout = time.Minute
 	err := Run(t.Context(), o)
 	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")

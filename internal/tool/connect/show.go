@@ -49,10 +49,7 @@ func connectedText(e client.Event) string {
 	if f.LastSeq != nil {
 		b.WriteString("  last message " + seqText(*f.LastSeq))
 	}
-	if f.Peer != nil {
-		fmt.Fprintf(&b, "  user %d is %s", f.Peer.ID, presenceText(f.Peer.Online, f.Peer.LastSeen))
-	}
-	return b.String()
+	return b.String() + stateText(f)
 }
 
 func presenceText(online bool, lastSeen string) string {
@@ -142,27 +139,12 @@ func (v *view) showFrame(f *client.Frame) {
 	case frame.TypeError:
 		v.showError(f)
 	default:
-		if text := activityText(f); text != "" {
+		if text := v.activityText(f); text != "" {
 			v.writeLine(v.paint(dim, "  "+text))
 			return
 		}
 		v.writeLine(v.paint(dim, "  "+printable(string(f.Raw))))
 	}
-}
-
-// activityText describes typing, presence and receipts. It returns "" for other frames.
-func activityText(f *client.Frame) string {
-	switch {
-	case f.Type == "typing" && f.IsTyping:
-		return fmt.Sprintf("user %d is typing …", f.UserID)
-	case f.Type == "typing":
-		return fmt.Sprintf("user %d stopped typing", f.UserID)
-	case f.Type == "presence":
-		return fmt.Sprintf("user %d is %s", f.UserID, presenceText(f.Online, f.LastSeen))
-	case f.Type == "delivered", f.Type == "read":
-		return fmt.Sprintf("%s up to %s by user %d", f.Type, seqText(f.Seq), f.UserID)
-	}
-	return ""
 }
 
 func (v *view) userText(role string, id int64, own bool) string {
@@ -210,7 +192,12 @@ func (v *view) showHistory(f *client.Frame) {
 	}
 	v.writeLine(v.paint(dim, fmt.Sprintf("  history: %s, %s", count(len(f.Messages), "message"), more)))
 	for i := range f.Messages {
-		v.writeLine("  " + v.messageText(&f.Messages[i]))
+		m := &f.Messages[i]
+		text := "  " + v.messageText(m)
+		if v.state.receipts && v.isOwn(m.SenderID, m.ClientMessageID) {
+			text += "  " + v.paint(dim, v.state.ticks(m.Seq))
+		}
+		v.writeLine(text)
 	}
 }
 

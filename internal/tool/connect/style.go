@@ -2,6 +2,7 @@ package connect
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -57,3 +58,37 @@ func count(n int, thing string) string {
 }
 
 func seqText(seq int64) string { return "#" + strconv.FormatInt(seq, 10) }
+
+// info shows a remark of the command's own, except in JSON.
+func (v *view) info(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.json {
+		v.writeLine(v.paint(dim, fmt.Sprintf(format, args...)))
+	}
+}
+
+// warn shows an error in the input.
+func (v *view) warn(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.json {
+		_, _ = fmt.Fprintln(v.err, "roomspa: "+printable(err.Error()))
+		return
+	}
+	v.writeLine(v.paint(red, "! "+printable(err.Error())))
+}
+
+func (v *view) showHelp() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.json {
+		_, _ = fmt.Fprintln(v.err, help)
+		return
+	}
+	v.writeLine(help)
+}
+
+func (v *view) writeLine(text string) {
+	_, _ = io.WriteString(v.out, text+"\n") // a closed output must not end the connection
+}

@@ -2,7 +2,6 @@ package connect
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math"
 	"net/url"
@@ -32,8 +31,9 @@ type view struct {
 	answers   int             // outstanding answers to raw frames
 	rawIDs    map[string]bool // client_message_ids of raw frames
 	position  *[2]float64     // our last position, until it comes back
-	dropped   int             // number of messages that were refused for good
-	changed   chan struct{}   // closed and replaced when the state changes
+	state     conversationState
+	dropped   int           // number of messages that were refused for good
+	changed   chan struct{} // closed and replaced when the state changes
 }
 
 func newView(out io.Writer, o Options, endpoint client.Endpoint) *view {
@@ -92,6 +92,9 @@ func (v *view) track(e client.Event) {
 		if v.connected = true; e.Frame != nil && e.Frame.LastSeq != nil && !v.known {
 			v.highest, v.known = *e.Frame.LastSeq, true
 		}
+		if e.Frame != nil {
+			v.state.open(e.Frame)
+		}
 		v.notify()
 	case client.Closed, client.GaveUp:
 		v.connected, v.answers, v.pings, v.position = false, 0, nil, nil
@@ -100,6 +103,7 @@ func (v *view) track(e client.Event) {
 		v.dropped++
 	case client.Resumed:
 		if e.Frame.Reset {
+			v.state = conversationState{receipts: v.state.receipts, peer: v.state.peer}
 			v.highest, v.acked = e.Frame.ToSeq, min(v.acked, e.Frame.ToSeq)
 			v.notify()
 		}
@@ -118,6 +122,13 @@ func (v *view) trackFrame(f *client.Frame) {
 	case v.endpoint == client.Echo:
 	case f.Type == frame.TypeChatMessage:
 		v.highest, v.known = f.Seq, true
+		if !v.isOwn(f.SenderID, f.ClientMessageID) {
+			v.state.shown = f.Seq
+		}
+	case f.Type == frame.TypeHistory && len(f.Messages) > 0:
+		v.state.shown = max(v.state.shown, f.Messages[len(f.Messages)-1].Seq)
+	case f.Type == frame.TypeDelivered, f.Type == frame.TypeRead:
+		v.state.raise(f)
 	case f.Type == frame.TypeAck:
 		v.acked = max(v.acked, f.Seq)
 	case f.Type == frame.TypeLocationUpdate && v.position != nil && f.Latitude != nil && f.Longitude != nil:
@@ -220,38 +231,4 @@ func (v *view) wait(ctx context.Context, ended <-chan struct{}, condition func()
 			return
 		}
 	}
-}
-
-// info shows a remark of the command's own, except in JSON.
-func (v *view) info(format string, args ...any) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.json {
-		v.writeLine(v.paint(dim, fmt.Sprintf(format, args...)))
-	}
-}
-
-// warn shows an error in the input.
-func (v *view) warn(err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.json {
-		_, _ = fmt.Fprintln(v.err, "roomspa: "+printable(err.Error()))
-		return
-	}
-	v.writeLine(v.paint(red, "! "+printable(err.Error())))
-}
-
-func (v *view) showHelp() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.json {
-		_, _ = fmt.Fprintln(v.err, help)
-		return
-	}
-	v.writeLine(help)
-}
-
-func (v *view) writeLine(text string) {
-	_, _ = io.WriteString(v.out, text+"\n") // a closed output must not end the connection
 }
