@@ -72,7 +72,7 @@ func serve() int {
 // processes, beside the needs of world.New, makes replicas processes of their own. Otherwise they run in this process.
 const processes world.Need = 1 << 16
 
-// A scene is a deployment with two replicas and one room of five devices, which talk.
+// A scene is a deployment with two replicas and one room of devices, which talk.
 type scene struct {
 	*deployment
 
@@ -229,10 +229,15 @@ func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, se
 // and has the judge look.
 func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	t.Helper()
+	return s.verdictWithin(t, world.Limit)
+}
+
+func (s *scene) verdictWithin(t *testing.T, within time.Duration) *judge.Verdict {
+	t.Helper()
 	s.hush()
 	s.talking.Wait()
-	s.crowd.waitIdle(t.Context(), world.Limit)
-	run := judge.Run{Within: world.Limit, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
+	s.crowd.waitIdle(t.Context(), within, s.pgURL)
+	run := judge.Run{Within: within, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}
