@@ -2,11 +2,12 @@ package soak
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // stateVariable makes the test below last as long as a real run: ROOMSPA_TEST_STATE=10m kills a
@@ -25,10 +26,8 @@ func TestAllDevicesAgreeInTheEnd(t *testing.T) {
 	if length < 2*time.Minute {
 		between, loss = length/4, length/2
 	}
-	s := newScene(t, processes)
-	for n := len(s.replicas); n < 4; n++ {
-		s.process(t, fmt.Sprintf("replica-%d", n+1))
-	}
+	t.Parallel()
+	s := newSceneIn(t, world.NewWith(t, oneRoom, processes), 4, processes)
 	s.talk(t)
 	var losing sync.WaitGroup
 	for n := range s.replicas {
