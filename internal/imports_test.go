@@ -30,10 +30,11 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {"story"},
+	"listen":    {"bucket", "problem", "story"},
 	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
-	"session":   {"budget", "frame"},
+	"session":   {"bucket", "budget", "frame"},
+	"bucket":    {},
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},

@@ -45,6 +45,7 @@ type admission struct {
 	budget *budget.Budget
 	tokens Tokens
 	share  float64 // of maxAnonymous that an address may take once half are taken; 0 means no limit
+	charge func(remote string)
 
 	mu        sync.Mutex
 	anonymous int            // requests without a valid token

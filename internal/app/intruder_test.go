@@ -159,6 +159,7 @@ func (x *intruder) sayWhile(t *testing.T, n int, do func()) {
 		switch f := x.chats[1].Next(t); {
 		case f.Type == "chat_message" && f.Seq == messages+1:
 			messages++
+		case f.IsReceipt():
 		case f.Type == "ack":
 			acks++
 		default:

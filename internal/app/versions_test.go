@@ -76,6 +76,9 @@ func TestTheReleaseBeforeServesARoomTogetherWithThisOne(t *testing.T) {
 	expectSignInAtBoth(t, old, current)
 	for _, r := range []*world.Replica{old, current} {
 		for _, reason := range []string{"unknown", "not_authentic", "unknown_key", "stale"} {
+			if r == old && reason == "unknown" {
+				continue // it does not know the events about receipts
+			}
 			if n := r.Metric(t, `roomspa_events_dropped_total{reason="`+reason+`"}`); n != 0 {
 				t.Errorf("%v events of the other one were dropped: %s", n, reason)
 			}
@@ -241,6 +244,7 @@ func (d *device) take(t *testing.T, g world.Frame) {
 			t.Fatalf("user %d got seq %d after %d", d.user, g.Seq, len(d.heard))
 		}
 		d.heard = append(d.heard, g.ChatMessage())
+	case "delivered", "read", "presence": // new in this release
 	case "resumed":
 		if g.Reset {
 			t.Errorf("reset: %s", g.Raw)

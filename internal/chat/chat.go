@@ -66,7 +66,7 @@ type Blocks interface {
 // Inboxes are the open inboxes of users.
 type Inboxes interface {
 	// Notify announces a stored message to the inboxes of both sides. It does not block.
-	Notify(r room.Room, m *room.Message)
+	Notify(r room.Room, m room.Message)
 }
 
 // logRate is the number of messages per second that are logged. Above it messages

@@ -24,7 +24,7 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 		}
 	})
 	if chat.options.Inboxes != nil {
-		chat.options.Inboxes.Notify(s.room, m)
+		chat.options.Inboxes.Notify(s.room, *m)
 	}
 }
 

@@ -107,6 +107,7 @@ func (s *Consumer) deliver(e event.Event) {
 func (s *Consumer) missed(reset bool) {
 	if reset {
 		s.inbox.resets.Add(1)
+		s.inbox.receipts.Reset()
 		s.reload(true)
 		return
 	}

@@ -57,6 +57,8 @@ type Layer interface {
 // Receipts stores how far users have read.
 type Receipts interface {
 	Mark(t receipt.Target, c room.Cursor, done func(room.Cursor, error))
+	// Reset drops the marks that are not stored yet: the database was restored or replaced.
+	Reset()
 }
 
 // Presence knows who is online. See [presence.Registry].
@@ -120,7 +122,7 @@ func (i *Inbox) Endpoint() endpoint.Endpoint {
 
 // Notify announces a stored message to the inboxes of both sides of its room, if they are
 // open on any replica. It does not block.
-func (i *Inbox) Notify(r room.Room, m *room.Message) {
+func (i *Inbox) Notify(r room.Room, m room.Message) {
 	for _, user := range [...]room.UserID{r.Customer, r.Therapist} {
 		if !i.presence.HasInbox(user) {
 			continue

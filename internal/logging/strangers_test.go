@@ -71,7 +71,7 @@ func TestSuppressedWarningsAreReportedEveryMinute(t *testing.T) {
 				t.Errorf("line %d is written: %v", i+1, i >= strangerLines)
 			}
 		}
-		time.Sleep(strangerPeriod + time.Second)
+		<-time.After(strangerPeriod + time.Second)
 		synctest.Wait()
 		if !strings.Contains(out.String(), "Suppressed 10 more warnings") {
 			t.Errorf("after a minute: %s", out.String())

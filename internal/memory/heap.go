@@ -8,29 +8,33 @@ import (
 	"time"
 )
 
-// LimitHeap sets the garbage collector's memory limit below the meter's limit, less
-// the bytes reserved for others, and returns it. Near that limit the collector works
+// LimitHeap sets the garbage collector's memory limit below the meter's limit and returns
+// it. children is the number of bytes that child processes may take: they are reserved if the
+// limit is that of a control group, which counts them too. Near that limit the collector works
 // harder, so that nobody is refused because of garbage. A GOMEMLIMIT that is set
 // stays in force. Without a limit it does nothing and returns 0.
 //
 // It changes the whole process: only the owner of the process may call it, once.
-func (m *Meter) LimitHeap(reserved int64) int64 {
+func (m *Meter) LimitHeap(children int64) int64 {
 	if m == nil {
 		return 0
 	}
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
-		debug.SetMemoryLimit(heapLimit(m.limit, reserved))
+		debug.SetMemoryLimit(m.heapLimit(children))
 	}
 	limit := debug.SetMemoryLimit(-1)
 	m.gcLimit.Store(limit)
 	return limit
 }
 
-// heapLimit leaves a fifth of the limit to the program, the kernel's socket buffers
+// heapLimit returns the garbage collector's limit. It leaves a fifth of the limit to the program, the kernel's socket buffers
 // and the distance to the share at which sockets are refused. Below half of the limit
 // the collector would run all the time.
-func heapLimit(limit, reserved int64) int64 {
-	return max(limit/2, limit/5*4-reserved)
+func (m *Meter) heapLimit(children int64) int64 {
+	if m.processOnly {
+		children = 0
+	}
+	return max(m.limit/2, m.limit/5*4-children)
 }
 
 const (

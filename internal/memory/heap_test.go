@@ -45,14 +45,23 @@ func TestMemoryIsReturnedAfterABurst(t *testing.T) {
 func TestTheHeapLeavesRoomForTheRest(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
-	for _, c := range []struct{ limit, reserved, want int64 }{
-		{1000, 64, 736},
-		{1000, 4 * 64, 544},
-		{1000, 16 * 64, 500},
-		{100, 64, 50},
+	root := tree(t, map[string]string{
+		"proc/self/statm": "900 30 10 1 0 200 0\n", "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cgroup.controllers": "memory\n",
+		"sys/fs/cgroup/memory.max": "1048576000\n", "sys/fs/cgroup/memory.current": "1\n", "sys/fs/cgroup/memory.stat": "\n",
+	})
+	for _, c := range []struct{ byHand, children, want int64 }{
+		{0, 64, 736}, // of the group's 1000
+		{0, 4 * 64, 544},
+		{0, 16 * 64, 500},
+		{1000, 4 * 64, 800}, // does not count child processes
+		{100, 64, 80},
 	} {
-		if got := heapLimit(c.limit*mib, c.reserved*mib); got != c.want*mib {
-			t.Errorf("%d MiB of %d with %d reserved, want %d", got/mib, c.limit, c.reserved, c.want)
+		m, err := newMeter(root, c.byHand*mib, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.heapLimit(c.children * mib); got != c.want*mib {
+			t.Errorf("%d MiB of %d with %d in children, want %d", got/mib, m.limit/mib, c.children, c.want)
 		}
 	}
 }

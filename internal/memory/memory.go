@@ -30,12 +30,13 @@ const (
 // A Meter measures the use of a memory limit. All sizes are bytes. A nil Meter stands
 // for no limit: nothing is used and everything fits. It is safe for concurrent use.
 type Meter struct {
-	limit     int64
-	began     time.Time
-	next      atomic.Int64 // time of the next measurement, since began
-	used      atomic.Int64
-	gcLimit   atomic.Int64  // the garbage collector's limit; 0 for none
-	heapShare atomic.Uint64 // share of gcLimit in use, as the bits of a float64
+	limit       int64
+	processOnly bool // the limit was given by hand, and child processes are not counted
+	began       time.Time
+	next        atomic.Int64 // time of the next measurement, since began
+	used        atomic.Int64
+	gcLimit     atomic.Int64  // the garbage collector's limit; 0 for none
+	heapShare   atomic.Uint64 // share of gcLimit in use, as the bits of a float64
 
 	mu        sync.Mutex // held while measuring
 	source    *source
@@ -77,7 +78,7 @@ func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, erro
 		m.runtime[i].Name = l.name
 	}
 	if limit > 0 {
-		m.source = processSource(root)
+		m.source, m.processOnly = processSource(root), true
 	} else {
 		m.source, m.limit = groupSource(root)
 	}

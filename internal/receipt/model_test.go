@@ -49,7 +49,7 @@ func (m *model) Publish(_ string, body event.Body, _ func(error)) {
 }
 
 func (m *model) start(t *testing.T, p *replicaModel) {
-	p.receipts = receipt.New(p.db, m, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	p.receipts = receipt.New(p.db, m, func(room.UserID) bool { return false }, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { p.receipts.Run(ctx) })

@@ -81,7 +81,7 @@ func inBubble(t *testing.T, test func(t *testing.T, s *stub, r *Receipts, stop f
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{last: 100, cursors: map[room.UserID]room.Cursor{}}
-		r := New(s, s, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+		r := New(s, s, func(room.UserID) bool { return false }, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { r.Run(ctx) })

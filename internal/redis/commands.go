@@ -8,18 +8,18 @@ import (
 	"github.com/roomspa/roomspa/internal/event"
 )
 
-// Ping sends PING. Errors wrap [room.ErrUnavailable].
+// Ping sends PING over a connection that no other command takes. Errors wrap [room.ErrUnavailable].
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	if err := c.redis.Ping(ctx).Err(); err != nil {
+	if err := c.checks.Ping(ctx).Err(); err != nil {
 		return c.unavailable("PING", err)
 	}
 	return nil
 }
 
 // CheckWrite writes a key that expires after a second: a server may answer PING and
-// still refuse writes. Errors wrap [room.ErrUnavailable]. PUBLISH may work nevertheless.
+// still refuse writes. It uses the connections of Ping. Errors wrap [room.ErrUnavailable]. PUBLISH may work nevertheless.
 func (c *Client) CheckWrite(ctx context.Context) error {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
@@ -27,7 +27,7 @@ func (c *Client) CheckWrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.redis.Set(ctx, c.name(&r.Deployment, "check", ":"+c.replica), "", time.Second).Err(); err != nil {
+	if err := c.checks.Set(ctx, c.name(&r.Deployment, "check", ":"+c.replica), "", time.Second).Err(); err != nil {
 		return c.unavailable("SET", err)
 	}
 	return nil

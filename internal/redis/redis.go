@@ -12,6 +12,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -46,12 +47,17 @@ type Options struct {
 	// PositionTTL is how long Redis keeps a position. Default: 120 s.
 	PositionTTL time.Duration
 	// PoolSize is the maximum number of pooled connections to each Redis server.
-	// Pipelines and subscriptions have connections of their own. Default: 8.
+	// Pipelines, subscriptions and checks have connections of their own. Default: 8.
 	PoolSize int
 	// Timeout bounds a dial, a read, a write, and a whole command or pipeline.
 	// Default: 2 s.
 	Timeout time.Duration
 }
+
+// checkConns is the number of connections that are reserved for Ping and CheckWrite, so that a
+// replica whose commands wait for each other does not seem to have lost Redis. Two of them may
+// be used at the same time: /readyz and the log check apart from each other.
+const checkConns = 2
 
 // A Client is one replica's access to Redis. Its methods may be called concurrently.
 type Client struct {
@@ -69,6 +75,7 @@ type Client struct {
 	Presence *Presence
 
 	redis   goredis.UniversalClient
+	checks  goredis.UniversalClient // of Ping and CheckWrite: no other command takes its connections
 	conns   connections
 	process *event.Process
 	drops   drops
@@ -92,14 +99,18 @@ func Open(o Options, reg prometheus.Registerer) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
+	reserved := *universal
+	reserved.PoolSize, reserved.MaxActiveConns, reserved.MinIdleConns = checkConns, checkConns, 0
 	c := &Client{
-		redis: goredis.NewUniversalClient(universal), address: address(universal),
+		redis: goredis.NewUniversalClient(universal), checks: goredis.NewUniversalClient(&reserved), address: address(universal),
 		process: event.NewProcess(), log: o.Log, prefix: o.Prefix, replica: o.Replica, timeout: o.Timeout,
 	}
-	if cluster, ok := c.redis.(*goredis.ClusterClient); ok {
-		cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(&c.conns) })
-	} else {
-		c.redis.AddHook(&c.conns)
+	for _, client := range []goredis.UniversalClient{c.redis, c.checks} {
+		if cluster, ok := client.(*goredis.ClusterClient); ok {
+			cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(&c.conns) })
+		} else {
+			client.AddHook(&c.conns)
+		}
 	}
 	c.metrics = newMetrics(reg, c.redis)
 	c.Pipeline = newPipeline(c)
@@ -134,7 +145,7 @@ func (c *Client) Redial() {
 
 // Close closes all connections. Call it after Pipeline's Run has returned.
 func (c *Client) Close() error {
-	if err := c.redis.Close(); err != nil {
+	if err := errors.Join(c.checks.Close(), c.redis.Close()); err != nil {
 		return fmt.Errorf("close redis: %w", err)
 	}
 	return nil

@@ -320,10 +320,10 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		file: "internal/postgres/deployment.go",
 		edits: []edit{{
 			old: `
-		if m.wentBack != "" {
+		if k.wentBack != "" {
 `,
 			new: `
-		if m.wentBack == "never" {
+		if k.wentBack == "never" {
 `,
 		}},
 
@@ -353,8 +353,8 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 
 		file: "internal/listen/limits.go",
 		edits: []edit{{
-			old: "return p != nil && l.share < 1 &&",
-			new: "return p != nil && l.share < 0 &&",
+			old: "if p.share < 1 && float64",
+			new: "if p.share < 0 && float64",
 		}},
 
 		tests: []test{
