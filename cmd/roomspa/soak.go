@@ -19,7 +19,7 @@ type soakRunCmd struct {
 	For      time.Duration `default:"10m" env:"-" help:"Length of the run. A run of 10 minutes or more fails if it had too few messages, faults or reconnects."`
 	Seed     uint64        `env:"-" help:"Seed of the plan of faults. Default: a random seed, which is printed."`
 	Replicas int           `default:"3" env:"-" help:"Number of replicas to start."`
-	Clients  int           `default:"75" env:"-" help:"Number of sockets, five per room."`
+	Clients  int           `default:"77" env:"-" help:"Number of sockets, seven per room."`
 	Rate     float64       `default:"450" env:"-" help:"Total messages per second over all clients."`
 	Dir      string        `placeholder:"DIR" env:"-" help:"Empty directory for the histories and logs. Default: a new temporary directory, which is printed."`
 }

@@ -1,11 +1,16 @@
 package main
 
+import "slices"
+
 // security stands for the threat model in place of a guarantee.
 const security = "[threat model](../SECURITY.md#threat-model)"
 
 // The mutants, in the order of the guarantees in docs/guarantees.md. The table
 // there is generated from these rows.
-var mutants = []mutant{
+var mutants = slices.Concat(messageMutants, stateMutants)
+
+// messageMutants break the guarantees about messages and events.
+var messageMutants = []mutant{
 	{
 		name:      "ack_before_commit",
 		guarantee: "1",

@@ -1,6 +1,7 @@
 package netfault
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -117,22 +118,44 @@ func (c *conn) pipe(d direction, from, to *net.TCPConn) {
 // read fills the queue. While its direction is stalled it reads nothing, so that the sender is blocked.
 func (c *conn) read(d direction, from *net.TCPConn, queue chan<- chunk) {
 	defer close(queue)
-	for c.waitUnstalled(d) {
+	next := func() ([]byte, error) {
 		buffer := make([]byte, 4<<10)
 		n, err := from.Read(buffer)
+		return buffer[:n], err //nolint:wrapcheck // compared with io.EOF
+	}
+	if d == down && c.proxy.redis.Load() {
+		values := bufio.NewReader(from)
+		next = func() ([]byte, error) { return readValue(values) }
+	}
+	for c.waitUnstalled(d) {
+		bytes, err := next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.abort()
 			return
 		}
-		f, _ := c.proxy.current()
-		select {
-		case queue <- chunk{bytes: buffer[:n], due: time.Now().Add(f.delay)}:
-		case <-c.cut:
+		if err == nil && d == down && c.proxy.drops(bytes) {
+			continue
+		}
+		if !c.enqueue(queue, bytes) {
 			return
 		}
 		if err != nil {
+			if len(bytes) > 0 { // the end of the stream is an empty chunk
+				c.enqueue(queue, nil)
+			}
 			return
 		}
+	}
+}
+
+// enqueue adds a chunk to the queue. It returns false if the connection was cut.
+func (c *conn) enqueue(queue chan<- chunk, bytes []byte) bool {
+	f, _ := c.proxy.current()
+	select {
+	case queue <- chunk{bytes: bytes, due: time.Now().Add(f.delay)}:
+		return true
+	case <-c.cut:
+		return false
 	}
 }
 

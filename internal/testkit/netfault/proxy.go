@@ -1,8 +1,8 @@
 // Package netfault is a TCP proxy for tests and for `roomspa soak`. Between a replica and its stores, or between a client
 // and a replica, it can cut, stall or delay connections.
 //
-// It owns its listener and its connections, and does not interpret the bytes that it passes on. Nothing that serves may
-// import it.
+// It owns its listener and its connections, and does not interpret the bytes that it passes on, except for published
+// messages of Redis. Nothing that serves may import it.
 package netfault
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ type Proxy struct {
 	target string
 	addr   string
 	held   net.PacketConn // reserves the port while the proxy is cut
+	redis  atomic.Bool    // the target speaks RESP
 	ends   sync.WaitGroup // of the accepting goroutine and all connections
 
 	mu       sync.Mutex
@@ -29,11 +31,15 @@ type Proxy struct {
 	fault    fault
 	changed  chan struct{} // closed and replaced whenever fault changes
 	counts   Counts
+
+	published int64 // messages of Pub/Sub so far
 }
 
 type fault struct {
 	stalled [2]bool // by direction
 	delay   time.Duration
+	// dropEvery drops every nth published message.
+	dropEvery int
 }
 
 // Counts holds the counts of a proxy.
@@ -41,6 +47,7 @@ type Counts struct {
 	Accepted int   // all connections so far
 	Open     int   // current connections
 	Up, Down int64 // bytes passed to the target and from it
+	Dropped  int   // published messages
 }
 
 // New starts a proxy to target (host:port) that is closed at the end of the test.

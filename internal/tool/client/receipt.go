@@ -14,10 +14,24 @@ const (
 // EncodeReceipt returns the frame that says that the user has received or read all messages up
 // to seq.
 func EncodeReceipt(r Receipt, seq int64) []byte {
+	return EncodeInboxReceipt("", r, seq)
+}
+
+// EncodeInboxReceipt is EncodeReceipt for a conversation of the inbox endpoint.
+func EncodeInboxReceipt(conversation string, r Receipt, seq int64) []byte {
 	return frame.Encode(struct {
-		Type Receipt `json:"type"`
-		Seq  int64   `json:"seq"`
-	}{r, seq})
+		Type         Receipt `json:"type"`
+		Conversation string  `json:"conversation_id,omitempty"`
+		Seq          int64   `json:"seq"`
+	}{r, conversation, seq})
+}
+
+// EncodeTyping returns the frame that says that the user types, or has stopped.
+func EncodeTyping(active bool) []byte {
+	return frame.Encode(struct {
+		Type     string `json:"type"`
+		IsTyping bool   `json:"is_typing"`
+	}{frame.TypeTyping, active})
 }
 
 // SendReceipt says that the user has received or read all messages up to seq. The server answers

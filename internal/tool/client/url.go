@@ -17,6 +17,7 @@ const (
 	Echo     Endpoint = "test"
 	Chat     Endpoint = "chat"
 	Location Endpoint = "location"
+	Inbox    Endpoint = "inbox"
 )
 
 // EndpointOf returns the endpoint of a URL, by its path.
@@ -31,6 +32,8 @@ func EndpointOf(rawURL string) Endpoint {
 		return Chat
 	case Location:
 		return Location
+	case Inbox:
+		return Inbox
 	default:
 		return Echo
 	}

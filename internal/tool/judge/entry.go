@@ -12,7 +12,8 @@ const (
 	FaultsFile        = "faults.jsonl"
 	ConversationsFile = "conversations.jsonl"
 	MessagesFile      = "messages.jsonl"
-	ClientsDir        = "clients" // *.jsonl, one per client
+	CursorsFile       = "cursors.jsonl" // may be absent: then the state of conversations is not judged
+	ClientsDir        = "clients"       // *.jsonl, one per client
 )
 
 // A Run describes a run. It is the content of RunFile.
@@ -55,6 +56,16 @@ type Message struct {
 	Text            string `json:"text"` // Hash of the text
 }
 
+// A Cursor is one line of CursorsFile: how far one side of a conversation has received and read
+// it, and a fresh count of the messages that it has not read. Each side has a line.
+type Cursor struct {
+	Conversation string `json:"conversation_id"`
+	User         int64  `json:"user_id"`
+	Delivered    int64  `json:"delivered_seq"`
+	Read         int64  `json:"read_seq"`
+	Unread       int    `json:"unread"`
+}
+
 // A Kind is the kind of an entry of a history.
 type Kind string
 
@@ -73,6 +84,13 @@ const (
 	GaveUp       Kind = "gave_up"      // the client was told not to reconnect
 	Left         Kind = "left"         // the client left voluntarily and receives nothing more
 	Stayed       Kind = "stayed"       // the client was connected, or reconnecting, when the run ended
+
+	Marked   Kind = "marked"   // the client wrote a receipt to a socket: delivered or read
+	Forgot   Kind = "forgot"   // the client has forgotten what it had marked, after a reset
+	Told     Kind = "told"     // the client was told how far the user of has got: delivered, read, or both
+	Counted  Kind = "counted"  // the client was told the number of unread messages up to seq; with read, of those after it
+	Presence Kind = "presence" // the client was told whether the user of is online
+	Typing   Kind = "typing"   // the client was told that the user of types, or has stopped
 )
 
 // An Entry is one line of a client's history.
@@ -86,6 +104,8 @@ type Entry struct {
 	User      int64  `json:"user,omitempty"`
 	Customer  int64  `json:"customer_id,omitempty"`
 	Therapist int64  `json:"therapist_id,omitempty"`
+	Inbox     bool   `json:"inbox,omitempty"` // the client has an inbox socket, which gets no messages
+	State     bool   `json:"state,omitempty"` // the history has the state of the conversation
 
 	Since           *int64 `json:"since,omitempty"`
 	From            int64  `json:"from,omitempty"`
@@ -98,6 +118,12 @@ type Entry struct {
 	Duplicate       bool   `json:"duplicate,omitempty"`
 	Code            int    `json:"code,omitempty"`
 	Detail          string `json:"detail,omitempty"`
+
+	Of        int64  `json:"of,omitempty"` // a user
+	Delivered *int64 `json:"delivered,omitempty"`
+	Read      *int64 `json:"read,omitempty"`
+	Unread    int    `json:"unread,omitempty"`
+	Online    bool   `json:"online,omitempty"`
 }
 
 // Hash returns a short hash, which represents a text in histories.

@@ -5,6 +5,10 @@ import "fmt"
 // neighbours is the number of messages before and after the one concerned that are shown.
 const neighbours = 3
 
+// evidenceTime is how long before and after a violation of the state of a conversation the
+// entries about the state are shown, in microseconds.
+const evidenceTime = 2e6
+
 // collectEvidence adds evidence to the first violations: what all clients did with the
 // message, and what its socket received around it.
 func (c *checker) collectEvidence() error {
@@ -65,6 +69,8 @@ func (v *Violation) concerns(head, e *Entry) bool {
 		switch e.Kind { //nolint:exhaustive // the others are handled below
 		case Begins, Left, Stayed, GaveUp:
 			return true
+		case Marked, Forgot, Told, Counted, Presence, Typing:
+			return v.state && e.At >= v.at-evidenceTime && e.At <= v.at+evidenceTime
 		case Connected, Closed, Resumed:
 			return v.Ref == "" || e.Ref == v.Ref
 		case Received:

@@ -1,4 +1,5 @@
-// Package judge decides whether any acknowledged message was lost, repeated or reordered.
+// Package judge decides whether any acknowledged message was lost, repeated or reordered, and
+// whether all devices agree in the end on the state of their conversation.
 // It compares the histories that clients wrote with each other and with the final content
 // of the store. It does not rely on what a client concluded from what it saw.
 //
@@ -52,7 +53,7 @@ type checker struct {
 // if they cannot be read. Violations are not errors.
 func Judge(dir fs.FS) (*Verdict, error) {
 	c := &checker{dir: dir, verdict: &Verdict{Faults: map[string]int{}}}
-	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.checkAcknowledgements, c.checkClients, c.collectEvidence} {
+	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.readCursors, c.checkAcknowledgements, c.checkClients, c.checkStates, c.collectEvidence} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("judge: %w", err)
 		}

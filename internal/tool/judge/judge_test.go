@@ -71,10 +71,10 @@ func TestADoctoredHistoryIsRejected(t *testing.T) {
 	}
 }
 
-// copied is the good history in memory, to change a line of.
-func copied(t *testing.T) fstest.MapFS {
+// copied is a history in memory, to change a line of.
+func copied(t *testing.T, path string) fstest.MapFS {
 	t.Helper()
-	dir := os.DirFS("testdata/good")
+	dir := os.DirFS(path)
 	all := fstest.MapFS{}
 	err := fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -115,7 +115,7 @@ func TestOneChangedWordIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := copied(t)
+			dir := copied(t, "testdata/good")
 			before := string(dir[c.file].Data)
 			n := 1
 			if c.want == judge.Lost {
@@ -144,7 +144,7 @@ func TestOneChangedWordIsFound(t *testing.T) {
 
 func TestWhatWasLostAfterTheRunIsNoLoss(t *testing.T) {
 	t.Parallel()
-	dir := copied(t)
+	dir := copied(t, "testdata/good")
 	text := string(dir["clients/therapist.jsonl"].Data)
 	from := strings.Index(text, `{"at":1770000007060000,"kind":"received"`)
 	to := from + strings.Index(text[from:], "\n") + 1
@@ -161,7 +161,7 @@ func TestWhatWasLostAfterTheRunIsNoLoss(t *testing.T) {
 
 func TestALineThatWasCutOffIsLeftOut(t *testing.T) {
 	t.Parallel()
-	dir := copied(t)
+	dir := copied(t, "testdata/good")
 	dir["clients/customer.jsonl"].Data = append(dir["clients/customer.jsonl"].Data, `{"at":17700`...)
 	v, err := judge.Judge(dir)
 	if err != nil || v.Count != 0 {
@@ -178,7 +178,7 @@ func TestWhatCannotBeReadIsNoVerdict(t *testing.T) {
 		"no JSON":            func(d fstest.MapFS) { d[judge.MessagesFile].Data = []byte("hello\n") },
 		"a client of nobody": func(d fstest.MapFS) { d["clients/customer.jsonl"].Data = []byte(`{"kind":"sent"}` + "\n") },
 	} {
-		dir := copied(t)
+		dir := copied(t, "testdata/good")
 		change(dir)
 		if v, err := judge.Judge(dir); err == nil {
 			t.Errorf("%s: %+v", name, v)

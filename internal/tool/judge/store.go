@@ -19,6 +19,7 @@ type conversation struct {
 	messages map[int64]*message // by seq
 	last     int64
 	seqs     map[sendKey]int64
+	cursors  map[int64]Cursor // by user; nil if they are not known
 }
 
 // A message is a stored message.

@@ -25,6 +25,13 @@ const (
 	Unanswered   Breach = "never_acknowledged"      // a client that stayed sent a message that was never acknowledged
 	SentAway     Breach = "sent_away"               // a client was told not to reconnect, or a message was refused
 	BrokenRecord Breach = "broken_history"          // the history is inconsistent
+
+	CursorLowered   Breach = "cursor_lowered"   // a client was told a lower cursor than before
+	CursorDiffers   Breach = "cursor_differs"   // a client that stayed has another cursor than is stored
+	ReceiptLost     Breach = "receipt_lost"     // the stored cursor is lower than a client that stayed has marked
+	UnreadDiffers   Breach = "unread_differs"   // a client was told another number of unread messages than there are
+	PresenceDiffers Breach = "presence_differs" // a client that stayed does not show a connected user as online
+	OwnTyping       Breach = "own_typing"       // a client was told that its own user types
 )
 
 // A Violation is one broken promise, with its evidence.
@@ -43,7 +50,9 @@ type Violation struct {
 	// Evidence holds the lines of all histories that concern it, as file:line: text.
 	Evidence []string
 
-	truncated bool // there is more evidence
+	truncated bool  // there is more evidence
+	state     bool  // it is about the state of a conversation
+	at        int64 // when the state was told
 }
 
 // Limits of what a verdict keeps.

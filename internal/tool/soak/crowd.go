@@ -15,9 +15,32 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
-// roomSize is the number of devices in a room: two of the customer, two of the therapist,
-// and one of support, which only receives.
-const roomSize = 5
+// seats are the devices of a room: two of each side, which send, one of support and an inbox of
+// each side, which only receive.
+var seats = [...]struct{ support, therapist, inbox, direct bool }{
+	{}, {direct: true}, {therapist: true}, {therapist: true}, {support: true, direct: true}, {inbox: true}, {therapist: true, inbox: true},
+}
+
+const (
+	roomSize = len(seats)
+	senders  = 4 // in a room
+)
+
+// seatDevice makes the device of a seat of the room with an index.
+func (d *deployment) seatDevice(i, seat int, r *roomState, seed uint64) (*device, error) {
+	s, user := seats[seat], r.room.Customer
+	switch {
+	case s.support:
+		user = support
+	case s.therapist:
+		user = r.room.Therapist
+	}
+	dev, err := d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), user, s.inbox, r, seed)
+	if err == nil {
+		dev.network.direct = s.direct
+	}
+	return dev, err
+}
 
 // tokenTTL is longer than any run.
 const tokenTTL = 7 * 24 * time.Hour
@@ -41,12 +64,11 @@ func (d *deployment) startCrowd(ctx context.Context, o Options) (*crowd, error) 
 		if seat == 0 {
 			rooms = append(rooms, &roomState{room: room.Room{Customer: customerOf(i), Therapist: therapistOf(i)}})
 		}
-		user := []room.UserID{customerOf(i), customerOf(i), therapistOf(i), therapistOf(i), support}[seat]
-		dev, err := d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), user, rooms[i], rng.Uint64())
+		dev, err := d.seatDevice(i, seat, rooms[i], rng.Uint64())
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
-		if dev.network.direct = seat == 1 || seat == 4; user != support {
+		if seat < senders {
 			dev.rate = roomWeight(i)
 		}
 		weights += dev.rate
@@ -72,13 +94,13 @@ func roomWeight(n int) float64 {
 }
 
 // newDevice makes a device of a room.
-func (d *deployment) newDevice(name string, user room.UserID, r *roomState, seed uint64) (*device, error) {
+func (d *deployment) newDevice(name string, user room.UserID, inbox bool, r *roomState, seed uint64) (*device, error) {
 	token, _, err := d.keys.Mint(auth.Access, user, time.Now(), tokenTTL)
 	if err != nil {
 		return nil, err
 	}
 	n := &network{addrs: d.addrs, rng: rand.New(rand.NewPCG(seed, 4))}
-	return newDevice(name, user, r, n, token, filepath.Join(d.dir, judge.ClientsDir, name+".jsonl"))
+	return newDevice(name, user, inbox, r, n, token, filepath.Join(d.dir, judge.ClientsDir, name+".jsonl"))
 }
 
 // addrs returns the addresses of the replicas, or those of the links in front of them.
@@ -99,6 +121,7 @@ func (c *crowd) start(ctx context.Context) {
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, d := range c.devices {
 		c.running.Go(func() { d.run(ctx) })
+		c.running.Go(func() { d.markAll(ctx) })
 	}
 	c.running.Go(func() { c.flushHistories(ctx) })
 }
@@ -123,13 +146,21 @@ func (c *crowd) sendAll(ctx context.Context) {
 	sending.Wait()
 }
 
-// waitIdle waits until all devices have received everything, at most for a limit. The judge
-// decides whether they have.
-func (c *crowd) waitIdle(ctx context.Context, limit time.Duration) {
+// waitIdle waits until all devices have received everything, and agree with the database on the
+// state of their conversations, at most for a limit. The judge decides whether they do.
+func (c *crowd) waitIdle(ctx context.Context, limit time.Duration, databaseURL string) {
 	ctx, cancel := context.WithTimeout(ctx, limit+time.Second)
 	defer cancel()
-	for slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isIdle() }) && pause(ctx, 50*time.Millisecond) {
+	for !c.isIdle(ctx, databaseURL) && pause(ctx, 50*time.Millisecond) {
 	}
+}
+
+func (c *crowd) isIdle(ctx context.Context, databaseURL string) bool {
+	if slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isIdle() }) {
+		return false
+	}
+	stored, err := readCursors(ctx, databaseURL)
+	return err == nil && !slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isSettled(stored) })
 }
 
 // sample chooses a random share of the devices for which ok is true.

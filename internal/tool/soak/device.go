@@ -46,6 +46,7 @@ type device struct {
 	name    string
 	user    room.UserID
 	room    *roomState
+	inbox   bool    // it has an inbox socket
 	rate    float64 // messages per second; 0 for a device that only receives
 	network *network
 	session *client.Session
@@ -55,23 +56,29 @@ type device struct {
 
 	sockets, acknowledged, resets atomic.Int64
 	connected                     atomic.Bool
+	talks                         atomic.Bool // it sends, reads and types
+	state                         state
 	dropping                      sync.WaitGroup
 }
 
 // newDevice makes a device that writes its history to path.
-func newDevice(name string, user room.UserID, r *roomState, n *network, token, path string) (*device, error) {
+func newDevice(name string, user room.UserID, inbox bool, r *roomState, n *network, token, path string) (*device, error) {
 	h, err := NewHistory(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &device{name: name, user: user, room: r, network: n, history: h, rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2))}
+	d := &device{name: name, user: user, inbox: inbox, room: r, network: n, history: h, rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2))}
 	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: name, User: int64(user),
-		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist),
+		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist), Inbox: inbox, State: true,
 	})
+	path = "inbox/"
+	if !inbox {
+		path = fmt.Sprintf("chat/%d/%d/", r.room.Customer, r.room.Therapist)
+	}
 	d.session = client.NewSession(client.SessionOptions{
 		Socket: client.Options{
-			URL:   fmt.Sprintf("ws://roomspa.test/ws/chat/%d/%d/", r.room.Customer, r.room.Therapist),
+			URL:   "ws://roomspa.test/ws/" + path,
 			Token: token, NetDial: n.dial, DialTimeout: clientTimeout, KeepAlive: clientTimeout,
 		},
 		On: d.handle, Record: d.record, MaxUnacknowledged: maxUnacknowledged, Rate: -1, MaxBackoff: maxBackoff,
@@ -83,7 +90,6 @@ func (d *device) record(r client.Record) {
 	switch r.Kind { //nolint:exhaustive // the others change no state here
 	case client.RecordConnected:
 		d.sockets.Add(1)
-		d.connected.Store(true)
 		d.room.advance(r.Seq)
 	case client.RecordClosed:
 		d.connected.Store(false)
@@ -100,6 +106,10 @@ func (d *device) record(r client.Record) {
 }
 
 func (d *device) handle(e client.Event) {
+	d.handleState(e)
+	if e.Kind == client.Connected {
+		d.connected.Store(true)
+	}
 	if e.Kind == client.GaveUp {
 		d.history.Add(judge.Entry{Kind: judge.GaveUp, Ref: e.Ref, Detail: e.Err.Error()})
 	}
@@ -114,7 +124,10 @@ func (d *device) run(ctx context.Context) {
 
 // sendAtRate sends messages at the device's rate until ctx ends, sometimes in bursts.
 func (d *device) sendAtRate(ctx context.Context) {
+	d.talks.Store(true)
+	defer d.talks.Store(false)
 	if d.rate <= 0 {
+		<-ctx.Done()
 		return
 	}
 	timer := time.NewTimer(0)
@@ -168,7 +181,7 @@ func (d *device) drop() {
 // isIdle reports whether the device has received the room's last message and has no
 // unacknowledged one.
 func (d *device) isIdle() bool {
-	received, known := d.session.Highest()
+	received, known := d.received()
 	return known && d.connected.Load() && d.session.Unacknowledged() == 0 && received >= d.room.last.Load()
 }
 

@@ -20,6 +20,16 @@ const selectMessages = `
 SELECT conversation_id::text, seq, id::text, sender_id, coalesce(client_message_id, ''), body
 FROM roomspa.messages ORDER BY conversation_id, seq`
 
+const selectCursors = `
+SELECT c.id::text, u.id, coalesce(k.delivered_seq, 0), coalesce(k.read_seq, 0), (
+	SELECT least(count(*), 1000) FROM roomspa.messages m
+	WHERE m.conversation_id = c.id AND m.seq > coalesce(k.read_seq, 0) AND m.sender_id <> u.id AND m.erased_at IS NULL
+)
+FROM roomspa.conversations c
+CROSS JOIN LATERAL (VALUES (c.customer_id), (c.therapist_id)) u (id)
+LEFT JOIN roomspa.cursors k ON k.conversation_id = c.id AND k.user_id = u.id
+ORDER BY c.id, u.id`
+
 // Dump writes the content of Postgres for the judge. It uses statements of its own, since
 // the code under test might be wrong in the same way twice.
 func Dump(ctx context.Context, url, dir string) error {
@@ -37,6 +47,12 @@ func Dump(ctx context.Context, url, dir string) error {
 	if err != nil {
 		return err
 	}
+	err = writeLines(filepath.Join(dir, judge.CursorsFile), func(write func(any) error) error {
+		return eachCursor(ctx, conn, func(c judge.Cursor) error { return write(c) })
+	})
+	if err != nil {
+		return err
+	}
 	return writeLines(filepath.Join(dir, judge.MessagesFile), func(write func(any) error) error {
 		var m judge.Message
 		var body string
@@ -47,6 +63,28 @@ func Dump(ctx context.Context, url, dir string) error {
 		})
 		return err
 	})
+}
+
+// eachCursor calls f for both sides of each conversation.
+func eachCursor(ctx context.Context, conn *pgx.Conn, f func(judge.Cursor) error) error {
+	var c judge.Cursor
+	rows, _ := conn.Query(ctx, selectCursors)
+	_, err := pgx.ForEachRow(rows, []any{&c.Conversation, &c.User, &c.Delivered, &c.Read, &c.Unread}, func() error { return f(c) })
+	return err //nolint:wrapcheck // the caller names the operation
+}
+
+// readCursors returns the stored cursors by user. In a run each user has one conversation.
+func readCursors(ctx context.Context, url string) (map[int64]judge.Cursor, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("read the cursors: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	found := map[int64]judge.Cursor{}
+	if err := eachCursor(ctx, conn, func(c judge.Cursor) error { found[c.User] = c; return nil }); err != nil {
+		return nil, fmt.Errorf("read the cursors: %w", err)
+	}
+	return found, nil
 }
 
 // writeLines creates a file of one JSON object per line.

@@ -49,7 +49,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	both.Host += "," + c.standby.Addr()
-	c.scene = newSceneIn(t, w, 0, "ROOMSPA_DATABASE_URL="+both.String())
+	c.scene = newSceneIn(t, w, 2, 0, "ROOMSPA_DATABASE_URL="+both.String())
 	c.spread(t)
 	return c
 }

@@ -55,7 +55,7 @@ func (r *runner) inject(ctx context.Context, f *fault) error {
 		return r.rewind(ctx, func() error { return d.replace(ctx) })
 	case lostCommit:
 		return loseResponses(ctx, replica.postgres, f.duration)
-	case redisCut, redisStall, redisDelay:
+	case redisCut, redisStall, redisDelay, redisLoss:
 		return breakLink(ctx, replica.redis, f, rng)
 	case pgCut, pgStall, pgDelay:
 		return breakLink(ctx, replica.postgres, f, rng)
@@ -101,6 +101,8 @@ func breakLink(ctx context.Context, link *netfault.Proxy, f *fault, rng *rand.Ra
 		link.Cut()
 	case redisStall, pgStall, clientStall:
 		[]func(){link.Stall, link.StallUp, link.StallDown}[rng.IntN(3)]()
+	case redisLoss:
+		link.DropPublished(10)
 	default:
 		link.Delay(time.Duration(20+rng.IntN(500)) * time.Millisecond)
 	}

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
@@ -55,13 +54,12 @@ func assembled(t *testing.T, replicas, clients int, rate float64, options ...str
 		} else {
 			p = sc.crowd.devices[n-1].room
 		}
-		user := []room.UserID{p.room.Customer, p.room.Customer, p.room.Therapist, p.room.Therapist, support}[seat]
-		d, err := s.newDevice(fmt.Sprintf("room%03d-%c", i+1, 'a'+seat), user, p, rand.Uint64())
+		d, err := s.seatDevice(i, seat, p, rand.Uint64())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if seat != roomSize-1 {
-			d.rate = rate / float64(rooms*(roomSize-1))
+		if seat < senders {
+			d.rate = rate / float64(rooms*senders)
 		}
 		sc.crowd.devices = append(sc.crowd.devices, d)
 	}
@@ -191,10 +189,10 @@ func histogram(began time.Time, over time.Duration, parts int, at func(move) tim
 }
 
 func TestTheClientsOfAReplicaThatIsStoppedLeaveOneByOneAndLoseNothing(t *testing.T) {
-	clients, rate, drain := 60, 60.0, 6*time.Second
+	clients, rate, drain := 63, 60.0, 6*time.Second
 	_, quiet := large() // the machine has nothing else to do
 	if quiet {
-		clients, rate, drain = 2000, 100, 20*time.Second
+		clients, rate, drain = 2002, 100, 20*time.Second
 	}
 	s := assembled(t, 1, clients, rate, "ROOMSPA_DRAIN_TIMEOUT="+drain.String(), "ROOMSPA_FLUSH_TIMEOUT=15s", "ROOMSPA_GRACE_PERIOD=40s",
 		"ROOMSPA_PONG_TIMEOUT=20s", "ROOMSPA_PING_INTERVAL=20s")
@@ -243,7 +241,7 @@ func TestEmptyReplicasAreFilledAndNothingIsLost(t *testing.T) {
 	if !yes {
 		t.Skip("it takes minutes: " + largeVariable + "=10 runs it")
 	}
-	const clients, rate = 3000, 10.0
+	const clients, rate = 3003, 10.0
 	s := assembled(t, 3, clients, 100, "ROOMSPA_REBALANCE_RATE=10", "ROOMSPA_PONG_TIMEOUT=20s", "ROOMSPA_PING_INTERVAL=20s",
 		"ROOMSPA_DRAIN_TIMEOUT=10s")
 	s.join(t, 3)

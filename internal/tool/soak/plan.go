@@ -26,6 +26,7 @@ const (
 	redisCut       kind = "redis-link-cut"
 	redisStall     kind = "redis-link-stall"
 	redisDelay     kind = "redis-link-delay"
+	redisLoss      kind = "redis-message-loss" // every tenth published message does not arrive
 	pgCut          kind = "postgres-link-cut"
 	pgStall        kind = "postgres-link-stall"
 	pgDelay        kind = "postgres-link-delay"
@@ -83,6 +84,7 @@ var kinds = []struct {
 	{redisCut, redisLink, 50 * time.Millisecond, 5 * time.Second},
 	{redisStall, redisLink, 100 * time.Millisecond, 8 * time.Second},
 	{redisDelay, redisLink, time.Second, 6 * time.Second},
+	{redisLoss, redisLink, time.Second, 10 * time.Second},
 	{pgCut, postgresLink, 50 * time.Millisecond, 4 * time.Second},
 	{pgStall, postgresLink, 100 * time.Millisecond, 10 * time.Second},
 	{pgDelay, postgresLink, time.Second, 6 * time.Second},

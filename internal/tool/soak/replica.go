@@ -64,7 +64,7 @@ func (d *deployment) startReplica(ctx context.Context, name, dir string) (*repli
 
 // openLinks opens the links from a replica to the stores.
 func (d *deployment) openLinks(r *replica) (err error) {
-	if r.redis, err = netfault.Listen(hostOf(d.redisURL)); err != nil {
+	if r.redis, err = netfault.ListenRedis(hostOf(d.redisURL)); err != nil {
 		return err
 	}
 	r.postgres, err = netfault.Listen(hostOf(d.pgURL))

@@ -137,7 +137,7 @@ func (s *scene) sendBelow(t *testing.T) {
 			}
 		}
 	}
-	s.acknowledge(t, roomSize-1)
+	s.acknowledge(t, senders)
 }
 
 func TestADatabaseIsReplacedByACopy(t *testing.T) {

@@ -36,6 +36,7 @@ func TestNothingIsLost(t *testing.T) {
 		"the link to Redis is cut":                {kind: redisCut, lasts: time.Second},
 		"the link to Redis stalls":                {kind: redisStall, lasts: 4 * time.Second},
 		"the link to Redis is slow":               {kind: redisDelay, lasts: 2 * time.Second},
+		"the link to Redis loses messages":        {kind: redisLoss, lasts: 2 * time.Second},
 		"the link to Postgres is cut":             {kind: pgCut, lasts: time.Second},
 		"the link to Postgres stalls":             {kind: pgStall, lasts: 3 * time.Second},
 		"the link to Postgres is slow":            {kind: pgDelay, lasts: 2 * time.Second},

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -72,7 +73,7 @@ func serve() int {
 // processes, beside the needs of world.New, makes replicas processes of their own. Otherwise they run in this process.
 const processes world.Need = 1 << 16
 
-// A scene is a deployment with two replicas and one room of five devices, which talk.
+// A scene is a deployment with a few replicas and one room of devices, which talk.
 type scene struct {
 	*deployment
 
@@ -110,14 +111,15 @@ func newSceneWith(t *testing.T, needs world.Need, prepare func(*deployment)) *sc
 	if prepare != nil {
 		prepare(&deployment{postgres: w.Postgres, pgURL: w.DatabaseURL})
 	}
-	return newSceneIn(t, w, needs)
+	return newSceneIn(t, w, 2, needs)
 }
 
-// newSceneIn makes the scene in a world that has one room.
-func newSceneIn(t *testing.T, w *world.World, needs world.Need, options ...string) *scene {
+// newSceneIn makes the scene with so many replicas in a world that has one room.
+func newSceneIn(t *testing.T, w *world.World, replicas int, needs world.Need, options ...string) *scene {
 	t.Helper()
 	sc := &scene{deployment: newDeployment(t, w, options...), world: w, hush: func() {}, began: time.Now()}
-	for _, name := range []string{"replica-1", "replica-2"} {
+	for n := range replicas {
+		name := fmt.Sprintf("replica-%d", n+1)
 		if needs&processes != 0 {
 			sc.process(t, name)
 		} else {
@@ -229,10 +231,15 @@ func (s *scene) fault(t *testing.T, k kind, replica int, lasts time.Duration, se
 // and has the judge look.
 func (s *scene) verdict(t *testing.T) *judge.Verdict {
 	t.Helper()
+	return s.verdictWithin(t, world.Limit)
+}
+
+func (s *scene) verdictWithin(t *testing.T, within time.Duration) *judge.Verdict {
+	t.Helper()
 	s.hush()
 	s.talking.Wait()
-	s.crowd.waitIdle(t.Context(), world.Limit)
-	run := judge.Run{Within: world.Limit, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
+	s.crowd.waitIdle(t.Context(), within, s.pgURL)
+	run := judge.Run{Within: within, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}

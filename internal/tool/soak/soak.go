@@ -30,7 +30,7 @@ type Options struct {
 	For      time.Duration // length of the load and the faults; default 10 min
 	Seed     uint64        // decides the faults
 	Replicas int           // default 3
-	Clients  int           // number of sockets; default 75
+	Clients  int           // number of sockets; default 77
 	Rate     float64       // total messages per second over all clients; default 450
 	Dir      string        // of the histories and logs; must be empty or not exist
 	Command  []string      // runs a replica, which is configured by its environment
@@ -40,7 +40,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.For = cmp.Or(o.For, 10*time.Minute)
 	o.Replicas = cmp.Or(o.Replicas, 3)
-	o.Clients = cmp.Or(o.Clients, 75)
+	o.Clients = cmp.Or(o.Clients, 77)
 	o.Rate = cmp.Or(o.Rate, 450)
 	return o
 }
@@ -90,7 +90,7 @@ func execute(ctx context.Context, o Options, plan plan) (failures []string, err 
 	}
 	r := newRunner(d, crowd, time.Now(), o.Out)
 	failed := r.run(ctx, o, plan)
-	crowd.waitIdle(ctx, within)
+	crowd.waitIdle(ctx, within, d.pgURL)
 	run.Ended = time.Now().UnixMicro()
 	if err := errors.Join(failed, crowd.close()); err != nil {
 		return nil, err
