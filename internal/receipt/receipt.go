@@ -22,8 +22,10 @@ const (
 
 	// interval is the minimum time between two writes of one cursor.
 	interval = time.Second
-	// batchInterval is the minimum time between two batches.
-	batchInterval = 50 * time.Millisecond
+	// batchInterval is the minimum time between two batches, unless the first one was full. A batch
+	// costs more than the receipts in it: with 50 ms, those of 100 users who write took a tenth of
+	// the processor's time at 3,000 messages a second.
+	batchInterval = 250 * time.Millisecond
 	// maxBatch is the number of cursors in one batch.
 	maxBatch = 500
 	// maxWaiting bounds the cursors that wait while the store is unavailable, some 20 MiB.

@@ -30,7 +30,9 @@ func (r *Receipts) Run(ctx context.Context) {
 		r.report(err, failures)
 		if err == nil {
 			failures = 0
-			r.sleep(ctx, batchInterval, nil)
+			if len(batch) < maxBatch {
+				r.sleep(ctx, batchInterval, nil)
+			}
 			continue
 		}
 		failures++
