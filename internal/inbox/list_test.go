@@ -146,6 +146,7 @@ func TestFramesAreCoalesced(t *testing.T) {
 	l.presence(at.id, true, time.Time{})
 	l.presence(at.id, false, time.Unix(60, 0))
 	l.presence(at.id, true, time.Time{})
+	l.presence(at.id, true, time.Unix(60, 0))
 	l.receipt(&event.Receipt{Conversation: at.id, User: me, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	l.receipt(&event.Receipt{Conversation: at.id, User: peer, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	others := c.take(t, &l)
