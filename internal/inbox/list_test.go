@@ -152,7 +152,7 @@ func TestFramesAreCoalesced(t *testing.T) {
 	others := c.take(t, &l)
 	want := []string{
 		`{"type":"read","conversation_id":"` + at.id.String() + `","user_id":1,"seq":50}`,
-		`{"type":"presence","conversation_id":"` + at.id.String() + `","user_id":2,"online":true}`,
+		`{"type":"presence","conversation_id":"` + at.id.String() + `","user_id":2,"online":true,"last_seen":"1970-01-01T00:01:00.000Z"}`,
 	}
 	if diff := cmp.Diff(want, others); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
