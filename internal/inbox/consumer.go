@@ -34,7 +34,9 @@ type Consumer struct {
 	taken   int         // bytes of the account that the list holds
 	watched int         // conversations whose other side is watched
 	stops   []func()    // end the watches
-	ended   bool
+	// restarts counts the resets of the list, whose watches begin anew.
+	restarts int
+	ended    bool
 }
 
 func (i *Inbox) newConsumer(p endpoint.Peer) *Consumer {
@@ -118,7 +120,7 @@ func (s *Consumer) missed(reset bool) {
 func (s *Consumer) change(f func(*list)) {
 	s.Mu.Lock()
 	f(&s.list)
-	wake := len(s.list.queue) > 0 || len(s.list.stale) > 0
+	wake := len(s.list.queue) > 0 || len(s.list.stale) > 0 || len(s.list.unwatched) > 0
 	s.Mu.Unlock()
 	if wake {
 		s.Socket.Wake()
@@ -128,12 +130,18 @@ func (s *Consumer) change(f func(*list)) {
 // reload makes the writer read all conversations again. With reset it forgets those that are
 // known, since the database was restored or replaced, and sends inbox_complete again.
 func (s *Consumer) reload(reset bool) {
+	var stops []func()
 	s.Mu.Lock()
 	if reset {
 		s.list = newList(s.user, s.list.text)
+		stops, s.stops, s.watched = s.stops, nil, 0
+		s.restarts++
 	}
 	s.pager.restart(reset)
 	s.Mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
 	s.Socket.Wake()
 }
 
@@ -177,48 +185,62 @@ func (s *Consumer) mark(in frame.Client, c room.Cursor) error {
 	return nil
 }
 
-// watch watches the presence of the other side of the newest conversations. Mu is held, but
-// not while the watches begin.
-func (s *Consumer) watch(ctx context.Context, page []room.Summary) error {
-	n := min(len(page), maxWatched-s.watched)
+// watch watches the presence of the other side of the newest conversations, and of those that
+// have begun since. Mu is held, but not while the watches begin.
+func (s *Consumer) watch(ctx context.Context) error {
+	n, restarts := min(len(s.list.unwatched), maxWatched-s.watched), s.restarts
 	if n <= 0 || !s.inbox.presence.Enabled() {
+		s.list.unwatched = nil
 		return nil
 	}
-	s.watched += n
+	some := s.list.unwatched[:n]
 	s.Mu.Unlock()
-	stops, err := s.beginWatches(ctx, page[:n])
+	stops, err := s.beginWatches(ctx, some)
 	s.Mu.Lock()
-	if s.ended {
+	switch {
+	case err != nil:
+		return err
+	case s.ended, s.restarts != restarts:
 		s.Mu.Unlock()
 		defer s.Mu.Lock()
 		for _, stop := range stops {
 			stop()
 		}
-		return err
+		return nil
+	}
+	s.watched += n
+	if s.list.unwatched = s.list.unwatched[n:]; len(s.list.unwatched) == 0 {
+		s.list.unwatched = nil
 	}
 	s.stops = append(s.stops, stops...)
-	return err
+	return nil
 }
 
-func (s *Consumer) beginWatches(ctx context.Context, page []room.Summary) (stops []func(), err error) {
-	rooms := make([]room.Room, len(page))
-	for i := range page {
-		rooms[i] = page[i].Room
+func (s *Consumer) beginWatches(ctx context.Context, some []*entry) (stops []func(), err error) {
+	rooms := make([]room.Room, len(some))
+	for i, e := range some {
+		rooms[i] = e.room
 	}
 	pairs, err := s.inbox.blocks.WatchAll(ctx, rooms)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the store has named the operation
 	}
-	for i := range page {
-		id, pair := page[i].ID, pairs[i]
-		changed := func(now presence.State) {
+	for i, e := range some {
+		id, pair, heard := e.id, pairs[i], false
+		changed := func(now presence.State, first bool) {
 			if pair.Any() {
 				now = presence.State{}
 			}
-			s.change(func(l *list) { l.presence(id, now.Online, now.LastSeen) })
+			s.change(func(l *list) {
+				if first && heard {
+					return // a newer state has come
+				}
+				heard = true
+				l.presence(id, now.Online, now.LastSeen)
+			})
 		}
-		now, stop := s.inbox.presence.Watch(page[i].Room.Other(s.user), changed)
-		changed(now)
+		now, stop := s.inbox.presence.Watch(e.room.Other(s.user), func(now presence.State) { changed(now, false) })
+		changed(now, true)
 		stops = append(stops, stop, pair.Release)
 	}
 	return stops, nil

@@ -74,6 +74,19 @@ func TestAnInboxTellsWhoIsOnline(t *testing.T) {
 	}
 }
 
+func TestAnInboxTellsWhoIsOnlineInANewConversation(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	a, b := w.Pair(t)
+	inbox := b.Connect(t, world.Handshake{Path: path, Query: url.Values{"token": {w.Token(t, world.Therapist)}}, Presence: true})
+	inbox.Find(t, "inbox_complete")
+	a.Chat(t, world.Customer).Deliver(t, "hello", "m-1")
+	id := inbox.Find(t, "conversation").ConversationID
+	if f := inbox.Find(t, "presence"); f.ConversationID != id || f.UserID != int64(world.Customer) || !strings.Contains(f.Raw, `"online":true`) {
+		t.Errorf("%s", f.Raw)
+	}
+}
+
 func TestAnInboxFindsWhatRedisLost(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)

@@ -38,6 +38,8 @@ type list struct {
 	entries map[room.ID]*entry
 	queue   []*entry // entries with frames that are to be sent
 	stale   []room.ID
+	// unwatched holds the entries whose other side is not watched for its presence yet.
+	unwatched []*entry
 }
 
 func newList(user room.UserID, text bool) list {
@@ -74,6 +76,7 @@ func (l *list) put(s *room.Summary) {
 func (l *list) add(id room.ID, r room.Room) *entry {
 	e := &entry{id: id, room: r}
 	l.entries[id] = e
+	l.unwatched = append(l.unwatched, e)
 	return e
 }
 
@@ -175,7 +178,7 @@ func (l *list) presence(id room.ID, online bool, lastSeen time.Time) {
 	if e == nil || e.online == online && e.lastSeen.Equal(lastSeen) {
 		return
 	}
-	e.tellPresence = e.online != online
+	e.tellPresence = e.tellPresence || e.online != online
 	e.online, e.lastSeen = online, lastSeen
 	l.enqueue(e)
 }

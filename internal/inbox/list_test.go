@@ -146,12 +146,13 @@ func TestFramesAreCoalesced(t *testing.T) {
 	l.presence(at.id, true, time.Time{})
 	l.presence(at.id, false, time.Unix(60, 0))
 	l.presence(at.id, true, time.Time{})
+	l.presence(at.id, true, time.Unix(60, 0))
 	l.receipt(&event.Receipt{Conversation: at.id, User: me, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	l.receipt(&event.Receipt{Conversation: at.id, User: peer, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	others := c.take(t, &l)
 	want := []string{
 		`{"type":"read","conversation_id":"` + at.id.String() + `","user_id":1,"seq":50}`,
-		`{"type":"presence","conversation_id":"` + at.id.String() + `","user_id":2,"online":true}`,
+		`{"type":"presence","conversation_id":"` + at.id.String() + `","user_id":2,"online":true,"last_seen":"1970-01-01T00:01:00.000Z"}`,
 	}
 	if diff := cmp.Diff(want, others); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

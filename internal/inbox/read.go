@@ -50,12 +50,15 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		case s.pager.done && !s.pager.complete && len(s.list.stale) == 0:
 			s.pager.complete = true
 			return frame.Message{Data: frame.InboxComplete}, nil
-		case s.pager.done && len(s.list.stale) == 0, s.mustWait():
+		case s.pager.done && len(s.list.stale) == 0 && len(s.list.unwatched) == 0, s.mustWait():
 			return frame.Message{}, nil
 		}
 		read := s.repair
-		if !s.pager.done {
+		switch {
+		case !s.pager.done:
 			read = s.readPage
+		case len(s.list.unwatched) > 0:
+			read = s.watch
 		}
 		if err := read(ctx); err != nil {
 			s.pager.failures++
@@ -103,7 +106,7 @@ func (s *Consumer) readPage(ctx context.Context) error {
 		place := page[len(page)-1].Place()
 		s.pager.behind = &place
 	}
-	return s.watch(ctx, page)
+	return s.watch(ctx)
 }
 
 // repair reads conversations that are stale. Mu is held, but not during the read.

@@ -52,7 +52,6 @@ var stateMutants = []mutant{
 
 		tests: []test{
 			{"internal/chat", "TestALostReceiptIsFoundByASweep"},
-			{"internal/chat", "TestAReceiptThatWasNotPublishedArrives"},
 		},
 	},
 	{
@@ -67,8 +66,7 @@ var stateMutants = []mutant{
 		}},
 
 		tests: []test{
-			{"internal/presence", "TestAUserOfAKilledReplicaExpires"},
-			{"internal/presence", "TestAReadRepairsALostEvent"},
+			{"internal/presence", "TestEachRoundReadsAllWatchedUsers"},
 		},
 	},
 	{

@@ -36,6 +36,7 @@ func (c *checker) checkClients() error {
 	var s *clientState
 	err := c.eachEntry(func(head, e *Entry) error {
 		if head.Inbox {
+			c.countInbox(e)
 			return nil
 		}
 		if s == nil || s.head != head {
@@ -48,6 +49,17 @@ func (c *checker) checkClients() error {
 	})
 	s.finish()
 	return err
+}
+
+// countInbox counts the clients and sockets that get no messages.
+func (c *checker) countInbox(e *Entry) {
+	switch e.Kind { //nolint:exhaustive // the others do not count
+	case Begins:
+		c.verdict.Clients++
+		c.verdict.Reconnects-- // the first socket is none
+	case Connected:
+		c.verdict.Reconnects++
+	}
 }
 
 func (s *clientState) handle(e *Entry) {

@@ -84,7 +84,7 @@ func (d *device) forget(ref string) {
 func (d *device) handleConnected(ref string, f *client.Frame) {
 	s := &d.state
 	s.online, s.complete, s.sent = false, 0, cursor{}
-	if s.cursors == nil {
+	if s.cursors == nil || d.inbox { // an inbox is not told what was read meanwhile
 		s.cursors = map[int64]cursor{}
 	}
 	if f.Peer == nil {
