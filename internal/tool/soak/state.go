@@ -92,7 +92,9 @@ func (d *device) handleConnected(ref string, f *client.Frame) {
 	}
 	d.tell(ref, int64(d.user), &f.DeliveredSeq, &f.ReadSeq)
 	d.tell(ref, f.Peer.ID, &f.Peer.DeliveredSeq, &f.Peer.ReadSeq)
-	d.tellPresence(ref, f.Peer.ID, f.Peer.Online)
+	if f.Peer.Online != nil {
+		d.tellPresence(ref, f.Peer.ID, *f.Peer.Online)
+	}
 	d.history.Add(judge.Entry{Kind: judge.Counted, Ref: ref, Seq: *f.LastSeq, Read: &f.ReadSeq, Unread: f.Unread})
 	s.sent = cursor{f.DeliveredSeq, f.ReadSeq}
 }
