@@ -105,7 +105,7 @@ func TestAReplicaRefusesBeforeItsMemoryIsUsedUp(t *testing.T) {
 	if got := r.Metric(t, "roomspa_memory_limit_bytes"); got != limit {
 		t.Errorf("it goes by a limit of %v", got)
 	}
-	if !strings.Contains(r.Log.String(), "of 96 MiB used; garbage collector limit 48 MiB") {
+	if !strings.Contains(r.Log.String(), "of 96 MiB used; garbage collector limit 76 MiB") {
 		t.Error("the collector does not know of it")
 	}
 	used := func() float64 { return r.Metric(t, "roomspa_memory_used_bytes") / limit }
