@@ -75,3 +75,19 @@ func TestFramesKeepTheirOrderUnderLoad(t *testing.T) {
 		}
 	})
 }
+
+// TestASessionMayBeWokenBeforeItStarts lets a handler have something to say while the handshake
+// is under way. The race detector sees an unguarded handler.
+func TestASessionMayBeWokenBeforeItStarts(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		w.handle = func(h *script) {
+			h.say("early")
+			synctest.Wait() // the writer has looked for a handler
+		}
+		c, _ := w.dial()
+		if _, text, err := c.ReadMessage(); err != nil || string(text) != "early" {
+			w.t.Fatalf("got %q, %v", text, err)
+		}
+		_ = c.Close()
+	})
+}

@@ -99,11 +99,11 @@ func (s *Session) write() {
 // fill collects the frames to write. full is true if there may be more, last if the batch
 // contains the Close.
 func (s *Session) fill(b *batch) (full, last bool) {
-	s.appendControl(b)
+	h := s.begin(b)
 	cause := s.ending()
 	if cause == nil || flushesFirst(cause) {
 		for len(b.buf) < batchBytes {
-			m, err := s.nextMessage()
+			m, err := s.nextMessage(h)
 			if err != nil {
 				s.fail(err)
 				break
@@ -139,16 +139,17 @@ func flushesFirst(c *frame.Close) bool {
 	return c.Code == frame.CodeRestart || c.Code == frame.CodePolicy
 }
 
-func (s *Session) nextMessage() (m frame.Message, err error) {
-	if s.handler == nil {
+func (s *Session) nextMessage(h Handler) (m frame.Message, err error) {
+	if h == nil {
 		return frame.Message{}, nil
 	}
 	defer s.recoverPanic("Next")
-	return s.handler.Next(s.registry.ctx)
+	return h.Next(s.registry.ctx)
 }
 
-// appendControl adds the ping and the pong that are due.
-func (s *Session) appendControl(b *batch) {
+// begin adds the ping and the pong that are due. It returns the handler, which is nil if the
+// session was woken before [Session.Start].
+func (s *Session) begin(b *batch) Handler {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pendingPong != nil {
@@ -159,6 +160,7 @@ func (s *Session) appendControl(b *batch) {
 		b.append(opPing, nil)
 		s.pingDue, s.pingSent = false, time.Now().UnixNano()
 	}
+	return s.handler
 }
 
 // appendClose adds the frame that explains the close, and the Close.
