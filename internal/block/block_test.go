@@ -116,7 +116,7 @@ func TestAChangeIsReadAgain(t *testing.T) {
 		"whose event may be lost": func(_ *shelf, r *Registry) { r.outdateAll() },
 		"whose event was lost": func(s *shelf, _ *Registry) {
 			s.edit(func() { s.changed = []room.Block{{Blocker: 1, Blocked: 2}} })
-			time.Sleep(11 * time.Second) // of the bubble
+			time.Sleep(11 * time.Second) //nolint:forbidigo // the bubble's time
 		},
 		"that was made here": func(_ *shelf, r *Registry) {
 			_, _ = r.Set(context.Background(), room.Block{Blocker: 1, Blocked: 2}, in, true)
@@ -126,7 +126,7 @@ func TestAChangeIsReadAgain(t *testing.T) {
 			r.outdateAll()
 			synctest.Wait()
 			s.edit(func() { s.fail = nil })
-			time.Sleep(time.Second) // of the bubble
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,11 +52,11 @@ func decodeClientFast(text []byte) (c Client, ok bool) {
 	if !s.complete() || !utf8.Valid(text) {
 		return Client{}, false
 	}
-	switch {
-	case c.Type == TypePing:
+	switch c.Type {
+	case TypePing:
 		c.Message, c.Seq = "", 0
 		return c, true
-	case c.Type == TypeDelivered, c.Type == TypeRead:
+	case TypeDelivered, TypeRead:
 		c.Message = ""
 		return c, c.Seq >= 1
 	default:

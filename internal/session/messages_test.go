@@ -77,7 +77,6 @@ func TestFramesKeepTheirOrderUnderLoad(t *testing.T) {
 }
 
 // TestASessionMayBeWokenBeforeItStarts lets a handler have something to say while the handshake
-// is under way. The race detector sees an unguarded handler.
 func TestASessionMayBeWokenBeforeItStarts(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		w.handle = func(h *script) {
