@@ -76,7 +76,7 @@ func TestFramesKeepTheirOrderUnderLoad(t *testing.T) {
 	})
 }
 
-// TestASessionMayBeWokenBeforeItStarts lets a handler have something to say while the handshake
+// TestASessionMayBeWokenBeforeItStarts lets a handler have something to say during the handshake.
 func TestASessionMayBeWokenBeforeItStarts(t *testing.T) {
 	inBubble(t, limits(), func(w *world) {
 		w.handle = func(h *script) {
