@@ -246,15 +246,12 @@ func (s *Consumer) beginWatches(ctx context.Context, some []*entry) (stops []fun
 	for i, e := range some {
 		id, pair, heard := e.id, pairs[i], false
 		changed := func(now presence.State, first bool) {
-			if pair.Any() {
-				now = presence.State{}
-			}
 			s.change(func(l *list) {
 				if first && heard {
 					return // a newer state has come
 				}
 				heard = true
-				l.presence(id, now.Online, now.LastSeen)
+				l.presence(id, pair, now.Online, now.LastSeen)
 			})
 		}
 		now, stop := s.inbox.presence.Watch(e.room.Other(s.user), func(now presence.State) { changed(now, false) })
