@@ -45,6 +45,8 @@ type desk struct {
 	cursors   map[room.UserID]room.Cursor
 	marks     []string // calls of Mark
 	dropped   int      // calls of Reset
+	onReset   func()   // called in each Reset
+	onAppend  func()   // called in each Append, after it has stored
 	woken     int
 }
 
@@ -60,6 +62,9 @@ func (d *desk) Conversation(context.Context, room.Room, room.UserID) (room.Conve
 }
 
 func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message, bool, error) {
+	if d.onAppend != nil {
+		defer d.onAppend()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failWrite != nil {
@@ -155,7 +160,12 @@ func (d *desk) Mark(t receipt.Target, c room.Cursor, done func(room.Cursor, erro
 	}
 }
 
-func (d *desk) Reset() { d.set(func() { d.dropped++ }) }
+func (d *desk) Reset() {
+	d.set(func() { d.dropped++ })
+	if d.onReset != nil {
+		d.onReset()
+	}
+}
 
 func (d *desk) Join(context.Context, string, func(event.Event), func(bool)) (func(), error) {
 	return func() {}, nil

@@ -153,13 +153,12 @@ func (s *Consumer) mark(in frame.Client) error {
 		s.receipts.marked = max(s.receipts.marked, c.Read)
 	}
 	t := s.target()
+	if !drop && !beyond {
+		s.chat.receipts.Mark(t, c, nil) // with Mu, so that a reset drops it
+	}
 	s.Mu.Unlock()
-	switch {
-	case drop:
-	case beyond:
+	if !drop && beyond {
 		s.chat.receipts.Mark(t, c, s.markFailed)
-	default:
-		s.chat.receipts.Mark(t, c, nil)
 	}
 	return nil
 }
@@ -186,8 +185,8 @@ func (s *Consumer) markFailed(_ room.Cursor, err error) {
 
 // beforeSend returns the conversation, whose id changes if the database was replaced, and the
 // cursor that the user reaches by sending a message: who answers has read what this socket was
-// sent. The cursor is zero if it does not matter yet.
-func (s *Consumer) beforeSend() (t receipt.Target, read room.Cursor) {
+// sent. The cursor is zero if it does not matter yet. resets is for markSent.
+func (s *Consumer) beforeSend() (t receipt.Target, read room.Cursor, resets int) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	side, ok := s.side(s.user)
@@ -197,7 +196,17 @@ func (s *Consumer) beforeSend() (t receipt.Target, read room.Cursor) {
 		r.marked = r.sent
 		read.Read = r.sent
 	}
-	return s.target(), read
+	return s.target(), read, s.resets
+}
+
+// markSent stores the cursor that beforeSend returned, unless there was a reset meanwhile: its
+// number may be that of another message now.
+func (s *Consumer) markSent(t receipt.Target, read room.Cursor, resets int) {
+	s.Mu.Lock()
+	defer s.Mu.Unlock()
+	if read.Read > 0 && resets == s.resets {
+		s.chat.receipts.Mark(t, read, nil)
+	}
 }
 
 // setCursors adds what concerns the user to the connected frame. Support has no cursor.

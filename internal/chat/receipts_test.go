@@ -163,6 +163,26 @@ func TestAResetForgetsReceipts(t *testing.T) {
 	})
 }
 
+// The receipts that wait are dropped once. A mark that follows must not be one of before.
+func TestNothingIsMarkedDuringAReset(t *testing.T) {
+	inBubble(t, 5, nil, func(d *desk) {
+		d.restore(2)
+		d.onReset = func() { receive(d, `{"type":"read","seq":2}`) } // the client means the 2 of before
+		d.s.missed(true)
+		d.wantMarks()
+	})
+}
+
+func TestAMessageThatWaitsDuringAResetMarksNothing(t *testing.T) {
+	inBubble(t, 5, nil, func(d *desk) {
+		receive(d, `{"type":"history"}`)
+		d.want("history 0")
+		d.onAppend = func() { d.s.missed(true) }
+		receive(d, `{"message":"a"}`)
+		d.wantMarks()
+	})
+}
+
 func TestSupportSendsNoReceiptsAndHearsThem(t *testing.T) {
 	inBubble(t, 5, nil, func(d *desk) {
 		s := d.consumer(&room.User{ID: 9, Role: room.Support}, nil)

@@ -12,12 +12,12 @@ import (
 // store, and nothing else does.
 func (s *Consumer) reset() {
 	s.chat.resets.Add(1)
-	s.chat.receipts.Reset()
 	s.Mu.Lock()
 	s.resets++
 	s.forget()
 	opened := s.opened
 	s.Mu.Unlock()
+	s.chat.receipts.Reset() // from here on the socket marks nothing until it has reloaded
 	if opened {
 		s.Socket.Wake()
 	}

@@ -48,7 +48,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
 	}
 	began := time.Now()
-	target, read := s.beforeSend()
+	target, read, resets := s.beforeSend()
 	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
 	if err != nil {
 		if errors.Is(err, room.ErrErased) {
@@ -75,9 +75,7 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
-	if read.Read > 0 {
-		s.chat.receipts.Mark(target, read, nil)
-	}
+	s.markSent(target, read, resets)
 	differs := duplicate && m.Differs(&draft)
 	if differs {
 		log.Warn(component, "Message repeated with other content, the first one stands: "+m.ID.String(), slog.Int64("seq", m.Seq))

@@ -109,8 +109,8 @@ func (s *Consumer) deliver(e event.Event) {
 func (s *Consumer) missed(reset bool) {
 	if reset {
 		s.inbox.resets.Add(1)
-		s.inbox.receipts.Reset()
 		s.reload(true)
+		s.inbox.receipts.Reset() // from here on the socket marks nothing that it knew before
 		return
 	}
 	s.inbox.requestSweep()
@@ -168,21 +168,39 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	}
 }
 
-// mark stores a receipt. The receipt comes back as an event once it is stored.
+// mark stores a receipt. The receipt comes back as an event once it is stored. If this socket
+// knows of the message, the receipt waits while the store is unavailable.
 func (s *Consumer) mark(in frame.Client, c room.Cursor) error {
 	id, err := room.ParseID(in.ConversationID)
 	s.Mu.Lock()
 	e := s.list.entries[id]
+	if e != nil && in.Seq <= e.last {
+		defer s.Mu.Unlock() // after the mark, so that a reset drops it
+		s.inbox.receipts.Mark(receipt.Target{Conversation: id, Room: e.room, User: s.user}, c, nil)
+		return nil
+	}
 	s.Mu.Unlock()
 	if err != nil || e == nil {
 		return s.Refuse(&room.Invalid{Code: "out_of_range", Field: "conversation_id", Detail: "conversation_id must be the id of a conversation of this inbox"}, "")
 	}
-	s.inbox.receipts.Mark(receipt.Target{Conversation: id, Room: e.room, User: s.user}, c, func(_ room.Cursor, err error) {
-		if errors.Is(err, receipt.ErrBeyond) {
-			_ = s.Refuse(&room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq is beyond the newest message of the conversation"}, "")
-		}
-	})
+	s.inbox.receipts.Mark(receipt.Target{Conversation: id, Room: e.room, User: s.user}, c, s.markFailed)
 	return nil
+}
+
+// markFailed answers a receipt that was not stored.
+func (s *Consumer) markFailed(_ room.Cursor, err error) {
+	var bad *room.Invalid
+	switch {
+	case err == nil, errors.Is(err, receipt.ErrReset):
+		return
+	case errors.Is(err, receipt.ErrBeyond):
+		bad = &room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq is beyond the newest message of the conversation"}
+	case errors.Is(err, room.ErrUnavailable):
+		bad = &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again"}
+	default:
+		bad = &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
+	}
+	_ = s.Refuse(bad, "") // if the outbox is full, the client does not read this answer either
 }
 
 // watch watches the presence of the other side of the newest conversations, and of those that
@@ -228,15 +246,12 @@ func (s *Consumer) beginWatches(ctx context.Context, some []*entry) (stops []fun
 	for i, e := range some {
 		id, pair, heard := e.id, pairs[i], false
 		changed := func(now presence.State, first bool) {
-			if pair.Any() {
-				now = presence.State{}
-			}
 			s.change(func(l *list) {
 				if first && heard {
 					return // a newer state has come
 				}
 				heard = true
-				l.presence(id, now.Online, now.LastSeen)
+				l.presence(id, pair, now.Online, now.LastSeen)
 			})
 		}
 		now, stop := s.inbox.presence.Watch(e.room.Other(s.user), func(now presence.State) { changed(now, false) })

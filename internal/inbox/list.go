@@ -20,6 +20,8 @@ type entry struct {
 
 	online   bool // the other side
 	lastSeen time.Time
+	told     bool  // what the client knows of online
+	blocks   quiet // nil until the presence of the other side is known
 
 	// stale means that the store has to be read: events were lost, or counts cannot be kept
 	// by adding. Nothing is sent of a stale entry, so a client never sees a wrong count.
@@ -28,6 +30,9 @@ type entry struct {
 
 	tellState, tellRead, tellPresence bool // frames that are to be sent
 }
+
+// quiet is whether one side of a room has blocked the other one. See [block.Pair].
+type quiet interface{ Any() bool }
 
 // A list is the state of the conversations of one user, as one socket tells it to its client.
 // Frames are coalesced: of a conversation that changes faster than the client reads, only the
@@ -172,16 +177,31 @@ func (l *list) drop(id room.ID) {
 	}
 }
 
-// presence takes whether the other side of a conversation is online.
-func (l *list) presence(id room.ID, online bool, lastSeen time.Time) {
-	e := l.entries[id]
-	if e == nil || e.online == online && e.lastSeen.Equal(lastSeen) {
-		return
+// presence takes whether the other side of a conversation is online. The client is not told
+// while there is a block.
+func (l *list) presence(id room.ID, blocks quiet, online bool, lastSeen time.Time) {
+	if e := l.entries[id]; e != nil {
+		e.blocks, e.online, e.lastSeen = blocks, online, lastSeen
+		l.showPresence(e)
 	}
-	e.tellPresence = e.tellPresence || e.online != online
-	e.online, e.lastSeen = online, lastSeen
+}
+
+// showPresence queues the presence of the other side if the client is to be told.
+func (l *list) showPresence(e *entry) {
+	e.tellPresence = e.online != e.told && !e.quiet()
 	l.enqueue(e)
 }
+
+// showAllPresence finds the conversations whose block was lifted.
+func (l *list) showAllPresence() {
+	for _, e := range l.entries {
+		if e.online != e.told {
+			l.showPresence(e)
+		}
+	}
+}
+
+func (e *entry) quiet() bool { return e.blocks != nil && e.blocks.Any() }
 
 func (l *list) enqueue(e *entry) {
 	if !e.queued && (e.tellState || e.tellRead || e.tellPresence) {
@@ -227,6 +247,10 @@ func (l *list) frame(e *entry, complete bool) []byte {
 		return frame.Encode(c)
 	case e.tellPresence && complete && !e.tellState:
 		e.tellPresence = false
+		if e.quiet() { // since it was queued
+			return nil
+		}
+		e.told = e.online
 		p := frame.Presence{Type: frame.TypePresence, ConversationID: e.id.String(), UserID: e.room.Other(l.user), Online: e.online}
 		if !e.lastSeen.IsZero() {
 			p.LastSeen = e.lastSeen.UTC().Format(frame.TimeLayout)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,10 +144,10 @@ func TestFramesAreCoalesced(t *testing.T) {
 	for seq := range int64(50) {
 		l.message(&event.Inbox{Conversation: at.id, Room: at.room, Seq: seq + 1, Sender: peer, At: time.Unix(seq, 0), Text: topic})
 	}
-	l.presence(at.id, true, time.Time{})
-	l.presence(at.id, false, time.Unix(60, 0))
-	l.presence(at.id, true, time.Time{})
-	l.presence(at.id, true, time.Unix(60, 0))
+	l.presence(at.id, nil, true, time.Time{})
+	l.presence(at.id, nil, false, time.Unix(60, 0))
+	l.presence(at.id, nil, true, time.Time{})
+	l.presence(at.id, nil, true, time.Unix(60, 0))
 	l.receipt(&event.Receipt{Conversation: at.id, User: me, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	l.receipt(&event.Receipt{Conversation: at.id, User: peer, Cursor: room.Cursor{Delivered: 50, Read: 50}})
 	others := c.take(t, &l)
@@ -160,6 +161,40 @@ func TestFramesAreCoalesced(t *testing.T) {
 	if got := c[at.id.String()]; got.Unread != 0 || got.LastSeq != 50 || got.Message != topic {
 		t.Errorf("%+v", got)
 	}
+}
+
+// A blocks is whether there is a block.
+type blocks bool
+
+func (b *blocks) Any() bool { return bool(*b) }
+
+func TestABlockHidesWhoIsOnline(t *testing.T) {
+	t.Parallel()
+	l, c, blocked := newList(me, false), client{}, blocks(false)
+	at := &conversation{id: room.ID{15: 1}, room: room.Room{Customer: me, Therapist: peer}}
+	s := at.summary()
+	l.put(&s)
+	want := func(what string, online string) {
+		t.Helper()
+		l.showAllPresence()
+		got := strings.Join(c.take(t, &l), ",")
+		if !strings.Contains(got, online) || (online == "") != (got == "") {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	l.presence(at.id, &blocked, true, time.Time{})
+	want("online", `"online":true`)
+	blocked = true
+	l.presence(at.id, &blocked, false, time.Unix(60, 0))
+	want("offline during the block", "")
+	l.presence(at.id, &blocked, true, time.Time{})
+	blocked = false
+	want("as before the block", "")
+	l.presence(at.id, &blocked, false, time.Unix(60, 0))
+	blocked = true // before the frame is taken
+	want("offline, then a block", "")
+	blocked = false
+	want("the block is lifted", `"online":false`)
 }
 
 func TestNothingIsSentOfAConversationWhoseCountIsNotKnown(t *testing.T) {

@@ -111,16 +111,16 @@ func (s *Consumer) readPage(ctx context.Context) error {
 
 // repair reads conversations that are stale. Mu is held, but not during the read.
 func (s *Consumer) repair(ctx context.Context) error {
-	resets, ids := s.inbox.resets.Load(), s.list.takeStale(pageRows)
+	resets, restarts, ids := s.inbox.resets.Load(), s.restarts, s.list.takeStale(pageRows)
 	var found []room.Summary
 	err := s.read(ctx, "repair", func() (err error) {
 		found, err = s.inbox.store.SummariesOf(ctx, s.user, ids)
 		return err
 	})
 	switch {
-	case s.inbox.resets.Load() != resets:
+	case s.restarts != restarts:
 		return err // the list is new
-	case err != nil:
+	case err != nil, s.inbox.resets.Load() != resets: // or what was found is of before a reset of other sockets
 		s.list.stale = append(s.list.stale, ids...)
 		return err
 	}

@@ -62,11 +62,14 @@ func (i *Inbox) waitForSweep(ctx context.Context) bool {
 }
 
 // sweep compares the changes of the last window with what the sockets know. It returns false
-// if the query failed.
+// if the query failed. It also shows who is online where a block was lifted.
 func (i *Inbox) sweep(ctx context.Context, window time.Duration) bool {
 	sockets := i.all()
 	if len(sockets) == 0 {
 		return true
+	}
+	for _, s := range sockets {
+		s.change((*list).showAllPresence)
 	}
 	if window > maxSweepWindow {
 		for _, s := range sockets {

@@ -99,7 +99,7 @@ func (db *DB) SetBlock(ctx context.Context, b room.Block, in room.Room, active b
 	batch := db.newWrite()
 	batch.Queue(setBlock, int64(b.Blocker), int64(b.Blocked), active, int64(in.Customer), int64(in.Therapist)).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&changed) })
-	if err := db.send(ctx, batch); err != nil {
+	if err := db.sendRequest(ctx, batch); err != nil {
 		return false, fmt.Errorf("set the block of user %d by user %d to %v: %w", b.Blocked, b.Blocker, active, err)
 	}
 	return changed, nil

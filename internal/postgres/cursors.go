@@ -144,7 +144,7 @@ SELECT count(*) FROM (
 // Unread returns the number of messages in all conversations of a user that the user has not
 // read, up to [room.MaxUnread]. Own and erased messages do not count.
 func (db *DB) Unread(ctx context.Context, user room.UserID) (n int, err error) {
-	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, totalUnread, int64(user)).Scan(&n)
 	})
 	if err != nil {

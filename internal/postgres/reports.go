@@ -40,7 +40,7 @@ func (db *DB) AddReport(ctx context.Context, r room.Report) (id int64, err error
 	b.Queue(lockConversations, []room.ID{r.Conversation})
 	b.Queue(insertReport, int64(r.Reporter), r.Conversation, r.Seq, r.Reason, r.Text, room.ReportsPerDay).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&found, &allowed, &id) })
-	err = db.send(ctx, b)
+	err = db.sendRequest(ctx, b)
 	switch {
 	case err != nil:
 	case !found:

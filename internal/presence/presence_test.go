@@ -183,6 +183,17 @@ func TestTheRegistryKnowsWhoHasAnInbox(t *testing.T) {
 	}
 }
 
+func TestASocketMayCloseAfterTheRegistry(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	a, b := s.start(t, presence.Options{}), s.start(t, presence.Options{})
+	seen := b.watch(t, 1)
+	closed := a.Open(1, false)
+	seen.wait(t, true)
+	a.stop()
+	closed()
+}
+
 func TestAWatcherThatHasStoppedIsToldNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -73,6 +73,9 @@ func (r *Registry) closed(id room.UserID, inbox bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u, now := r.users[id], time.Now()
+	if u == nil {
+		return // the registry has stopped before the socket
+	}
 	if u.sockets--; u.sockets == 0 {
 		if u.leftAt = now; r.draining {
 			r.enqueue(id)

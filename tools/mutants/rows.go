@@ -19,19 +19,19 @@ var messageMutants = []mutant{
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
 `,
 			new: `
 	s.Mu.Lock()
 	early := room.Message{
-		ID: room.ID{1}, Conversation: conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
+		ID: room.ID{1}, Conversation: target.Conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
 		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
 	}
 	s.Mu.Unlock()
 	if err := s.Answer(frame.AppendAck(nil, &early, false, false)); err != nil {
 		return err
 	}
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
 `,
 		}},
 
