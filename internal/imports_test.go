@@ -30,11 +30,10 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {"bucket", "problem", "story"},
+	"listen":    {"story"},
 	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
-	"session":   {"bucket", "budget", "frame"},
-	"bucket":    {},
+	"session":   {"budget", "frame"},
 	"budget":    {},
 	"memory":    {},
 	"idlecuts":  {},

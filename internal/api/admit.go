@@ -45,7 +45,6 @@ type admission struct {
 	budget *budget.Budget
 	tokens Tokens
 	share  float64 // of maxAnonymous that an address may take once half are taken; 0 means no limit
-	charge func(remote string)
 
 	mu        sync.Mutex
 	anonymous int            // requests without a valid token

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
@@ -38,9 +37,6 @@ func (e *exchange) reject(fail *failure) {
 	if fail.Status == http.StatusUnauthorized {
 		// RFC 9110 §15.5.2 requires a challenge. Bearer opens no dialog in browsers.
 		e.w.Header().Set("WWW-Authenticate", `Bearer realm="roomspa"`+fail.challenge)
-	}
-	if v := e.visit; v != nil && v.admission.charge != nil && fail.Status < http.StatusInternalServerError && !e.signedIn && fail.Code != auth.TokenExpired {
-		v.admission.charge(e.log.Remote)
 	}
 	fail.Ref = e.log.Ref
 	fail.Write(e.w)

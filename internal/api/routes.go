@@ -37,9 +37,6 @@ type Options struct {
 	// AddressShare is the share of the places for requests without a valid token that one
 	// client address may take once half of them are taken. 0 means no limit.
 	AddressShare float64
-	// Charge counts a request that is refused with a 4xx status and has no valid token, by the
-	// address of its client. nil means that nobody counts.
-	Charge func(remote string)
 }
 
 // A Store gives access to Postgres.
@@ -67,7 +64,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
-		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare, charge: o.Charge,
+		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
 	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -54,7 +54,7 @@ type Options struct {
 	Tickets        Tickets
 	Stories        Stories
 	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
-	Limits         *listen.Limits     // counts sockets and strangers by the address of their client; nil means no limit
+	Limits         *listen.Limits     // counts sockets by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -172,7 +172,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
 		s.options.Limits.CloseSocket(log.Remote)
-		s.options.Limits.Charge(log.Remote)
 		if log.AllowStranger("upgrade_failed") {
 			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		}
@@ -180,9 +179,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
 		s.options.Stories.RecordFailed(st)
 		return
-	}
-	if e.Anonymous {
-		s.options.Limits.Charge(log.Remote)
 	}
 	a := &attempt{
 		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -41,9 +40,6 @@ func (a *attempt) refuse(err error) {
 	if cause := cause.Of(err); cause != "" {
 		r.Cause = cause
 		attrs = append(attrs, slog.String("cause", cause))
-	}
-	if r.Close.Code == frame.CodeIdentity && r.Close.Reason != auth.TokenExpired { // a good client's token may expire
-		a.server.options.Limits.Charge(a.log.Remote)
 	}
 	// A client that has shown no valid token must not fill the log.
 	logged := outcome == story.Failed || a.peer.User != nil || r.Close.Code == frame.CodeForbidden || a.log.AllowStranger(cmp.Or(r.Cause, r.Close.Reason))
@@ -82,9 +78,6 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.
 		w.Header().Set("Sec-WebSocket-Version", "13")
 	case http.StatusServiceUnavailable:
 		p.RetryAfter = time.Second + rand.N(4*time.Second)
-	}
-	if p.Status < http.StatusInternalServerError {
-		s.options.Limits.Charge(log.Remote)
 	}
 	if log.AllowStranger(p.Code) {
 		log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,

@@ -57,10 +57,6 @@ func (l *listener) place(c *conn) bool {
 		a = t.AddrPort().Addr().Unmap()
 	}
 	hasShare := !contains(l.trusted, a)
-	if hasShare && l.limits.exhausted(network(a)) {
-		l.refuse(c.TCPConn, reasonStrangers, a)
-		return false
-	}
 	for end := time.Now().Add(patience); ; {
 		v, victim := l.limits.admit(c, a, hasShare)
 		switch {
@@ -90,9 +86,8 @@ const refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/p
 const refusalBody = `{"code":"unavailable","detail":"%s","ref":"%s","status":503,"title":"Try again","type":"about:blank"}` + "\n"
 
 var refusalDetails = map[string]string{
-	reasonStrangers: "Your address sends too many requests without a valid token. Wait a few seconds, then connect again.",
-	reasonAddress:   "Your address holds too many connections. Close some, or connect again in a while.",
-	reasonFull:      "This replica holds as many connections as it can. Connect again in a while.",
+	reasonAddress: "Your address holds too many connections. Close some, or connect again in a while.",
+	reasonFull:    "This replica holds as many connections as it can. Connect again in a while.",
 }
 
 // refuse answers a connection that gets no place. A few may stay for a moment, so that the

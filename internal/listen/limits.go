@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/roomspa/roomspa/internal/bucket"
 )
 
 // Descriptors that a process needs besides the connections of its public listener.
@@ -76,8 +74,6 @@ type Limits struct {
 	crowded atomic.Bool   // more than half of the places are taken
 	freed   chan struct{} // receives a value when a plain connection leaves
 
-	strangers strangers
-
 	mu    sync.Mutex
 	limit [kinds]int
 	used  [kinds]int
@@ -114,7 +110,6 @@ func newOpsLimits(log *slog.Logger) *Limits {
 
 func newLimits(limit [kinds]int, share float64, log *slog.Logger, reg prometheus.Registerer) *Limits {
 	l := &Limits{share: share, limit: limit, peers: map[netip.Prefix]*peer{}, freed: make(chan struct{}, 1)}
-	l.strangers.buckets = map[netip.Prefix]bucket.Bucket{}
 	l.metrics, l.log = newLimitMetrics(l, reg), &refusalLog{log: log}
 	return l
 }

@@ -73,7 +73,7 @@ func New(o Options, log *slog.Logger) *Server {
 	}
 	o.Relieve = cmp.Or(o.Relieve, o.Limits)
 	return &Server{o: o, http: &http.Server{
-		Handler:           o.Limits.guard(o.TrustedProxies, o.Handler),
+		Handler:           o.Handler,
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      o.WriteTimeout,

@@ -15,10 +15,9 @@ import (
 
 // The reasons of a refusal.
 const (
-	reasonAddress   = "address_share"
-	reasonFull      = "full"
-	reasonFiles     = "open_files"
-	reasonStrangers = "strangers"
+	reasonAddress = "address_share"
+	reasonFull    = "full"
+	reasonFiles   = "open_files"
 )
 
 var stateNames = [states]string{idle: "idle", waiting: "head", serving: "request"}
@@ -43,7 +42,7 @@ func newLimitMetrics(l *Limits, reg prometheus.Registerer) *limitMetrics {
 	return &limitMetrics{
 		refused: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_connections_refused_total",
-			Help: "Total connections refused, by reason: their address holds its share (address_share), all places are taken (full), the process has no open files left (open_files), or their address sends too many requests without a valid token (strangers).",
+			Help: "Total connections refused, by reason: their address holds its share (address_share), all places are taken (full), or the process has no open files left (open_files).",
 		}, []string{"reason"}),
 		evicted: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_connections_evicted_total",
@@ -91,8 +90,6 @@ func (l *Limits) refused(reason string, n netip.Prefix, held, places int) {
 	case reasonAddress:
 		msg = fmt.Sprintf("Connections refused: %s holds %d of %d places, its share. If it is a proxy, add it to --trusted-proxies; else see --address-share",
 			n, held, places)
-	case reasonStrangers:
-		msg = fmt.Sprintf("Connections refused: %s causes more than 20 refused requests and anonymous handshakes a second. If it is a proxy, add it to --trusted-proxies; else see --address-share", n)
 	case reasonFull:
 		msg = fmt.Sprintf("Connections refused: all %d places are taken. Add replicas, or raise the open-file limit, --hard-limit and the memory limit", places)
 	case reasonFiles:

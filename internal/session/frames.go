@@ -94,7 +94,7 @@ func (s *Session) readHeader(inMessage bool) (h header, err error) {
 	}
 	copy(h.mask[:], p[length-4:])
 	_, _ = s.reader.Discard(length) // it is in the buffer
-	if (h.isControl() || h.op == 0 || !h.fin) && h.size < smallFragment && !s.frames.Allow(time.Now(), framePeriod, frameBurst) {
+	if (h.isControl() || h.op == 0 || !h.fin) && h.size < smallFragment && !s.frames.allow(time.Now(), framePeriod, frameBurst) {
 		return h, tooManyFrames
 	}
 	return h, nil

@@ -1,10 +1,6 @@
 package session
 
-import (
-	"sync/atomic"
-
-	"github.com/roomspa/roomspa/internal/bucket"
-)
+import "sync/atomic"
 
 // A memberKey names a member: a user, or the network of clients without one.
 type memberKey struct {
@@ -16,9 +12,9 @@ type memberKey struct {
 // without a user.
 type member struct {
 	key      memberKey
-	sockets  atomic.Int32  // that are open, or whose messages wait
-	messages bucket.Shared // rate of handled messages of all sockets
-	sessions int           // that refer to the member; guarded by Registry.mu
+	sockets  atomic.Int32 // that are open, or whose messages wait
+	messages sharedBucket // rate of handled messages of all sockets
+	sessions int          // that refer to the member; guarded by Registry.mu
 }
 
 // join makes the session one of a member's. It may be called more than once, but only the

@@ -12,7 +12,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/roomspa/roomspa/internal/bucket"
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -47,10 +46,10 @@ type Session struct {
 	log      logging.Conn
 	endpoint *endpoint
 	account  budget.Account
-	member   *member       // nil if the session needs no token
-	frames   bucket.Bucket // rate of control frames and small fragments; used by the reader only
-	messages bucket.Bucket // rate of handled messages; used by work only
-	warnings bucket.Bucket // rate of messages over that rate; used by work only
+	member   *member // nil if the session needs no token
+	frames   bucket  // rate of control frames and small fragments; used by the reader only
+	messages bucket  // rate of handled messages; used by work only
+	warnings bucket  // rate of messages over that rate; used by work only
 
 	opened       int64        // Unix nanoseconds
 	messageBegan atomic.Int64 // Unix nanoseconds; 0 if no message is being read

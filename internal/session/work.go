@@ -69,7 +69,7 @@ func (s *Session) dispatch(m message) {
 		s.stopped = s.stopped || s.queued >= maxQueue
 	}
 	stopped := s.stopped
-	flood := s.cause != nil && !s.frames.Allow(time.Now(), framePeriod, frameBurst)
+	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
 	s.mu.Unlock()
 	if flood {
 		s.cut("network", tooManyFrames)
@@ -215,9 +215,9 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 		return 0
 	}
 	now, period := time.Now(), time.Duration(float64(time.Second)/o.MessageRate)
-	next, wait := s.messages.Take(now, period, o.MessageBurst)
+	next, wait := s.messages.take(now, period, o.MessageBurst)
 	if wait == 0 && s.member != nil {
-		wait = s.member.messages.Take(now, period/userFactor, o.MessageBurst*userFactor)
+		wait = s.member.messages.take(now, period/userFactor, o.MessageBurst*userFactor)
 		if wait > 0 && s.endpoint.anonymous {
 			return max(wait, rand.N(slow))
 		}
@@ -230,7 +230,7 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 		return wait
 	}
 	m.Limited = true
-	if !s.warnings.Allow(now, warningEvery, warningBurst) {
+	if !s.warnings.allow(now, warningEvery, warningBurst) {
 		s.End(&frame.Close{
 			Code: frame.CodePolicy, Reason: "rate_limited",
 			Detail: fmt.Sprintf("more than %g messages per second after %d warnings", o.MessageRate, warningBurst),
