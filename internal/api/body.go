@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -47,6 +48,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) *fa
 	if err != nil {
 		return newFailure(http.StatusBadRequest, "body_unread", "The body was not received completely; send the request again.")
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // a byte order mark, which RFC 8259 §8.1 allows to ignore
 	// encoding/json would replace invalid UTF-8 by U+FFFD without an error.
 	if !utf8.Valid(body) {
 		return newFailure(http.StatusBadRequest, "bad_json", "The body is not UTF-8 (RFC 8259 §8.1).")
