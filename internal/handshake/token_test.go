@@ -3,6 +3,8 @@ package handshake_test
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +69,13 @@ func TestATokenThatIsRefused(t *testing.T) {
 func TestATokenThatIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	text := `{"keys": [{"secret": "` + world.Secret + `"}, {"kid": "old", "secret": "the former secret, 32 bytes or more"}]}`
+	if err := os.WriteFile(keys, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := w.Ready(t, "a", func(o *app.Options) {
-		o.JWTSecrets = []string{world.Secret, "old=the former secret, 32 bytes or more"}
+		o.JWTSecrets, o.JWTKeysFile = nil, keys
 	})
 	for name, mint := range map[string]func() string{
 		"user_id as a number": func() string { return world.Sign(t, nil) },
