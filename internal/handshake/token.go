@@ -109,6 +109,9 @@ func (a *attempt) rejectToken(err error) error {
 		r.Line = "No token provided"
 	case auth.TokenInvalid:
 		r.Cause = refusal.Word
+		if refusal.Refresh {
+			a.server.metrics.refreshes.Inc()
+		}
 	}
 	return r
 }

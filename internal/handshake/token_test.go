@@ -66,6 +66,20 @@ func TestATokenThatIsRefused(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenIsRefusedAndCounted(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Ready(t, "a")
+	for _, token := range []string{
+		world.Sign(t, m{"token_type": "refresh"}), world.Sign(t, m{"token_type": "sliding"}),
+		world.Forge(t, world.HS256, world.Claims(m{"token_type": "refresh"}), strings.Repeat("x", 40)),
+	} {
+		r.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {token}}}).ExpectRefusal(t, 4001, "token_invalid")
+	}
+	if n := r.Metric(t, "roomspa_refresh_tokens_refused_total"); n != 1 {
+		t.Errorf("%v are counted, want the one of a good issuer", n)
+	}
+}
+
 func TestATokenThatIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
