@@ -16,7 +16,7 @@ import (
 // owned lists the options that cannot be set under `options`, beside the secrets. The
 // chart's ports and mounts are fixed, a replica has the name of its pod, and the shutdown
 // has its own values, since the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
+var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "jwt-keys-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()

@@ -134,6 +134,9 @@ func (a *attempt) rejectToken(err error) error {
 		r.Line = "No token provided"
 	case auth.TokenInvalid:
 		r.Cause = refusal.Word
+		if refusal.Refresh {
+			a.server.metrics.refreshes.Inc()
+		}
 	}
 	return r
 }
@@ -186,12 +189,12 @@ func (a *attempt) loadUser(ctx context.Context) error {
 	a.story.Role = string(u.Role)
 	a.story.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))
 	a.log.Info(middleware, "User found: "+a.describe(u))
-	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Email)))
+	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Contact())))
 	return nil
 }
 
 func (a *attempt) describe(u *room.User) string {
-	return fmt.Sprintf("%d - %s (role: %s)", u.ID, a.log.Email(u.Email), u.Role)
+	return fmt.Sprintf("%d - %s (role: %s)", u.ID, a.log.Email(u.Contact()), u.Role)
 }
 
 // rejectUser returns the rejection of a client that is not authenticated.

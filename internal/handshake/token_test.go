@@ -3,6 +3,8 @@ package handshake_test
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +45,7 @@ func TestATokenThatIsRefused(t *testing.T) {
 				s := r.Connect(t, world.Handshake{Path: path, Query: url.Values{"token": {c.token}}})
 				g := s.ExpectRefusal(t, 4001, c.reason)
 				if !strings.HasPrefix(g.Detail, c.word) {
-					t.Errorf("detail is %q, want the word %q first", g.Detail, c.word)
+					t.Errorf("detail is %q, want %q in it", g.Detail, c.word)
 				}
 				ref := s.Ref()
 				world.Eventually(t, "the end is logged", func() (bool, any) {
@@ -64,11 +66,30 @@ func TestATokenThatIsRefused(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenIsRefusedAndCounted(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Ready(t, "a")
+	for _, token := range []string{
+		world.Sign(t, m{"token_type": "refresh"}), world.Sign(t, m{"token_type": "sliding"}),
+		world.Forge(t, world.HS256, world.Claims(m{"token_type": "refresh"}), strings.Repeat("x", 40)),
+	} {
+		r.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {token}}}).ExpectRefusal(t, 4001, "token_invalid")
+	}
+	if n := r.Metric(t, "roomspa_refresh_tokens_refused_total"); n != 1 {
+		t.Errorf("%v are counted, want the one of a good issuer", n)
+	}
+}
+
 func TestATokenThatIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	text := `{"keys": [{"secret": "` + world.Secret + `"}, {"kid": "old", "secret": "the former secret, 32 bytes or more"}]}`
+	if err := os.WriteFile(keys, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := w.Ready(t, "a", func(o *app.Options) {
-		o.JWTSecrets = []string{world.Secret, "old=the former secret, 32 bytes or more"}
+		o.JWTSecrets, o.JWTKeysFile = nil, keys
 	})
 	for name, mint := range map[string]func() string{
 		"user_id as a number": func() string { return world.Sign(t, nil) },
@@ -111,7 +132,15 @@ func TestWhereATokenMayStand(t *testing.T) {
 		"the same in all three":               {dial: world.Handshake{Subprotocols: []string{"bearer", good}, Header: bearer(good), Query: url.Values{"token": {good}}}, protocol: "bearer"},
 		"no token":                            {dial: world.Handshake{}, reason: "token_missing"},
 		"an empty one":                        {dial: world.Handshake{Query: url.Values{"token": {""}}}, reason: "token_missing"},
-		"another scheme":                      {dial: world.Handshake{Header: http.Header{"Authorization": {"Basic dTpw"}}}, reason: "token_missing"},
+		"another scheme":                      {dial: world.Handshake{Header: http.Header{"Authorization": {"Basic dTpw"}}}, reason: "token_missing", word: "The Authorization header has the scheme Basic"},
+		"a header that is no token":           {dial: world.Handshake{Header: http.Header{"Authorization": {"abc"}}}, reason: "token_missing", word: "The Authorization header has no scheme"},
+		"scheme JWT":                          {dial: world.Handshake{Header: http.Header{"Authorization": {"JWT " + good}}}},
+		"scheme Token":                        {dial: world.Handshake{Header: http.Header{"Authorization": {"Token " + good}}}},
+		"no scheme":                           {dial: world.Handshake{Header: http.Header{"Authorization": {good}}}},
+		"subprotocol in another case":         {dial: world.Handshake{Subprotocols: []string{"Bearer", good}}, protocol: "Bearer"},
+		"an unknown subprotocol beside it":    {dial: world.Handshake{Subprotocols: []string{"json"}, Query: url.Values{"token": {good}}}, protocol: "json"},
+		"a token behind another subprotocol":  {dial: world.Handshake{Subprotocols: []string{"access_token", good}}, reason: "token_missing", protocol: "access_token"},
+		"a token as the only subprotocol":     {dial: world.Handshake{Subprotocols: []string{good}}, reason: "token_missing"},
 		"bearer without a token":              {dial: world.Handshake{Subprotocols: []string{"bearer"}}, reason: "token_missing", protocol: "bearer"},
 		"two that differ: header and query":   {dial: world.Handshake{Header: bearer(good), Query: url.Values{"token": {other}}}, reason: "token_invalid", word: "two_tokens"},
 		"two that differ: protocol and query": {dial: world.Handshake{Subprotocols: []string{"bearer", good}, Query: url.Values{"token": {other}}}, reason: "token_invalid", word: "two_tokens", protocol: "bearer"},
@@ -133,8 +162,8 @@ func TestWhereATokenMayStand(t *testing.T) {
 				}
 				return
 			}
-			if g := s.ExpectRefusal(t, 4001, c.reason); !strings.HasPrefix(g.Detail, c.word) {
-				t.Errorf("detail is %q, want the word %q first", g.Detail, c.word)
+			if g := s.ExpectRefusal(t, 4001, c.reason); !strings.Contains(g.Detail, c.word) {
+				t.Errorf("detail is %q, want %q in it", g.Detail, c.word)
 			}
 		})
 	}
@@ -194,7 +223,7 @@ func TestASocketTakesANewToken(t *testing.T) {
 			} {
 				s.Send(t, `{"type":"auth","token":"`+c.token+`"}`)
 				if f := s.ExpectError(t, c.code, "token"); !strings.HasPrefix(f.Detail, c.word) {
-					t.Errorf("detail %q, want the word %q first", f.Detail, c.word)
+					t.Errorf("detail %q, want %q in it", f.Detail, c.word)
 				}
 			}
 			s.Send(t, `{"type":"auth","token":"`+w.Token(t, world.Customer)+`"}`)
