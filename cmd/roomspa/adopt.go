@@ -136,7 +136,7 @@ func returnChat(ctx context.Context, std streams, a *adopt.Adoption) error {
 	}
 	_, err = fmt.Fprintln(std.Out, "complete: Django's tables have everything that roomspa stored")
 	if err == nil && replicas > 0 {
-		_, err = fmt.Fprintf(std.Out, "%d replicas of roomspa still run: when the chat's paths lead to Django again, run --return once more for what came meanwhile\n", replicas)
+		_, err = fmt.Fprintf(std.Out, "%d replicas of roomspa have sent a heartbeat within 30 s: when the chat's paths lead to Django again, run --return once more for what came meanwhile\n", replicas)
 	}
 	return err
 }

@@ -23,5 +23,5 @@ $$;
 
 -- +goose Down
 DROP FUNCTION roomspa.json_or_null(text);
-DROP TABLE IF EXISTS roomspa.adoption_changes, roomspa.adoption_rooms, roomspa.adoption_queue; -- of a run that was killed
+DROP TABLE IF EXISTS roomspa.adoption_queue, roomspa.adoption_rooms, roomspa.adoption_changes, roomspa.adoption_marks; -- of a run that was killed
 DROP TABLE roomspa.adoption;

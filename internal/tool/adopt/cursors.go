@@ -5,16 +5,20 @@ import (
 	"fmt"
 )
 
+// findMarks finds, for each sender, the first message that its receiver has not read.
+const findMarks = `
+SELECT m.conversation_id, m.sender_id, max(m.seq) AS last, min(m.seq) FILTER (WHERE m.read_at IS NULL AND m.erased_at IS NULL) AS unread
+FROM roomspa.messages m GROUP BY m.conversation_id, m.sender_id`
+
 // copyCursors lets each side's cursor go up to the last message before the first unread one that
 // is addressed to that side. Messages of an admin are addressed to the customer. Cursors only
 // grow.
 const copyCursors = `
 WITH marks AS (
-	SELECT m.conversation_id, c.customer_id, c.therapist_id, max(m.seq) AS last,
-		min(m.seq) FILTER (WHERE m.read_at IS NULL AND m.erased_at IS NULL AND m.sender_id <> c.customer_id) AS customers,
-		min(m.seq) FILTER (WHERE m.read_at IS NULL AND m.erased_at IS NULL AND m.sender_id = c.customer_id) AS therapists
-	FROM roomspa.messages m JOIN roomspa.conversations c ON c.id = m.conversation_id
-	GROUP BY m.conversation_id, c.customer_id, c.therapist_id
+	SELECT c.id AS conversation_id, c.customer_id, c.therapist_id, max(s.last) AS last,
+		min(s.unread) FILTER (WHERE s.sender_id <> c.customer_id) AS customers, min(s.unread) FILTER (WHERE s.sender_id = c.customer_id) AS therapists
+	FROM roomspa.adoption_marks s JOIN roomspa.conversations c ON c.id = s.conversation_id
+	GROUP BY c.id, c.customer_id, c.therapist_id
 )
 INSERT INTO roomspa.cursors AS k (conversation_id, user_id, delivered_seq, read_seq, changed_at)
 SELECT s.conversation_id, s.user_id, s.seq, s.seq, clock_timestamp()
@@ -30,6 +34,9 @@ SET delivered_seq = greatest(k.delivered_seq, excluded.delivered_seq), read_seq 
 	changed_at = greatest(k.changed_at, excluded.changed_at)`
 
 func (a *Adoption) copyCursors(ctx context.Context) (said string, err error) {
+	if err := a.makeTable(ctx, marksTable, findMarks, "conversation_id"); err != nil {
+		return "", err
+	}
 	rows, err := a.write(ctx, statement{sql: copyCursors})
 	return fmt.Sprintf("%d moved", rows), err
 }

@@ -46,6 +46,7 @@ const (
 	queueTable   = "roomspa.adoption_queue"   // the messages to copy, in the order of their rooms and times
 	roomsTable   = "roomspa.adoption_rooms"   // the rooms that there must be
 	changesTable = "roomspa.adoption_changes" // the messages that Django has changed or deleted
+	marksTable   = "roomspa.adoption_marks"   // what is read of each sender
 )
 
 // makeTable makes one of these tables of a query. An INSERT would not run in parallel.
@@ -57,7 +58,7 @@ func (a *Adoption) makeTable(ctx context.Context, name, query, index string) err
 }
 
 // dropTables drops these tables.
-const dropTables = "DROP TABLE IF EXISTS " + queueTable + ", " + roomsTable + ", " + changesTable
+const dropTables = "DROP TABLE IF EXISTS " + queueTable + ", " + roomsTable + ", " + changesTable + ", " + marksTable
 
 // queued returns the number of messages to copy, and of those that fit no room.
 func (a *Adoption) queued(ctx context.Context) (fresh, left int64, err error) {

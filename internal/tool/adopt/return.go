@@ -104,10 +104,10 @@ func (a *Adoption) returnRest(ctx context.Context, through int64) (said string, 
 	return said, err
 }
 
-// replicasNow counts the replicas that run.
+// replicasNow counts the replicas that run, or have ended just now.
 const replicasNow = `SELECT count(*) FROM roomspa.replicas WHERE seen_at > now() - interval '30 seconds'`
 
-// Replicas returns the number of replicas that run.
+// Replicas returns the number of replicas that run, or have ended just now.
 func (a *Adoption) Replicas(ctx context.Context) (n int64, err error) {
 	err = a.read(ctx, statement{sql: replicasNow}, &n)
 	return n, err

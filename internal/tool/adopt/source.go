@@ -101,15 +101,13 @@ const senderInDjango = `coalesce((SELECT u.id FROM {users} u WHERE u.id = m.send
 
 // messageID is the id of an adopted message: a UUIDv7 (RFC 9562 §5.7) of Django's time and number.
 // Replicas look for recent messages by ranges of ids, which must be ranges of time.
-const (
-	idTail    = `'7000-8' || left(lpad(to_hex(NUMBER), 15, '0'), 3) || '-' || right(lpad(to_hex(NUMBER), 15, '0'), 12)`
-	messageID = `(overlay(lpad(to_hex(greatest(floor(extract(epoch FROM AT) * 1000), 0)::bigint), 12, '0') PLACING '-' FROM 9 FOR 0) || '-' || ` + idTail + `)::uuid`
-)
+const messageID = `encode(substring(int8send(greatest(floor(extract(epoch FROM d.created_at) * 1000), 0)::bigint) FROM 3) ||
+	'\x7000'::bytea || int8send(d.number::bigint | '-9223372036854775808'::bigint), 'hex')::uuid`
 
 // ownMacros are about roomspa's tables: an adopted message m is one whose id Django's number gives.
 var ownMacros = []string{
-	"{id_of_d}", strings.NewReplacer("NUMBER", "d.number", "AT", "d.created_at").Replace(messageID),
-	"{m_is_adopted}", "right(m.id::text, 22) = " + strings.ReplaceAll(idTail, "NUMBER", "m.number"),
+	"{id_of_d}", messageID,
+	"{m_is_adopted}", `substring(uuid_send(m.id) FROM 7) = '\x7000'::bytea || int8send(m.number | '-9223372036854775808'::bigint)`,
 }
 
 // sql replaces the macros in a statement.

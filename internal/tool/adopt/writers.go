@@ -26,10 +26,11 @@ WHERE s.pid <> pg_backend_pid() AND s.datname = current_database() AND (
 )
 ORDER BY s.pid`
 
-// countFresh counts the messages that came after the queue was filled.
+// countFresh counts the messages that came after the queue was filled. It looks at the last ones
+// only, because numbers are given in their order: a transaction may be late by a few.
 const countFresh = `
 SELECT count(*) FROM {bare_messages} d
-WHERE NOT EXISTS (SELECT FROM roomspa.messages m WHERE m.number = d.number)
+WHERE d.number > (SELECT max(x.id) - 50000 FROM {chat_message} x) AND NOT EXISTS (SELECT FROM roomspa.messages m WHERE m.number = d.number)
 	AND NOT EXISTS (SELECT FROM roomspa.adoption_queue q WHERE q.number = d.number)`
 
 // writers returns the sessions that write into Django's chat tables, and the number of messages
