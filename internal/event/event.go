@@ -34,6 +34,8 @@ const (
 	KindOnline     Kind = 14
 	KindBlock      Kind = 15
 	KindInbox      Kind = 16
+
+	KindClassicPosition Kind = 18
 )
 
 // maxAge is the age at which events expire that mean something only when they are new.
@@ -64,6 +66,8 @@ var kinds = [256]struct {
 	KindOnline:     {"online", 1, 0, check(Read[Online])},
 	KindBlock:      {"block", 1, 0, check(Read[Block])},
 	KindInbox:      {"inbox", 1, 0, check(ReadInbox)},
+
+	KindClassicPosition: {"classic_position", 1, maxAge, check(ReadClassicPosition)},
 }
 
 func check[T any](read func([]byte) (T, error)) func([]byte) error {

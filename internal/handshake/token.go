@@ -22,7 +22,7 @@ func (a *attempt) findToken(context.Context) error {
 	if err != nil {
 		return a.rejectToken(err)
 	}
-	token, err := auth.FromRequest(a.request)
+	token, err := a.tokenFromRequest()
 	if r, ok := errors.AsType[*auth.Refusal](err); ok && r.Reason == auth.TokenMissing && ticket != "" {
 		err = nil
 	}
@@ -39,6 +39,15 @@ func (a *attempt) findToken(context.Context) error {
 		a.log.Info(middleware, fmt.Sprintf("Ticket found: %d bytes", len(ticket)))
 	}
 	return nil
+}
+
+// tokenFromRequest returns the token of the request. A classic client may send two: the
+// predecessor looked at the header only if the query has none.
+func (a *attempt) tokenFromRequest() (string, error) {
+	if token := a.query.Get("token"); a.peer.Classic && token != "" {
+		return token, nil
+	}
+	return auth.FromRequest(a.request) //nolint:wrapcheck // a refusal
 }
 
 // decodeToken verifies the token and redeems the ticket. If both came, they must
