@@ -55,7 +55,7 @@ Examples:
 
 // Run applies the pending migrations.
 func (c *migrateUpCmd) Run(ctx context.Context, std streams) error {
-	applied, err := postgres.Migrate(ctx, c.options(), logging.New(std.Err, logging.Options{Level: "warn"}))
+	applied, err := postgres.Migrate(ctx, c.options(), logging.New(std.Err, logging.Options{}))
 	return c.print(std, "applied", "The schema is up to date.", applied, err)
 }
 

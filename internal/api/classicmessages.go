@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"

@@ -83,7 +83,7 @@ func BenchmarkDeliver(b *testing.B) {
 			s, c := opened(b)
 			events, at := make([]event.Event, waiting), time.Unix(0, time.Now().UnixNano()) // as it was opened
 			for i := range events {
-				events[i] = event.Event{Kind: event.KindMessage, At: at, Body: make([]byte, 16+300)}
+				events[i] = event.Event{Kind: event.KindMessage, At: at, Body: make([]byte, 32+300)}
 			}
 			seq := uint64(0)
 			ctx := b.Context()

@@ -1,6 +1,10 @@
 package chat
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/roomspa/roomspa/internal/event"
+)
 
 // The bounds of a cursor's inbox. Two replicas publish out of seq order in ordinary
 // chat, so a few frames are worth keeping; the others are read from Postgres.
@@ -11,10 +15,8 @@ const (
 
 // A delivery is one message as it arrived from the channel layer.
 type delivery struct {
-	seq   int64
-	frame []byte // shared by all sockets of the room: read-only
-	own   bool   // the user of the socket has sent it
-	at    int64  // Unix nanoseconds of its arrival
+	event.Message       // Frame is shared by all sockets of the room: read-only
+	arrived       int64 // Unix nanoseconds
 }
 
 // A cursor is the position of one socket in its conversation. Its inbox holds the
@@ -33,30 +35,41 @@ type cursor struct {
 // accept adds a delivery to the inbox. It returns false if that changes nothing: the
 // message was taken before, or is in the inbox.
 func (c *cursor) accept(d delivery) bool {
-	if d.seq <= c.seen {
+	if d.Seq <= c.seen {
 		return false
 	}
-	c.latest = max(c.latest, d.seq)
-	i, known := slices.BinarySearchFunc(c.inbox, d.seq, func(e delivery, seq int64) int { return int(e.seq - seq) })
+	c.latest = max(c.latest, d.Seq)
+	i, known := slices.BinarySearchFunc(c.inbox, d.Seq, func(e delivery, seq int64) int { return int(e.Seq - seq) })
 	if known {
 		return false
 	}
-	if len(c.inbox) > 0 && (len(c.inbox) >= inboxFrames || c.bytes+len(d.frame) > inboxBytes) {
+	if len(c.inbox) > 0 && (len(c.inbox) >= inboxFrames || c.bytes+len(d.Frame) > inboxBytes) {
 		c.gap = true
 		return true
 	}
 	c.inbox = slices.Insert(c.inbox, i, d)
-	c.bytes += len(d.frame)
+	c.bytes += len(d.Frame)
+	return true
+}
+
+// miss notes that a message exists. It returns false if that changes nothing: the message was
+// taken before, or is in the inbox.
+func (c *cursor) miss(seq int64) bool {
+	known := func(d delivery) bool { return d.Seq == seq }
+	if seq <= c.seen || slices.ContainsFunc(c.inbox, known) {
+		return false
+	}
+	c.latest, c.gap = max(c.latest, seq), true
 	return true
 }
 
 // next takes the message that follows the last one, if the inbox has it.
 func (c *cursor) next() (d delivery, ok bool) {
-	if len(c.inbox) == 0 || c.inbox[0].seq != c.seen+1 {
+	if len(c.inbox) == 0 || c.inbox[0].Seq != c.seen+1 {
 		return d, false
 	}
 	d = c.inbox[0]
-	c.seen = d.seq
+	c.seen = d.Seq
 	c.drop(1)
 	return d, true
 }
@@ -66,7 +79,7 @@ func (c *cursor) skipTo(seq int64) {
 	c.seen = max(c.seen, seq)
 	c.latest = max(c.latest, seq)
 	n := 0
-	for n < len(c.inbox) && c.inbox[n].seq <= c.seen {
+	for n < len(c.inbox) && c.inbox[n].Seq <= c.seen {
 		n++
 	}
 	c.drop(n)
@@ -75,7 +88,7 @@ func (c *cursor) skipTo(seq int64) {
 // drop removes the first n deliveries.
 func (c *cursor) drop(n int) {
 	for _, d := range c.inbox[:n] {
-		c.bytes -= len(d.frame)
+		c.bytes -= len(d.Frame)
 	}
 	clear(c.inbox[:n])
 	if n == len(c.inbox) {
@@ -86,4 +99,4 @@ func (c *cursor) drop(n int) {
 }
 
 // hasHole reports whether messages are missing before the first one of the inbox.
-func (c *cursor) hasHole() bool { return len(c.inbox) > 0 && c.inbox[0].seq > c.seen+1 }
+func (c *cursor) hasHole() bool { return len(c.inbox) > 0 && c.inbox[0].Seq > c.seen+1 }

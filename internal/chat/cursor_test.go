@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/roomspa/roomspa/internal/event"
 )
 
 // Whatever comes in, in whatever order, twice or never: what a cursor hands out is
@@ -20,12 +22,12 @@ func TestCursorHandsOutConsecutiveMessagesWhateverComesIn(t *testing.T) {
 			case 0, 1:
 				seq := rapid.Int64Range(max(1, expected-3), expected+90).Draw(t, "seq")
 				size := rapid.IntRange(1, 2000).Draw(t, "size")
-				c.accept(delivery{seq: seq, frame: make([]byte, size)})
+				c.accept(delivery{Message: event.Message{Seq: seq, Frame: make([]byte, size)}})
 				highest = max(highest, seq)
 			case 2:
 				if d, ok := c.next(); ok {
-					if expected++; d.seq != expected {
-						t.Fatalf("handed out %d, expected %d", d.seq, expected)
+					if expected++; d.Seq != expected {
+						t.Fatalf("handed out %d, expected %d", d.Seq, expected)
 					}
 				}
 			default: // a page from the store
@@ -41,9 +43,9 @@ func TestCursorHandsOutConsecutiveMessagesWhateverComesIn(t *testing.T) {
 func check(t *rapid.T, c *cursor, expected, highest int64) {
 	bytes := 0
 	for i, d := range c.inbox {
-		bytes += len(d.frame)
-		if d.seq <= expected || i > 0 && d.seq <= c.inbox[i-1].seq {
-			t.Fatalf("the inbox is out of order, or holds what was handed out: %d after %d", d.seq, expected)
+		bytes += len(d.Frame)
+		if d.Seq <= expected || i > 0 && d.Seq <= c.inbox[i-1].Seq {
+			t.Fatalf("the inbox is out of order, or holds what was handed out: %d after %d", d.Seq, expected)
 		}
 	}
 	switch {

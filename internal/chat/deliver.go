@@ -19,6 +19,10 @@ func (s *Consumer) deliver(e event.Event) {
 		if m, err := event.ReadMessage(e.Body); err == nil {
 			s.deliverMessage(m, e.At)
 		}
+	case event.KindUnnumbered:
+		if m, err := event.ReadUnnumbered(e.Body); err == nil {
+			s.deliverUnnumbered(m, e.At)
+		}
 	case event.KindReceipt:
 		if r, err := event.ReadReceipt(e.Body); err == nil {
 			s.deliverReceipt(r, e.At)
@@ -44,7 +48,7 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	now := time.Now().UnixNano()
 	s.chat.metrics.fanout.Observe(max(0, float64(now-at.UnixNano())/1e9))
 	s.Mu.Lock()
-	wake := !s.closed && s.cursor.accept(delivery{seq: m.Seq, frame: m.Frame, own: m.Sender == s.user, at: now})
+	wake := !s.closed && s.cursor.accept(delivery{m, now})
 	if s.cursor.gap && s.overflowedAt == 0 {
 		s.overflowedAt = now
 	}
@@ -52,6 +56,21 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 		s.hints.endTyping(now)
 	}
 	wake = wake && s.opened
+	s.Mu.Unlock()
+	if wake {
+		s.Socket.Wake()
+	}
+}
+
+// deliverUnnumbered takes a message that a replica of an earlier build has published at the time
+// at. The event lacks what this build needs, so the message is read from the store.
+func (s *Consumer) deliverUnnumbered(m event.Unnumbered, at time.Time) {
+	if time.Since(at) > maxMessageAge {
+		s.chat.requestSweep()
+		return
+	}
+	s.Mu.Lock()
+	wake := !s.closed && s.cursor.miss(m.Seq) && s.opened
 	s.Mu.Unlock()
 	if wake {
 		s.Socket.Wake()

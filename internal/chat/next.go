@@ -6,6 +6,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 const (
@@ -58,11 +59,11 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 		return m, err
 	}
 	if d, ok := s.cursor.next(); ok {
-		if s.tooFarBehind(d.seq, d.at) {
+		if s.tooFarBehind(d.Seq, d.arrived) {
 			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
-		s.countDelivered(d.seq, d.own)
-		return frame.Message{Data: d.frame}, nil
+		s.countDelivered(d.Seq, d.Sender)
+		return frame.Message{Data: d.Frame, Seq: d.Seq, Number: d.Number, Sender: d.Sender, At: d.At}, nil
 	}
 	if s.cursor.gap || s.cursor.hasHole() {
 		s.startHistory(ctx)
@@ -96,16 +97,16 @@ func (s *Consumer) nextReplayed() (frame.Message, error) {
 			return frame.Message{}, endpoint.SlowConsumer("the client fell behind the conversation")
 		}
 		s.cursor.skipTo(m.Seq)
-		s.countDelivered(m.Seq, m.Sender == s.user)
-		return frame.Message{Data: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m)}, nil
+		s.countDelivered(m.Seq, m.Sender)
+		return frame.Message{Data: encode(m), Seq: m.Seq, Number: m.Number, Sender: m.Sender, At: m.At.UnixMicro()}, nil
 	}
 	s.dropReplay()
 	return frame.Message{}, nil
 }
 
 // countDelivered notes that the client is sent a message.
-func (s *Consumer) countDelivered(seq int64, own bool) {
-	s.receipts.noteSent(seq, own)
+func (s *Consumer) countDelivered(seq int64, sender room.UserID) {
+	s.receipts.noteSent(seq, sender == s.user)
 	s.chat.metrics.delivered.Inc()
 	if len(s.cursor.inbox) == 0 && !s.cursor.gap {
 		s.fetchAt = 0

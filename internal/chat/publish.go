@@ -31,8 +31,10 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 // newEvent returns the event of a message. Its frame is encoded once for all sockets of
 // all replicas.
 func newEvent(m *room.Message) event.Message {
-	return event.Message{
-		Seq: m.Seq, Sender: m.Sender,
-		Frame: frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m),
-	}
+	return event.Message{Seq: m.Seq, Sender: m.Sender, Number: m.Number, At: m.At.UnixMicro(), Frame: encode(m)}
+}
+
+// encode returns the frame of a message.
+func encode(m *room.Message) []byte {
+	return frame.AppendMessage(make([]byte, 0, 320+len(m.Text)+len(m.Metadata)), m)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
@@ -11,60 +12,104 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// send checks a message and saves it.
+// The refusals of drafts that are valid. They are final.
+var (
+	errSupport = &room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}
+	errSystem  = &room.Invalid{Code: "out_of_range", Field: "message_type", Detail: "message_type system is reserved for the operators of the server"}
+	errBlocked = &room.Invalid{Code: "blocked", Detail: "the other side has blocked this user; the message was not stored"}
+)
+
+// send stores the message of a frame, acknowledges it and publishes it, in this order.
 func (s *Consumer) send(ctx context.Context, in frame.Client) error {
-	draft := room.Draft{
-		Sender: s.user, SenderRole: s.role, Text: in.Message, Type: in.MessageType, Metadata: in.Metadata, ClientMessageID: in.ClientMessageID,
+	draft := room.Draft{Text: in.Message, Type: in.MessageType, Metadata: in.Metadata, ClientMessageID: in.ClientMessageID}
+	if bad := s.check(&draft, s.chat.options.MaxMessageLength); bad != nil {
+		return s.Refuse(bad, in.ClientMessageID)
 	}
-	if s.role == room.Support {
-		s.chat.metrics.message("refused")
-		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}, in.ClientMessageID)
+	target, read, resets := s.beforeSend()
+	saved, err := s.save(ctx, target.Conversation, &draft)
+	if bad, ok := errors.AsType[*room.Invalid](err); ok {
+		return s.Refuse(bad, in.ClientMessageID)
 	}
+	if err != nil {
+		return err
+	}
+	s.markSent(target, read, resets)
+	m := &saved.message
+	differs := saved.duplicate && m.Differs(&draft)
+	if differs {
+		s.Socket.Log().Warn(component, "Message repeated with other content, the first one stands: "+m.ID.String(), slog.Int64("seq", m.Seq))
+	}
+	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), m, saved.duplicate, differs))
+	// A duplicate is published again: perhaps the first publish failed.
+	s.publish(m, saved.logged)
+	return full
+}
+
+// Send stores and publishes a message of the user as a frame of the client would, but answers
+// nothing and moves no cursor. It is for endpoints of another form, and checks no maximum length.
+// It waits for the commit. It returns nil if the message is stored, also if it was before. The
+// error is a [*room.Invalid] if the message is refused: it may be sent again if the code is
+// database_unavailable or internal, and is stored once if it has a ClientMessageID. Other errors
+// end the session. The caller must have opened the consumer, and sends one message at a time.
+func (s *Consumer) Send(ctx context.Context, d room.Draft) error {
+	if bad := s.check(&d, math.MaxInt); bad != nil {
+		return bad
+	}
+	s.Mu.Lock()
+	conversation := s.conversation
+	s.Mu.Unlock()
+	saved, err := s.save(ctx, conversation, &d)
+	if err != nil {
+		return err
+	}
+	s.publish(&saved.message, saved.logged)
+	return nil
+}
+
+// check completes a draft of the user, and returns why it is refused, or nil. It logs and counts
+// that.
+func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
+	draft.Sender, draft.SenderRole = s.user, s.role
 	if draft.Type == room.TypeText {
 		draft.Type = "" // the default
 	}
-	bad := draft.Validate(s.chat.options.MaxMessageLength)
-	if bad == nil && draft.Type == room.TypeSystem {
-		bad = &room.Invalid{Code: "out_of_range", Field: "message_type", Detail: "message_type system is reserved for the operators of the server"}
-	}
-	if bad != nil {
+	if s.role == room.Support && !s.chat.options.SupportMaySend {
 		s.chat.metrics.message("refused")
-		s.logRefused(bad)
-		return s.Refuse(bad, in.ClientMessageID)
+		return errSupport
 	}
-	if s.pair.Load().Blocked(s.user) {
-		s.chat.metrics.message("refused")
-		s.LogRefused(errBlocked)
-		return s.Refuse(errBlocked, in.ClientMessageID)
+	bad := draft.Validate(maxText)
+	switch {
+	case bad != nil:
+	case draft.Type == room.TypeSystem:
+		bad = errSystem
+	case s.pair.Load().Blocked(s.user):
+		bad = errBlocked
+	default:
+		return nil
 	}
-	return s.save(ctx, in, draft)
+	s.chat.metrics.message("refused")
+	s.logRefused(bad)
+	return bad
 }
 
-// save stores a message, acknowledges it and publishes it, in this order.
-func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) error {
+// A stored is a message that was stored.
+type stored struct {
+	message   room.Message
+	duplicate bool // it was stored before
+	logged    bool // not left out by sampling
+}
+
+// save stores a draft. The error is a [*room.Invalid] that refuses it, or ends the session.
+func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.Draft) (stored, error) {
 	log := s.Socket.Log()
 	logged := s.chat.logLimiter.Allow()
 	if logged {
-		log.Info(component, "Message received", slog.Int("length", len(in.Message)))
+		log.Info(component, "Message received", slog.Int("length", len(draft.Text)))
 	}
 	began := time.Now()
-	target, read, resets := s.beforeSend()
-	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
 	if err != nil {
-		if errors.Is(err, room.ErrErased) {
-			s.chat.metrics.message("refused")
-			log.Warn(component, "Message refused: the sender is erased")
-			return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
-		}
-		s.chat.metrics.message("failed")
-		if errors.Is(err, room.ErrOutcomeUnknown) {
-			s.chat.requestSweep() // if it is committed, nobody has published it
-		}
-		if errors.Is(err, room.ErrNotFound) {
-			s.resetWithout(target.Conversation) // the client sends again, to the new conversation
-		}
-		log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
-		return s.Refuse(storeInvalid(err), in.ClientMessageID)
+		return stored{}, s.saveFailed(conversation, err)
 	}
 	outcome := "stored"
 	if duplicate {
@@ -75,15 +120,26 @@ func (s *Consumer) save(ctx context.Context, in frame.Client, draft room.Draft) 
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
-	s.markSent(target, read, resets)
-	differs := duplicate && m.Differs(&draft)
-	if differs {
-		log.Warn(component, "Message repeated with other content, the first one stands: "+m.ID.String(), slog.Int64("seq", m.Seq))
+	return stored{m, duplicate, logged}, nil
+}
+
+// saveFailed logs and counts that a message was not stored, and returns the error of save.
+func (s *Consumer) saveFailed(conversation room.ID, err error) error {
+	log := s.Socket.Log()
+	if errors.Is(err, room.ErrErased) {
+		s.chat.metrics.message("refused")
+		log.Warn(component, "Message refused: the sender is erased")
+		return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 	}
-	full := s.acknowledge(frame.AppendAck(make([]byte, 0, 256), &m, duplicate, differs))
-	// A duplicate is published again: perhaps the first publish failed.
-	s.publish(&m, logged)
-	return full
+	s.chat.metrics.message("failed")
+	if errors.Is(err, room.ErrOutcomeUnknown) {
+		s.chat.requestSweep() // if it is committed, nobody has published it
+	}
+	if errors.Is(err, room.ErrNotFound) {
+		s.resetWithout(conversation) // the client sends again, to the new conversation
+	}
+	log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
+	return storeInvalid(err)
 }
 
 // acknowledge queues an ack. The message is about to arrive from Redis for this

@@ -70,9 +70,8 @@ func (c *chat) Receive(ctx context.Context, m frame.Message) error {
 	switch {
 	case err == nil:
 		c.metrics.message(stored)
-	case isRefusal && bad.Code == "blocked":
+	case isRefusal && bad.Code == "blocked": // the endpoint has logged it
 		c.metrics.message(blocked)
-		c.log.Warn(chatComponent, "Message dropped: blocked", slog.Int("length", len(text)))
 		return nil
 	case isRefusal:
 		c.metrics.message(refused)

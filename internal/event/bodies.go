@@ -17,10 +17,13 @@ type Body interface {
 	AppendTo(dst []byte) []byte
 }
 
-// A Message is a stored chat message as the finished frame for its readers.
+// A Message is a stored chat message as the finished frame for its readers. Number and At are
+// for readers of another form.
 type Message struct {
 	Seq    int64
 	Sender room.UserID
+	Number int64 // 0 if it is not known
+	At     int64 // Unix microseconds
 	Frame  []byte
 }
 
@@ -29,19 +32,45 @@ func (Message) Kind() Kind { return KindMessage }
 
 // AppendTo implements [Body].
 func (m Message) AppendTo(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(m.Seq))
-	dst = binary.BigEndian.AppendUint64(dst, uint64(m.Sender))
-	return append(dst, m.Frame...)
+	return append(appendInts(dst, m.Seq, int64(m.Sender), m.Number, m.At), m.Frame...)
 }
 
 // ReadMessage reads the body of a KindMessage. Frame shares its memory.
 func ReadMessage(body []byte) (Message, error) {
-	if len(body) <= 16 {
+	if len(body) <= 32 {
 		return Message{}, ErrBody
 	}
-	m := Message{Seq: int64(binary.BigEndian.Uint64(body)), Sender: room.UserID(binary.BigEndian.Uint64(body[8:])), Frame: body[16:]} //nolint:gosec // as written
-	if m.Seq < 1 {
+	m := Message{Seq: readInt(body), Sender: room.UserID(readInt(body[8:])), Number: readInt(body[16:]), At: readInt(body[24:]), Frame: body[32:]}
+	if m.Seq < 1 || m.Number < 0 {
 		return Message{}, ErrBody
+	}
+	return m, nil
+}
+
+// An Unnumbered is a message of an earlier build. Nobody sends it any more. A replica
+// that receives one reads the message from the store.
+type Unnumbered struct {
+	Seq    int64
+	Sender room.UserID
+	Frame  []byte
+}
+
+// Kind implements [Body].
+func (Unnumbered) Kind() Kind { return KindUnnumbered }
+
+// AppendTo implements [Body].
+func (m Unnumbered) AppendTo(dst []byte) []byte {
+	return append(appendInts(dst, m.Seq, int64(m.Sender)), m.Frame...)
+}
+
+// ReadUnnumbered reads the body of a KindUnnumbered. Frame shares its memory.
+func ReadUnnumbered(body []byte) (Unnumbered, error) {
+	if len(body) <= 16 {
+		return Unnumbered{}, ErrBody
+	}
+	m := Unnumbered{Seq: readInt(body), Sender: room.UserID(readInt(body[8:])), Frame: body[16:]}
+	if m.Seq < 1 {
+		return Unnumbered{}, ErrBody
 	}
 	return m, nil
 }

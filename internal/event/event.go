@@ -18,7 +18,7 @@ type Kind uint8
 
 // The kinds of events. The numbers are on the wire: never reuse one.
 const (
-	KindMessage    Kind = 1
+	KindUnnumbered Kind = 1
 	KindProbe      Kind = 2
 	KindPosition   Kind = 3
 	KindHeartbeat  Kind = 4
@@ -34,6 +34,7 @@ const (
 	KindOnline     Kind = 14
 	KindBlock      Kind = 15
 	KindInbox      Kind = 16
+	KindMessage    Kind = 17
 
 	KindClassicPosition Kind = 18
 )
@@ -50,7 +51,7 @@ var kinds = [256]struct {
 	maxAge  time.Duration           // of a published event; 0 means that it does not expire
 	check   func(body []byte) error // reports whether the body can be read
 }{
-	KindMessage:    {"message", 1, 0, check(ReadMessage)},
+	KindUnnumbered: {"message", 1, 0, check(ReadUnnumbered)},
 	KindProbe:      {"probe", 1, maxAge, check(ReadProbe)},
 	KindPosition:   {"position", 1, maxAge, check(ReadPosition)},
 	KindHeartbeat:  {"heartbeat", 1, maxAge, check(Read[Heartbeat])},
@@ -66,6 +67,7 @@ var kinds = [256]struct {
 	KindOnline:     {"online", 1, 0, check(Read[Online])},
 	KindBlock:      {"block", 1, 0, check(Read[Block])},
 	KindInbox:      {"inbox", 1, 0, check(ReadInbox)},
+	KindMessage:    {"numbered_message", 1, 0, check(ReadMessage)},
 
 	KindClassicPosition: {"classic_position", 1, maxAge, check(ReadClassicPosition)},
 }

@@ -39,7 +39,7 @@ var at = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 // bodies has one body of each kind.
 var bodies = []event.Body{
-	event.Message{Seq: 41, Sender: 7, Frame: []byte(`{"type":"chat_message"}`)},
+	event.Unnumbered{Seq: 41, Sender: 7, Frame: []byte(`{"type":"chat_message"}`)},
 	event.Probe{User: 7, Frame: []byte(`{"type":"probe"}`)},
 	event.Position{User: 7, Recorded: 1_700_000_000_123, Frame: []byte(`{"type":"location_update"}`)},
 	event.Heartbeat{},
@@ -55,6 +55,8 @@ var bodies = []event.Body{
 	event.Online{Replicas: []event.ReplicaPresence{{Replica: "070000000000000000000000", Until: at, Inbox: true}}, LastSeen: at},
 	event.Block{Blocker: 7, Blocked: 8},
 	event.Inbox{Conversation: room.ID{1, 15: 2}, Room: room.Room{Customer: 7, Therapist: 8}, Seq: 41, Sender: 7, At: at.Truncate(time.Millisecond), Text: "hi"},
+	event.Message{Seq: 41, Sender: 7, Number: 9_000_000, At: at.UnixMicro(), Frame: []byte(`{"type":"chat_message"}`)},
+	event.ClassicPosition{Frame: []byte(`{"type": "location"}`)},
 }
 
 // TestEventsOfEachKindAreReadAsTheyWereSealed also holds the wire to recorded vectors: an
@@ -242,7 +244,7 @@ func TestOldEventsAreStale(t *testing.T) {
 		}
 		expires := true
 		switch body.(type) {
-		case event.Message, event.Revocation, event.Ticket, event.Story, event.Failure, event.Receipt, event.Online, event.Block, event.Inbox:
+		case event.Message, event.Unnumbered, event.Revocation, event.Ticket, event.Story, event.Failure, event.Receipt, event.Online, event.Block, event.Inbox:
 			expires = false
 		}
 		if e.Stale(at.Add(-31*time.Second)) != expires {

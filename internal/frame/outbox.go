@@ -1,6 +1,10 @@
 package frame
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
 
 // ErrOutboxFull means that the client reads too slowly and the outbox has no room left.
 var ErrOutboxFull = errors.New("outbox full")
@@ -20,6 +24,14 @@ type Message struct {
 	// Limited marks a received message of a socket without a user that exceeds the message
 	// rate. The handler must refuse it.
 	Limited bool
+
+	// Of a stored chat message that chat sends, and zero for every other frame: for an
+	// endpoint that sends the message in another form.
+
+	Seq    int64
+	Number int64 // 0 if it is not known
+	Sender room.UserID
+	At     int64 // Unix microseconds
 }
 
 // overhead is added to the size of each queued message, in bytes, so that tiny frames

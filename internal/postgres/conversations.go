@@ -12,7 +12,7 @@ import (
 // findConversations also counts what the user of each row has not read. Support has read nothing
 // and gets 0: v.read_seq is null.
 const findConversations = `
-SELECT r.customer_id, r.therapist_id, r.user_id, c.id, coalesce((
+SELECT r.customer_id, r.therapist_id, r.user_id, c.id, coalesce(c.number, 0), coalesce((
 	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq LIMIT 1
 ), 1) AS first_seq, coalesce((
 	SELECT m.seq FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1
@@ -20,7 +20,7 @@ SELECT r.customer_id, r.therapist_id, r.user_id, c.id, coalesce((
 	coalesce(k.delivered_seq, 0), coalesce(k.read_seq, 0), coalesce(t.delivered_seq, 0), coalesce(t.read_seq, 0), ` + unread + `
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (customer_id, therapist_id, user_id)
 CROSS JOIN LATERAL (
-	SELECT id FROM roomspa.conversations WHERE customer_id = r.customer_id AND therapist_id = r.therapist_id LIMIT 1
+	SELECT id, number FROM roomspa.conversations WHERE customer_id = r.customer_id AND therapist_id = r.therapist_id LIMIT 1
 ) c
 LEFT JOIN LATERAL (
 	SELECT delivered_seq, read_seq FROM roomspa.cursors WHERE conversation_id = c.id AND user_id = r.customer_id LIMIT 1
@@ -42,7 +42,7 @@ SELECT DISTINCT r.customer_id, r.therapist_id
 FROM unnest($1::bigint[], $2::bigint[]) AS r (customer_id, therapist_id)
 ORDER BY r.customer_id, r.therapist_id
 ON CONFLICT DO NOTHING
-RETURNING customer_id, therapist_id, id`
+RETURNING customer_id, therapist_id, id, number`
 
 // A view is a room as one user sees it.
 type view struct {
@@ -112,7 +112,7 @@ func (db *DB) findConversations(ctx context.Context, views []view, found map[vie
 		var v view
 		var c room.Conversation
 		_, err := pgx.ForEachRow(rows, []any{
-			&v.room.Customer, &v.room.Therapist, &v.user, &c.ID, &c.FirstSeq, &c.LastSeq,
+			&v.room.Customer, &v.room.Therapist, &v.user, &c.ID, &c.Number, &c.FirstSeq, &c.LastSeq,
 			&c.Customer.Delivered, &c.Customer.Read, &c.Therapist.Delivered, &c.Therapist.Read, &c.Unread,
 		}, func() error {
 			found[v] = c
@@ -124,13 +124,13 @@ func (db *DB) findConversations(ctx context.Context, views []view, found map[vie
 
 // createConversations adds the conversations that it has created to found and created.
 func (db *DB) createConversations(ctx context.Context, views []view, found map[view]room.Conversation, created map[room.Room]bool) error {
-	ids := map[room.Room]room.ID{}
+	made := map[room.Room]room.Conversation{}
 	b := db.newWrite()
 	b.Queue(createConversations, viewColumns(views)[:2]...).Query(func(rows pgx.Rows) error {
 		var r room.Room
-		var id room.ID
-		_, err := pgx.ForEachRow(rows, []any{&r.Customer, &r.Therapist, &id}, func() error {
-			ids[r] = id
+		c := room.Conversation{FirstSeq: 1}
+		_, err := pgx.ForEachRow(rows, []any{&r.Customer, &r.Therapist, &c.ID, &c.Number}, func() error {
+			made[r] = c
 			return nil
 		})
 		return err
@@ -139,8 +139,8 @@ func (db *DB) createConversations(ctx context.Context, views []view, found map[v
 		return err
 	}
 	for _, v := range views {
-		if id, ok := ids[v.room]; ok {
-			found[v], created[v.room] = room.Conversation{ID: id, FirstSeq: 1}, true
+		if c, ok := made[v.room]; ok {
+			found[v], created[v.room] = c, true
 		}
 	}
 	return nil

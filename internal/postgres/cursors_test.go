@@ -141,7 +141,7 @@ FROM generate_series(1, 3000) n`, c)
 	}
 	advance(t, db, c, 1, cursor(3000, 2988)) // of 12 messages, 4 are own and 2 erased
 	advance(t, db, c, 2, cursor(7, 2))
-	want := room.Conversation{ID: c, FirstSeq: 1, LastSeq: 3000, Customer: cursor(3000, 2988), Therapist: cursor(7, 2), Unread: 6}
+	want := room.Conversation{ID: c, Number: 1, FirstSeq: 1, LastSeq: 3000, Customer: cursor(3000, 2988), Therapist: cursor(7, 2), Unread: 6}
 	if diff := cmp.Diff(want, view(1)); diff != "" {
 		t.Error(diff)
 	}

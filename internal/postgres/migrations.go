@@ -87,6 +87,7 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 	}
 	err = func() error {
 		cfg := pool.ConnConfig
+		cfg.OnNotice = progress(log)
 		if o.PgBouncer {
 			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 		} else {
@@ -110,6 +111,18 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 		return migrationError(ctx, err, pool.ConnConfig.Password)
 	}
 	return nil
+}
+
+// progress returns a function that logs what long migrations raise, every five seconds.
+func progress(log *slog.Logger) pgconn.NoticeHandler {
+	const every = 5 * time.Second
+	next := time.Now().Add(every)
+	return func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if now := time.Now(); n.Routine == "exec_stmt_raise" && now.After(next) {
+			next = now.Add(every)
+			log.Info("Migration in progress: " + n.Message)
+		}
+	}
 }
 
 func migrationError(ctx context.Context, err error, password string) error {

@@ -18,7 +18,7 @@ const messageSize = `octet_length(body) + coalesce(octet_length(client_message_i
 // pageColumns are the columns of a message in a page of q.bytes. The first message that does
 // not fit comes without its text.
 const pageColumns = `m.conversation_id, m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''),
-	CASE WHEN ` + fits + ` THEN m.body END, m.created_at, coalesce(m.message_type, ''), coalesce(m.metadata::text, '')`
+	CASE WHEN ` + fits + ` THEN m.body END, m.created_at, coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), coalesce(m.number, 0)`
 
 // fits is the condition for the messages that fit into q.bytes. fitsOrNext includes the first
 // one that does not.
@@ -172,7 +172,7 @@ func collectPages(rows pgx.Rows, found []pageResult) error {
 	var n int64
 	var m room.Message
 	var text *string
-	columns := []any{&n, &m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.SenderRole, &m.ClientMessageID, &text, &m.At, &m.Type, &m.Metadata}
+	columns := []any{&n, &m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.SenderRole, &m.ClientMessageID, &text, &m.At, &m.Type, &m.Metadata, &m.Number}
 	_, err := pgx.ForEachRow(rows, columns, func() error {
 		p := &found[n-1]
 		if text == nil { // the first message that does not fit

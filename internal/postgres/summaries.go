@@ -16,12 +16,12 @@ import (
 const summaries = `
 SELECT m.conversation_id, m.customer_id, m.therapist_id, m.started_at,
 	m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''), CASE WHEN ` + fits + ` THEN m.body END, m.created_at,
-	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), v.delivered_seq, v.read_seq, ` + unread + `, NOT (` + fits + `)
+	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), coalesce(m.number, 0), v.delivered_seq, v.read_seq, ` + unread + `, NOT (` + fits + `)
 FROM (
 	SELECT *, sum(size) OVER w AS total, row_number() OVER w AS n
 	FROM (
 		SELECT c.id AS conversation_id, c.customer_id, c.therapist_id, c.created_at AS started_at,
-			m.seq, m.id, m.sender_id, m.sender_role, m.client_message_id, m.body, m.created_at, m.message_type, m.metadata,
+			m.seq, m.id, m.sender_id, m.sender_role, m.client_message_id, m.body, m.created_at, m.message_type, m.metadata, m.number,
 			coalesce(` + messageSize + `, 320) AS size
 		FROM (
 			SELECT * FROM roomspa.conversations WHERE customer_id = $1
@@ -83,7 +83,7 @@ func scanSummary(row pgx.CollectableRow) (s room.Summary, exceeds bool, err erro
 	var role, text *string
 	var at *time.Time
 	err = row.Scan(&s.ID, &s.Room.Customer, &s.Room.Therapist, &s.CreatedAt,
-		&seq, &id, &sender, &role, &m.ClientMessageID, &text, &at, &m.Type, &m.Metadata,
+		&seq, &id, &sender, &role, &m.ClientMessageID, &text, &at, &m.Type, &m.Metadata, &m.Number,
 		&s.Cursor.Delivered, &s.Cursor.Read, &s.Unread, &exceeds)
 	if err != nil {
 		return s, false, err
@@ -100,7 +100,7 @@ func scanSummary(row pgx.CollectableRow) (s room.Summary, exceeds bool, err erro
 const summariesOf = `
 SELECT c.id, c.customer_id, c.therapist_id, c.created_at,
 	m.seq, m.id, m.sender_id, m.sender_role, coalesce(m.client_message_id, ''), m.body, m.created_at,
-	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), v.delivered_seq, v.read_seq, ` + unread + `, false
+	coalesce(m.message_type, ''), coalesce(m.metadata::text, ''), coalesce(m.number, 0), v.delivered_seq, v.read_seq, ` + unread + `, false
 FROM unnest($2::uuid[]) AS q (id)
 CROSS JOIN LATERAL (
 	SELECT * FROM roomspa.conversations WHERE id = q.id AND (customer_id = $1 OR therapist_id = $1) LIMIT 1

@@ -7,11 +7,13 @@ import (
 )
 
 // A Message is a stored chat message. Seq numbers the messages of a conversation from 1 without
-// gaps.
+// gaps. Number is unique among all messages, and grows with Seq; it is 0 while a migration has
+// not numbered the message yet. At grows with Seq, by a microsecond or more.
 type Message struct {
 	ID              ID
 	Conversation    ID
 	Seq             int64
+	Number          int64
 	Sender          UserID
 	SenderRole      Role
 	Text            string // what any client can show

@@ -91,9 +91,11 @@ func ParseID(s string) (ID, error) {
 }
 
 // A Conversation is the stored chat of a room. FirstSeq is the seq of its oldest message, or 1
-// if it has none; LastSeq is that of its newest one, or 0.
+// if it has none; LastSeq is that of its newest one, or 0. Number is unique among all
+// conversations; it is 0 while a migration has not numbered the conversation yet.
 type Conversation struct {
 	ID                ID
+	Number            int64
 	FirstSeq, LastSeq int64
 	Created           bool // true if it was created by this call
 	Customer          Cursor
