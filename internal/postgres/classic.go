@@ -51,7 +51,7 @@ LEFT JOIN LATERAL (
 	SELECT read_seq, changed_at FROM roomspa.cursors WHERE conversation_id = c.id AND user_id = c.therapist_id LIMIT 1
 ) t ON true
 CROSS JOIN LATERAL (
-	SELECT coalesce(CASE $1 WHEN c.customer_id THEN k.read_seq WHEN c.therapist_id THEN t.read_seq END, 0) AS read_seq
+	SELECT coalesce(CASE $1::bigint WHEN c.customer_id THEN k.read_seq WHEN c.therapist_id THEN t.read_seq END, 0) AS read_seq
 ) v`
 
 // ConversationDetails returns the details of the conversations that exist among ids. Unread is
