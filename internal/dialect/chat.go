@@ -66,10 +66,13 @@ func (c *chat) Receive(ctx context.Context, m frame.Message) error {
 		return err
 	}
 	err = c.store(ctx, room.Draft{Sender: c.user, SenderRole: c.role, Text: text, ClientMessageID: rand.Text()})
+	_, isClose := errors.AsType[*frame.Close](err)
 	bad, isRefusal := errors.AsType[*room.Invalid](err)
 	switch {
 	case err == nil:
 		c.metrics.message(stored)
+	case isClose:
+		c.metrics.message(failed)
 	case isRefusal && bad.Code == "blocked": // the endpoint has logged it
 		c.metrics.message(blocked)
 		return nil

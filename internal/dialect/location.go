@@ -105,8 +105,12 @@ func (l *location) blocked() bool {
 // Supersedes reports whether a position that waits is replaced by a newer one. See
 // session.Superseder.
 func (l *location) Supersedes(newer, older frame.Message) bool {
-	c, ok := l.Consumer.(interface{ Supersedes(newer, older frame.Message) bool })
+	c, ok := l.Consumer.(superseder)
 	return ok && c.Supersedes(newer, older)
+}
+
+type superseder interface {
+	Supersedes(newer, older frame.Message) bool
 }
 
 // Receive passes a position on. The endpoint gets it if it would take it from any client, and
