@@ -75,7 +75,7 @@ type Options struct {
 
 	ClassicClients bool          `name:"classic-clients" group:"Predecessor" help:"Serve the apps of the Django predecessor: its frames on /ws/chat/, /ws/location/ and /ws/test/ for clients that do not ask for roomspa's protocol, and its paths below /chat/."`
 	ClassicMaxAge  time.Duration `name:"classic-max-age" default:"24h" group:"Predecessor" help:"Age at which the socket of an app of the predecessor is closed (1012 max_age). Such a socket outlives its token."`
-	LocationFrom   string        `name:"location-from" default:"" enum:",therapist,both" placeholder:"therapist|both" group:"Predecessor" help:"Whose positions are passed on: therapist or both. Default: therapist with --classic-clients, otherwise both. Apps of the predecessor get the positions of therapists only."`
+	LocationFrom   string        `name:"location-from" default:"" enum:",therapist,both" placeholder:"SIDES" group:"Predecessor" help:"Whose positions are passed on: therapist or both. Default: therapist with --classic-clients, otherwise both. Apps of the predecessor get the positions of therapists only."`
 	SupportMaySend bool          `name:"support-may-send" group:"Predecessor" help:"Let users with the role support send chat messages in the rooms that they read."`
 
 	Presence string `name:"presence" default:"on" enum:"on,off" group:"Presence" help:"Tell clients whether the other side is online and when it was last seen: on or off."`
