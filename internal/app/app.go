@@ -205,7 +205,7 @@ func (a *App) wire(reloads []task) {
 	chats := chat.New(chat.Options{
 		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes, SupportMaySend: o.SupportMaySend,
 	}, a.db, a.layer, a.receipts, reg)
-	positions := location.Options{Blocks: a.blocks, TherapistsOnly: o.therapistsOnly()}
+	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly()}
 	wrap := func(e endpoint.Endpoint) endpoint.Endpoint { return e }
 	if o.ClassicClients {
 		classic := dialect.New(a.layer, reg)

@@ -54,7 +54,7 @@ type Options struct {
 	Tickets        Tickets
 	Stories        Stories
 	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
-	Limits         *listen.Limits     // counts sockets by the address of their client; nil means no limit
+	Limits         *listen.Limits     // counts sockets, and slows down strangers, by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -160,6 +160,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query := auth.Query(r.URL.RawQuery)
 	classic := e.Classic && isClassic(r, query)
+	if s.slowDown(e, r, query, classic, log.Remote) != nil {
+		return // the client has left
+	}
 	slot, full := s.sockets.Reserve(session.Kind{Endpoint: e.Name, Component: e.Component, Anonymous: e.Anonymous, Classic: classic})
 	if slot == nil {
 		s.refuseHTTP(w, &log, st, unavailable(full))

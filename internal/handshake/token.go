@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
@@ -22,7 +24,7 @@ func (a *attempt) findToken(context.Context) error {
 	if err != nil {
 		return a.rejectToken(err)
 	}
-	token, err := a.tokenFromRequest()
+	token, err := tokenFromRequest(a.request, a.query, a.peer.Classic)
 	if r, ok := errors.AsType[*auth.Refusal](err); ok && r.Reason == auth.TokenMissing && ticket != "" {
 		err = nil
 	}
@@ -43,11 +45,35 @@ func (a *attempt) findToken(context.Context) error {
 
 // tokenFromRequest returns the token of the request. A classic client may send two: the
 // predecessor looked at the header only if the query has none.
-func (a *attempt) tokenFromRequest() (string, error) {
-	if token := a.query.Get("token"); a.peer.Classic && token != "" {
+func tokenFromRequest(r *http.Request, query url.Values, classic bool) (string, error) {
+	if token := query.Get("token"); classic && token != "" {
 		return token, nil
 	}
-	return auth.FromRequest(a.request) //nolint:wrapcheck // a refusal
+	return auth.FromRequest(r) //nolint:wrapcheck // a refusal
+}
+
+// slowDown holds a handshake back that shows no valid token, if its client's network causes too
+// many of them. A ticket counts as valid until it is looked up. The error means that the client
+// has left.
+func (s *Server) slowDown(e *endpoint.Endpoint, r *http.Request, query url.Values, classic bool, remote string) error {
+	limits := s.options.Limits
+	if e.Anonymous {
+		return limits.SlowDownAnonymous(r.Context(), remote) //nolint:wrapcheck // not reported
+	}
+	if !limits.Slow(remote) {
+		return nil
+	}
+	if ticket, err := auth.TicketFromRequest(r); err == nil && ticket != "" {
+		return nil
+	}
+	token, err := tokenFromRequest(r, query, classic)
+	if err == nil {
+		_, err = s.tokens.Verify(token, time.Now())
+	}
+	if err == nil {
+		return nil
+	}
+	return limits.SlowDownRefusal(r.Context(), remote) //nolint:wrapcheck // not reported
 }
 
 // decodeToken verifies the token and redeems the ticket. If both came, they must

@@ -48,13 +48,20 @@ type Blocks interface {
 	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
 }
 
+// Presence knows which users are online.
+type Presence interface {
+	// Open makes a user online until closed is called, and for a while after that.
+	Open(user room.UserID, inbox bool) (closed func())
+}
+
 // logRate is the number of positions per second that are logged. Above it positions
 // are sampled. Failures are always logged.
 const logRate = 100
 
 // Options are the settings of the location endpoint.
 type Options struct {
-	Blocks Blocks // nil: nobody has blocked anybody
+	Blocks   Blocks   // nil: nobody has blocked anybody
+	Presence Presence // nil: sockets do not make their users online
 	// TherapistsOnly refuses the positions of customers.
 	TherapistsOnly bool
 	// Passed is called with each frame whose position is passed on. It must not block. It may be

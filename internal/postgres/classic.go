@@ -88,7 +88,7 @@ func orZero(t *time.Time) time.Time {
 
 // people reads the name through JSON, because a view over another application's table may have
 // no such column.
-const people = `SELECT u.id, coalesce(to_jsonb(u) ->> 'name', ''), coalesce(u.email, '') FROM roomspa.users u WHERE u.id = ANY($1)`
+const people = `SELECT u.id::bigint, coalesce(to_jsonb(u) ->> 'name', ''), coalesce(u.email, '')::text FROM roomspa.users u WHERE u.id = ANY($1)`
 
 // People returns the users that exist among ids.
 func (db *DB) People(ctx context.Context, ids []room.UserID) (map[room.UserID]room.Person, error) {

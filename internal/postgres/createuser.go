@@ -12,12 +12,12 @@ import (
 )
 
 const insertUser = `
-INSERT INTO roomspa.users (email, phone, role, is_active, password)
-VALUES ($1, nullif($2, ''), $3, $4, $5) RETURNING id`
+INSERT INTO roomspa.users (email, phone, role, is_active, password, name)
+VALUES (nullif($1, ''), nullif($2, ''), $3, $4, $5, nullif($6, '')) RETURNING id`
 
 const insertUserWithID = `
-INSERT INTO roomspa.users (email, phone, role, is_active, password, id)
-VALUES ($1, nullif($2, ''), $3, $4, $5, $6) RETURNING id`
+INSERT INTO roomspa.users (email, phone, role, is_active, password, name, id)
+VALUES (nullif($1, ''), nullif($2, ''), $3, $4, $5, nullif($6, ''), $7) RETURNING id`
 
 // lockUsers keeps ids from being drawn between the nextval and the setval of
 // skipUserIDs.
@@ -28,9 +28,18 @@ SELECT setval(pg_get_serial_sequence('roomspa.users', 'id'), greatest($1::bigint
 
 // CreateUser stores a user with the hash of a password, and returns it with its id. A
 // u.ID of 0 draws an id; any other is used and never drawn later. An email, phone or id
-// that exists already, or an unknown role, is a [*room.Invalid].
+// that exists already, or an unknown role, is a [*room.Invalid]. Where another application
+// owns the users, the error is [ErrUsersAreView].
 func (db *DB) CreateUser(ctx context.Context, u room.User, hash string) (room.User, error) {
-	query, args := insertUser, []any{u.Email, u.Phone, string(u.Role), u.Active, hash}
+	return db.CreateNamedUser(ctx, u, "", hash)
+}
+
+// CreateNamedUser is [DB.CreateUser] for a user with a name, which the predecessor's clients show.
+func (db *DB) CreateNamedUser(ctx context.Context, u room.User, name, hash string) (room.User, error) {
+	if err := db.requireOwnUsers(ctx); err != nil {
+		return room.User{}, fmt.Errorf("create user: %w", err)
+	}
+	query, args := insertUser, []any{u.Email, u.Phone, string(u.Role), u.Active, hash, name}
 	if u.ID != 0 {
 		query, args = insertUserWithID, append(args, u.ID)
 	}

@@ -226,3 +226,43 @@ func TestListUsers(t *testing.T) {
 		}
 	}
 }
+
+// Support writes in rooms of others, also while it is erased.
+func TestEraseFindsWhatSupportWrote(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db, other, sql := open(t, postgres.Options{URL: url}), direct(t, url), direct(t, url)
+	c := customer(t, db)
+	if _, err := db.CreateUser(t.Context(), room.User{ID: 6, Email: "eve@example.com", Role: room.Support, Active: true}, "-"); err != nil {
+		t.Fatal(err)
+	}
+	send(t, db, c, room.Draft{Sender: 6, SenderRole: room.Support, Text: "secret"})
+	send(t, db, c, says("mine", ""))
+	late := conversation(t, db, 7)
+	execute(t, other, "BEGIN")
+	execute(t, other, `INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, body, created_at)
+		VALUES ($1, 1, gen_random_uuid(), 6, 'support', 'secret', now())`, late)
+	erased := make(chan error, 1)
+	go func() {
+		n, err := db.EraseUser(t.Context(), 6)
+		if err == nil && n != 2 {
+			err = fmt.Errorf("%d messages were erased", n)
+		}
+		erased <- err
+	}()
+	eventually(t, "the erasure has begun", func() error {
+		var marked bool
+		err := sql.QueryRow(t.Context(), "SELECT count(*) > 0 FROM roomspa.erasures").Scan(&marked)
+		if err == nil && !marked {
+			err = errors.New("there is no mark")
+		}
+		return err
+	})
+	execute(t, other, "COMMIT")
+	if err := <-erased; err != nil {
+		t.Error(err)
+	}
+	if leak := everywhere(t, url, "secret"); leak != "" {
+		t.Errorf("it is still there: %s", leak)
+	}
+}

@@ -62,6 +62,7 @@ type DB struct {
 	password      string // removed from every error
 	closed        atomic.Bool
 	schemaProblem atomic.Pointer[failure] // what the last probe found
+	usersKind     atomic.Int32            // whether roomspa.users is a view
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics

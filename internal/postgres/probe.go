@@ -14,14 +14,14 @@ import (
 
 // schemaVersion is the version of the schema that this binary needs: that of the
 // newest migration it carries.
-const schemaVersion = 10
+const schemaVersion = 11
 
 const server = `
 SELECT current_setting('server_version'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean`
 
 const probe = server + `,
 	(SELECT coalesce(max(version_id), 0) FROM roomspa.goose_db_version WHERE is_applied),
-	(SELECT oldest_served FROM roomspa.compatibility)`
+	(SELECT oldest_served FROM roomspa.compatibility), ` + usersAreView
 
 // A Status is the result of a probe.
 type Status struct {
@@ -37,10 +37,12 @@ type Status struct {
 func (db *DB) Probe(ctx context.Context) (Status, error) {
 	var s Status
 	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		err := conn.QueryRow(ctx, probe).Scan(&s.Server, &s.ReadOnly, &s.Schema, &s.OldestServed)
+		var view bool
+		err := conn.QueryRow(ctx, probe).Scan(&s.Server, &s.ReadOnly, &s.Schema, &s.OldestServed, &view)
 		if err != nil {
 			return err
 		}
+		db.noteUsersView(view)
 		f := s.problem()
 		db.schemaProblem.Store(f)
 		if f != nil {

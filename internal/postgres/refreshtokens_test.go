@@ -157,3 +157,19 @@ func TestExpiredFamiliesAreForgottenInBatches(t *testing.T) {
 		}
 	}
 }
+
+// A token that another issuer has put on its blacklist is a family of one revoked token.
+func TestATokenOfTheBlacklistIsRefused(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
+	used := room.Refresh{Family: "a0", ID: "a0", User: 7, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
+	execute(t, direct(t, url), `INSERT INTO roomspa.refresh_families (family, user_id, current, issued_at, expires_at, revoked_at)
+		VALUES ('a0', 7, 'a0', $1, $2, $1)`, used.IssuedAt, used.ExpiresAt)
+	if got := rotate(t, db, used, refreshToken(1)); !got.Revoked || got.Reused {
+		t.Errorf("got %+v", got)
+	}
+	if valid, err := db.RevokeRefresh(t.Context(), used); err != nil || valid {
+		t.Errorf("it was valid before its sign-out: %v, %v", valid, err)
+	}
+}

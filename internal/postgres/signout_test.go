@@ -12,7 +12,8 @@ import (
 
 func TestSignOutRefusesWhatWasIssuedUpToNow(t *testing.T) {
 	t.Parallel()
-	db := open(t, postgres.Options{URL: database(t)})
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
 	u, err := db.CreateUser(t.Context(), room.User{Email: "a@example.com", Role: room.Customer, Active: true}, "-")
 	if err != nil {
 		t.Fatal(err)
@@ -42,5 +43,14 @@ func TestSignOutRefusesWhatWasIssuedUpToNow(t *testing.T) {
 	}
 	if err := db.SignOut(t.Context(), 999, before); !errors.Is(err, room.ErrNotFound) {
 		t.Errorf("nobody: %v", err)
+	}
+	sql := direct(t, url) // as a binary of schema 10, which reads and writes the table only
+	var old time.Time
+	if err := sql.QueryRow(t.Context(), "SELECT tokens_valid_after FROM roomspa.users WHERE id = $1", u.ID).Scan(&old); err != nil || !old.Equal(ahead.Add(time.Second)) {
+		t.Errorf("in the table: %v, %v", old, err)
+	}
+	execute(t, sql, "UPDATE roomspa.users SET tokens_valid_after = tokens_valid_after + interval '1 hour'")
+	if again := signOut(before); !again.Equal(ahead.Add(time.Hour + time.Second)) {
+		t.Errorf("after a sign-out by an older binary: %v", again)
 	}
 }

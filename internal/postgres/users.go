@@ -12,9 +12,11 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// userColumns are the columns that scanUser reads. A view over another application's
-// table may have nulls where ours has none.
-const userColumns = `id, coalesce(email, '') AS email, coalesce(phone, '') AS phone, role, is_active, tokens_valid_after`
+// userColumns are the columns of users u that scanUser reads. The casts keep the types the
+// same where a view has others, because prepared statements outlive the change from the table
+// to a view.
+const userColumns = `u.id::bigint, coalesce(u.email, '')::text, coalesce(u.phone, '')::text, u.role::text, u.is_active,
+	greatest(u.tokens_valid_after, (SELECT f.tokens_valid_after FROM roomspa.user_facts f WHERE f.user_id = u.id))`
 
 // scanUser reads userColumns, and further columns into more.
 func scanUser(row pgx.CollectableRow, more ...any) (room.User, error) {
@@ -31,7 +33,7 @@ func collectUsers(rows pgx.Rows) ([]room.User, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (room.User, error) { return scanUser(row) })
 }
 
-const selectUsers = `SELECT ` + userColumns + ` FROM roomspa.users WHERE id = ANY($1)`
+const selectUsers = `SELECT ` + userColumns + ` FROM roomspa.users u WHERE u.id = ANY($1)`
 
 // Users returns the users that exist among ids. Concurrent calls are one query.
 func (db *DB) Users(ctx context.Context, ids []room.UserID) (map[room.UserID]*room.User, error) {
@@ -106,9 +108,9 @@ func (db *DB) FindUser(ctx context.Context, identifier string) (u room.User, err
 }
 
 const listUsers = `
-SELECT ` + userColumns + ` FROM roomspa.users
-WHERE id > $1 AND ($2 = '' OR role = $2) AND ($3::boolean IS NULL OR is_active = $3)
-ORDER BY id LIMIT $4`
+SELECT ` + userColumns + ` FROM roomspa.users u
+WHERE u.id > $1 AND coalesce(u.role = nullif($2, ''), true) AND coalesce(u.is_active = $3, true)
+ORDER BY u.id LIMIT $4`
 
 // ListUsers returns the users with an id above behind, ordered by id, at most limit. An
 // empty role and a nil active match all users.
@@ -125,17 +127,30 @@ func (db *DB) ListUsers(ctx context.Context, behind room.UserID, role room.Role,
 }
 
 const credentialsByEmail = `
-SELECT ` + userColumns + `, password FROM roomspa.users WHERE lower(email) = lower($1) ORDER BY id LIMIT 1`
+SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE lower(u.email) = lower($1) ORDER BY u.id LIMIT 1`
+
+// credentialsByExactEmail compares as Django does. The unique index of its table is on the
+// address as it is written.
+const credentialsByExactEmail = `
+SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.email = $1 LIMIT 1`
 
 const credentialsByPhone = `
-SELECT ` + userColumns + `, password FROM roomspa.users WHERE phone = $1 ORDER BY id LIMIT 1`
+SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.phone = $1 LIMIT 1`
 
-// Credentials returns the user with an email address, in any case, or a phone number,
-// and the hash of the password. It returns [room.ErrNotFound] if there is none.
+// Credentials returns the user with an email address or a phone number, and the hash of the
+// password. Case does not matter in an address, except where roomspa.users is a view: two
+// users of Django may have addresses that differ in nothing else. It returns
+// [room.ErrNotFound] if there is none.
 func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, hash string, err error) {
 	query := credentialsByPhone
 	if strings.Contains(identifier, "@") {
-		query = credentialsByEmail
+		view, err := db.UsersAreView(ctx)
+		if err != nil {
+			return room.User{}, "", fmt.Errorf("load credentials: %w", err)
+		}
+		if query = credentialsByEmail; view {
+			query = credentialsByExactEmail
+		}
 	}
 	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, query, identifier)
@@ -150,11 +165,15 @@ func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, 
 	return u, hash, nil
 }
 
-const replaceHash = `UPDATE roomspa.users SET password = $3 WHERE id = $1 AND password = $2`
+const replaceHash = `UPDATE roomspa.users SET password = $3 WHERE id = $1 AND password = $2 AND NOT ` + usersAreView
 
 // ReplaceHash replaces the hash of a user's password. It returns [room.ErrNotFound] if
-// the hash is no longer old, because the password has been changed meanwhile.
+// the hash is no longer old, because the password has been changed meanwhile, and if
+// roomspa.users has become a view. [ErrUsersAreView] says that it was one before.
 func (db *DB) ReplaceHash(ctx context.Context, id room.UserID, old, new string) error {
+	if err := db.requireOwnUsers(ctx); err != nil {
+		return fmt.Errorf("replace the password hash of user %d: %w", id, err)
+	}
 	b := db.newWrite()
 	b.Queue(replaceHash, id, old, new).Exec(requireRow)
 	if err := db.sendRequest(ctx, b); err != nil {

@@ -1,6 +1,9 @@
 package room
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Role decides which side of a room a user may enter. It comes from the store, never from a
 // claim of the token.
@@ -16,14 +19,17 @@ const (
 // A User is a user who can sign in.
 type User struct {
 	ID     UserID
-	Email  string
-	Phone  string // empty if unknown
+	Email  string // empty if the user has none
+	Phone  string // empty if the user has none
 	Role   Role
 	Active bool
 	// TokensValidAfter is the time of the last sign-out everywhere. Tokens issued before it
 	// are refused. It is zero if there was none.
 	TokensValidAfter time.Time
 }
+
+// Contact returns what names the user in logs: the e-mail address, or else the phone number.
+func (u *User) Contact() string { return cmp.Or(u.Email, u.Phone, "no e-mail") }
 
 // A Denial is the reason why a user may not enter a room.
 type Denial struct {
