@@ -71,6 +71,20 @@ var matrix = map[string]string{
 	"maps emptied":                     "{podAnnotations: {}, nodeSelector: {}, options: {}, tolerations: [], resources: {limits: {}, requests: {}}, metrics: {labels: {}}, dashboard: {enabled: true, labels: {}}, service: {annotations: {}}, networkPolicy: {enabled: true, clients: [], ops: []}}",
 	"scaling up left to Kubernetes":    "autoscaling: {by: hpa, behavior: {scaleUp: null}}",
 	"never scaling down":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: [], selectPolicy: Disabled}}}",
+	"own labels and names":             "{fullnameOverride: chat, commonLabels: {team: chat}, commonAnnotations: {owner: chat}, podLabels: {team: pods}, ingress: {enabled: true, annotations: {a: b}}}",
+	"a digest":                         "image: {digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}",
+	"a user id of the cluster":         "podSecurityContext: {runAsUser: null}",
+	"secrets from an agent":            "{options: {database-url-file: /vault/db, redis-url-file: /vault/redis, jwt-secret-file: /vault/jwt, ops-token-file: /vault/ops}, secrets: {opsToken: {name: ops}}}",
+	"an authority of a Secret":         "caCertificates: {secret: ca}",
+	"an authority of a ConfigMap":      "caCertificates: {configMap: kube-root-ca.crt, key: bundle.pem}",
+	"extra files and variables":        "{extraVolumes: [{name: x, emptyDir: {}}], extraVolumeMounts: [{name: x, mountPath: /x}], extraEnv: [{name: EXTRA_A, value: b}, {name: EXTRA_B, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}",
+	"placed by affinity":               "{affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone}]}}, dnsConfig: {options: [{name: ndots, value: '2'}]}}",
+	"two IP families":                  "service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6, IPv4], unready: true}",
+	"annotations of each kind of pod":  "{podAnnotations: {a: b, mesh: 'on'}, migrations: {annotations: {j: k}, podAnnotations: {mesh: 'off'}, podLabels: {x: job}}, test: {podAnnotations: {mesh: test}, podLabels: {x: test}}}",
+	"another autoscaler":               "autoscaling: {by: external}",
+	"KEDA with metadata":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p', authentication: prom, authenticationKind: ClusterTriggerAuthentication, metadata: {authModes: bearer, query: up}}}",
+	"paths of a shared host":           "{ingress: {enabled: true, hosts: [a.example.com], paths: [/ws/, /chat/]}, httpRoute: {enabled: true, parentRefs: [{name: public}], paths: [/ws/, /chat/]}}",
+	"a policy that follows":            "{networkPolicy: {enabled: true, dns: {port: 5353}, extraEgress: [{ports: [{port: 8200, protocol: TCP}], to: [{namespaceSelector: {}}]}]}, options: {redis-mode: sentinel, redis-master-name: m, database-pooler: pgbouncer, jwks: 'https://id.example.com:8443/keys'}, extraEnv: [{name: EXTRA_PROXY, value: 'http://proxy:3128'}]}",
 	"everything":                       everything,
 }
 
@@ -103,6 +117,7 @@ func each(t *testing.T, test func(t *testing.T, r release)) {
 			t.Parallel()
 			r := render(t, values)
 			r.token = strings.Contains(values, "serviceAccountToken: true")
+			r.anyUser = strings.Contains(values, "runAsUser: null")
 			test(t, r)
 		})
 	}

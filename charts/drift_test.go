@@ -14,15 +14,18 @@ import (
 )
 
 // owned lists the options that cannot be set under `options`, beside the secrets. The
-// chart's ports and mounts are fixed, a replica has the name of its pod, and the shutdown
-// has its own values, since the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
+// chart's ports are fixed, a replica has the name of its pod, the shutdown has its own
+// values, since the grace period depends on it, and so has classic-clients.
+var owned = []string{"classic-clients", "listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()
-	byEnv := map[string]option{}
+	byEnv := map[string]option{"SSL_CERT_FILE": {kind: "string"}} // read by Go
 	for _, o := range readOptions(t) {
 		byEnv[o.env()] = o
+		if o.secret {
+			byEnv[o.env()+"_FILE"] = option{kind: "string"}
+		}
 	}
 	each(t, func(t *testing.T, r release) {
 		for kind, pod := range r.pods() {
@@ -34,7 +37,7 @@ func TestEveryVariableIsAnOption(t *testing.T) {
 				seen[v.Name] = true
 				o, known := byEnv[v.Name]
 				switch {
-				case isClient(pod): // has no options of serve
+				case isClient(pod) || strings.HasPrefix(v.Name, "EXTRA_"): // no options of serve
 				case !known:
 					t.Errorf("%s: %s is not an option", kind, v.Name)
 				case v.ValueFrom == nil && !o.takes(v.Value):
@@ -89,7 +92,11 @@ func TestSchemaListsTheOptions(t *testing.T) {
 	t.Parallel()
 	want := map[string]any{}
 	for name, o := range readOptions(t) {
-		if !o.secret && !slices.Contains(owned, name) {
+		switch {
+		case slices.Contains(owned, name):
+		case o.secret: // only in a file
+			want[name+"-file"] = map[string]any{"type": "string"}
+		default:
 			want[name] = o.schema(t)
 		}
 	}

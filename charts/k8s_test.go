@@ -37,7 +37,7 @@ func TestPlainManifestsAreTheCharts(t *testing.T) {
 	as := install
 	as.Name, as.Namespace = "roomspa", "roomspa"
 	for _, p := range plain {
-		files, err := templatesAs(as, p.values, nil)
+		files, err := templatesAs(as, p.values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,9 +60,9 @@ func TestPlainManifestsAreTheCharts(t *testing.T) {
 	}
 }
 
-var ofHelm = regexp.MustCompile(`(?m)^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n`)
+var ofHelm = regexp.MustCompile(`(?m)^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n|^  namespace: .*\n`)
 
-// withoutHelm removes the labels and annotations of Helm.
+// withoutHelm removes the labels and annotations of Helm, and the namespace.
 func withoutHelm(text string) string {
 	lines := strings.Split(strings.TrimSpace(ofHelm.ReplaceAllString(text, ""))+"\n", "\n")
 	var kept []string
@@ -221,6 +221,7 @@ func TestProductionOverlay(t *testing.T) {
 	options, known := readOptions(t), map[string]option{}
 	for _, o := range options {
 		known[o.env()] = o
+		known[o.env()+"_FILE"] = option{kind: "string"}
 	}
 	for _, v := range d.Spec.Template.Spec.Containers[0].Env {
 		if o, ok := known[v.Name]; !ok || v.ValueFrom == nil && !o.takes(v.Value) {

@@ -126,7 +126,7 @@ func TestNetworkPolicy(t *testing.T) {
 			ports += p.Port.String() + " "
 		}
 	}
-	if want := "53 53 5432 6379 443 "; ports != want {
+	if want := "53 53 5432 6379 6380 443 "; ports != want {
 		t.Errorf("a replica may reach ports %s, want %s", ports, want)
 	}
 }
