@@ -34,7 +34,7 @@ type benchCmd struct {
 	Dialers int           `default:"64" env:"-" group:"Load" help:"Number of concurrent handshakes."`
 	Timeout time.Duration `default:"20s" env:"-" group:"Load" help:"Time limit for one handshake."`
 
-	JWTSecret  []string `name:"jwt-secret" sep:"," placeholder:"SECRET" group:"Users" help:"Secret to sign the users' tokens with. Prefer ROOMSPA_JWT_SECRET or ROOMSPA_JWT_SECRET_FILE, which other users of this machine cannot see."`
+	JWTSecret  []string `name:"jwt-secret" sep:"none" placeholder:"SECRET" group:"Users" help:"Secret to sign the users' tokens with. Prefer ROOMSPA_JWT_SECRET or ROOMSPA_JWT_SECRET_FILE, which other users of this machine cannot see."`
 	Users      string   `default:"1-2000" env:"-" group:"Users" help:"Range of user ids: customers and therapists in turn, beginning with a customer."`
 	TokensFile string   `placeholder:"FILE" env:"-" group:"Users" help:"File of existing tokens, one line each: customer id, therapist id, token of one of the two. Replaces --jwt-secret and --users."`
 
@@ -97,8 +97,8 @@ func (c *benchCmd) options() (o bench.Options, err error) {
 		if o.Seats, err = bench.ParseSeats(string(text)); err != nil {
 			return o, fmt.Errorf("--tokens-file: %w", err)
 		}
-	} else if len(c.JWTSecret) > 0 {
-		if o.Keys, err = auth.NewKeys(c.JWTSecret); err != nil {
+	} else if secrets := auth.ParseSecrets(c.JWTSecret...); len(secrets) > 0 {
+		if o.Keys, err = auth.NewKeys(secrets); err != nil {
 			return o, fmt.Errorf("--jwt-secret: %w", err)
 		}
 	}

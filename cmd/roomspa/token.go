@@ -19,7 +19,7 @@ type tokenCmd struct {
 type tokenMintCmd struct {
 	databaseFlags
 	User       string        `arg:"" help:"User id. With --database-url also an e-mail address or a phone number."`
-	JWTSecrets []string      `name:"jwt-secret" sep:"," required:"" placeholder:"SECRET" help:"Comma-separated HS256 secrets of the server. The first one signs the token."`
+	JWTSecrets []string      `name:"jwt-secret" sep:"none" required:"" placeholder:"SECRET" help:"Comma-separated HS256 secrets of the server. The first one signs the token."`
 	TTL        time.Duration `name:"ttl" default:"5m" env:"-" help:"Lifetime of the token."`
 	JSON       bool          `name:"json" env:"-" help:"Print one JSON object."`
 }
@@ -36,7 +36,7 @@ Examples:
 
 // Run signs a token.
 func (c *tokenMintCmd) Run(ctx context.Context, std streams) error {
-	keys, err := auth.NewKeys(c.JWTSecrets)
+	keys, err := auth.NewKeys(auth.ParseSecrets(c.JWTSecrets...))
 	if err != nil {
 		return &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
 	}

@@ -21,7 +21,7 @@ import (
 type tokenInspectCmd struct {
 	databaseFlags
 	Token      string   `arg:"" help:"Token, or - to read it from standard input, which keeps it out of the shell's history."`
-	JWTSecrets []string `name:"jwt-secret" sep:"," placeholder:"SECRET" help:"Secrets of the server, comma-separated. Without any key the signature is not checked."`
+	JWTSecrets []string `name:"jwt-secret" sep:"none" placeholder:"SECRET" help:"Secrets of the server, comma-separated. Without any key the signature is not checked."`
 	JWKS       string   `name:"jwks" placeholder:"URL|FILE" help:"JWK Set of the server, if it uses one."`
 	JSON       bool     `name:"json" env:"-" help:"Print one JSON object."`
 }
@@ -75,13 +75,14 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 
 // keys returns nil if no key is given.
 func (c *tokenInspectCmd) keys(ctx context.Context) (*auth.Keys, error) {
-	if len(c.JWTSecrets) == 0 && c.JWKS == "" {
+	secrets := auth.ParseSecrets(c.JWTSecrets...)
+	if len(secrets) == 0 && c.JWKS == "" {
 		return nil, nil
 	}
 	keys := new(auth.Keys)
-	if len(c.JWTSecrets) > 0 {
+	if len(secrets) > 0 {
 		var err error
-		if keys, err = auth.NewKeys(c.JWTSecrets); err != nil {
+		if keys, err = auth.NewKeys(secrets); err != nil {
 			return nil, &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
 		}
 	}

@@ -21,12 +21,12 @@ type userCmd struct {
 	Deactivate userDeactivateCmd `cmd:"" help:"Deactivate users, and close their sockets."`
 	Activate   userActivateCmd   `cmd:"" help:"Activate users that were deactivated."`
 	SignOut    userSignOutCmd    `cmd:"" name:"sign-out" help:"Revoke all tokens of users, and close their sockets."`
-	Erase      userEraseCmd      `cmd:"" help:"Delete the personal data of a user and the text of all their messages. This cannot be undone."`
+	Erase      userEraseCmd      `cmd:"" help:"Delete the personal data of a user, or of all that no longer exist, and the text of their messages. This cannot be undone."`
 }
 
 type userListCmd struct {
 	databaseFlags
-	Role     string      `enum:",customer,therapist,support" default:"" env:"-" placeholder:"ROLE" help:"List only users with this role: customer, therapist or support."`
+	Role     string      `enum:",customer,therapist,support,none" default:"" env:"-" placeholder:"ROLE" help:"List only users with this role: customer, therapist or support, or none for those of a view who may enter no room."`
 	Inactive bool        `env:"-" help:"List only deactivated users."`
 	After    room.UserID `env:"-" placeholder:"ID" help:"List only users with a higher id."`
 	Limit    int         `default:"100" env:"-" help:"Maximum number of users."`
@@ -123,8 +123,8 @@ func printUsers(out io.Writer, users []room.User, asJSON bool) error {
 			}
 			continue
 		}
-		line := fmt.Sprintf("%-6d %-10s %s", u.ID, u.Role, u.Email)
-		if u.Phone != "" {
+		line := fmt.Sprintf("%-6d %-10s %s", u.ID, u.Role, u.Contact())
+		if u.Email != "" && u.Phone != "" {
 			line += "  " + u.Phone
 		}
 		if !u.Active {

@@ -29,7 +29,8 @@ type (
 // Help is shown by --help.
 func (*userDeactivateCmd) Help() string {
 	return `Deactivated users cannot sign in, and all their tokens are refused. Their sockets close with 4001 user_inactive: at once
-with --redis-url, within a second without (within a minute if roomspa.users is a view).
+with --redis-url, within a second without. Where roomspa.users is a view over Django's table, set is_active there instead:
+sockets close within 40 s.
 
 Examples:
   roomspa user deactivate 7
@@ -42,7 +43,7 @@ func (*userActivateCmd) Help() string { return "Examples:\n  roomspa user activa
 // Help is shown by --help.
 func (*userSignOutCmd) Help() string {
 	return `Signs users out everywhere. All tokens issued until now are refused. Sockets close with 4001 token_revoked: at once with
---redis-url, within a second without (within a minute if roomspa.users is a view). The users may sign in again at once.
+--redis-url, within a second without. The users may sign in again at once.
 
 Examples:
   roomspa user sign-out 7`
@@ -50,7 +51,18 @@ Examples:
 
 // Run deactivates users.
 func (c *userDeactivateCmd) Run(ctx context.Context, std streams) error {
-	return c.revoke(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, false) })
+	return c.revoke(ctx, std, "deactivated", func(db *postgres.DB, id room.UserID) error {
+		return withOwner(db.SetActive(ctx, id, false),
+			"set is_active to false there, in Django's admin site for example; sockets close within 40 s. roomspa user sign-out revokes the tokens of until now at once")
+	})
+}
+
+// withOwner adds to the error of writing users that another application owns what to do instead.
+func withOwner(err error, instead string) error {
+	if errors.Is(err, postgres.ErrUsersAreView) {
+		return fmt.Errorf("%w (Django): %s", postgres.ErrUsersAreView, instead)
+	}
+	return err
 }
 
 // Run activates users.
@@ -60,7 +72,9 @@ func (c *userActivateCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer db.Close()
-	_, err = c.each(ctx, std, db, "activated", func(db *postgres.DB, id room.UserID) error { return db.SetActive(ctx, id, true) })
+	_, err = c.each(ctx, std, db, "activated", func(db *postgres.DB, id room.UserID) error {
+		return withOwner(db.SetActive(ctx, id, true), "set is_active to true there, in Django's admin site for example")
+	})
 	return err
 }
 
@@ -104,7 +118,7 @@ func (f *redisFlags) notifyReplicas(ctx context.Context, std streams, db *postgr
 		return nil // nothing has changed
 	}
 	if f.RedisURL == "" {
-		_, err := fmt.Fprintln(std.Err, "Open sockets close within a second, or within a minute if roomspa.users is a view. With --redis-url they close at once.")
+		_, err := fmt.Fprintln(std.Err, "Open sockets close within a second. With --redis-url they close at once.")
 		return err
 	}
 	client, err := f.open(ctx, db)

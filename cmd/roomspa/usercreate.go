@@ -16,8 +16,9 @@ import (
 
 type userCreateCmd struct {
 	databaseFlags
-	Email        string      `required:"" env:"-" placeholder:"EMAIL" help:"E-mail address, for signing in."`
-	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number. The user can also sign in with it."`
+	Email        string      `env:"-" placeholder:"EMAIL" help:"E-mail address, for signing in. Required without --phone."`
+	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, for signing in. It is compared as it is written."`
+	Name         string      `env:"-" placeholder:"NAME" help:"Name. Only clients of the predecessor show it."`
 	Role         string      `required:"" env:"-" enum:"customer,therapist,support" placeholder:"ROLE" help:"Role: customer, therapist or support."`
 	ID           room.UserID `name:"id" env:"-" placeholder:"ID" help:"User id. Default: the next free one."`
 	PasswordFile string      `placeholder:"FILE" help:"File with the password in its first line, or - for standard input. Default: prompt for it."`
@@ -31,18 +32,22 @@ func (*userCreateCmd) Help() string {
 
 Examples:
   roomspa user create --email ann@example.com --role customer
+  roomspa user create --phone +4366012345 --role customer --name "Ann B."
   pass show ben | roomspa user create --email ben@example.com --phone +4366012345 --role therapist --password-file -`
 }
 
 // Run creates a user.
 func (c *userCreateCmd) Run(ctx context.Context, std streams) error {
 	u := room.User{ID: c.ID, Email: c.Email, Phone: c.Phone, Role: room.Role(c.Role), Active: true}
-	if !strings.Contains(u.Email, "@") || strings.Contains(u.Phone, "@") {
+	if u.Email == "" && u.Phone == "" {
+		return &exitError{2, errors.New("give --email or --phone, or both")}
+	}
+	if u.Email != "" && !strings.Contains(u.Email, "@") || strings.Contains(u.Phone, "@") {
 		return &exitError{2, errors.New("--email must contain an @, and --phone must not: sign-in tells them apart by it")}
 	}
 	hash := "!" // no password matches it
 	if !c.NoPassword {
-		password, err := c.password(ctx, std)
+		password, err := c.password(ctx, std, u.Contact())
 		if err != nil {
 			return &exitError{2, err}
 		}
@@ -55,17 +60,17 @@ func (c *userCreateCmd) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	defer db.Close()
-	if u, err = db.CreateUser(ctx, u, hash); err != nil {
-		return err
+	if u, err = db.CreateNamedUser(ctx, u, c.Name, hash); err != nil {
+		return withOwner(err, "create the user there")
 	}
 	return printUsers(std.Out, []room.User{u}, c.JSON)
 }
 
-func (c *userCreateCmd) password(ctx context.Context, std streams) (string, error) {
+func (c *userCreateCmd) password(ctx context.Context, std streams, user string) (string, error) {
 	in := std.In
 	switch c.PasswordFile {
 	case "":
-		password, err := connect.AskPassword(ctx, std.In, std.Err, "Password of "+c.Email+": ")
+		password, err := connect.AskPassword(ctx, std.In, std.Err, "Password of "+user+": ")
 		if err != nil {
 			return "", fmt.Errorf("%w; or use --password-file or --no-password", err)
 		}

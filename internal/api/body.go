@@ -40,13 +40,27 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) *fa
 	if err != nil || media != "application/json" {
 		return newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
 	}
+	body, fail := receive(w, r, limit)
+	if fail != nil {
+		return fail
+	}
+	return decode(body, into)
+}
+
+// receive returns a body of up to limit bytes.
+func receive(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *failure) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return newFailure(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.FormatInt(limit, 10)+" bytes.")
+		return nil, newFailure(http.StatusRequestEntityTooLarge, "too_large", "The body has more than "+strconv.FormatInt(limit, 10)+" bytes.")
 	}
 	if err != nil {
-		return newFailure(http.StatusBadRequest, "body_unread", "The body was not received completely; send the request again.")
+		return nil, newFailure(http.StatusBadRequest, "body_unread", "The body was not received completely; send the request again.")
 	}
+	return body, nil
+}
+
+// decode decodes JSON.
+func decode(body []byte, into any) *failure {
 	// encoding/json would replace invalid UTF-8 by U+FFFD without an error.
 	if !utf8.Valid(body) {
 		return newFailure(http.StatusBadRequest, "bad_json", "The body is not UTF-8 (RFC 8259 §8.1).")

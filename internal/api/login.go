@@ -24,6 +24,8 @@ type Accounts interface {
 	// Credentials returns the user with an e-mail address or phone number, and the stored
 	// password hash. Its errors wrap [room.ErrNotFound] or [room.ErrUnavailable].
 	Credentials(ctx context.Context, identifier string) (room.User, string, error)
+	// UsersAreView reports whether another application owns the users. Then no hash is replaced.
+	UsersAreView(ctx context.Context) (bool, error)
 	// ReplaceHash replaces a hash, unless it has changed meanwhile.
 	ReplaceHash(ctx context.Context, id room.UserID, old, new string) error
 }
@@ -85,7 +87,7 @@ type credentials struct {
 // signIn runs the steps of a sign-in. The first one that fails ends it.
 func (l *login) signIn(e *exchange) (*tokensJSON, *failure) {
 	var c credentials
-	if fail := readJSON(e.w, e.r, &c); fail != nil {
+	if fail := readFields(e.w, e.r, &c); fail != nil {
 		return nil, fail
 	}
 	if fail := c.validate(); fail != nil {
@@ -185,8 +187,12 @@ func (l *login) identify(e *exchange, c credentials, client auth.Client) (user r
 }
 
 // upgrade replaces an outdated hash while the password is known. If it fails, the sign-in succeeds
-// and the next one tries again.
+// and the next one tries again. A hash of another application stays, because that application
+// might not be able to read the new one.
 func (l *login) upgrade(e *exchange, user room.User, old, password string) {
+	if view, err := l.o.Store.UsersAreView(e.r.Context()); err != nil || view {
+		return
+	}
 	turn, cancel := context.WithTimeout(e.r.Context(), l.o.LoginWait)
 	defer cancel()
 	hash, err := l.o.Passwords.Hash(turn, password)

@@ -43,6 +43,7 @@ type account struct {
 	hash     string
 	fails    error // of Credentials
 	readOnly error // of ReplaceHash
+	view     bool
 	replaced string
 }
 
@@ -55,6 +56,8 @@ func (a *account) Credentials(_ context.Context, identifier string) (room.User, 
 	}
 	return a.user, a.hash, nil
 }
+
+func (a *account) UsersAreView(context.Context) (bool, error) { return a.view, nil }
 
 func (a *account) ReplaceHash(_ context.Context, id room.UserID, old, replacement string) error {
 	if id != a.user.ID || old != a.hash {
@@ -258,7 +261,15 @@ func TestLoginRefusesWhatIsNoSignIn(t *testing.T) {
 		detail string // a part of it
 	}{
 		{"a GET", http.MethodGet, "", "", 405, "method_not_allowed", "POST"},
-		{"a form", "", "application/x-www-form-urlencoded", "identifier=a", 415, "not_json", "Content-Type: application/json"},
+		{"a form without a password", "", "application/x-www-form-urlencoded", "identifier=a", 400, "bad_field", "password is missing"},
+		{"a form that is none", "", "application/x-www-form-urlencoded", "identifier=%", 400, "bad_form", "Content-Type"},
+		{"a form that is not UTF-8", "", "application/x-www-form-urlencoded", "identifier=a&password=%ff", 400, "bad_form", "UTF-8"},
+		{"a form with NUL", "", "application/x-www-form-urlencoded", "identifier=a%00&password=x", 400, "bad_field", "control character"},
+		{"a form of more than 4 KiB", "", "application/x-www-form-urlencoded", "password=" + strings.Repeat("b", 4096), 413, "too_large", "4096 bytes"},
+		{"a multipart form without a boundary", "", "multipart/form-data", "identifier=a", 400, "bad_form", "Content-Type"},
+		{"a multipart form that ends early", "", "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"identifier\"\r\n\r\na", 400, "bad_form", "Content-Type"},
+		{"a form by GET", http.MethodGet, "application/x-www-form-urlencoded", "identifier=a&password=b", 405, "method_not_allowed", "POST"},
+		{"text", "", "text/plain", "identifier=a", 415, "not_json", "Content-Type: application/json"},
 		{"no Content-Type", "", "-", with("a", "b"), 415, "not_json", "Content-Type: application/json"},
 		{"a body of more than 4 KiB", "", "", with("a", strings.Repeat("b", 4096)), 413, "too_large", "4096 bytes"},
 		{"no body", "", "", "", 400, "bad_json", "JSON object"},

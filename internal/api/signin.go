@@ -73,7 +73,7 @@ type tokensJSON struct {
 
 type userJSON struct {
 	ID    room.UserID `json:"id"`
-	Email string      `json:"email"`
+	Email *string     `json:"email"` // null if the user has none
 	Role  room.Role   `json:"role"`
 }
 
@@ -87,10 +87,14 @@ func mintTokens(keys *auth.Keys, user room.User, now time.Time, ttl time.Duratio
 	if err != nil {
 		return nil, internalFailure(err)
 	}
-	return &tokensJSON{
+	answer := &tokensJSON{
 		AccessToken: access, RefreshToken: text, TokenType: "Bearer",
-		ExpiresIn: int64(ttl / time.Second), User: userJSON{user.ID, user.Email, user.Role},
-	}, nil
+		ExpiresIn: int64(ttl / time.Second), User: userJSON{ID: user.ID, Role: user.Role},
+	}
+	if user.Email != "" {
+		answer.User.Email = &user.Email
+	}
+	return answer, nil
 }
 
 // issueTime returns the time of issue for tokens that are minted now. A sign-out everywhere revokes
@@ -123,7 +127,7 @@ func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure)
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 	}
-	if fail := readJSON(e.w, e.r, &body); fail != nil {
+	if fail := readFields(e.w, e.r, &body); fail != nil {
 		return nil, "", fail
 	}
 	used, fail := s.verify(e, body.RefreshToken)
@@ -204,7 +208,7 @@ func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 		RefreshToken string `json:"refresh_token"`
 		Everywhere   bool   `json:"everywhere"`
 	}
-	fail := readJSON(e.w, e.r, &body)
+	fail := readFields(e.w, e.r, &body)
 	if scope = "this"; body.Everywhere {
 		scope = "everywhere"
 	}

@@ -209,7 +209,7 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		echo.Endpoint(o.Replica),
 		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, a.blocks, reg).Endpoint(),
+		location.New(a.layer, a.redis.Positions, a.blocks, a.presence, reg).Endpoint(),
 		inboxes.Endpoint(),
 	}, a.log, reg)
 

@@ -41,8 +41,9 @@ type Options struct {
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master. Required in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels. Replicas with different prefixes do not exchange messages."`
 
-	JWTSecrets      []string      `name:"jwt-secret" sep:"," placeholder:"SECRET" secret:"true" group:"Tokens" help:"Comma-separated HS256 secrets of at least 32 bytes. The first one signs new tokens; all of them verify tokens. Either this or --jwt-secret-file is required. A secret may have a key id, as in kid=secret. Write a secret that contains = as =secret."`
-	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File with the HS256 secrets, one per line or comma-separated. It is read every 2s, and new secrets apply without a restart or closed sockets. If the new content is invalid, an error is logged and the previous secrets stay in use."`
+	JWTSecrets      []string      `name:"jwt-secret" sep:"none" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of at least 32 bytes, comma-separated. The first one signs new tokens; all of them verify tokens. Blanks around a secret do not count, and all else belongs to it. One of this, --jwt-secret-file and --jwt-keys-file is required."`
+	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File with the HS256 secrets, one per line or comma-separated, as in --jwt-secret. It is read every 2s, and new secrets apply without a restart or closed sockets. If the new content is invalid, an error is logged and the previous secrets stay in use."`
+	JWTKeysFile     string        `name:"jwt-keys-file" placeholder:"FILE" group:"Tokens" help:"JSON file with the HS256 secrets, for secrets with a comma and for key ids (kid): {\"keys\": [{\"kid\": \"2026\", \"secret\": \"...\"}, {\"secret\": \"...\"}]}. It is read again as --jwt-secret-file is."`
 	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"300s" group:"Tokens" help:"Lifetime of an access token."`
 	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"168h" group:"Tokens" help:"Lifetime of a refresh token."`
 	JWKS            string        `name:"jwks" placeholder:"URL|FILE" group:"Tokens" help:"JWK Set (https URL or file) whose RS256, ES256 and EdDSA keys verify access tokens too. If it is unavailable, the last known keys stay in use."`
@@ -52,7 +53,7 @@ type Options struct {
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Number of sockets above which new ones are asked to retry later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
 	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy). Above 95 % handshakes are refused (503). Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group. With any other value only the memory of the serving process counts. Requires Linux."`
-	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use, and of the requests without a valid token. An IPv6 /48 may hold twice as many connections. Trusted proxies have no share; their clients do. 1 disables the check."`
+	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use, and of the requests without a valid token. An address that causes more than 20 refusals a second gets further ones later. An IPv6 /48 may hold twice as many connections. Trusted proxies have no share; their clients do. 1 disables the check."`
 	UserSockets      int           `name:"user-sockets" default:"16" group:"Limits" help:"Maximum number of sockets of one user on this replica. A further one is refused (4003 too_many_sockets). 0 means no limit."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Maximum number of concurrent handshakes. One that waits longer than 2s for its turn is asked to retry later (1013 busy)."`
 	MaxMessageBytes  int           `name:"max-message-bytes" default:"65536" group:"Limits" help:"Maximum size of a WebSocket message in bytes (1009 too_large)."`
@@ -122,8 +123,9 @@ func (o *Options) Validate() error {
 		{o.LoginPerAccountAddress > 0, "login-per-account-address", "must be 1 or more"},
 		{o.LoginPerAddress >= o.LoginPerAccountAddress, "login-per-address", "must not be below login-per-account-address"},
 		{o.LoginPerAccount >= o.LoginPerAccountAddress, "login-per-account", "must not be below login-per-account-address"},
-		{len(o.JWTSecrets) > 0 || o.JWTSecretFile != "", "jwt-secret", "or --jwt-secret-file is required: no JWT secret is given"},
-		{len(o.JWTSecrets) == 0 || o.JWTSecretFile == "", "jwt-secret", "and --jwt-secret-file are both given (or their variables): leave one of them out"},
+		{o.hasSecrets() || o.JWTSecretFile != "" || o.JWTKeysFile != "", "jwt-secret", "or --jwt-secret-file is required: no JWT secret is given"},
+		{!o.hasSecrets() || o.JWTSecretFile == "", "jwt-secret", "and --jwt-secret-file are both given (or their variables): leave one of them out"},
+		{!o.hasSecrets() && o.JWTSecretFile == "" || o.JWTKeysFile == "", "jwt-keys-file", "and --jwt-secret or --jwt-secret-file are both given (or their variables): leave one of them out"},
 		{o.JWKS != "" || o.JWKSIssuer == "" && o.JWKSAudience == "", "jwks-issuer", "and jwks-audience require jwks"},
 		{o.AccessTokenTTL >= time.Second, "access-token-ttl", "must be 1s or more"},
 		{o.RefreshTokenTTL >= time.Second, "refresh-token-ttl", "must be 1s or more"},
@@ -188,15 +190,20 @@ func (o *Options) session() session.Options {
 	}
 }
 
+// hasSecrets reports whether --jwt-secret is given. An empty variable is not.
+func (o *Options) hasSecrets() bool { return len(auth.ParseSecrets(o.JWTSecrets...)) > 0 }
+
 // Secrets loads the HS256 secrets, and returns the file that keeps them up to date. An
 // error names the option.
 func (o *Options) Secrets(log *slog.Logger, reg prometheus.Registerer) (*auth.SecretFile, *auth.Keys, error) {
-	file, keys, err := auth.OpenSecretFile(o.JWTSecretFile, o.JWTSecrets, log, reg)
+	file, keys, err := auth.OpenSecretFile(auth.SecretSource{Texts: o.JWTSecrets, File: o.JWTSecretFile, KeysFile: o.JWTKeysFile}, log, reg)
 	switch {
 	case err == nil:
 		return file, keys, nil
 	case o.JWTSecretFile != "":
 		return nil, nil, fmt.Errorf("--jwt-secret-file: %w", err)
+	case o.JWTKeysFile != "":
+		return nil, nil, fmt.Errorf("--jwt-keys-file: %w", err)
 	}
 	return nil, nil, fmt.Errorf("--jwt-secret: %w", err)
 }

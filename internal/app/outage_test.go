@@ -214,6 +214,8 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	}{
 		"a short secret":           {func(o *app.Options) { o.JWTSecrets = []string{"S3cret"} }, "--jwt-secret"},
 		"secrets twice":            {func(o *app.Options) { o.JWTSecretFile = "/nowhere" }, "--jwt-secret and --jwt-secret-file are both given"},
+		"secrets in two files":     {func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile, o.JWTKeysFile = nil, "/nowhere", "/nowhere" }, "--jwt-keys-file and --jwt-secret or --jwt-secret-file are both given"},
+		"no file of keys":          {func(o *app.Options) { o.JWTSecrets, o.JWTKeysFile = nil, "/nowhere" }, "--jwt-keys-file: read the secret file: open /nowhere"},
 		"a file that is not there": {func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, "/nowhere" }, "--jwt-secret-file: read the secret file: open /nowhere"},
 		"no secret":                {func(o *app.Options) { o.JWTSecrets = nil }, "--jwt-secret"},
 		"the same secret twice":    {func(o *app.Options) { o.JWTSecrets = []string{world.Secret, world.Secret} }, "--jwt-secret"},

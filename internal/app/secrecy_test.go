@@ -52,7 +52,7 @@ func newSecrecy(t *testing.T) *secrecy {
 
 // settings makes every replica log everything and refuse no sign-in for its rate.
 func (x *secrecy) settings(o *app.Options) {
-	o.JWTSecrets = []string{x.Secret, "old=" + x.word("a former JWT secret")}
+	o.JWTSecrets = []string{x.Secret, x.word("a former JWT secret")}
 	o.LogLevel = "debug"
 	o.LoginPerAccountAddress, o.LoginPerAddress, o.LoginPerAccount = 1000, 1000, 1000
 }

@@ -123,12 +123,18 @@ func (x *secrecy) startWithWrongStores(t *testing.T) {
 	if err := os.WriteFile(secrets, []byte(word+"\n"+word[:20]), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(keys, []byte(`{"keys": [{"kid": "a b", "secret": "`+word+`"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, edit := range []func(*app.Options){
 		func(o *app.Options) { o.JWTSecrets, o.JWTSecretFile = nil, secrets },
 		func(o *app.Options) { o.JWTSecretFile = secrets },
 		func(o *app.Options) { o.JWTSecrets = []string{word[:20]} },
 		func(o *app.Options) { o.JWTSecrets = []string{x.Secret, x.Secret} },
-		func(o *app.Options) { o.JWTSecrets = []string{"a=" + word, "a=" + x.Secret} },
+		func(o *app.Options) { o.JWTSecrets = []string{word, word} },
+		func(o *app.Options) { o.JWTSecrets, o.JWTKeysFile = nil, secrets },
+		func(o *app.Options) { o.JWTSecrets, o.JWTKeysFile = nil, keys },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + wrong + "@127.0.0.1/x" },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + word + "/@127.0.0.1/x" },
 		func(o *app.Options) { o.DatabaseURL = "postgres://u:" + word + "@127.0.0.1/%zz" },

@@ -24,5 +24,9 @@ func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
 			ids[i] = "without a kid"
 		}
 	}
-	return fmt.Sprintf("HS256 secrets: %d (%s); the first one signs new tokens", len(ids), strings.Join(ids, ", ")), nil
+	detail = fmt.Sprintf("HS256 secrets: %d (%s); the first one signs new tokens", len(ids), strings.Join(ids, ", "))
+	for _, text := range k.warnings(true) {
+		detail += ". Warning: " + text
+	}
+	return detail, nil
 }

@@ -80,7 +80,9 @@ func checkType(raw []byte, wanted TokenType) *Refusal {
 	case TokenType(t) == wanted:
 		return nil
 	case wanted == Access && TokenType(t) == Refresh:
-		return invalid("wrong_type", "This is a refresh token; send the access token.")
+		refusal := invalid("wrong_type", "This is a refresh token; send the access token.")
+		refusal.Refresh = true
+		return refusal
 	case wanted == Refresh && TokenType(t) == Access:
 		return invalid("wrong_type", "This is an access token; send the refresh token.")
 	default:

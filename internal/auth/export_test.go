@@ -17,6 +17,9 @@ func (p *Passwords) Workers() (pids []int) {
 	return pids
 }
 
+// NewNamedKeys returns the keys of a file with key ids.
+var NewNamedKeys = newNamedKeys
+
 // ParseKeySet returns how many keys a key set has, for the fuzzer.
 func ParseKeySet(text []byte) (int, error) {
 	keys, _, err := parseKeySet(text)

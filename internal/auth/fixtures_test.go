@@ -31,6 +31,20 @@ func newKeys(tb testing.TB, secrets ...string) *auth.Keys {
 	return keys
 }
 
+// namedKeys returns keys of pairs of a kid, which may be empty, and a secret.
+func namedKeys(tb testing.TB, pairs ...string) *auth.Keys {
+	tb.Helper()
+	var secrets []auth.Secret
+	for i := 0; i < len(pairs); i += 2 {
+		secrets = append(secrets, auth.Secret{ID: pairs[i], Text: pairs[i+1]})
+	}
+	keys, err := auth.NewNamedKeys(secrets)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 // sign makes a token by hand, so that what Verify reads is not what Mint wrote.

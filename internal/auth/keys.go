@@ -53,46 +53,44 @@ type key struct {
 	header string // encoded header of the tokens that this key signs
 }
 
-// NewKeys parses HS256 secrets of at least [MinSecret] bytes, each as secret or kid=secret.
-// The first one signs. A kid has 1 to 64 letters, digits, dots, dashes and underscores. A
-// secret that looks like kid=secret must be written as =secret, or its beginning would be
-// published as the kid in the header of each token.
+// NewKeys returns keys without key ids from HS256 secrets of at least [MinSecret] bytes. A
+// secret is taken as it is. The first one signs.
 func NewKeys(secrets []string) (*Keys, error) {
+	named := make([]Secret, len(secrets))
+	for i, s := range secrets {
+		named[i].Text = s
+	}
+	return newNamedKeys(named)
+}
+
+func newNamedKeys(secrets []Secret) (*Keys, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no JWT secret is given")
 	}
 	all := make([]key, 0, len(secrets))
 	for i, s := range secrets {
-		id, secret := splitSecret(s)
-		if len(secret) < MinSecret {
-			return nil, fmt.Errorf("JWT secret %d has %d bytes; HS256 needs %d or more", i+1, len(secret), MinSecret)
+		switch {
+		case len(s.Text) < MinSecret:
+			return nil, fmt.Errorf("JWT secret %d has %d bytes; HS256 needs %d or more", i+1, len(s.Text), MinSecret)
+		case s.ID != "" && !isKeyID(s.ID):
+			return nil, fmt.Errorf("the kid of JWT secret %d is not 1 to 64 letters, digits, dots, dashes and underscores", i+1)
 		}
 		for j, other := range all {
-			if id != "" && other.id == id {
+			if s.ID != "" && other.id == s.ID {
 				return nil, fmt.Errorf("JWT secrets %d and %d have the same kid", j+1, i+1)
 			}
-			if bytes.Equal(other.verify.([]byte), []byte(secret)) {
+			if bytes.Equal(other.verify.([]byte), []byte(s.Text)) {
 				return nil, fmt.Errorf("JWT secrets %d and %d are the same", j+1, i+1)
 			}
 		}
 		all = append(all, key{
-			id: id, method: jwt.SigningMethodHS256, verify: []byte(secret), sign: []byte(secret),
-			header: encodeHeader(jwt.SigningMethodHS256.Alg(), id),
+			id: s.ID, method: jwt.SigningMethodHS256, verify: []byte(s.Text), sign: []byte(s.Text),
+			header: encodeHeader(jwt.SigningMethodHS256.Alg(), s.ID),
 		})
 	}
 	k := &Keys{secrets: new(atomic.Pointer[[]key])}
 	k.secrets.Store(&all)
 	return k, nil
-}
-
-// splitSecret splits "kid=secret". The text is a secret without a kid if the part before "="
-// cannot be a kid, or if "=" is only base64 padding.
-func splitSecret(s string) (id, secret string) {
-	id, secret, found := strings.Cut(s, "=")
-	if !found || strings.Trim(secret, "=") == "" || (id != "" && !isKeyID(id)) {
-		return "", s
-	}
-	return id, secret
 }
 
 func isKeyID(s string) bool {

@@ -46,7 +46,7 @@ func TestMintHasTheShapeOfSimpleJWT(t *testing.T) {
 
 func TestMintedTokensAreAccepted(t *testing.T) {
 	t.Parallel()
-	keys := newKeys(t, "k1="+secretA, secretB)
+	keys := namedKeys(t, "k1", secretA, "", secretB)
 	token, minted, err := keys.Mint(auth.Access, 7, noon, 5*time.Minute)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ type Refusal struct {
 	// User is the user of a token that is valid except for its times; else 0, because
 	// no other claim of a refused token can be trusted.
 	User room.UserID
+	// Refresh is set if a valid refresh token was sent instead of an access token.
+	Refresh bool
 }
 
 func (r *Refusal) Error() string { return r.Word + ": " + r.Detail }

@@ -27,11 +27,21 @@ const (
 	maxSecrets = 64 << 10
 )
 
+// A SecretSource says where HS256 secrets come from. One of its members is set.
+type SecretSource struct {
+	Texts    []string // for [ParseSecrets]
+	File     string   // path of a text for [ParseSecrets]
+	KeysFile string   // path of a JSON file: {"keys": [{"kid": "2026", "secret": "…"}]}; the kid may be missing
+}
+
 // A SecretFile reloads the secrets of a [Keys] from a file while [SecretFile.Run] runs. The
 // previous secrets stay in use while the file is not usable. It polls the file by its path,
 // because Kubernetes replaces a mounted Secret through a symbolic link.
 type SecretFile struct {
-	path     string
+	path     string // empty if there is no file
+	flag     string // that names the file
+	parse    func(text string) (*Keys, error)
+	kids     bool // whether the file can give its secrets key ids
 	keys     *Keys
 	log      *slog.Logger
 	stale    prometheus.Gauge
@@ -39,26 +49,51 @@ type SecretFile struct {
 	lastUsed [sha256.Size]byte // hash of the content that was last loaded or refused
 }
 
-// OpenSecretFile reads a file of secrets for [NewKeys] and returns the keys. The secrets are
-// separated by line breaks or commas; "\," is a comma in a secret. If path is empty, it uses
-// the given secrets, and Run does nothing.
-func OpenSecretFile(path string, secrets []string, log *slog.Logger, reg prometheus.Registerer) (*SecretFile, *Keys, error) {
-	f := &SecretFile{path: path, log: log}
+// OpenSecretFile loads the secrets of a source and returns their keys. If the source is not a
+// file, Run does nothing. It logs a warning about each secret that seems to be wrong.
+func OpenSecretFile(from SecretSource, log *slog.Logger, reg prometheus.Registerer) (*SecretFile, *Keys, error) {
+	f := &SecretFile{path: from.File, flag: "--jwt-secret-file", parse: parseSecretFile, log: log}
+	if from.KeysFile != "" {
+		f.path, f.flag, f.parse, f.kids = from.KeysFile, "--jwt-keys-file", parseKeys, true
+	}
 	f.stale = promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 		Name: "roomspa_secret_file_stale",
 		Help: "1 while the secret file is not usable and the previous secrets stay in use, else 0.",
 	})
-	if path != "" {
-		text, err := f.read()
-		if err != nil {
+	var err error
+	if f.path == "" {
+		f.keys, err = NewKeys(ParseSecrets(from.Texts...))
+	} else {
+		var text string
+		if text, err = f.read(); err != nil {
 			return nil, nil, err
 		}
 		f.lastRead = sha256.Sum256([]byte(text))
-		f.lastUsed, secrets = f.lastRead, splitSecrets(text)
+		f.lastUsed = f.lastRead
+		f.keys, err = f.parse(text)
 	}
-	keys, err := NewKeys(secrets)
-	f.keys = keys
-	return f, keys, err
+	if err != nil {
+		return nil, nil, err
+	}
+	f.warn()
+	return f, f.keys, nil
+}
+
+func parseSecretFile(text string) (*Keys, error) { return NewKeys(ParseSecrets(text)) }
+
+func parseKeys(text string) (*Keys, error) {
+	secrets, err := parseKeysFile(text)
+	if err != nil {
+		return nil, err
+	}
+	return newNamedKeys(secrets)
+}
+
+// warn logs what may be wrong with the secrets.
+func (f *SecretFile) warn() {
+	for _, text := range f.keys.warnings(f.kids) {
+		logging.Component(f.log, slog.LevelWarn, "Secrets", text)
+	}
 }
 
 // Run reads the file every two seconds until ctx ends.
@@ -93,18 +128,19 @@ func (f *SecretFile) reload() {
 	f.lastUsed = now
 	var fresh *Keys
 	if err == nil {
-		fresh, err = NewKeys(splitSecrets(text))
+		fresh, err = f.parse(text)
 	}
 	if err != nil {
 		f.stale.Set(1)
 		logging.Component(f.log, slog.LevelError, "Secrets",
-			"Reload failed: "+err.Error()+"; keeping the previous secrets. Fix the file of --jwt-secret-file; it is read again every 2s",
+			"Reload failed: "+err.Error()+"; keeping the previous secrets. Fix the file of "+f.flag+"; it is read again every 2s",
 			slog.String("cause", "secret_file_unusable"))
 		return
 	}
 	f.keys.secrets.Store(fresh.secrets.Load())
 	f.stale.Set(0)
 	logging.Component(f.log, slog.LevelInfo, "Secrets", fmt.Sprintf("Reloaded %d HS256 secrets; the first one signs new tokens", len(fresh.own())))
+	f.warn()
 }
 
 // read returns the content of the file without trailing line breaks. The error names the file
@@ -134,29 +170,4 @@ func unreadable(err error) error {
 		err = fmt.Errorf("%w: the user that runs roomspa needs permission to read it", err)
 	}
 	return fmt.Errorf("read the secret file: %w", err)
-}
-
-// splitSecrets splits the content of a file into secrets. Empty lines are ignored.
-func splitSecrets(text string) (secrets []string) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" {
-			continue
-		}
-		var one strings.Builder
-		for i := 0; i < len(line); i++ {
-			switch {
-			case strings.HasPrefix(line[i:], `\,`):
-				one.WriteByte(',')
-				i++
-			case line[i] == ',':
-				secrets = append(secrets, one.String())
-				one.Reset()
-			default:
-				one.WriteByte(line[i])
-			}
-		}
-		secrets = append(secrets, one.String())
-	}
-	return secrets
 }

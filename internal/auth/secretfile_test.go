@@ -29,7 +29,7 @@ type followed struct {
 func follow(t *testing.T, path string) *followed {
 	t.Helper()
 	f := &followed{t: t, path: path, reg: prometheus.NewRegistry()}
-	file, keys, err := auth.OpenSecretFile(path, nil, slog.New(slog.NewTextHandler(&f.log, nil)), f.reg)
+	file, keys, err := auth.OpenSecretFile(auth.SecretSource{File: path}, slog.New(slog.NewTextHandler(&f.log, nil)), f.reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,41 +86,17 @@ func link(t *testing.T, to, path string) {
 	}
 }
 
-func TestSecretsOfAFile(t *testing.T) {
-	t.Parallel()
-	comma := secretA + ",and more"
-	for name, c := range map[string]struct {
-		text string
-		want []string
-	}{
-		"one":                       {secretA, []string{secretA}},
-		"with a line break":         {secretA + "\r\n", []string{secretA}},
-		"one a line":                {secretB + "\n\r\nk=" + secretA + "\n\n", []string{secretB, "k=" + secretA}},
-		"with commas":               {secretB + "," + secretA, []string{secretB, secretA}},
-		"both":                      {secretB + "," + secretA + "\n" + secretC, []string{secretB, secretA, secretC}},
-		"a comma in a secret":       {strings.ReplaceAll(comma, ",", `\,`), []string{comma}},
-		"a space belongs to it":     {" " + secretA + " ", []string{" " + secretA + " "}},
-		"a backslash stays as well": {secretA + `\x\`, []string{secretA + `\x\`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "secrets")
-			put(t, path, c.text)
-			synctest.Test(t, func(t *testing.T) { follow(t, path).are("at first", c.want...) })
-		})
-	}
-}
-
 func TestAFileWithoutSecretsIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for text, want := range map[string]string{"": "no JWT secret is given", "\n": "no JWT secret is given", "hunter2": "JWT secret 1 has 7 bytes; HS256 needs 32 or more"} {
 		path := filepath.Join(dir, "secrets")
 		put(t, path, text)
-		if _, _, err := auth.OpenSecretFile(path, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || err.Error() != want {
+		if _, _, err := auth.OpenSecretFile(auth.SecretSource{File: path}, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil || err.Error() != want {
 			t.Errorf("%q: error %v, want %s", text, err, want)
 		}
 	}
-	_, _, err := auth.OpenSecretFile(filepath.Join(dir, "nowhere"), nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	_, _, err := auth.OpenSecretFile(auth.SecretSource{File: filepath.Join(dir, "nowhere")}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err == nil || !strings.Contains(err.Error(), "nowhere: no such file") {
 		t.Errorf("error %v", err)
 	}

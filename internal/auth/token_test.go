@@ -250,7 +250,7 @@ func TestRefusalsHoldNothingOfTheToken(t *testing.T) {
 
 func BenchmarkVerify(b *testing.B) {
 	keys := newKeys(b, secretA)
-	ringed := newKeys(b, "new="+secretB, "old="+secretA)
+	ringed := namedKeys(b, "new", secretB, "old", secretA)
 	for _, bb := range []struct {
 		name, token string
 		keys        *auth.Keys

@@ -58,7 +58,7 @@ var tokens = Chapter{
 	Rows: []Entry{
 		{"bad_signature", "The token was signed with another secret or modified.", "4001 token_invalid.", badToken + "bad_signature", refused, "Add the issuer's secret to --jwt-secret (comma-separated), during a rotation both. If only some replicas refuse the token, see different_secrets."},
 		{"wrong_algorithm", "The token's algorithm does not match any key.", "4001 token_invalid.", badToken + "wrong_algorithm", refused, "Sign tokens with HS256 and a secret of --jwt-secret, or with a key of --jwks."},
-		{"unknown_key", "The token names a key (kid) that is not known.", "4001 token_invalid.", badToken + "unknown_key", refused, "Add the key with this kid to --jwt-secret (kid=secret) or to the JWKS of --jwks."},
+		{"unknown_key", "The token names a key (kid) that is not known.", "4001 token_invalid.", badToken + "unknown_key", refused, "Add the key with this kid to the file of --jwt-keys-file or to the JWKS of --jwks."},
 		{"malformed", "The token is not a JWT.", "4001 token_invalid.", badToken + "malformed", refused, "Check what the client sends: undefined, a quoted or truncated token, or a session id."},
 		{"wrong_type", "The token is a refresh token, or its token_type is not access.", "4001 token_invalid.", badToken + "wrong_type", refused, "Send the access token."},
 		{"missing_exp", "The token has no exp and would never expire.", "4001 token_invalid.", badToken + "missing_exp", refused, "Configure the issuer to set exp."},

@@ -2,7 +2,12 @@ package chat
 
 import (
 	"context"
+
+	"github.com/roomspa/roomspa/internal/room"
 )
+
+// errBlocked refuses the messages of a sender whom the other side has blocked. It is final.
+var errBlocked = &room.Invalid{Code: "blocked", Detail: "the other side has blocked this user; the message was not stored"}
 
 // watchBlocks loads the blocks of the room.
 func (s *Consumer) watchBlocks(ctx context.Context) error {

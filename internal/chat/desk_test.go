@@ -84,7 +84,7 @@ func (d *desk) Append(_ context.Context, c room.ID, m room.Draft) (room.Message,
 func (d *desk) store(c room.ID, m room.Draft) room.Message {
 	n := int64(len(d.stored) + 1)
 	stored := room.Message{
-		ID: room.ID{byte(n), d.timeline}, Conversation: c, Seq: n, Sender: m.Sender, SenderRole: m.SenderRole,
+		ID: room.ID{byte(n), d.timeline}, Conversation: c, Seq: n, Number: 100 + n, Sender: m.Sender, SenderRole: m.SenderRole,
 		Text: m.Text, ClientMessageID: m.ClientMessageID, At: time.Unix(n, 0),
 	}
 	d.stored = append(d.stored, stored)

@@ -151,17 +151,21 @@ func (s *Consumer) setPresence(p *frame.Peer) {
 }
 
 // nextHint returns the next typing or presence frame, if there is one. Mu is held.
-func (s *Consumer) nextHint(now int64) frame.Message {
-	if s.quiet() {
+func (s *Consumer) nextHint(at int64) frame.Message {
+	h, now := &s.hints, s.hints.online
+	switch quiet := s.quiet(); {
+	case quiet && !h.told.online:
 		return frame.Message{}
+	case quiet:
+		now = visible{} // who was online before the block looks offline after it
+	default:
+		if m := s.nextTyping(at); m.Data != nil {
+			return m
+		}
+		if !now.differs(h.told) {
+			return frame.Message{}
+		}
 	}
-	if m := s.nextTyping(now); m.Data != nil {
-		return m
-	}
-	h := &s.hints
-	if !h.online.differs(h.told) || s.quiet() {
-		return frame.Message{}
-	}
-	h.told = h.online
+	h.told = now
 	return frame.Message{Data: frame.Encode(frame.Presence{Type: frame.TypePresence, UserID: s.peer, Online: h.told.online, LastSeen: h.told.seen()})}
 }

@@ -2,6 +2,9 @@ package chat_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +83,20 @@ func TestTheOtherSideIsToldWhoIsOnline(t *testing.T) {
 	}
 }
 
+// A user with no other socket than one for positions is online.
+func TestASocketForPositionsIsPresence(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	a, b := w.Pair(t)
+	b.Location(t, world.Therapist)
+	if customer, peer := watch(t, a, world.Customer); peer.Online == nil || !*peer.Online {
+		if o := presenceOf(t, customer); !*o.Online {
+			t.Errorf("the therapist is %+v", o)
+		}
+	}
+	b.Location(t, world.Support)
+}
+
 func TestPresenceCanBeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	r := world.New(t).Ready(t, "a", func(o *app.Options) { o.Presence = "off" })
@@ -114,4 +131,29 @@ func TestNobodyFlapsWhenAReplicaDrains(t *testing.T) {
 	watch(t, a, world.Therapist)
 	<-time.After(15 * time.Second) // until the entry of b has expired, and a poll
 	customer.ExpectNothing(t)
+}
+
+// Who was online before a block looks offline after it, and online again when it is lifted.
+func TestABlockEndsPresence(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	r := w.Ready(t, "a")
+	_, _ = watch(t, r, world.Therapist)
+	customer, peer := watch(t, r, world.Customer)
+	if peer.Online == nil || !*peer.Online {
+		t.Fatalf("the therapist is %+v", peer)
+	}
+	for _, c := range []struct {
+		method string
+		online bool
+	}{{http.MethodPost, false}, {http.MethodDelete, true}} {
+		if res, body := r.Request(t, c.method, "/api/users/2/block/", w.Token(t, world.Customer), ""); res.StatusCode != http.StatusNoContent {
+			t.Fatalf("%s: %d %s", c.method, res.StatusCode, body)
+		}
+		world.Eventually(t, "the presence changes", func() (bool, any) {
+			customer.Send(t, `{"type":"ping"}`) // wakes the writer
+			f := customer.Next(t)
+			return f.Type == "presence" && strings.Contains(f.Raw, fmt.Sprintf(`"online":%t`, c.online)), f.Raw
+		})
+	}
 }

@@ -16,7 +16,6 @@ import (
 var (
 	errSupport = &room.Invalid{Code: "wrong_role", Detail: "support may read a room but not send"}
 	errSystem  = &room.Invalid{Code: "out_of_range", Field: "message_type", Detail: "message_type system is reserved for the operators of the server"}
-	errBlocked = &room.Invalid{Code: "blocked", Detail: "the other side has blocked this user; the message was not stored"}
 )
 
 // send stores the message of a frame, acknowledges it and publishes it, in this order.

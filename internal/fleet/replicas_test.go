@@ -65,7 +65,7 @@ func TestReplicasThatDoNotHearEachOtherSaySo(t *testing.T) {
 func TestReplicasWithOtherSecretsSaySo(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
-	const next = "the next secret of the tests, with 32 bytes"
+	const next = "the next secret of the tests with 32 bytes"
 	secrets := func(all ...string) func(*app.Options) {
 		return func(o *app.Options) { o.JWTSecrets = all }
 	}

@@ -54,7 +54,7 @@ type Options struct {
 	Tickets        Tickets
 	Stories        Stories
 	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
-	Limits         *listen.Limits     // counts sockets by the address of their client; nil means no limit
+	Limits         *listen.Limits     // counts sockets, and slows down strangers, by the address of their client; nil means no limit
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -157,6 +157,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p := s.check(r, e != nil); p != nil {
 		s.refuseHTTP(w, &log, st, p)
 		return
+	}
+	if s.slowDown(e, r, log.Remote) != nil {
+		return // the client has left
 	}
 	slot, full := s.sockets.Reserve(e.Name, e.Component, e.Anonymous)
 	if slot == nil {

@@ -16,6 +16,7 @@ type metrics struct {
 	duration   *prometheus.HistogramVec
 	reported   *prometheus.CounterVec
 	unlogged   prometheus.Counter
+	refreshes  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -34,6 +35,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_client_reported_closes_total",
 			Help: "Total closes of previous connections that clients reported when they reconnected, by the close code that the client saw.",
 		}, []string{"code"}),
+		refreshes: f.NewCounter(prometheus.CounterOpts{
+			Name: "roomspa_refresh_tokens_refused_total",
+			Help: "Total handshakes refused because the client sent its refresh token instead of its access token.",
+		}),
 		unlogged: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_unlogged_handshakes_total",
 			Help: "Total accepted handshakes that were not logged because there were more than 100 handshakes of users, or 20 anonymous ones, per second.",

@@ -62,6 +62,9 @@ func (a *attempt) refuse(err error) {
 	}
 	a.story.Refuse(outcome, r.Close.Code, r.Close.Reason, r.Cause, detail)
 	a.server.options.Stories.RecordFailed(a.story)
+	if r.Close.Code == frame.CodeIdentity {
+		_ = a.server.options.Limits.SlowDownRefusal(a.server.ctx, a.log.Remote) // the session ends with the server too
+	}
 	a.socket.Refuse(r.Close)
 }
 

@@ -66,7 +66,7 @@ func (a *attempt) logAttempt() {
 		return
 	}
 	if u := a.peer.User; u != nil {
-		a.log.Info(component, "User authenticated: True, User: "+a.log.Email(u.Email))
+		a.log.Info(component, "User authenticated: True, User: "+a.log.Email(u.Contact()))
 	} else {
 		a.log.Info(component, "User authenticated: False, User: AnonymousUser")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
@@ -39,6 +40,30 @@ func (a *attempt) findToken(context.Context) error {
 		a.log.Info(middleware, fmt.Sprintf("Ticket found: %d bytes", len(ticket)))
 	}
 	return nil
+}
+
+// slowDown holds a handshake back that shows no valid token, if its client's network causes too
+// many of them. A ticket counts as valid until it is looked up. The error means that the client
+// has left.
+func (s *Server) slowDown(e *endpoint.Endpoint, r *http.Request, remote string) error {
+	limits := s.options.Limits
+	if e.Anonymous {
+		return limits.SlowDownAnonymous(r.Context(), remote) //nolint:wrapcheck // not reported
+	}
+	if !limits.Slow(remote) {
+		return nil
+	}
+	if ticket, err := auth.TicketFromRequest(r); err == nil && ticket != "" {
+		return nil
+	}
+	token, err := auth.FromRequest(r)
+	if err == nil {
+		_, err = s.tokens.Verify(token, time.Now())
+	}
+	if err == nil {
+		return nil
+	}
+	return limits.SlowDownRefusal(r.Context(), remote) //nolint:wrapcheck // not reported
 }
 
 // decodeToken verifies the token and redeems the ticket. If both came, they must
@@ -109,6 +134,9 @@ func (a *attempt) rejectToken(err error) error {
 		r.Line = "No token provided"
 	case auth.TokenInvalid:
 		r.Cause = refusal.Word
+		if refusal.Refresh {
+			a.server.metrics.refreshes.Inc()
+		}
 	}
 	return r
 }
@@ -161,12 +189,12 @@ func (a *attempt) loadUser(ctx context.Context) error {
 	a.story.Role = string(u.Role)
 	a.story.Detail(fmt.Sprintf("user %d, %s", u.ID, u.Role))
 	a.log.Info(middleware, "User found: "+a.describe(u))
-	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Email)))
+	a.log.Info(middleware, fmt.Sprintf("User authenticated: %d (%s)", u.ID, a.log.Email(u.Contact())))
 	return nil
 }
 
 func (a *attempt) describe(u *room.User) string {
-	return fmt.Sprintf("%d - %s (role: %s)", u.ID, a.log.Email(u.Email), u.Role)
+	return fmt.Sprintf("%d - %s (role: %s)", u.ID, a.log.Email(u.Contact()), u.Role)
 }
 
 // rejectUser returns the rejection of a client that is not authenticated.

@@ -3,6 +3,8 @@ package handshake_test
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,11 +66,30 @@ func TestATokenThatIsRefused(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenIsRefusedAndCounted(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Ready(t, "a")
+	for _, token := range []string{
+		world.Sign(t, m{"token_type": "refresh"}), world.Sign(t, m{"token_type": "sliding"}),
+		world.Forge(t, world.HS256, world.Claims(m{"token_type": "refresh"}), strings.Repeat("x", 40)),
+	} {
+		r.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"token": {token}}}).ExpectRefusal(t, 4001, "token_invalid")
+	}
+	if n := r.Metric(t, "roomspa_refresh_tokens_refused_total"); n != 1 {
+		t.Errorf("%v are counted, want the one of a good issuer", n)
+	}
+}
+
 func TestATokenThatIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	text := `{"keys": [{"secret": "` + world.Secret + `"}, {"kid": "old", "secret": "the former secret, 32 bytes or more"}]}`
+	if err := os.WriteFile(keys, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := w.Ready(t, "a", func(o *app.Options) {
-		o.JWTSecrets = []string{world.Secret, "old=the former secret, 32 bytes or more"}
+		o.JWTSecrets, o.JWTKeysFile = nil, keys
 	})
 	for name, mint := range map[string]func() string{
 		"user_id as a number": func() string { return world.Sign(t, nil) },

@@ -20,8 +20,9 @@ type entry struct {
 
 	online   bool // the other side
 	lastSeen time.Time
-	told     bool  // what the client knows of online
-	blocks   quiet // nil until the presence of the other side is known
+	told     bool      // what the client knows of online
+	toldSeen time.Time // and of lastSeen
+	blocks   quiet     // nil until the presence of the other side is known
 
 	// stale means that the store has to be read: events were lost, or counts cannot be kept
 	// by adding. Nothing is sent of a stale entry, so a client never sees a wrong count.
@@ -177,8 +178,8 @@ func (l *list) drop(id room.ID) {
 	}
 }
 
-// presence takes whether the other side of a conversation is online. The client is not told
-// while there is a block.
+// presence takes whether the other side of a conversation is online. While there is a block the
+// client is told that it is not.
 func (l *list) presence(id room.ID, blocks quiet, online bool, lastSeen time.Time) {
 	if e := l.entries[id]; e != nil {
 		e.blocks, e.online, e.lastSeen = blocks, online, lastSeen
@@ -188,17 +189,26 @@ func (l *list) presence(id room.ID, blocks quiet, online bool, lastSeen time.Tim
 
 // showPresence queues the presence of the other side if the client is to be told.
 func (l *list) showPresence(e *entry) {
-	e.tellPresence = e.online != e.told && !e.quiet()
+	e.tellPresence = e.presenceChanged()
 	l.enqueue(e)
 }
 
-// showAllPresence finds the conversations whose block was lifted.
+// showAllPresence finds the conversations whose block was set or lifted.
 func (l *list) showAllPresence() {
 	for _, e := range l.entries {
-		if e.online != e.told {
+		if e.presenceChanged() {
 			l.showPresence(e)
 		}
 	}
+}
+
+// presenceChanged reports whether the client is to be told of the presence of the other side. When
+// somebody who is online was seen before does not matter.
+func (e *entry) presenceChanged() bool {
+	if e.quiet() {
+		return e.told
+	}
+	return e.online != e.told || !e.online && !e.lastSeen.Equal(e.toldSeen)
 }
 
 func (e *entry) quiet() bool { return e.blocks != nil && e.blocks.Any() }
@@ -247,13 +257,15 @@ func (l *list) frame(e *entry, complete bool) []byte {
 		return frame.Encode(c)
 	case e.tellPresence && complete && !e.tellState:
 		e.tellPresence = false
-		if e.quiet() { // since it was queued
+		if !e.presenceChanged() { // since it was queued
 			return nil
 		}
-		e.told = e.online
-		p := frame.Presence{Type: frame.TypePresence, ConversationID: e.id.String(), UserID: e.room.Other(l.user), Online: e.online}
-		if !e.lastSeen.IsZero() {
-			p.LastSeen = e.lastSeen.UTC().Format(frame.TimeLayout)
+		if e.told, e.toldSeen = e.online, e.lastSeen; e.quiet() {
+			e.told, e.toldSeen = false, time.Time{}
+		}
+		p := frame.Presence{Type: frame.TypePresence, ConversationID: e.id.String(), UserID: e.room.Other(l.user), Online: e.told}
+		if !e.toldSeen.IsZero() {
+			p.LastSeen = e.toldSeen.UTC().Format(frame.TimeLayout)
 		}
 		return frame.Encode(p)
 	}

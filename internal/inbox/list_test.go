@@ -186,15 +186,19 @@ func TestABlockHidesWhoIsOnline(t *testing.T) {
 	want("online", `"online":true`)
 	blocked = true
 	l.presence(at.id, &blocked, false, time.Unix(60, 0))
-	want("offline during the block", "")
+	want("the block", `"online":false}`)
 	l.presence(at.id, &blocked, true, time.Time{})
+	want("online during the block", "")
 	blocked = false
-	want("as before the block", "")
+	want("the block is lifted", `"online":true`)
 	l.presence(at.id, &blocked, false, time.Unix(60, 0))
-	blocked = true // before the frame is taken
+	want("offline", `"online":false,"last_seen":"1970-01-01T00:01:00.000Z"`)
+	blocked = true
 	want("offline, then a block", "")
+	l.presence(at.id, &blocked, false, time.Unix(120, 0))
+	want("seen during the block", "")
 	blocked = false
-	want("the block is lifted", `"online":false`)
+	want("seen before the block is lifted", `"last_seen":"1970-01-01T00:02:00.000Z"`)
 }
 
 func TestNothingIsSentOfAConversationWhoseCountIsNotKnown(t *testing.T) {

@@ -74,6 +74,8 @@ type Limits struct {
 	crowded atomic.Bool   // more than half of the places are taken
 	freed   chan struct{} // receives a value when a plain connection leaves
 
+	strangers strangers
+
 	mu    sync.Mutex
 	limit [kinds]int
 	used  [kinds]int
@@ -109,7 +111,7 @@ func newOpsLimits(log *slog.Logger) *Limits {
 }
 
 func newLimits(limit [kinds]int, share float64, log *slog.Logger, reg prometheus.Registerer) *Limits {
-	l := &Limits{share: share, limit: limit, peers: map[netip.Prefix]*peer{}, freed: make(chan struct{}, 1)}
+	l := &Limits{share: share, limit: limit, peers: map[netip.Prefix]*peer{}, freed: make(chan struct{}, 1), strangers: strangers{full: map[netip.Prefix]time.Time{}}}
 	l.metrics, l.log = newLimitMetrics(l, reg), &refusalLog{log: log}
 	return l
 }

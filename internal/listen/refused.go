@@ -25,6 +25,7 @@ var stateNames = [states]string{idle: "idle", waiting: "head", serving: "request
 type limitMetrics struct {
 	refused *prometheus.CounterVec
 	evicted *prometheus.CounterVec
+	slowed  prometheus.Counter
 }
 
 // newLimitMetrics registers the metrics of the public listener; reg is nil for the ops
@@ -48,6 +49,10 @@ func newLimitMetrics(l *Limits, reg prometheus.Registerer) *limitMetrics {
 			Name: "roomspa_connections_evicted_total",
 			Help: "Total connections closed to make room for new ones, by what they did: nothing (idle), sending a request's head (head), or waiting for an answer (request). Sockets are never closed for it.",
 		}, []string{"state"}),
+		slowed: f.NewCounter(prometheus.CounterOpts{
+			Name: "roomspa_refusals_slowed_total",
+			Help: "Total refusals and handshakes without a token whose answer was held back, because their client's network causes too many.",
+		}),
 	}
 }
 

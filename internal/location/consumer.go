@@ -30,6 +30,7 @@ type Consumer struct {
 	role     room.Role
 	group    string
 	leave    func()
+	offline  func()        // set by Open; the user is online until it is called; nil for support
 	pair     *block.Pair   // set by Open; used by Receive, Next and Closed, which are called later
 	last     room.Position // the one that was published last; used by Receive alone
 
@@ -67,6 +68,9 @@ func (s *Consumer) Open(ctx context.Context) error {
 		}
 		s.pair = pair
 	}
+	if s.location.presence != nil && s.role != room.Support {
+		s.offline = s.location.presence.Open(s.user, false)
+	}
 	if err := s.load(ctx); err != nil {
 		return &endpoint.Rejection{
 			Close: &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err},
@@ -100,6 +104,9 @@ func (s *Consumer) missed(bool) {
 func (s *Consumer) Closed() {
 	if s.leave != nil {
 		s.leave()
+	}
+	if s.offline != nil {
+		s.offline()
 	}
 	s.pair.Release()
 }

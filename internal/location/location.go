@@ -47,6 +47,12 @@ type Blocks interface {
 	Watch(ctx context.Context, in room.Room) (*block.Pair, error)
 }
 
+// Presence knows which users are online.
+type Presence interface {
+	// Open makes a user online until closed is called, and for a while after that.
+	Open(user room.UserID, inbox bool) (closed func())
+}
+
 // logRate is the number of positions per second that are logged. Above it positions
 // are sampled. Failures are always logged.
 const logRate = 100
@@ -56,13 +62,15 @@ type Location struct {
 	layer      Layer
 	positions  Positions
 	blocks     Blocks
+	presence   Presence
 	metrics    *metrics
 	logLimiter *rate.Limiter
 }
 
-// New returns the location endpoint. Nil blocks mean that nobody has blocked anybody.
-func New(layer Layer, positions Positions, blocks Blocks, reg prometheus.Registerer) *Location {
-	return &Location{layer: layer, positions: positions, blocks: blocks, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
+// New returns the location endpoint. Nil blocks mean that nobody has blocked anybody, and a nil
+// presence that sockets do not make their users online.
+func New(layer Layer, positions Positions, blocks Blocks, online Presence, reg prometheus.Registerer) *Location {
+	return &Location{layer: layer, positions: positions, blocks: blocks, presence: online, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
 }
 
 // Endpoint returns the declaration of the endpoint.

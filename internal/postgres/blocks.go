@@ -80,13 +80,15 @@ func (db *DB) ChangedBlocks(ctx context.Context, since time.Duration) (changed [
 	return changed, nil
 }
 
-// setBlock does nothing if there is no conversation, or no change.
+// setBlock does nothing if there is no conversation, or no change. Where there was no block none
+// is lifted.
 const setBlock = `
 WITH conversation AS (
 	SELECT id FROM roomspa.conversations WHERE customer_id = $4 AND therapist_id = $5
 ), stored AS (
 	INSERT INTO roomspa.blocks AS b (blocker_id, blocked_id, active, changed_at)
 	SELECT $1, $2, $3, clock_timestamp() FROM conversation
+	WHERE $3 OR EXISTS (SELECT FROM roomspa.blocks WHERE blocker_id = $1 AND blocked_id = $2)
 	ON CONFLICT (blocker_id, blocked_id) DO UPDATE SET active = excluded.active, changed_at = excluded.changed_at
 	WHERE b.active <> excluded.active
 	RETURNING true

@@ -101,13 +101,17 @@ func (db *DB) gonePage(ctx context.Context, query string, behind int64) (page []
 	return page, gone, err
 }
 
+// noteUserChange makes the replicas check the sockets of a user.
+const noteUserChange = `INSERT INTO roomspa.user_changes (user_id) VALUES ($1) ON CONFLICT DO NOTHING`
+
 // EraseGone erases the text, the type and the metadata of each message of a user who does not
 // exist any more, and the text of each report, as [DB.EraseUser] does. It returns the number
-// of erased messages. The
+// of erased messages, and makes the replicas close the sockets of the user. The
 // caller knows that the user does not exist.
 func (db *DB) EraseGone(ctx context.Context, id room.UserID) (messages int64, err error) {
 	b := db.newWrite()
 	b.Queue(beginErasure, int64(id))
+	b.Queue(noteUserChange, int64(id))
 	if err = db.send(ctx, b); err == nil {
 		messages, err = db.eraseTexts(ctx, id)
 	}

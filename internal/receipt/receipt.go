@@ -7,6 +7,7 @@ package receipt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ var (
 	// ErrBeyond means that the conversation has no message with that number.
 	ErrBeyond = errors.New("the conversation has no message with that number")
 	// ErrReset means that the database was restored or replaced before the receipt was stored.
-	ErrReset = errors.New("the database was restored or replaced")
+	ErrReset = fmt.Errorf("the database was restored or replaced: %w", room.ErrUnavailable)
 )
 
 // Store is what Receipts needs from Postgres.

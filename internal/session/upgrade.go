@@ -2,7 +2,6 @@ package session
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -80,11 +79,7 @@ type hijacker struct {
 }
 
 func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	h, ok := g.ResponseWriter.(http.Hijacker)
-	if !ok {
-		return nil, nil, errors.New("the connection cannot be hijacked")
-	}
-	conn, brw, err := h.Hijack()
+	conn, brw, err := http.NewResponseController(g.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}

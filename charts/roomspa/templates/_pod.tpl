@@ -126,12 +126,12 @@ option or extraEnv brings it in another way. Call with the dict of "roomspa.podS
 {{- $given := dict -}}
 {{- range $v.extraEnv }}{{ $_ := set $given .name true }}{{ end -}}
 {{- range $name, $value := $v.options }}{{ if $value }}{{ $_ := set $given (include "roomspa.envName" $name) true }}{{ end }}{{ end -}}
-{{- $flags := dict "databaseURL" "database-url" "redisURL" "redis-url" "jwtSecret" "jwt-secret" "opsToken" "ops-token" "jwks" "jwks" -}}
+{{- $flags := dict "databaseURL" "database-url" "redisURL" "redis-url" "jwtSecret" "jwt-secret" "jwtKeys" "jwt-keys" "opsToken" "ops-token" "jwks" "jwks" -}}
 {{- $files := dict -}}
 {{- range $key := .secrets -}}
 {{- $secret := index $v.secrets $key -}}
 {{- $env := include "roomspa.envName" (index $flags $key) -}}
-{{- $elsewhere := or (hasKey $given $env) (hasKey $given (printf "%s_FILE" $env)) (and (eq $key "jwtSecret") (hasKey $given "ROOMSPA_JWT_KEYS_FILE")) -}}
+{{- $elsewhere := or (hasKey $given $env) (hasKey $given (printf "%s_FILE" $env)) (and (eq $key "jwtSecret") (or $v.secrets.jwtKeys.name (hasKey $given "ROOMSPA_JWT_KEYS_FILE"))) -}}
 {{- if and $secret.name (not $elsewhere) -}}
 {{- $_ := set $files (index $flags $key) $secret -}}
 {{- end -}}

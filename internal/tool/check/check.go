@@ -181,7 +181,7 @@ func secretsCheck(o app.Options) ops.Check {
 	return ops.Check{
 		Name: "tokens",
 		Advise: func(error) string {
-			return "Set --jwt-secret (ROOMSPA_JWT_SECRET) or --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE): 32 bytes or more, the same on every replica and in every other program that signs tokens."
+			return "Set --jwt-secret (ROOMSPA_JWT_SECRET) or --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE), or --jwt-keys-file: 32 bytes or more, the same on every replica and in every other program that signs tokens."
 		},
 		Run: func(context.Context) (string, error) {
 			_, keys, err := o.Secrets(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
