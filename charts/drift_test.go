@@ -1,9 +1,7 @@
 package charts
 
 import (
-	"encoding/json"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,7 +87,6 @@ func TestDefaultsAreTheProducts(t *testing.T) {
 
 // The schema lists each option and its type, so that helm refuses what serve refuses.
 func TestSchemaListsTheOptions(t *testing.T) {
-	t.Parallel()
 	want := map[string]any{}
 	for name, o := range readOptions(t) {
 		switch {
@@ -100,29 +97,13 @@ func TestSchemaListsTheOptions(t *testing.T) {
 			want[name] = o.schema(t)
 		}
 	}
-	const file = "roomspa/values.schema.json"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema map[string]any
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
+	schema := readSchema(t)
 	options := schema["properties"].(map[string]any)["options"].(map[string]any)
-	if diff := cmp.Diff(want, options["properties"]); diff == "" {
-		return
-	} else if !*update {
-		t.Fatalf("%s and app.Options differ (-want +got); run `go test . -update`:\n%s", file, diff)
+	if diff := cmp.Diff(want, options["properties"]); diff != "" && !*update {
+		t.Fatalf("%s and app.Options differ (-want +got); run `go test . -update`:\n%s", schemaFile, diff)
 	}
 	options["properties"] = want
-	text, err = json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeSchema(t, schema)
 }
 
 func (o option) schema(t *testing.T) map[string]any {

@@ -1,8 +1,6 @@
 package charts
 
 import (
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 )
@@ -75,14 +73,7 @@ func TestRefusals(t *testing.T) {
 // accepted.
 func TestSchemaIsClosed(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("roomspa/values.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema map[string]any
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
+	schema := readSchema(t)
 	var walk func(where string, node any)
 	walk = func(where string, node any) {
 		object, ok := node.(map[string]any)
