@@ -71,7 +71,7 @@ var matrix = map[string]string{
 	"maps emptied":                     "{podAnnotations: {}, nodeSelector: {}, options: {}, tolerations: [], resources: {limits: {}, requests: {}}, metrics: {labels: {}}, dashboard: {enabled: true, labels: {}}, service: {annotations: {}}, networkPolicy: {enabled: true, clients: [], ops: []}}",
 	"scaling up left to Kubernetes":    "autoscaling: {by: hpa, behavior: {scaleUp: null}}",
 	"never scaling down":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: [], selectPolicy: Disabled}}}",
-	"own labels and names":             "{fullnameOverride: chat, commonLabels: {team: chat}, commonAnnotations: {owner: chat}, podLabels: {team: pods}, ingress: {enabled: true, annotations: {a: b}}}",
+	"own labels and names":             "{commonLabels: {team: chat}, commonAnnotations: {owner: chat}, podLabels: {team: pods}, ingress: {enabled: true, annotations: {a: b}}}",
 	"a digest":                         "image: {digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}",
 	"a user id of the cluster":         "podSecurityContext: {runAsUser: null}",
 	"secrets from an agent":            "{options: {database-url-file: /vault/db, redis-url-file: /vault/redis, jwt-secret-file: /vault/jwt, ops-token-file: /vault/ops}, secrets: {opsToken: {name: ops}}}",

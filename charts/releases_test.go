@@ -187,3 +187,33 @@ func TestObjectsNameTheirNamespace(t *testing.T) {
 		}
 	}
 }
+
+// A name that another release gives to one of its objects is refused, as are names that
+// Kubernetes would refuse.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"roomspa-ops": "roomspa", "a-roomspa-migrate": "a-roomspa", "roomspa-eu-check": "roomspa-eu"} {
+		if _, err := templatesAs(named(name, "chat"), ""); err == nil || !strings.Contains(err.Error(), "a release named "+want) || !strings.Contains(err.Error(), "fullnameOverride") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := renderAs(t, named(name, "chat"), "fullnameOverride: chat").deployment.Name; got != "chat" {
+			t.Errorf("%s with another name: %s", name, got)
+		}
+	}
+	r := renderAs(t, named("1234", "1e3"), "") // numbers to YAML
+	if r.deployment.Name != "1234-roomspa" || r.deployment.Namespace != "1e3" || r.deployment.Spec.Selector.MatchLabels["app.kubernetes.io/instance"] != "1234" {
+		t.Errorf("%s in %s selects %v", r.deployment.Name, r.deployment.Namespace, r.deployment.Spec.Selector)
+	}
+	if got := renderAs(t, named("my.app", "chat"), "").services["my-app-roomspa"]; got == nil {
+		t.Error("a release with a dot has no Service of a valid name")
+	}
+	labels := render(t, matrix["own labels and names"])
+	for kind, object := range map[string]map[string]string{"deployment": labels.deployment.Labels, "job": labels.job.Labels, "ingress": labels.ingress.Labels, "service": labels.services["demo-roomspa"].Labels} {
+		if object["team"] != "chat" {
+			t.Errorf("%s: labels %v", kind, object)
+		}
+	}
+	if got := labels.deployment.Spec.Template.Labels["team"]; got != "pods" || labels.ingress.Annotations["owner"] != "chat" || labels.ingress.Annotations["a"] != "b" {
+		t.Errorf("team %s of the pods, annotations %v of the ingress", got, labels.ingress.Annotations)
+	}
+}

@@ -79,6 +79,13 @@ func TestKEDADoesNotScaleInBlindly(t *testing.T) {
 	if want := `sum(roomspa_connections{namespace="chat",pod=~"demo-roomspa-[a-z0-9]+-?[a-z0-9]{5}"})`; query != want {
 		t.Errorf("query %s, want %s", query, want)
 	}
+	trigger := render(t, matrix["KEDA with metadata"]).scaled.Spec.Triggers[0]
+	if m := trigger.Metadata; m["authModes"] != "bearer" || m["query"] == "up" || trigger.AuthenticationRef.Kind != "ClusterTriggerAuthentication" {
+		t.Errorf("with metadata the trigger is %+v", trigger)
+	}
+	if external := render(t, matrix["another autoscaler"]); external.deployment.Spec.Replicas != nil || external.hpa != nil || external.scaled != nil {
+		t.Error("with an autoscaler of somebody else the release sets the number of replicas, or has its own")
+	}
 	query = render(t, matrix["KEDA with own series"]).scaled.Spec.Triggers[0].Metadata["query"]
 	if want := `sum(roomspa_connections{job="x"})`; query != want {
 		t.Errorf("query %s, want %s", query, want)
