@@ -24,7 +24,7 @@ var onEveryPod = map[string]func(corev1.PodTemplateSpec) bool{
 	"image: {pullSecrets: [registry]}": func(p corev1.PodTemplateSpec) bool { return p.Spec.ImagePullSecrets[0].Name == "registry" },
 	"image: {pullPolicy: Always}":      func(p corev1.PodTemplateSpec) bool { return p.Spec.Containers[0].ImagePullPolicy == "Always" },
 	"podSecurityContext: {fsGroup: 7}": func(p corev1.PodTemplateSpec) bool { return *p.Spec.SecurityContext.FSGroup == 7 },
-	"podSecurityContext: {runAsUser: null, runAsGroup: null}": func(p corev1.PodTemplateSpec) bool {
+	"podSecurityContext: {runAsUser: null, runAsGroup: ''}": func(p corev1.PodTemplateSpec) bool {
 		return p.Spec.SecurityContext.RunAsUser == nil && p.Spec.SecurityContext.RunAsGroup == nil && *p.Spec.SecurityContext.RunAsNonRoot
 	},
 	"securityContext: {runAsUser: 7}": func(p corev1.PodTemplateSpec) bool {

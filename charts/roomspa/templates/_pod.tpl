@@ -108,11 +108,14 @@ volumeMounts:
 {{- end -}}
 {{- end -}}
 
-{{/* A null takes a default away, as in podSecurityContext.runAsUser=null. */}}
+{{/*
+A null takes a default away, as in podSecurityContext.runAsUser=null. So does "", since Helm
+4 keeps the default where a parent chart has the null among its own values.
+*/}}
 {{- define "roomspa.withoutNull" -}}
 {{- $kept := dict -}}
 {{- range $key, $value := . -}}
-{{- if not (kindIs "invalid" $value) }}{{ $_ := set $kept $key $value }}{{ end -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}{{ $_ := set $kept $key $value }}{{ end -}}
 {{- end -}}
 {{- toYaml $kept -}}
 {{- end -}}
