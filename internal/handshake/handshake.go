@@ -172,6 +172,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
+	if protocol := auth.AcceptProtocol(r); protocol != "" {
+		header.Set("Sec-Websocket-Protocol", protocol)
+	}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
 		s.options.Limits.CloseSocket(log.Remote)
