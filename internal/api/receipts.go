@@ -82,7 +82,7 @@ func (h *history) mark(e *exchange, id string) (any, *failure) {
 		return nil, fail
 	}
 	ctx := e.r.Context()
-	switch err := h.waitStored(ctx, receipt.Target{Conversation: conversation, Room: r, User: user.ID}, cursor); {
+	switch err := waitStored(ctx, h.receipts, receipt.Target{Conversation: conversation, Room: r, User: user.ID}, cursor); {
 	case errors.Is(err, receipt.ErrBeyond):
 		return nil, &failure{cause: "out_of_range " + field, Problem: problem.Problem{
 			Status: http.StatusBadRequest, Code: "out_of_range", Detail: "The conversation has no message with this number.",
@@ -103,9 +103,9 @@ func (h *history) mark(e *exchange, id string) (any, *failure) {
 }
 
 // waitStored waits until a receipt is stored.
-func (h *history) waitStored(ctx context.Context, t receipt.Target, c room.Cursor) error {
+func waitStored(ctx context.Context, receipts Receipts, t receipt.Target, c room.Cursor) error {
 	stored := make(chan error, 1)
-	h.receipts.Mark(t, c, func(_ room.Cursor, err error) { stored <- err })
+	receipts.Mark(t, c, func(_ room.Cursor, err error) { stored <- err })
 	select {
 	case err := <-stored:
 		return err

@@ -265,6 +265,10 @@ func decodeLocated(text []byte) (l Located, err error) {
 // byteOrderMark may come before JSON, although no client should send one (RFC 8259 §8.1).
 var byteOrderMark = []byte("\ufeff")
 
+// DecodeMembers decodes the members of a JSON object that the struct into names in its json
+// tags, and ignores the others. A null leaves a field alone. Its errors are those of [Decode].
+func DecodeMembers(text []byte, into any) error { return decode(text, into) }
+
 // decode fills the fields of the struct into. It goes on after an error, and returns the
 // first one. It decodes into a map first, because encoding/json would take "Message" for
 // a struct's "message". Invalid UTF-8 and unpaired surrogates are refused, because
