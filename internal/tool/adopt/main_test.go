@@ -15,7 +15,7 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
-// fixture is a database of the predecessor, so that the tests need no Django.
+// fixture holds the rows of a database of the predecessor, so that the tests need no Django.
 const fixture = "testdata/django.sql"
 
 func TestMain(m *testing.M) { world.Main(m) }
@@ -49,7 +49,7 @@ func migrated(ctx context.Context, url string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, publicFirst+string(sql))
+	_, err = conn.Exec(ctx, publicFirst+adopt.Tables+string(sql))
 	return err
 }
 
