@@ -37,7 +37,7 @@ func (a *Adoption) Return(ctx context.Context) error {
 		run  func() (string, error)
 	}{
 		{"conversations", func() (string, error) { return a.returnConversations(ctx) }},
-		{"messages", func() (string, error) { return a.returnMessages(ctx, before.returnedThrough) }},
+		{"messages", func() (string, error) { return a.returnMessages(ctx, before) }},
 		{"last messages", func() (string, error) { return a.returnRest(ctx, before.returnedThrough) }},
 		{"read marks", func() (string, error) { return a.returnChanges(ctx) }},
 		{"overviews", func() (string, error) { return a.returnOverviews(ctx) }},

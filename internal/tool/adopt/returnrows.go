@@ -80,8 +80,9 @@ const countLeft = `
 SELECT count(*) FROM roomspa.messages m
 WHERE m.number > $1 AND NOT {m_is_adopted} AND NOT EXISTS (SELECT FROM {chat_message} d WHERE d.id = m.number)`
 
-func (a *Adoption) returnMessages(ctx context.Context, through int64) (said string, err error) {
+func (a *Adoption) returnMessages(ctx context.Context, before state) (said string, err error) {
 	var written, left int64
+	through := max(before.returnedThrough, before.firstOwn-1)
 	if err := a.read(ctx, statement{countLeft, []any{through}}, &left); err != nil {
 		return "", err
 	}
@@ -124,6 +125,8 @@ WHERE m.number = x.id AND x.id > $1::bigint AND x.id <= $2::bigint AND m.number 
 	AND x.conversation_id IS DISTINCT FROM c.number AND EXISTS (SELECT FROM {chat_conversation} o WHERE o.id = c.number)`
 )
 
+const countNumbers = `SELECT count(*) FROM roomspa.messages`
+
 // update returns a statement that sets those of the columns that the live table has.
 func (s *source) update(table string, values []value, from string) string {
 	var set []string
@@ -147,8 +150,12 @@ func (a *Adoption) returnChanges(ctx context.Context) (said string, err error) {
 	if a.src.has(messagesTable, "conversation_id") {
 		steps = append(steps, returnPlaces)
 	}
+	var all int64
+	if err := a.read(ctx, statement{sql: countNumbers}, &all); err != nil {
+		return "", err
+	}
 	counts := make([]int64, 3)
-	err = a.ranges(ctx, "read marks", 0, 0, func(from, to int64) error {
+	err = a.ranges(ctx, "read marks", 0, all, func(from, to int64) error {
 		for i, sql := range steps {
 			rows, err := a.write(ctx, statement{sql, []any{from, to}})
 			if err != nil {
