@@ -19,12 +19,13 @@ import (
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // secret signs the tokens of the transcripts.
 const secret = "a-secret-of-the-transcripts-and-of-nothing-else"
 
-// fixture is the predecessor's database; scripts run in directories of their own.
+// fixture holds rows of the predecessor's database; scripts run in directories of their own.
 const fixture = "../../internal/tool/adopt/testdata/django.sql"
 
 func TestMain(m *testing.M) {
@@ -70,10 +71,10 @@ func TestTranscripts(t *testing.T) {
 
 // predecessor adds the predecessor's tables to the database.
 func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
-	tables, err := os.ReadFile(fixture)
+	rows, err := os.ReadFile(fixture)
 	ts.Check(err)
 	// The user's name is that of our schema, where the tables would be made otherwise.
-	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), "SET search_path = public; "+string(tables))
+	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), "SET search_path = public; "+adopt.Tables+string(rows))
 }
 
 // ready waits until the server whose ops address is given can be used.
