@@ -80,6 +80,7 @@ func toMigrations(results []*goose.MigrationResult) []Migration {
 // withProvider runs f with a goose provider and its database. It creates the schema, which holds goose's
 // table, if it does not exist.
 func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goose.Provider, *sql.DB) error) error {
+	warnOfEnvironment(log)
 	o = o.withDefaults()
 	pool, err := poolConfig(o)
 	if err != nil {
@@ -88,16 +89,18 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 	err = func() error {
 		cfg := pool.ConnConfig
 		cfg.OnNotice = progress(log)
+		cfg.RuntimeParams["application_name"] = migrationName
 		if o.PgBouncer {
 			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 		} else {
-			// A migration may run for long. But one that waits for a lock blocks all
-			// statements behind it, so it fails soon instead, and can be repeated.
-			delete(cfg.RuntimeParams, "statement_timeout")
-			cfg.RuntimeParams["lock_timeout"] = "5s"
+			cfg.RuntimeParams["statement_timeout"] = "0"
+			cfg.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+			cfg.RuntimeParams["lock_timeout"] = migrationLockTimeout
+			cfg.RuntimeParams["client_min_messages"] = "notice" // for the progress
 		}
-		db := stdlib.OpenDB(*cfg)
+		db := sql.OpenDB(migrationConnector{stdlib.GetConnector(*cfg), o.PgBouncer})
 		defer db.Close()
+		defer watchBlockers(ctx, cfg, log)()
 		if err := createSchema(ctx, db); err != nil {
 			return err
 		}
@@ -107,10 +110,15 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 		}
 		return f(p, db)
 	}()
-	if err != nil {
-		return migrationError(ctx, err, pool.ConnConfig.Password)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = migrationError(ctx, err, pool.ConnConfig.Password)
+	if cause := Cause(err); o.PgBouncer && (cause == causeStatement || cause == causeLock) {
+		return fmt.Errorf("%w; through PgBouncer, the defaults of the user and the database limit the building of indexes: "+
+			"migrate with the URL of Postgres itself, or ALTER ROLE … SET statement_timeout = 0, lock_timeout = 0", err)
+	}
+	return err
 }
 
 // progress returns a function that logs what long migrations raise, every five seconds.

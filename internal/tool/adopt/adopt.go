@@ -106,14 +106,15 @@ func Import(ctx context.Context, o Options, target *postgres.DB) (Report, error)
 // connect connects to the predecessor's database. Its errors contain neither the password
 // nor the reason why the URL is invalid, which would quote it.
 func connect(ctx context.Context, o Options) (*pgx.Conn, error) {
-	cfg, err := pgx.ParseConfig(o.URL)
+	pool, err := postgres.ParseURL(o.URL)
 	if err != nil || o.URL == "" {
 		return nil, errors.New("the URL of the predecessor's database is invalid: it should look like postgres://user:password@host:5432/name")
 	}
+	cfg := pool.ConnConfig
 	cfg.ConnectTimeout = connectTimeout
 	maps.Copy(cfg.RuntimeParams, map[string]string{
 		"application_name": "roomspa import", "timezone": cmp.Or(o.TimeZone, "UTC"),
-		"default_transaction_read_only": "on", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+		"default_transaction_read_only": "on", "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
 		"client_encoding": "UTF8",
 	})
 	conn, err := pgx.ConnectConfig(ctx, cfg)
