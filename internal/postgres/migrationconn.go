@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -36,6 +37,22 @@ func (c migrationConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, errors.New("the driver has another type of connection")
 	}
 	return &migrationConn{Conn: own, pooled: c.pooled}, nil
+}
+
+// requireMigrationSession returns a failure if there is a pooler in transaction mode that the
+// options do not declare: the lock of the session would not hold.
+func requireMigrationSession(ctx context.Context, db *sql.DB, o Options) error {
+	if o.PgBouncer {
+		return nil
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // gives it back
+	return conn.Raw(func(own any) error {
+		return requireSession(ctx, own.(*migrationConn).Conn.Conn(), new(atomic.Int64)) //nolint:forcetypeassert,errcheck // of our connector
+	})
 }
 
 type migrationConn struct {

@@ -100,6 +100,9 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 		}
 		db := sql.OpenDB(migrationConnector{stdlib.GetConnector(*cfg), o.PgBouncer})
 		defer db.Close()
+		if err := requireMigrationSession(ctx, db, o); err != nil {
+			return err
+		}
 		defer watchBlockers(ctx, cfg, log)()
 		if err := createSchema(ctx, db); err != nil {
 			return err
@@ -134,7 +137,10 @@ func progress(log *slog.Logger) pgconn.NoticeHandler {
 }
 
 func migrationError(ctx context.Context, err error, password string) error {
-	c := classify(ctx, err)
+	c, ok := errors.AsType[*failure](err)
+	if !ok {
+		c = classify(ctx, err)
+	}
 	if c.cause == causeOther || c.cause == causeRejected || c.cause == causeSchemaMissing {
 		// A migration itself has failed, and goose's error says which.
 		return fmt.Errorf("migrate: %s", redact(err.Error(), password))

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -10,12 +12,10 @@ import (
 // which one that is.
 const session = `SELECT current_setting('plan_cache_mode') = $1, pg_backend_pid()`
 
-// detectPooler returns a failure if statements on conn run on different connections of the
-// server, as behind a pooler in transaction mode, and the options do not declare one.
-func (db *DB) detectPooler(ctx context.Context, conn *pgx.Conn) error {
-	if db.opts.PgBouncer {
-		return nil
-	}
+// requireSession returns a failure if statements on conn run on different connections of the
+// server, as behind a pooler in transaction mode. keeps is when that was last found not to be
+// so, in Unix ns.
+func requireSession(ctx context.Context, conn *pgx.Conn, keeps *atomic.Int64) error {
 	var kept bool
 	var pid uint32
 	// Without a prepared statement, which a pooler may lose.
@@ -26,40 +26,52 @@ func (db *DB) detectPooler(ctx context.Context, conn *pgx.Conn) error {
 		return newFailure(causePooler, "a setting of the session was lost")
 	}
 	// A server says its own process id when a connection begins, and a pooler another one.
-	if pid == conn.PgConn().PID() || db.sessionPooler.Load() {
+	last := time.Unix(0, keeps.Load())
+	if pid == conn.PgConn().PID() || time.Since(last) < poolerInterval {
 		return nil
 	}
-	shared, err := db.sharesBackend(ctx, conn, pid)
-	switch {
-	case err != nil:
-		return err
-	case shared:
+	if sharesBackend(ctx, conn) {
 		return newFailure(causePooler, "two connections have used the same server process")
 	}
-	db.sessionPooler.Store(true)
+	keeps.Store(time.Now().UnixNano())
 	return nil
 }
 
+// poolerInterval is the time after which a pooler that has kept sessions is tested again.
+const poolerInterval = time.Minute
+
+// otherTimeout limits the wait for another connection through the pooler.
+const otherTimeout = time.Second
+
 const backend = `SELECT pg_backend_pid()`
 
-// sharesBackend reports whether the backend of conn, whose process id is pid, serves another
-// connection too, or conn gets another backend meanwhile.
-func (db *DB) sharesBackend(ctx context.Context, conn *pgx.Conn, pid uint32) (bool, error) {
+// sharesBackend reports whether the backend of conn serves another connection too, or conn gets
+// another backend meanwhile. A pooler that has several free ones need not give them away in a
+// certain order, so it tries a few times. An error is no proof: a pooler of sessions may have no
+// free backend for another connection.
+func sharesBackend(ctx context.Context, conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
+	defer cancel()
 	other, err := pgx.ConnectConfig(ctx, conn.Config())
 	if err != nil {
-		return false, err
+		return false
 	}
 	defer func() { _ = other.Close(context.WithoutCancel(ctx)) }()
-	tx, err := other.Begin(ctx) // so that it keeps its backend
-	if err != nil {
-		return false, err
+	var first uint32
+	for i := range 10 {
+		var own, others uint32
+		if err := conn.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&own); err != nil {
+			return false
+		}
+		if err := other.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&others); err != nil {
+			return false
+		}
+		if i == 0 {
+			first = own
+		}
+		if own == others || own != first {
+			return true
+		}
 	}
-	var theirs, now uint32
-	if err := tx.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&theirs); err != nil {
-		return false, err
-	}
-	if err := conn.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&now); err != nil {
-		return false, err
-	}
-	return theirs == pid || now != pid, nil
+	return false
 }

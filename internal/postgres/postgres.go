@@ -64,7 +64,7 @@ type DB struct {
 	schemaProblem atomic.Pointer[failure] // what the last probe found
 	usersKind     atomic.Int32            // whether roomspa.users is a view
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
-	sessionPooler atomic.Bool             // whether a pooler was found that keeps a session on one server connection
+	sessionPooler atomic.Int64            // when a pooler was last found to keep sessions, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
 	known         knownDeployment

@@ -40,7 +40,7 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 	var s Status
 	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		var view bool
-		if err := db.detectPooler(ctx, conn); err != nil {
+		if err := db.requireSession(ctx, conn); err != nil {
 			if f, ok := errors.AsType[*failure](err); ok {
 				db.schemaProblem.Store(f)
 			}
@@ -62,6 +62,15 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 		return s, fmt.Errorf("probe: %w", err)
 	}
 	return s, nil
+}
+
+// requireSession returns a failure if there is a pooler in transaction mode that the options do
+// not declare.
+func (db *DB) requireSession(ctx context.Context, conn *pgx.Conn) error {
+	if db.opts.PgBouncer {
+		return nil
+	}
+	return requireSession(ctx, conn, &db.sessionPooler)
 }
 
 // problem returns what keeps this binary from using the database, or nil. A newer schema
@@ -94,7 +103,7 @@ func readOnly(is, standby bool) *failure {
 // It returns the version of the server as text.
 func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		if err := db.detectPooler(ctx, conn); err != nil {
+		if err := db.requireSession(ctx, conn); err != nil {
 			return err
 		}
 		var version string
