@@ -42,6 +42,7 @@ var packages = map[string][]string{
 	"location":  {"block", "endpoint", "event", "frame", "room"},
 	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
+	"dialect":   {"endpoint", "event", "frame", "room"},
 
 	// The fleet.
 	"channel":    {"event", "redis", "room"},
@@ -68,12 +69,12 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
-	"tool/adopt":    {"auth", "postgres", "room"},
+	"tool/adopt":    {"postgres"},
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},

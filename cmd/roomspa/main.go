@@ -31,7 +31,7 @@ type commands struct {
 	Message   messageCmd   `cmd:"" help:"Send system messages to both sides of a room."`
 	Key       keyCmd       `cmd:"" help:"Rotate the key that protects what replicas put into Redis."`
 	Report    reportCmd    `cmd:"" help:"Read and close what users have reported."`
-	Import    importCmd    `cmd:"" help:"Import the data of another system."`
+	Adopt     adoptCmd     `cmd:"" help:"Take over the data of a predecessor in the same database, and give it back."`
 	Retention retentionCmd `cmd:"" help:"Delete old messages."`
 	Connect   connectCmd   `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
 	Diagnose  diagnoseCmd  `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`

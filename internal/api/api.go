@@ -31,6 +31,8 @@ type failure struct {
 
 	cause string // a stable word, sometimes followed by a detail
 	err   error  // may be nil
+	// body replaces the problem document; nil means that there is none. It is encoded as JSON.
+	body any
 	// challenge is appended to the realm in WWW-Authenticate.
 	challenge string
 }

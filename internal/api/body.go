@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -61,6 +62,7 @@ func receive(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *fail
 
 // decode decodes JSON.
 func decode(body []byte, into any) *failure {
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // a byte order mark, which RFC 8259 §8.1 allows to ignore
 	// encoding/json would replace invalid UTF-8 by U+FFFD without an error.
 	if !utf8.Valid(body) {
 		return newFailure(http.StatusBadRequest, "bad_json", "The body is not UTF-8 (RFC 8259 §8.1).")

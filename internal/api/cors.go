@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/roomspa/roomspa/internal/auth"
 )
@@ -52,9 +53,29 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Allow-Headers", allowedHeaders(r))
 		h.Set("Access-Control-Max-Age", strconv.Itoa(preflightAge))
 		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// allowedHeaders returns what a preflight asks for. Pages of allowed origins may send any header:
+// monitoring adds some to every request of a page, and none has a meaning here but these two.
+func allowedHeaders(r *http.Request) string {
+	headers := "Authorization, Content-Type"
+	for name := range strings.SplitSeq(r.Header.Get("Access-Control-Request-Headers"), ",") {
+		name = strings.TrimSpace(name)
+		if !strings.EqualFold(name, "Authorization") && !strings.EqualFold(name, "Content-Type") && isToken(name) {
+			headers += ", " + name
+		}
+	}
+	return headers
+}
+
+// isToken reports whether s is a token of RFC 9110 §5.6.2, as names of headers are.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 	})
 }
 

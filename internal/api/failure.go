@@ -4,9 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -39,7 +41,20 @@ func (e *exchange) reject(fail *failure) {
 		e.w.Header().Set("WWW-Authenticate", `Bearer realm="roomspa"`+fail.challenge)
 	}
 	fail.Ref = e.log.Ref
-	fail.Write(e.w)
+	if fail.body == nil {
+		fail.Write(e.w)
+		return
+	}
+	h := e.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(problem.Header, fail.Ref)
+	if fail.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(fail.RetryAfter.Seconds())))
+	}
+	e.w.WriteHeader(fail.Status)
+	_ = problem.Send(e.w, frame.Encode(fail.body)) // fails only if the client is gone
 }
 
 // badCredentials returns the same problem to the client for every cause.

@@ -261,10 +261,10 @@ func TestOriginsMayCallOrNot(t *testing.T) {
 			"http://app.example.com": false, "null": false,
 		} {
 			res, body := r.Request(t, http.MethodOptions, path, "", "", "Origin", origin,
-				"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
+				"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization,sentry-trace,baggage, traceparent,bad header")
 			h := res.Header
 			if allowed && (res.StatusCode != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != origin ||
-				!strings.Contains(h.Get("Access-Control-Allow-Headers"), "Authorization") || h.Get("Access-Control-Allow-Methods") == "") {
+				h.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, sentry-trace, baggage, traceparent" || h.Get("Access-Control-Allow-Methods") == "") {
 				t.Errorf("%s from %s: %d, %v", path, origin, res.StatusCode, h)
 			}
 			if !allowed && (res.StatusCode != http.StatusForbidden || h.Get("Access-Control-Allow-Origin") != "" || !strings.Contains(string(body), "--origins")) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/receipt"
 	"github.com/roomspa/roomspa/internal/room"
@@ -18,22 +19,22 @@ type Receipts interface {
 
 // A markRequest is the body of POST /api/conversations/{conversation_id}/receipts/.
 type markRequest struct {
-	DeliveredSeq *int64 `json:"delivered_seq"`
-	ReadSeq      *int64 `json:"read_seq"`
+	DeliveredSeq *frame.Integer `json:"delivered_seq"`
+	ReadSeq      *frame.Integer `json:"read_seq"`
 }
 
 // cursor returns the cursor that the client has reached, and the member with the highest number.
 func (m *markRequest) cursor() (c room.Cursor, field string, fail *failure) {
-	for name, seq := range map[string]*int64{"delivered_seq": m.DeliveredSeq, "read_seq": m.ReadSeq} {
+	for name, seq := range map[string]*frame.Integer{"delivered_seq": m.DeliveredSeq, "read_seq": m.ReadSeq} {
 		if seq != nil && (*seq < 1 || *seq > room.MaxID) {
 			return c, name, badField(name, "must be the number of a message")
 		}
 	}
 	if m.DeliveredSeq != nil {
-		c.Delivered, field = *m.DeliveredSeq, "delivered_seq"
+		c.Delivered, field = int64(*m.DeliveredSeq), "delivered_seq"
 	}
 	if m.ReadSeq != nil {
-		if c.Read = *m.ReadSeq; c.Read >= c.Delivered {
+		if c.Read = int64(*m.ReadSeq); c.Read >= c.Delivered {
 			field = "read_seq"
 		}
 	}
@@ -81,7 +82,7 @@ func (h *history) mark(e *exchange, id string) (any, *failure) {
 		return nil, fail
 	}
 	ctx := e.r.Context()
-	switch err := h.waitStored(ctx, receipt.Target{Conversation: conversation, Room: r, User: user.ID}, cursor); {
+	switch err := waitStored(ctx, h.receipts, receipt.Target{Conversation: conversation, Room: r, User: user.ID}, cursor); {
 	case errors.Is(err, receipt.ErrBeyond):
 		return nil, &failure{cause: "out_of_range " + field, Problem: problem.Problem{
 			Status: http.StatusBadRequest, Code: "out_of_range", Detail: "The conversation has no message with this number.",
@@ -102,9 +103,9 @@ func (h *history) mark(e *exchange, id string) (any, *failure) {
 }
 
 // waitStored waits until a receipt is stored.
-func (h *history) waitStored(ctx context.Context, t receipt.Target, c room.Cursor) error {
+func waitStored(ctx context.Context, receipts Receipts, t receipt.Target, c room.Cursor) error {
 	stored := make(chan error, 1)
-	h.receipts.Mark(t, c, func(_ room.Cursor, err error) { stored <- err })
+	receipts.Mark(t, c, func(_ room.Cursor, err error) { stored <- err })
 	select {
 	case err := <-stored:
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -39,10 +40,10 @@ type reporter struct {
 
 // A report is the body of a request.
 type report struct {
-	ConversationID string `json:"conversation_id"`
-	Seq            int64  `json:"seq"`
-	Reason         string `json:"reason"`
-	Text           string `json:"text"`
+	ConversationID string        `json:"conversation_id"`
+	Seq            frame.Integer `json:"seq"`
+	Reason         string        `json:"reason"`
+	Text           string        `json:"text"`
 }
 
 func (p *reporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +82,7 @@ func (p *reporter) add(e *exchange) (string, *failure) {
 	if _, fail := p.history.authorize(e, user, conversation); fail != nil {
 		return "", fail
 	}
-	id, err := p.reports.AddReport(e.r.Context(), room.Report{Reporter: user.ID, Conversation: conversation, Seq: in.Seq, Reason: in.Reason, Text: in.Text})
+	id, err := p.reports.AddReport(e.r.Context(), room.Report{Reporter: user.ID, Conversation: conversation, Seq: int64(in.Seq), Reason: in.Reason, Text: in.Text})
 	if err != nil {
 		return "", reportFailure(err)
 	}

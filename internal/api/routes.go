@@ -34,6 +34,8 @@ type Options struct {
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
 	Budget      *budget.Budget // bounds the bytes that requests hold; nil means no limit
+	// Classic serves the paths of the predecessor.
+	Classic bool
 	// AddressShare is the share of the places for requests without a valid token that one
 	// client address may take once half of them are taken. 0 means no limit.
 	AddressShare float64
@@ -42,6 +44,7 @@ type Options struct {
 // A Store gives access to Postgres.
 type Store interface {
 	Accounts
+	Classic
 	Conversations
 	Reports
 	SignIns
@@ -62,12 +65,13 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
 	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
 	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
+	classic := &classic{base{"ClassicChat", log, o.Who}, o.Store, o.Receipts, users}
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
 		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
-	return cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	other := cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
 		case "/login":
@@ -94,11 +98,26 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 			o.notFound(w, r, log)
 		}
 	})))
+	if !o.Classic {
+		return other
+	}
+	anyOrigin := cors([]string{"*"}, o.Who, log, admission.admit(classic))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isClassicPath(r.URL.EscapedPath()) {
+			anyOrigin.ServeHTTP(w, r)
+		} else {
+			other.ServeHTTP(w, r)
+		}
+	})
 }
 
 func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	fail := noSuchPath()
 	fail.cause = "404 no_such_path"
-	fail.More = map[string]any{"paths": append(slices.Clone(Paths), o.SocketPaths...)}
+	paths := append(slices.Clone(Paths), o.SocketPaths...)
+	if o.Classic {
+		paths = append(paths, ClassicPaths...)
+	}
+	fail.More = map[string]any{"paths": paths}
 	base{"HTTP", log, o.Who}.exchange(w, r).reject(fail)
 }

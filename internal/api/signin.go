@@ -17,17 +17,17 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// refreshGrace is the time for which a used refresh token returns the same successor again.
-// Phones often lose the answer to a request, and the retry must not look like a stolen token,
-// which would sign the user out. A thief within this time gets the same token as the user, and
-// the second use of it revokes the family.
+// refreshGrace is the time for which a used refresh token returns the same successor again, because
+// a client may have several requests under way. Later, as long as the successor was not used, it
+// returns another one in its place: phones often lose the answer to a request and come back much
+// later, and that must not look like a stolen token, which would sign the user out.
 const refreshGrace = 30 * time.Second
 
 // SignIns stores refresh tokens and sign-outs. Its errors wrap [room.ErrNotFound] or
 // [room.ErrUnavailable].
 type SignIns interface {
-	// RotateRefresh replaces a refresh token by next, or revokes its family. A token that was
-	// used less than grace ago returns the same successor again.
+	// RotateRefresh replaces a refresh token by next, or revokes its family. A token whose
+	// successor was not used may be used again, and within grace returns the same successor.
 	RotateRefresh(ctx context.Context, used, next room.Refresh, grace time.Duration) (room.Rotation, error)
 	// RevokeRefresh revokes a token's family and reports whether it was valid before.
 	RevokeRefresh(ctx context.Context, t room.Refresh) (valid bool, err error)

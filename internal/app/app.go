@@ -21,6 +21,7 @@ import (
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/dialect"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/fleet"
@@ -56,6 +57,8 @@ var (
 	_ chat.Receipts      = (*receipt.Receipts)(nil)
 	_ chat.Presence      = (*presence.Registry)(nil)
 	_ chat.Store         = (*postgres.DB)(nil)
+	_ dialect.Layer      = (*channel.Layer)(nil)
+	_ dialect.Sender     = (*chat.Consumer)(nil)
 	_ fleet.Layer        = (*channel.Layer)(nil)
 	_ fleet.Store        = (*postgres.DB)(nil)
 	_ handshake.Stories  = (*story.Recorder)(nil)
@@ -200,16 +203,22 @@ func (a *App) wire(reloads []task) {
 	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
 	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
 	chats := chat.New(chat.Options{
-		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes,
+		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes, SupportMaySend: o.SupportMaySend,
 	}, a.db, a.layer, a.receipts, reg)
+	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly()}
+	wrap := func(e endpoint.Endpoint) endpoint.Endpoint { return e }
+	if o.ClassicClients {
+		classic := dialect.New(a.layer, reg)
+		positions.Passed, wrap = classic.Passed, classic.Wrap
+	}
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
 		Limits: a.limits,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
-		echo.Endpoint(o.Replica),
-		chats.Endpoint(),
-		location.New(a.layer, a.redis.Positions, a.blocks, a.presence, reg).Endpoint(),
+		wrap(echo.Endpoint(o.Replica)),
+		wrap(chats.Endpoint()),
+		wrap(location.New(positions, a.layer, a.redis.Positions, reg).Endpoint()),
 		inboxes.Endpoint(),
 	}, a.log, reg)
 
@@ -251,7 +260,7 @@ func (a *App) api(socketPaths []string) http.Handler {
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,
-		Origins: o.Origins, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
+		Origins: o.Origins, Classic: o.ClassicClients, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},

@@ -74,6 +74,11 @@ type Options struct {
 	RebalanceRate      float64 `name:"rebalance-rate" default:"10" group:"Rebalancing" help:"Maximum number of sockets per second that this replica closes (1012 rebalance) while it has far more sockets than the mean of all replicas. 0 disables rebalancing."`
 	RebalanceThreshold int     `name:"rebalance-threshold" default:"20" group:"Rebalancing" help:"Rebalancing starts when this replica has this percentage more sockets than the mean of all replicas, and stops at a quarter of it. With few sockets per replica the effective threshold is higher, because random differences are larger."`
 
+	ClassicClients bool          `name:"classic-clients" group:"Predecessor" help:"Serve the apps of the Django predecessor: its frames on /ws/chat/, /ws/location/ and /ws/test/ for clients that do not ask for roomspa's protocol, and its paths below /chat/."`
+	ClassicMaxAge  time.Duration `name:"classic-max-age" default:"24h" group:"Predecessor" help:"Age at which the socket of an app of the predecessor is closed (1012 max_age). Such a socket outlives its token."`
+	LocationFrom   string        `name:"location-from" default:"" enum:",therapist,both" placeholder:"SIDES" group:"Predecessor" help:"Whose positions are passed on: therapist or both. Default: therapist with --classic-clients, otherwise both. Apps of the predecessor get the positions of therapists only."`
+	SupportMaySend bool          `name:"support-may-send" group:"Predecessor" help:"Let users with the role support send chat messages in the rooms that they read."`
+
 	Presence string `name:"presence" default:"on" enum:"on,off" group:"Presence" help:"Tell clients whether the other side is online and when it was last seen: on or off."`
 
 	ShutdownWait time.Duration `name:"shutdown-wait" default:"5s" group:"Shutdown" help:"Time between turning unready and draining, until load balancers send no more clients."`
@@ -131,6 +136,7 @@ func (o *Options) Validate() error {
 		{o.RefreshTokenTTL >= time.Second, "refresh-token-ttl", "must be 1s or more"},
 		{o.RebalanceRate >= 0 && o.RebalanceRate <= maxRebalanceRate, "rebalance-rate", fmt.Sprintf("must be between 0 and %d", maxRebalanceRate)},
 		{o.RebalanceRate == 0 || o.RebalanceThreshold >= 5, "rebalance-threshold", "must be 5 or more: no load balancer distributes more evenly"},
+		{!o.ClassicClients || o.ClassicMaxAge >= time.Minute, "classic-max-age", "must be 1m or more"},
 		{o.OpsToken == "" || len(o.OpsToken) >= minOpsToken, "ops-token", fmt.Sprintf("must have %d bytes or more", minOpsToken)},
 		{!slices.ContainsFunc(o.TrustedProxies, tooWide), "trusted-proxies", "contains a range that clients can be inside, so that they could choose their own address: name the networks of the proxies alone, not wider than /8 (IPv6: /16)"},
 		{!o.ProxyProtocol || len(o.TrustedProxies) > 0, "proxy-protocol", "requires trusted-proxies"},
@@ -186,12 +192,17 @@ func (o *Options) session() session.Options {
 	return session.Options{
 		MaxMessageBytes: o.MaxMessageBytes, MessageRate: o.MessageRate, MessageBurst: o.MessageBurst,
 		PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, WriteTimeout: o.WriteTimeout,
-		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit, UserSockets: o.UserSockets,
+		SoftLimit: o.SoftLimit, HardLimit: o.HardLimit, UserSockets: o.UserSockets, ClassicMaxAge: o.ClassicMaxAge,
 	}
 }
 
 // hasSecrets reports whether --jwt-secret is given. An empty variable is not.
 func (o *Options) hasSecrets() bool { return len(auth.ParseSecrets(o.JWTSecrets...)) > 0 }
+
+// therapistsOnly reports whether positions of customers are refused.
+func (o *Options) therapistsOnly() bool {
+	return o.LocationFrom == "therapist" || o.LocationFrom == "" && o.ClassicClients
+}
 
 // Secrets loads the HS256 secrets, and returns the file that keeps them up to date. An
 // error names the option.

@@ -29,7 +29,7 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	if refusal != nil {
 		in.Refusal = refusal
 		if token == "" {
-			in.Refusal = tokenMissing()
+			in.Refusal = tokenMissing("")
 		}
 		return in
 	}

@@ -28,7 +28,17 @@ func invalid(word, detail string) *Refusal {
 	return &Refusal{Reason: TokenInvalid, Word: word, Detail: detail}
 }
 
-func tokenMissing() *Refusal {
-	return &Refusal{Reason: TokenMissing, Word: "missing", Detail: "No token came with the request: " +
+// tokenMissing returns the refusal of a request without a token. otherScheme is that of its
+// Authorization header, or empty if it has none.
+func tokenMissing(otherScheme string) *Refusal {
+	missing := "No token came with the request: "
+	switch otherScheme {
+	case "":
+	case "none":
+		missing = "The Authorization header has no scheme and no token that can be read: "
+	default:
+		missing = "The Authorization header has the scheme " + otherScheme + ", which is not Bearer: "
+	}
+	return &Refusal{Reason: TokenMissing, Word: "missing", Detail: missing +
 		`send it as the WebSocket subprotocols "bearer" and the token, as Authorization: Bearer, or as ?token=.`}
 }

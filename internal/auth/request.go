@@ -1,32 +1,55 @@
 package auth
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
-// Subprotocol is the WebSocket subprotocol for tokens. The client offers it followed by the
-// token as a second subprotocol; the server accepts only the first.
+// Subprotocol is the WebSocket subprotocol for tokens, in any case. The client offers it followed
+// by the token as a second subprotocol; the server accepts only the first.
 const Subprotocol = "bearer"
+
+// maxProtocol is the maximum length of a subprotocol that [AcceptProtocol] returns.
+const maxProtocol = 24
+
+// AcceptProtocol returns the subprotocol to accept, or "" for none: bearer if it is offered, else
+// the first one that cannot be a token. Browsers fail a handshake in which they offered
+// subprotocols and none was accepted, and show the page neither a frame nor a close code. So any
+// offer that can be accepted is.
+func AcceptProtocol(r *http.Request) (accept string) {
+	eachSubprotocol(r, func(protocol, _ string) {
+		switch {
+		case strings.EqualFold(accept, Subprotocol):
+		case strings.EqualFold(protocol, Subprotocol):
+			accept = protocol
+		case accept == "" && len(protocol) <= maxProtocol && !strings.Contains(protocol, "."):
+			accept = protocol
+		}
+	})
+	return accept
+}
 
 // FromRequest returns the token of a request: from the WebSocket subprotocols "bearer" and
 // "<token>" (with which browsers keep the token out of access logs), from the header
-// Authorization: Bearer (RFC 6750 §2.1), or from the query parameter token. The same token may
-// come more than once; two different ones are refused. The error is a *[Refusal].
+// Authorization: Bearer (RFC 6750 §2.1), or from the query parameter token. In the header the
+// schemes JWT and Token, which some libraries use, mean the same, and so does a JWT without a
+// scheme. The same token may come more than once; two different ones are refused. The error is a
+// *[Refusal].
 func FromRequest(r *http.Request) (string, error) {
 	var found single
 	eachSubprotocol(r, func(protocol, next string) {
-		if protocol == Subprotocol {
+		if strings.EqualFold(protocol, Subprotocol) {
 			found.add(next)
 		}
 	})
+	other := "" // scheme of the header
 	for _, line := range r.Header["Authorization"] {
-		// RFC 9110 §11.1: the scheme is case-insensitive.
-		scheme, token, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			found.add(strings.TrimSpace(token))
-		}
+		token, scheme := fromAuthorization(line)
+		found.add(token)
+		other = cmp.Or(other, scheme)
 	}
 	if r.URL != nil && r.URL.RawQuery != "" {
 		for _, token := range Query(r.URL.RawQuery)["token"] {
@@ -37,9 +60,24 @@ func FromRequest(r *http.Request) (string, error) {
 	case found.conflict:
 		return "", twoTokens()
 	case found.token == "":
-		return "", tokenMissing()
+		return "", tokenMissing(other)
 	}
 	return found.token, nil
+}
+
+// fromAuthorization returns the token of an Authorization header, or the scheme if that is not one
+// for tokens. It never returns a part of a token as a scheme.
+func fromAuthorization(line string) (token, otherScheme string) {
+	scheme, rest, hasScheme := strings.Cut(strings.TrimSpace(line), " ")
+	switch {
+	case !hasScheme && strings.Count(scheme, ".") == 2:
+		return scheme, "" // a JWT alone
+	case strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "JWT"), strings.EqualFold(scheme, "Token"): // RFC 9110 §11.1: in any case
+		return strings.TrimSpace(rest), ""
+	case !hasScheme, len(scheme) > 16, strings.ContainsFunc(scheme, func(r rune) bool { return !unicode.IsLetter(r) && r != '-' }):
+		return "", "none"
+	}
+	return "", scheme
 }
 
 // Query parses a query string. It keeps names and values that cannot be decoded as they are,

@@ -32,7 +32,7 @@ func TestFromRequest(t *testing.T) {
 		{name: "bearer with nothing behind it", protocols: []string{"bearer"}, word: "missing"},
 		{name: "bearer with nothing behind it, and a query", protocols: []string{"bearer"}, query: "token=" + a, want: a},
 		{name: "another subprotocol alone", protocols: []string{"chat, " + a}, word: "missing"},
-		{name: "subprotocols are case-sensitive", protocols: []string{"Bearer, " + a}, word: "missing"},
+		{name: "the pair in another case", protocols: []string{"Bearer, " + a}, want: a},
 		{name: "two pairs", protocols: []string{"bearer, " + a + ", bearer, " + b}, word: "two_tokens"},
 
 		{name: "Authorization", authorization: []string{"Bearer " + a}, want: a},
@@ -41,7 +41,10 @@ func TestFromRequest(t *testing.T) {
 		{name: "Authorization of another scheme", authorization: []string{"Basic dXNlcjpwYXNz"}, word: "missing"},
 		{name: "Authorization of another scheme, and a query", authorization: []string{"Basic dXNlcjpwYXNz"}, query: "token=" + a, want: a},
 		{name: "Authorization without a token", authorization: []string{"Bearer"}, word: "missing"},
-		{name: "Authorization without a scheme", authorization: []string{a}, word: "missing"},
+		{name: "Authorization without a scheme", authorization: []string{a}, want: a},
+		{name: "Authorization that is neither", authorization: []string{"abc"}, word: "missing"},
+		{name: "Authorization with the scheme JWT", authorization: []string{"JWT " + a}, want: a},
+		{name: "Authorization with the scheme Token", authorization: []string{"token " + a}, want: a},
 
 		{name: "query", query: "token=" + a, want: a},
 		{name: "query among others", query: "since=41&token=" + a + "&last_code=1006", want: a},
@@ -138,4 +141,18 @@ func FuzzFromRequest(f *testing.F) {
 			t.Errorf("error %v is no refusal", err)
 		}
 	})
+}
+
+func TestAcceptProtocol(t *testing.T) {
+	t.Parallel()
+	for offer, want := range map[string]string{
+		"": "", "bearer, aaa.bbb.ccc": "bearer", "aaa.bbb.ccc, Bearer": "Bearer", "json, bearer, aaa.bbb.ccc": "bearer", "json, xml": "json",
+		"access_token, aaa.bbb.ccc": "access_token", "aaa.bbb.ccc": "", "0123456789abcdef0123456789": "", "Bearer, bearer": "Bearer",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ws/chat/1/2/", nil)
+		r.Header.Set("Sec-WebSocket-Protocol", offer)
+		if got := auth.AcceptProtocol(r); got != want {
+			t.Errorf("%q: accepted %q, want %q", offer, got, want)
+		}
+	}
 }

@@ -34,7 +34,7 @@ type Claims struct {
 // signature (docs/adr/0009).
 func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	if token == "" {
-		return Claims{}, tokenMissing()
+		return Claims{}, tokenMissing("")
 	}
 	set, fromJWKS, refusal := k.parse(token, false)
 	if refusal != nil {

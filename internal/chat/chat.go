@@ -79,6 +79,7 @@ type Options struct {
 	Presence         Presence // nil: nobody is told who is online
 	Blocks           Blocks   // nil: nobody has blocked anybody
 	Inboxes          Inboxes  // nil: nobody has an inbox open
+	SupportMaySend   bool
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:

@@ -72,7 +72,7 @@ func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
 	if draft.Type == room.TypeText {
 		draft.Type = "" // the default
 	}
-	if s.role == room.Support {
+	if s.role == room.Support && !s.chat.options.SupportMaySend {
 		s.chat.metrics.message("refused")
 		return errSupport
 	}

@@ -76,7 +76,7 @@ func TestAMessageEndsTheTyping(t *testing.T) {
 	}
 	_ = customer.Conn.CloseNow() // nothing is left to end
 	world.Eventually(t, "the socket is gone", func() (bool, any) {
-		n := a.Metric(t, `roomspa_connections{endpoint="chat"}`)
+		n := a.Metric(t, `roomspa_connections{dialect="roomspa",endpoint="chat"}`)
 		return n == 0, n
 	})
 	therapist.ExpectNothing(t)

@@ -31,6 +31,9 @@ type Endpoint struct {
 	Component string
 	// Anonymous says that the endpoint takes no token and knows no user.
 	Anonymous bool
+	// Classic says that the endpoint also serves clients of the predecessor, see
+	// [Peer.Classic].
+	Classic bool
 	// IDs names the user ids that follow Name in the path, for example customer_id.
 	// A missing one is refused with missing_<name>.
 	IDs []string
@@ -39,7 +42,7 @@ type Endpoint struct {
 	Query func(url.Values) *frame.Close
 	// Authorize decides whether the user may open the socket. find returns a user
 	// that the path names, or nil if there is no such user. A nil Authorize admits
-	// every user.
+	// every user. It may swap the ids of a path that names the same room in another way.
 	Authorize func(p Peer, find func(room.UserID) *room.User) *Rejection
 	// Group returns the channel-layer group that the consumer joins.
 	Group func(Peer) string
@@ -67,6 +70,9 @@ type Peer struct {
 	Query  url.Values    // may contain the token: consumers must not keep it
 	Group  string        // channel-layer group; empty if the endpoint is anonymous
 	Socket Socket
+	// Classic means that the client speaks the dialect of the predecessor. It is decided once,
+	// by the request.
+	Classic bool
 }
 
 // A Socket is what a consumer needs of its session. All methods are safe for

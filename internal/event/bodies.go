@@ -122,6 +122,24 @@ func ReadPosition(body []byte) (Position, error) {
 	return Position{User: room.UserID(binary.BigEndian.Uint64(body)), Recorded: int64(binary.BigEndian.Uint64(body[8:])), Frame: body[16:]}, nil //nolint:gosec // as written
 }
 
+// A ClassicPosition is the position of a therapist as the finished frame for apps of the
+// predecessor.
+type ClassicPosition struct{ Frame []byte }
+
+// Kind implements [Body].
+func (ClassicPosition) Kind() Kind { return KindClassicPosition }
+
+// AppendTo implements [Body].
+func (p ClassicPosition) AppendTo(dst []byte) []byte { return append(dst, p.Frame...) }
+
+// ReadClassicPosition reads the body of a KindClassicPosition. Frame shares its memory.
+func ReadClassicPosition(body []byte) (ClassicPosition, error) {
+	if len(body) == 0 {
+		return ClassicPosition{}, ErrBody
+	}
+	return ClassicPosition{Frame: body}, nil
+}
+
 // A Heartbeat shows that its sender is alive.
 type Heartbeat struct{}
 

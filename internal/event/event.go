@@ -35,6 +35,8 @@ const (
 	KindBlock      Kind = 15
 	KindInbox      Kind = 16
 	KindMessage    Kind = 17
+
+	KindClassicPosition Kind = 18
 )
 
 // maxAge is the age at which events expire that mean something only when they are new.
@@ -66,6 +68,8 @@ var kinds = [256]struct {
 	KindBlock:      {"block", 1, 0, check(Read[Block])},
 	KindInbox:      {"inbox", 1, 0, check(ReadInbox)},
 	KindMessage:    {"numbered_message", 1, 0, check(ReadMessage)},
+
+	KindClassicPosition: {"classic_position", 1, maxAge, check(ReadClassicPosition)},
 }
 
 func check[T any](read func([]byte) (T, error)) func([]byte) error {

@@ -56,6 +56,7 @@ var bodies = []event.Body{
 	event.Block{Blocker: 7, Blocked: 8},
 	event.Inbox{Conversation: room.ID{1, 15: 2}, Room: room.Room{Customer: 7, Therapist: 8}, Seq: 41, Sender: 7, At: at.Truncate(time.Millisecond), Text: "hi"},
 	event.Message{Seq: 41, Sender: 7, Number: 9_000_000, At: at.UnixMicro(), Frame: []byte(`{"type":"chat_message"}`)},
+	event.ClassicPosition{Frame: []byte(`{"type": "location"}`)},
 }
 
 // TestEventsOfEachKindAreReadAsTheyWereSealed also holds the wire to recorded vectors: an

@@ -58,11 +58,11 @@ type clientJSON struct {
 	ClientMessageID string     `json:"client_message_id"`
 	MessageType     string     `json:"message_type"`
 	Metadata        jsonObject `json:"metadata"`
-	Seq             *int64     `json:"seq"`
+	Seq             *Integer   `json:"seq"`
 	IsTyping        *bool      `json:"is_typing"`
 	ConversationID  string     `json:"conversation_id"`
-	BeforeSeq       *int64     `json:"before_seq"`
-	Limit           *int       `json:"limit"`
+	BeforeSeq       *Integer   `json:"before_seq"`
+	Limit           *Integer   `json:"limit"`
 	Token           *string    `json:"token"`
 	ID              *string    `json:"id"`
 }
@@ -105,7 +105,7 @@ func decodeClient(text []byte) (Client, error) {
 		if in.Seq == nil || *in.Seq < 1 {
 			return c, &room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq must be the number of a message"}
 		}
-		c.Seq, c.ConversationID = *in.Seq, in.ConversationID
+		c.Seq, c.ConversationID = int64(*in.Seq), in.ConversationID
 	case TypeTyping:
 		if in.IsTyping == nil {
 			return c, &room.Invalid{Code: "missing_field", Field: "is_typing", Detail: "is_typing is missing"}
@@ -125,6 +125,37 @@ func decodeClient(text []byte) (Client, error) {
 		return c, &room.Invalid{Code: "unknown_type", Field: "type", Detail: "unknown frame type " + quoteShort(c.Type)}
 	}
 	return c, nil
+}
+
+// A lenient is an optional value. One that cannot be read counts as absent.
+type lenient[T any] struct{ value *T }
+
+// UnmarshalJSON implements [json.Unmarshaler]. It never fails.
+func (l *lenient[T]) UnmarshalJSON(text []byte) error {
+	if json.Unmarshal(text, &l.value) != nil {
+		l.value = nil
+	}
+	return nil
+}
+
+func (*lenient[T]) isLenient() {}
+
+// An Integer is a whole number. Clients may write it with a fraction of zeros (41.0), as
+// programs do that know only floating-point numbers.
+type Integer int64
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (i *Integer) UnmarshalJSON(text []byte) error {
+	err := json.Unmarshal(text, (*int64)(i))
+	if err == nil {
+		return nil
+	}
+	var f float64
+	if json.Unmarshal(text, &f) != nil || f != math.Trunc(f) || math.Abs(f) > room.MaxID {
+		return err //nolint:wrapcheck // the caller looks at its type
+	}
+	*i = Integer(f)
+	return nil
 }
 
 // A jsonObject is the text of a JSON object without insignificant white space, or empty.
@@ -154,12 +185,12 @@ func requireToken(token *string) (string, error) {
 // setPage takes the parameters of a history frame.
 func (c *Client) setPage(in clientJSON) error {
 	if in.BeforeSeq != nil {
-		if c.BeforeSeq = *in.BeforeSeq; c.BeforeSeq < 1 {
+		if c.BeforeSeq = int64(*in.BeforeSeq); c.BeforeSeq < 1 {
 			return &room.Invalid{Code: "out_of_range", Field: "before_seq", Detail: "before_seq must be 1 or more"}
 		}
 	}
 	if in.Limit != nil {
-		if c.Limit = *in.Limit; c.Limit < 1 || c.Limit > MaxHistoryLimit {
+		if c.Limit = int(*in.Limit); c.Limit < 1 || c.Limit > MaxHistoryLimit {
 			return &room.Invalid{Code: "out_of_range", Field: "limit", Detail: "limit must be between 1 and 200"}
 		}
 	}
@@ -185,14 +216,14 @@ func DecodePosition(text []byte) (Located, error) {
 
 func decodeLocated(text []byte) (l Located, err error) {
 	var in struct {
-		Type       *string  `json:"type"`
-		Token      *string  `json:"token"`
-		Latitude   *float64 `json:"latitude"`
-		Longitude  *float64 `json:"longitude"`
-		Accuracy   *float64 `json:"accuracy"`
-		Heading    *float64 `json:"heading"`
-		Speed      *float64 `json:"speed"`
-		RecordedAt *string  `json:"recorded_at"`
+		Type       *string          `json:"type"`
+		Token      *string          `json:"token"`
+		Latitude   *float64         `json:"latitude"`
+		Longitude  *float64         `json:"longitude"`
+		Accuracy   lenient[float64] `json:"accuracy"`
+		Heading    lenient[float64] `json:"heading"`
+		Speed      lenient[float64] `json:"speed"`
+		RecordedAt lenient[string]  `json:"recorded_at"`
 	}
 	if err := decode(text, &in); err != nil {
 		return l, err
@@ -215,28 +246,35 @@ func decodeLocated(text []byte) (l Located, err error) {
 	for _, f := range []struct {
 		to   *float64
 		from *float64
-	}{{&p.Latitude, in.Latitude}, {&p.Longitude, in.Longitude}, {&p.Accuracy, in.Accuracy}, {&p.Heading, in.Heading}, {&p.Speed, in.Speed}} {
+	}{{&p.Latitude, in.Latitude}, {&p.Longitude, in.Longitude}, {&p.Accuracy, in.Accuracy.value}, {&p.Heading, in.Heading.value}, {&p.Speed, in.Speed.value}} {
 		if *f.to = math.NaN(); f.from != nil {
 			*f.to = *f.from
 		}
 	}
-	if in.RecordedAt != nil {
-		var ok bool
-		if p.RecordedAt, ok = parseRecordedAt(*in.RecordedAt); !ok {
-			return l, &room.Invalid{Code: "bad_frame", Field: "recorded_at", Detail: "recorded_at must be an RFC 3339 time, for example 2026-01-31T12:00:00Z"}
+	if text := in.RecordedAt.value; text != nil {
+		if at, ok := parseRecordedAt(*text); ok {
+			p.RecordedAt = at
 		}
 	}
-	if bad := p.Validate(); bad != nil {
+	if bad := p.Normalize(); bad != nil {
 		return l, bad
 	}
 	return l, nil
 }
+
+// byteOrderMark may come before JSON, although no client should send one (RFC 8259 §8.1).
+var byteOrderMark = []byte("\ufeff")
+
+// DecodeMembers decodes the members of a JSON object that the struct into names in its json
+// tags, and ignores the others. A null leaves a field alone. Its errors are those of [Decode].
+func DecodeMembers(text []byte, into any) error { return decode(text, into) }
 
 // decode fills the fields of the struct into. It goes on after an error, and returns the
 // first one. It decodes into a map first, because encoding/json would take "Message" for
 // a struct's "message". Invalid UTF-8 and unpaired surrogates are refused, because
 // encoding/json would replace them by U+FFFD without an error.
 func decode(text []byte, into any) error {
+	text = bytes.TrimPrefix(text, byteOrderMark)
 	if !utf8.Valid(text) {
 		return &Close{Code: CodeInvalidData, Reason: "invalid_utf8", Detail: "the text frame is not UTF-8"}
 	}
@@ -266,7 +304,7 @@ func decodeField(name string, raw []byte, into any) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(raw, into)); ok {
 		return &room.Invalid{Code: "bad_frame", Field: name, Detail: name + " must be " + jsonType(wrong.Type.Kind()) + ", got " + wrong.Value}
 	}
-	if hasBadEscape(raw) {
+	if _, lenient := into.(interface{ isLenient() }); !lenient && hasBadEscape(raw) {
 		return &room.Invalid{Code: "bad_text", Field: name, Detail: name + " contains a NUL character or an unpaired surrogate"}
 	}
 	return nil

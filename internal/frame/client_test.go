@@ -37,6 +37,9 @@ func TestDecode(t *testing.T) {
 		`{"type":"history","before_seq":1,"limit":200}`:        {Type: "history", BeforeSeq: 1, Limit: 200},
 		`{"type":"history","before_seq":null,"limit":null}`:    {Type: "history"},
 		`{"type":"auth","token":"a.b.c"}`:                      {Type: "auth", Token: "a.b.c"},
+		`{"type":"read","seq":41.0}`:                           {Type: "read", Seq: 41},
+		`{"type":"history","before_seq":4.1e1,"limit":50.0}`:   {Type: "history", BeforeSeq: 41, Limit: 50},
+		"\ufeff" + `{"message":"hi"}`:                          {Type: "chat_message", Message: "hi"},
 	} {
 		if want.Limit == 0 {
 			want.Limit = frame.DefaultHistoryLimit
@@ -65,12 +68,23 @@ func TestDecodePosition(t *testing.T) {
 	}
 }
 
-func TestTimesThatCannotBeWrittenAgainAreRefused(t *testing.T) {
+// What a device does not know, or what makes no sense, costs that value and not the position.
+func TestOptionalValuesThatMakeNoSenseAreLeftOut(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"9999-12-31T23:59:59-00:01", "1970-01-01T00:00:00+00:01", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z"} {
-		l, err := frame.DecodePosition([]byte(`{"latitude":1,"longitude":2,"recorded_at":"` + text + `"}`))
-		if _, ok := errors.AsType[*room.Invalid](err); !ok {
-			t.Errorf("%s was read as %v (%v)", text, l.Position.RecordedAt, err)
+	want := frame.Located{Position: room.Position{Latitude: 1, Longitude: 2, Accuracy: nan, Heading: nan, Speed: nan}}
+	for _, more := range []string{
+		`"heading":-1,"speed":-1.0`, `"heading":361,"speed":"fast"`, `"accuracy":null,"heading":null`, `"accuracy":"8","heading":{},"speed":[1]`,
+		`"accuracy":1e400,"speed":1e400`, `"heading":-1e-9`, `"recorded_at":12345`, `"recorded_at":"now"`, `"recorded_at":"\u0000"`, `"recorded_at":null`,
+		`"recorded_at":"9999-12-31T23:59:59-00:01"`, `"recorded_at":"1970-01-01T00:00:00+00:01"`, `"recorded_at":"0000-01-01T00:00:00Z"`, `"recorded_at":"10000-01-01T00:00:00Z"`,
+	} {
+		got, err := frame.DecodePosition([]byte(`{"latitude":1,"longitude":2,` + more + `}`))
+		if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", more, err, diff)
+		}
+	}
+	for _, text := range []string{`{"latitude":1,"longitude":2,"accuracy":-1}`, `{"latitude":"1","longitude":2}`, `{"latitude":1,"longitude":null}`} {
+		if got, err := frame.DecodePosition([]byte(text)); err == nil {
+			t.Errorf("%s was read as %+v", text, got)
 		}
 	}
 }
@@ -159,7 +173,7 @@ func FuzzDecodePosition(f *testing.F) {
 			return
 		}
 		p := l.Position
-		if bad := p.Validate(); bad != nil || math.IsInf(p.Accuracy, 0) || math.IsInf(p.Speed, 0) {
+		if bad := p.Normalize(); bad != nil || math.IsInf(p.Accuracy, 0) || math.IsInf(p.Speed, 0) {
 			t.Fatalf("%q was accepted as %+v", text, p)
 		}
 		b := frame.AppendPosition(nil, 1, room.Customer, p, time.Unix(0, 0))

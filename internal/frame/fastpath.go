@@ -95,7 +95,7 @@ func decodePositionFast(text []byte) (p room.Position, ok bool) {
 			return p, false
 		}
 	}
-	return p, s.complete() && utf8.Valid(text) && p.Validate() == nil
+	return p, s.complete() && utf8.Valid(text) && p.Normalize() == nil
 }
 
 // parseRecordedAt parses an RFC 3339 time between the years 1970 and 9999.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -286,12 +287,22 @@ func AppendPosition(b []byte, user room.UserID, role room.Role, p room.Position,
 }
 
 // appendFloat appends f. It uses an exponent only for very large values, because some
-// clients cannot parse one.
+// clients cannot parse one. The number always has a fraction: some clients would read one
+// without it as an integer.
 func appendFloat(b []byte, f float64) []byte {
-	if math.Abs(f) < 1e15 {
-		return strconv.AppendFloat(b, f, 'f', -1, 64)
+	start := len(b)
+	if math.Abs(f) >= 1e15 {
+		b = strconv.AppendFloat(b, f, 'e', -1, 64)
+		if e := bytes.IndexByte(b[start:], 'e'); bytes.IndexByte(b[start:], '.') < 0 {
+			b = slices.Insert(b, start+e, '.', '0')
+		}
+		return b
 	}
-	return strconv.AppendFloat(b, f, 'e', -1, 64)
+	b = strconv.AppendFloat(b, f, 'f', -1, 64)
+	if bytes.IndexByte(b[start:], '.') < 0 {
+		b = append(b, '.', '0')
+	}
+	return b
 }
 
 const hexDigits = "0123456789abcdef"

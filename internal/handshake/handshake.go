@@ -158,10 +158,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, st, p)
 		return
 	}
-	if s.slowDown(e, r, log.Remote) != nil {
+	query := auth.Query(r.URL.RawQuery)
+	classic := e.Classic && isClassic(r, query)
+	if s.slowDown(e, r, query, classic, log.Remote) != nil {
 		return // the client has left
 	}
-	slot, full := s.sockets.Reserve(e.Name, e.Component, e.Anonymous)
+	slot, full := s.sockets.Reserve(session.Kind{Endpoint: e.Name, Component: e.Component, Anonymous: e.Anonymous, Classic: classic})
 	if slot == nil {
 		s.refuseHTTP(w, &log, st, unavailable(full))
 		return
@@ -172,6 +174,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
+	if protocol := auth.AcceptProtocol(r); protocol != "" {
+		header.Set("Sec-Websocket-Protocol", protocol)
+	}
 	socket, err := slot.Upgrade(w, r, log, header)
 	if err != nil {
 		s.options.Limits.CloseSocket(log.Remote)
@@ -184,8 +189,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &attempt{
-		server: s, endpoint: e, segments: segments, request: r, query: auth.Query(r.URL.RawQuery), began: began,
-		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket},
+		server: s, endpoint: e, segments: segments, request: r, query: query, began: began,
+		log: socket.Log(), story: st, socket: socket, full: slot.Exceeded, peer: endpoint.Peer{Socket: socket, Classic: classic},
 	}
 	if !e.Anonymous || !s.anonymous.Allow() {
 		a.log.Hold() // until the user is known: strangers must not fill the log

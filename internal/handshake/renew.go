@@ -47,7 +47,7 @@ func (s *Server) Recheck(g session.Grant, find func(room.UserID) *room.User) *fr
 		return nil // the handshake is about to decide
 	}
 	if authorize := s.endpoints[g.Endpoint].Authorize; authorize != nil {
-		p := endpoint.Peer{User: u, IDs: make([]room.UserID, len(g.IDs))}
+		p := endpoint.Peer{User: u, Classic: g.Classic, IDs: make([]room.UserID, len(g.IDs))}
 		for i, id := range g.IDs {
 			p.IDs[i] = room.UserID(id)
 		}

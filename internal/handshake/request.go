@@ -4,11 +4,24 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/story"
 )
+
+// ownParameters are the query parameters that only clients of roomspa's protocol send.
+var ownParameters = []string{"v", "since", "ticket", "greet", "close", "close_codes"}
+
+// isClassic reports whether a request comes from a client of the predecessor: one that neither
+// offers the subprotocol bearer nor sends a parameter of roomspa's protocol.
+func isClassic(r *http.Request, query url.Values) bool {
+	return !hasToken(r.Header, "Sec-Websocket-Protocol", auth.Subprotocol) && !slices.ContainsFunc(ownParameters, query.Has)
+}
 
 // logRequest logs the first line of a connection. If the client reports how its
 // previous socket ended, the line has the report, and what this replica knows.

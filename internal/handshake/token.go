@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
@@ -23,7 +24,7 @@ func (a *attempt) findToken(context.Context) error {
 	if err != nil {
 		return a.rejectToken(err)
 	}
-	token, err := auth.FromRequest(a.request)
+	token, err := tokenFromRequest(a.request, a.query, a.peer.Classic)
 	if r, ok := errors.AsType[*auth.Refusal](err); ok && r.Reason == auth.TokenMissing && ticket != "" {
 		err = nil
 	}
@@ -42,10 +43,19 @@ func (a *attempt) findToken(context.Context) error {
 	return nil
 }
 
+// tokenFromRequest returns the token of the request. A classic client may send two: the
+// predecessor looked at the header only if the query has none.
+func tokenFromRequest(r *http.Request, query url.Values, classic bool) (string, error) {
+	if token := query.Get("token"); classic && token != "" {
+		return token, nil
+	}
+	return auth.FromRequest(r) //nolint:wrapcheck // a refusal
+}
+
 // slowDown holds a handshake back that shows no valid token, if its client's network causes too
 // many of them. A ticket counts as valid until it is looked up. The error means that the client
 // has left.
-func (s *Server) slowDown(e *endpoint.Endpoint, r *http.Request, remote string) error {
+func (s *Server) slowDown(e *endpoint.Endpoint, r *http.Request, query url.Values, classic bool, remote string) error {
 	limits := s.options.Limits
 	if e.Anonymous {
 		return limits.SlowDownAnonymous(r.Context(), remote) //nolint:wrapcheck // not reported
@@ -56,7 +66,7 @@ func (s *Server) slowDown(e *endpoint.Endpoint, r *http.Request, remote string) 
 	if ticket, err := auth.TicketFromRequest(r); err == nil && ticket != "" {
 		return nil
 	}
-	token, err := auth.FromRequest(r)
+	token, err := tokenFromRequest(r, query, classic)
 	if err == nil {
 		_, err = s.tokens.Verify(token, time.Now())
 	}

@@ -41,7 +41,7 @@ func (s *stage) Log() *logging.Conn                                     { return
 func opened(b *testing.B) (*stage, *location.Consumer) {
 	b.Helper()
 	s := &stage{log: logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: "0123456789abcdef"}}
-	c, ok := location.New(s, s, nil, nil, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
+	c, ok := location.New(location.Options{}, s, s, prometheus.NewRegistry()).Endpoint().New(endpoint.Peer{
 		User: &room.User{ID: 1, Role: room.Customer}, IDs: []room.UserID{1, 2}, Group: "location_1_2", Socket: s,
 	}).(*location.Consumer)
 	if !ok {

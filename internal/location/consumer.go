@@ -61,15 +61,15 @@ func (s *Consumer) Open(ctx context.Context) error {
 	s.Mu.Lock()
 	_ = s.QueueLocked(frame.Message{Data: frame.Encode(connected)}) // the outbox is empty
 	s.Mu.Unlock()
-	if s.location.blocks != nil {
-		pair, err := s.location.blocks.Watch(ctx, s.room)
+	if s.location.options.Blocks != nil {
+		pair, err := s.location.options.Blocks.Watch(ctx, s.room)
 		if err != nil {
 			return endpoint.DatabaseError("load_blocks", err)
 		}
 		s.pair = pair
 	}
-	if s.location.presence != nil && s.role != room.Support {
-		s.offline = s.location.presence.Open(s.user, false)
+	if presence := s.location.options.Presence; presence != nil && s.role != room.Support {
+		s.offline = presence.Open(s.user, false)
 	}
 	if err := s.load(ctx); err != nil {
 		return &endpoint.Rejection{
@@ -125,11 +125,11 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	if handled, err := s.Control(in.Type, in.Token, ""); handled {
 		return err
 	}
-	if s.role == room.Support {
+	if bad := s.mayNotSend(); bad != nil {
 		s.location.metrics.count("refused")
-		return s.Refuse(&room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}, "")
+		return s.Refuse(bad, "")
 	}
-	if s.pair.Any() {
+	if s.Blocked() {
 		s.location.metrics.count("blocked")
 		return nil // neither passed on nor kept
 	}
@@ -142,9 +142,27 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		return nil
 	}
 	s.last = p
+	if s.location.options.Passed != nil {
+		s.location.options.Passed(s.room, s.user, m.Data, s.Socket.Log())
+	}
 	s.publish(p)
 	return nil
 }
+
+// mayNotSend returns the refusal of every position of the user, or nil if the user may send.
+func (s *Consumer) mayNotSend() *room.Invalid {
+	switch {
+	case s.role == room.Support:
+		return &room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}
+	case s.role == room.Customer && s.location.options.TherapistsOnly:
+		return &room.Invalid{Code: "wrong_role", Detail: "positions of customers are not passed on here"}
+	}
+	return nil
+}
+
+// Blocked reports whether one side of the room has blocked the other one, so that no position is
+// passed on. It must not be called before Open.
+func (s *Consumer) Blocked() bool { return s.pair.Any() }
 
 // Supersedes reports whether a position that waits because of the message rate is replaced by
 // a newer one. See session.Superseder.

@@ -12,6 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -57,20 +58,29 @@ type Presence interface {
 // are sampled. Failures are always logged.
 const logRate = 100
 
+// Options are the settings of the location endpoint.
+type Options struct {
+	Blocks   Blocks   // nil: nobody has blocked anybody
+	Presence Presence // nil: sockets do not make their users online
+	// TherapistsOnly refuses the positions of customers.
+	TherapistsOnly bool
+	// Passed is called with each frame whose position is passed on. It must not block. It may be
+	// nil.
+	Passed func(in room.Room, by room.UserID, text []byte, log *logging.Conn)
+}
+
 // Location is the location endpoint of one replica. Make one with [New].
 type Location struct {
+	options    Options
 	layer      Layer
 	positions  Positions
-	blocks     Blocks
-	presence   Presence
 	metrics    *metrics
 	logLimiter *rate.Limiter
 }
 
-// New returns the location endpoint. Nil blocks mean that nobody has blocked anybody, and a nil
-// presence that sockets do not make their users online.
-func New(layer Layer, positions Positions, blocks Blocks, online Presence, reg prometheus.Registerer) *Location {
-	return &Location{layer: layer, positions: positions, blocks: blocks, presence: online, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
+// New returns the location endpoint.
+func New(o Options, layer Layer, positions Positions, reg prometheus.Registerer) *Location {
+	return &Location{options: o, layer: layer, positions: positions, metrics: newMetrics(reg), logLimiter: rate.NewLimiter(logRate, logRate)}
 }
 
 // Endpoint returns the declaration of the endpoint.

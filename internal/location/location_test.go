@@ -18,7 +18,7 @@ func TestPositions(t *testing.T) {
 	for _, s := range []*world.Socket{from, to, reader} { // the sender's own too
 		g := s.Expect(t, "location_update")
 		want := `{"type":"location_update","user_id":2,"role":"therapist","latitude":-48.2082,"longitude":179.99999999,` +
-			`"accuracy":0,"heading":360,"speed":100,"recorded_at":"2026-01-31T12:00:00.123Z","timestamp":"` + g.Timestamp + `"}`
+			`"accuracy":0.0,"heading":360.0,"speed":100.0,"recorded_at":"2026-01-31T12:00:00.123Z","timestamp":"` + g.Timestamp + `"}`
 		if g.Raw != want {
 			t.Errorf("got  %s\nwant %s", g.Raw, want)
 		}

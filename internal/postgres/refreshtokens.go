@@ -12,28 +12,32 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// rotateRefresh replaces the current refresh token ($3) of a family by the next one
-// ($4). It is one statement, since two calls may come at once.
+// rotateRefresh replaces the current refresh token of a family by the next one ($4), if the used
+// one ($3) may still be used. It is one statement, since two calls may come at once.
 //
-// A family without a row is new, and only its first token may be used. A token that was
-// replaced less than $7 ago is answered with its successor again, if that is still the
-// current one. Any other token was used before, which revokes the family.
+// A family without a row is new, and only its first token may be used. The token before the
+// current one may be used as long as the current one has not been: perhaps the client has lost
+// the answer. Within $7 seconds it gets the current one again, because several requests of one
+// client may be under way. Later it gets the next one, and the current one counts as used. Any
+// other token was used before, which revokes the family.
 const rotateRefresh = `
 INSERT INTO roomspa.refresh_families AS f (family, user_id, current, previous, issued_at, expires_at, revoked_at)
 VALUES ($1, $2, $4, $3, $5, $6, CASE WHEN $1 <> $3 THEN now() END)
 ON CONFLICT (family) DO UPDATE SET
-	current    = CASE WHEN f.current = $3 AND f.revoked_at IS NULL THEN $4 ELSE f.current END,
-	previous   = CASE WHEN f.current = $3 AND f.revoked_at IS NULL THEN $3 ELSE f.previous END,
-	issued_at  = CASE WHEN f.current = $3 AND f.revoked_at IS NULL THEN $5 ELSE f.issued_at END,
-	expires_at = CASE WHEN f.current = $3 AND f.revoked_at IS NULL THEN $6 ELSE f.expires_at END,
-	revoked_at = CASE WHEN f.current = $3 OR f.previous = $3 AND f.issued_at > now() - make_interval(secs => $7) THEN f.revoked_at
-	                  ELSE coalesce(f.revoked_at, now()) END
+	(current, previous, issued_at, expires_at, revoked_at) = (
+		SELECT CASE WHEN replaces THEN $4 ELSE f.current END, CASE WHEN replaces THEN $3 ELSE f.previous END,
+			CASE WHEN replaces THEN $5 ELSE f.issued_at END, CASE WHEN replaces THEN $6 ELSE f.expires_at END,
+			CASE WHEN replaces OR f.previous = $3 THEN f.revoked_at ELSE coalesce(f.revoked_at, now()) END
+		FROM (SELECT f.revoked_at IS NULL AND (f.current = $3 OR f.previous = $3 AND f.issued_at <= now() - make_interval(secs => $7)) AS replaces) r
+	)
 RETURNING current, issued_at, expires_at, revoked_at IS NOT NULL, revoked_at IS NOT DISTINCT FROM now()`
 
 // RotateRefresh replaces a used refresh token by next, the only token of the family that
-// may be used from then on, and returns next. Within grace it returns the same token for
-// used again, in case the client has lost the answer. Using a token later revokes the
-// family: the rotation is Revoked and, in the answer to that very call, Reused.
+// may be used from then on, and returns next. As long as that is not used, the token may be used
+// again, in case the client has lost the answer: within grace RotateRefresh returns the same
+// token as before, and later next, which replaces the one that was not used. Any other use of a
+// token that was used before revokes the family: the rotation is Revoked and, in the answer to
+// that very call, Reused.
 func (db *DB) RotateRefresh(ctx context.Context, used, next room.Refresh, grace time.Duration) (room.Rotation, error) {
 	rot := room.Rotation{Refresh: room.Refresh{Family: used.Family, User: used.User}}
 	b := db.newWrite()

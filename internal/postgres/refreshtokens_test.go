@@ -60,14 +60,38 @@ func TestARefreshTokenIsUsedOnce(t *testing.T) {
 	}
 }
 
-func TestTheGraceHasAnEnd(t *testing.T) {
+// A client that has lost the answer may come back at any time, until the successor was used.
+func TestAnAnswerThatWasLostSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db := open(t, postgres.Options{URL: url})
+	rotate(t, db, refreshToken(0), refreshToken(1))
+	rotate(t, db, refreshToken(1), refreshToken(2))
+	execute(t, direct(t, url), "UPDATE roomspa.refresh_families SET issued_at = issued_at - interval '1 hour 1 second'")
+	if got := rotate(t, db, refreshToken(1), refreshToken(3)); got.ID != "a3" || got.Repeated || got.Revoked {
+		t.Errorf("after the grace: %+v", got)
+	}
+	if got := rotate(t, db, refreshToken(1), refreshToken(4)); got.ID != "a3" || !got.Repeated {
+		t.Errorf("again: %+v", got)
+	}
+	if got := rotate(t, db, refreshToken(3), refreshToken(5)); got.ID != "a5" || got.Revoked {
+		t.Errorf("the new successor: %+v", got)
+	}
+	if got := rotate(t, db, refreshToken(1), refreshToken(6)); !got.Reused {
+		t.Errorf("after its successor was used: %+v", got)
+	}
+}
+
+// If somebody else has the token too, one of the two comes with a successor that was replaced.
+func TestASuccessorThatWasReplacedEndsTheFamily(t *testing.T) {
 	t.Parallel()
 	url := database(t)
 	db := open(t, postgres.Options{URL: url})
 	rotate(t, db, refreshToken(0), refreshToken(1))
 	execute(t, direct(t, url), "UPDATE roomspa.refresh_families SET issued_at = issued_at - interval '1 hour 1 second'")
-	if got := rotate(t, db, refreshToken(0), refreshToken(2)); !got.Reused {
-		t.Errorf("after the grace: %+v", got)
+	rotate(t, db, refreshToken(0), refreshToken(2))
+	if got := rotate(t, db, refreshToken(1), refreshToken(3)); !got.Reused {
+		t.Errorf("got %+v", got)
 	}
 }
 

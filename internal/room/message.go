@@ -1,8 +1,8 @@
 package room
 
 import (
-	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -64,7 +64,7 @@ func (e *Invalid) Error() string { return e.Detail }
 // is stored unchanged.
 func (d Draft) Validate(maxText int) *Invalid {
 	switch {
-	case strings.TrimSpace(d.Text) == "":
+	case isBlank(d.Text):
 		return &Invalid{"empty_message", "message", "the message is empty; nothing was stored"}
 	case utf8.RuneCountInString(d.Text) > maxText:
 		return &Invalid{"too_long", "message", "the message has more than " + itoa(maxText) + " characters"}
@@ -74,6 +74,18 @@ func (d Draft) Validate(maxText int) *Invalid {
 		return &Invalid{"out_of_range", "message_type", "message_type must be 1 to " + itoa(MaxType) + " small letters, digits, '_', '-', '.' or '/'"}
 	}
 	return validateMetadata(d.Metadata)
+}
+
+// isBlank reports whether a text shows nothing: it has only white space, control and format
+// characters, and letters that are drawn blank (Unicode's Default_Ignorable_Code_Point, and the
+// braille pattern without dots).
+func isBlank(text string) bool {
+	for _, r := range text {
+		if !unicode.IsSpace(r) && !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && r != '\u2800' {
+			return false
+		}
+	}
+	return true
 }
 
 // validType reports whether t is empty or a name that can be stored, known or not.

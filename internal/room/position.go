@@ -15,30 +15,33 @@ type Position struct {
 	RecordedAt          time.Time // zero if absent
 }
 
-// Validate checks the ranges of the fields and returns an error for the first invalid one.
-func (p Position) Validate() *Invalid {
+// Normalize removes values that are out of range, which is how devices say that they do not know
+// them (a heading or a speed of -1). It returns an error if the position itself is missing or out of
+// range, or if its accuracy is negative, which says the same of the position.
+func (p *Position) Normalize() *Invalid {
 	for _, c := range []struct {
-		field, unit string
-		v, low, top float64
-		required    bool
-	}{
-		{"latitude", "degrees", p.Latitude, -90, 90, true},
-		{"longitude", "degrees", p.Longitude, -180, 180, true},
-		{"accuracy", "metres", p.Accuracy, 0, math.MaxFloat64, false},
-		{"heading", "degrees", p.Heading, 0, 360, false},
-		{"speed", "metres a second", p.Speed, 0, math.MaxFloat64, false},
-	} {
+		field string
+		v     float64
+		top   float64
+	}{{"latitude", p.Latitude, 90}, {"longitude", p.Longitude, 180}} {
 		switch {
-		case math.IsNaN(c.v) && c.required:
-			return &Invalid{"missing_field", c.field, c.field + " is missing"}
 		case math.IsNaN(c.v):
-		case c.v < c.low || c.v > c.top:
-			detail := c.field + " must be 0 " + c.unit + " or more"
-			if c.top < math.MaxFloat64 {
-				detail = c.field + " must be between " + ftoa(c.low) + " and " + ftoa(c.top) + " " + c.unit
-			}
-			return &Invalid{"out_of_range", c.field, detail}
+			return &Invalid{"missing_field", c.field, c.field + " is missing"}
+		case math.Abs(c.v) > c.top:
+			return &Invalid{"out_of_range", c.field, c.field + " must be between " + ftoa(-c.top) + " and " + ftoa(c.top) + " degrees"}
 		}
+	}
+	if p.Accuracy < 0 {
+		return &Invalid{"out_of_range", "accuracy", "accuracy must be 0 metres or more; a negative one says that the position is not known"}
+	}
+	if math.IsInf(p.Accuracy, 1) {
+		p.Accuracy = math.NaN()
+	}
+	if p.Heading < 0 || p.Heading > 360 {
+		p.Heading = math.NaN()
+	}
+	if p.Speed < 0 || math.IsInf(p.Speed, 1) {
+		p.Speed = math.NaN()
 	}
 	return nil
 }

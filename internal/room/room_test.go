@@ -91,7 +91,10 @@ func TestDraftValidate(t *testing.T) {
 	t.Parallel()
 	const limit = 5
 	for text, want := range map[string]string{
-		"hi": "", " hi ": "", "💩💩💩💩💩": "", "\u200b": "", "": "empty_message", " \t\r\n\u00a0\u2003\u3000": "empty_message", "123456": "too_long", "      ": "empty_message",
+		"hi": "", " hi ": "", "💩💩💩💩💩": "", "": "empty_message", " \t\r\n\u00a0\u2003\u3000": "empty_message", "123456": "too_long", "      ": "empty_message",
+		"\u200b": "empty_message", "\u2800\u3164": "empty_message", "\ufeff\u2060 ": "empty_message", "\u00ad\u034f": "empty_message",
+		"\u200b\u200d": "empty_message", "\x01": "empty_message", "\ufe0f": "empty_message", "\u115f\uffa0": "empty_message",
+		"👩\u200d🔧": "", "می\u200c": "", "\u200b.": "",
 	} {
 		code := ""
 		if bad := (room.Draft{Text: text}).Validate(limit); bad != nil {
@@ -109,7 +112,7 @@ func TestDraftValidate(t *testing.T) {
 	}
 }
 
-func TestPositionValidate(t *testing.T) {
+func TestPositionNormalize(t *testing.T) {
 	t.Parallel()
 	nan := math.NaN()
 	good := room.Position{Latitude: 1, Longitude: 2, Accuracy: nan, Heading: nan, Speed: nan}
@@ -126,18 +129,20 @@ func TestPositionValidate(t *testing.T) {
 		"latitude infinite":   {func(p *room.Position) { p.Latitude = math.Inf(-1) }, "out_of_range latitude"},
 		"longitude -180.1":    {func(p *room.Position) { p.Longitude = -180.1 }, "out_of_range longitude"},
 		"accuracy -1":         {func(p *room.Position) { p.Accuracy = -1 }, "out_of_range accuracy"},
-		"accuracy infinite":   {func(p *room.Position) { p.Accuracy = math.Inf(1) }, "out_of_range accuracy"},
-		"heading 720":         {func(p *room.Position) { p.Heading = 720 }, "out_of_range heading"},
-		"speed -0.1":          {func(p *room.Position) { p.Speed = -0.1 }, "out_of_range speed"},
+		"not known":           {func(p *room.Position) { p.Accuracy, p.Heading, p.Speed = math.Inf(1), -1, -1 }, ""},
+		"too large":           {func(p *room.Position) { p.Accuracy, p.Heading, p.Speed = math.Inf(1), 360.1, math.Inf(1) }, ""},
 	} {
 		p := good
 		c.change(&p)
 		got := ""
-		if bad := p.Validate(); bad != nil {
+		if bad := p.Normalize(); bad != nil {
 			got = bad.Code + " " + bad.Field
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if unknown := math.IsNaN(p.Accuracy) && math.IsNaN(p.Heading) && math.IsNaN(p.Speed); unknown != (name != "the edges" && name != "the other edges" && name != "accuracy -1") {
+			t.Errorf("%s: %+v", name, p)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func flowing(b *testing.B) (*session.Session, *fountain, net.Conn) {
 	started := make(chan *session.Session, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		log := logging.Conn{Log: slog.New(slog.DiscardHandler), Ref: ref, Remote: "bench"}
-		slot, _ := registry.Reserve("chat", "ChatConsumer", false)
+		slot, _ := registry.Reserve(session.Kind{Endpoint: "chat", Component: "ChatConsumer"})
 		s, err := slot.Upgrade(w, r, log, http.Header{})
 		if err != nil {
 			b.Error(err)

@@ -10,6 +10,7 @@ import (
 // of the session.
 type Grant struct {
 	Endpoint string
+	Classic  bool // see [Kind]
 	User     int64
 	IssuedAt time.Time // of the token; zero if unknown
 	Role     string    // of the user; empty while the handshake loads the user
@@ -35,7 +36,7 @@ func (r *Registry) Grants() []Grant {
 		t := s.Token()
 		s.mu.Lock()
 		if t.User != 0 && s.cause == nil {
-			grants = append(grants, Grant{Endpoint: s.endpoint.name, User: t.User, IssuedAt: t.IssuedAt, Role: s.role, IDs: s.ids, session: s})
+			grants = append(grants, Grant{Endpoint: s.endpoint.name, Classic: s.endpoint.classic, User: t.User, IssuedAt: t.IssuedAt, Role: s.role, IDs: s.ids, session: s})
 		}
 		s.mu.Unlock()
 	}

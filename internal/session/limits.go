@@ -41,11 +41,10 @@ const (
 	hardMemory = 0.95
 )
 
-// Reserve reserves a slot for a socket of an endpoint. component is the endpoint's name in
-// log lines; an anonymous endpoint knows no user. It returns nil and the exceeded limit above a hard limit, and nil and "" while
-// draining.
-func (r *Registry) Reserve(endpointName, component string, anonymous bool) (*Slot, Limit) {
-	e := r.metrics.endpoint(endpointName, component, anonymous)
+// Reserve reserves a slot for a socket. It returns nil and the exceeded limit above a hard
+// limit, and nil and "" while draining.
+func (r *Registry) Reserve(k Kind) (*Slot, Limit) {
+	e, anonymous := r.metrics.endpoint(k), k.Anonymous
 	e.connections.Inc()
 	n, strangers := r.count.Add(1), r.anonymous.Load()
 	if anonymous {

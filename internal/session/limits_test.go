@@ -54,10 +54,10 @@ func TestLimitsOnMemory(t *testing.T) {
 			o.Memory = func() float64 { return share }
 			r := session.NewRegistry(t.Context(), o, prometheus.NewRegistry())
 			for range c.sockets {
-				r.Reserve("test", "TestConsumer", false)
+				r.Reserve(session.Kind{Endpoint: "test", Component: "TestConsumer"})
 			}
 			share = c.share
-			slot, full := r.Reserve("test", "TestConsumer", false)
+			slot, full := r.Reserve(session.Kind{Endpoint: "test", Component: "TestConsumer"})
 			if slot != nil {
 				full = slot.Exceeded
 			}
@@ -68,7 +68,7 @@ func TestLimitsOnMemory(t *testing.T) {
 				t.Errorf("%d sockets are counted", r.Len())
 			}
 			share = 0
-			if slot, full = r.Reserve("test", "TestConsumer", false); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Exceeded == session.MemoryLimit {
+			if slot, full = r.Reserve(session.Kind{Endpoint: "test", Component: "TestConsumer"}); (slot == nil) != (c.sockets == 12) || slot != nil && slot.Exceeded == session.MemoryLimit {
 				t.Errorf("when there is memory again: %v, %q", slot, full)
 			}
 		})
@@ -88,7 +88,7 @@ func TestAnonymousSocketsHaveAQuotaAndAMaximumAge(t *testing.T) {
 				w.t.Errorf("socket %d: %q", i+3, h.full)
 			}
 		}
-		if slot, full := w.registry.Reserve("test", "TestConsumer", true); slot != nil || full != session.AnonymousLimit {
+		if slot, full := w.registry.Reserve(session.Kind{Endpoint: "test", Component: "TestConsumer", Anonymous: true}); slot != nil || full != session.AnonymousLimit {
 			w.t.Errorf("the fifth one: %q", full)
 		}
 		w.anonymous = false

@@ -13,8 +13,17 @@ type memberKey struct {
 type member struct {
 	key      memberKey
 	sockets  atomic.Int32 // that are open, or whose messages wait
-	messages sharedBucket // rate of handled messages of all sockets
+	messages sharedBucket // rate of handled messages of all sockets but the classic ones
+	classic  sharedBucket // the same of classic sockets, which may send more in a burst
 	sessions int          // that refer to the member; guarded by Registry.mu
+}
+
+// bucket returns the bucket for messages of classic or of other sockets.
+func (m *member) bucket(classic bool) *sharedBucket {
+	if classic {
+		return &m.classic
+	}
+	return &m.messages
 }
 
 // join makes the session one of a member's. It may be called more than once, but only the

@@ -15,13 +15,33 @@ type metrics struct {
 	renewals    *prometheus.CounterVec
 
 	mu        sync.Mutex
-	endpoints map[string]*endpoint
+	endpoints map[Kind]*endpoint
 }
 
-// An endpoint holds the metrics of one endpoint, so that its sockets need not look them up.
+// A Kind says what a socket is for. Sockets of one kind share their metrics.
+type Kind struct {
+	Endpoint  string
+	Component string // name of the endpoint in log lines
+	Anonymous bool   // the endpoint knows no user
+	// Classic means that the client speaks the dialect of the predecessor. Its socket gets no
+	// frames but those of the handler, outlives its token, and ends at [Options.ClassicMaxAge].
+	Classic bool
+}
+
+// dialect returns the label of metrics.
+func (k Kind) dialect() string {
+	if k.Classic {
+		return "classic"
+	}
+	return "roomspa"
+}
+
+// An endpoint holds the metrics of one kind of sockets, so that its sockets need not look them
+// up.
 type endpoint struct {
 	name, component string
 	anonymous       bool
+	classic         bool
 	connections     prometheus.Gauge
 	received, sent  prometheus.Counter
 }
@@ -29,19 +49,19 @@ type endpoint struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		endpoints: map[string]*endpoint{},
+		endpoints: map[Kind]*endpoint{},
 		connections: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_connections",
-			Help: "Number of open WebSocket connections, including connections still in their handshake.",
-		}, []string{"endpoint"}),
+			Help: "Number of open WebSocket connections, including connections still in their handshake, by endpoint and by the dialect of the client (roomspa, or classic: an app of the predecessor).",
+		}, []string{"endpoint", "dialect"}),
 		closes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_closes_total",
 			Help: "Total closed connections, by close code and reason. Code 1006 means that the connection was lost without a close frame.",
 		}, []string{"endpoint", "code", "reason"}),
 		frames: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_frames_total",
-			Help: "Total WebSocket messages, by direction (received from clients, sent to clients).",
-		}, []string{"endpoint", "direction"}),
+			Help: "Total WebSocket messages, by direction (received from clients, sent to clients) and by the dialect of the client (roomspa, classic).",
+		}, []string{"endpoint", "direction", "dialect"}),
 		age: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "roomspa_connection_age_seconds",
 			Help:    "Age of connections at their close.",
@@ -62,18 +82,18 @@ func (m *metrics) renewed(err error) {
 	m.renewals.WithLabelValues(outcome).Inc()
 }
 
-func (m *metrics) endpoint(name, component string, anonymous bool) *endpoint {
+func (m *metrics) endpoint(k Kind) *endpoint {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.endpoints[name]
+	e := m.endpoints[k]
 	if e == nil {
 		e = &endpoint{
-			name: name, component: component, anonymous: anonymous,
-			connections: m.connections.WithLabelValues(name),
-			received:    m.frames.WithLabelValues(name, "received"),
-			sent:        m.frames.WithLabelValues(name, "sent"),
+			name: k.Endpoint, component: k.Component, anonymous: k.Anonymous, classic: k.Classic,
+			connections: m.connections.WithLabelValues(k.Endpoint, k.dialect()),
+			received:    m.frames.WithLabelValues(k.Endpoint, "received", k.dialect()),
+			sent:        m.frames.WithLabelValues(k.Endpoint, "sent", k.dialect()),
 		}
-		m.endpoints[name] = e
+		m.endpoints[k] = e
 	}
 	return e
 }

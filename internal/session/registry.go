@@ -34,6 +34,8 @@ type Options struct {
 	// Budget bounds the bytes that all peers hold together. nil means no limit.
 	Budget      *budget.Budget
 	TokenLeeway time.Duration // time after the expiry of a token at which its session ends
+	// ClassicMaxAge is the age at which sessions of classic clients end. 0 means no limit.
+	ClassicMaxAge time.Duration
 	// Renew verifies the token of an auth frame, given the session's current one. It must
 	// be safe for concurrent use.
 	Renew func(token string, former Token) (Token, error)
@@ -140,11 +142,22 @@ func (s *Session) sweep(now time.Time) {
 		s.End(noRoom) // the client may not be at fault
 	case began != 0 && now.UnixNano()-began > int64(messageTimeout):
 		s.End(&frame.Close{Code: frame.CodePolicy, Reason: "message_timeout", Detail: fmt.Sprintf("the message was not complete %v after its first byte", messageTimeout)})
-	case s.endpoint.anonymous && now.UnixNano()-s.opened > int64(anonymousAge):
-		s.End(&frame.Close{Code: frame.CodeRestart, Reason: "max_age", Detail: fmt.Sprintf("sockets of this endpoint are open for at most %v", anonymousAge), After: rand.N(jitter)})
+	case s.maxAge() != 0 && now.UnixNano()-s.opened > int64(s.maxAge()):
+		s.End(&frame.Close{Code: frame.CodeRestart, Reason: "max_age", Detail: fmt.Sprintf("sockets of this kind are open for at most %v", s.maxAge()), After: rand.N(jitter)})
 	case overdue:
 		s.End(&frame.Close{Code: frame.CodeTryLater, Reason: "pong_timeout", After: time.Second})
 	case due, warn:
 		s.Wake()
 	}
+}
+
+// maxAge returns the age at which the session ends, or 0 if it has no limit.
+func (s *Session) maxAge() time.Duration {
+	switch {
+	case s.endpoint.anonymous:
+		return anonymousAge
+	case s.endpoint.classic:
+		return s.registry.options.ClassicMaxAge
+	}
+	return 0
 }

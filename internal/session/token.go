@@ -60,10 +60,10 @@ func (s *Session) Token() Token {
 	return t
 }
 
-// checkExpiry reports whether the token has expired and whether to warn the client now. The
-// caller must hold the lock.
+// checkExpiry reports whether the token has expired and whether to warn the client now. A
+// classic socket outlives its token. The caller must hold the lock.
 func (s *Session) checkExpiry(now time.Time) (expired, warn bool) {
-	if s.user == 0 {
+	if s.user == 0 || s.endpoint.classic {
 		return false, false
 	}
 	left := time.Unix(s.expires, 0).Sub(now)

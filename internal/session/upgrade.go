@@ -2,10 +2,11 @@ package session
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -31,22 +32,11 @@ var upgrader = websocket.Upgrader{
 	CheckOrigin:     func(*http.Request) bool { return true }, // the handshake has checked it
 }
 
-// acceptBearer accepts the subprotocol bearer if the client offers it. The library is not used
-// for that, because it would keep the client's header, and with it the token, in memory as
-// long as the socket is open.
-func acceptBearer(r *http.Request, header http.Header) {
-	if slices.Contains(websocket.Subprotocols(r), "bearer") {
-		header.Set("Sec-Websocket-Protocol", "bearer")
-	}
-}
-
 // Upgrade answers the handshake with 101 (RFC 6455 §4.2.2) and returns the session. The caller
 // must call [Session.Start] on it. Upgrade releases the slot if it fails; otherwise the session
 // releases it when it ends.
 func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Conn, header http.Header) (*Session, error) {
 	gate := &hijacker{ResponseWriter: w}
-	header = header.Clone()
-	acceptBearer(r, header)
 	if _, err := upgrader.Upgrade(gate, r, header); err != nil {
 		slot.Release()
 		if gate.conn != nil {
@@ -84,10 +74,13 @@ func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	g.conn = conn
-	if brw.Reader.Buffered() == 0 { // else the library refuses the handshake: data came too early
-		brw.Reader = bufio.NewReaderSize(conn, readBuffer)
+	var in io.Reader = conn
+	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the 101
+		early, _ := brw.Reader.Peek(n)
+		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
 	}
-	g.reader = brw.Reader
+	g.reader = bufio.NewReaderSize(in, readBuffer)
+	brw.Reader = bufio.NewReaderSize(conn, 16) // the library resets it, and refuses a handshake with data in it
 	return conn, brw, nil
 }
 

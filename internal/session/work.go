@@ -14,6 +14,11 @@ const (
 	maxQueue = 64 << 10
 	// queueOverhead is added to the size of a waiting message, so that tiny ones count too.
 	queueOverhead = 64
+	// maxClassicQueue is maxQueue for classic clients. They send without waiting, and notice a
+	// dead connection by their own pings, which the server can answer only if it reads on.
+	maxClassicQueue = 4 << 20
+	// classicBurst is the number of messages that a classic client may send in a burst.
+	classicBurst = 1000
 	// userFactor is how many times the message rate of a socket a user has on a replica, and so
 	// has a client network without a user.
 	userFactor = 4
@@ -66,7 +71,7 @@ func (s *Session) dispatch(m message) {
 	}
 	if !work {
 		s.queued += len(m.Data) + queueOverhead
-		s.stopped = s.stopped || s.queued >= maxQueue
+		s.stopped = s.stopped || s.queued >= s.maxQueue()
 	}
 	stopped := s.stopped
 	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
@@ -137,11 +142,19 @@ func (s *Session) next() (m message, ok bool) {
 // resumeLocked starts the reader again if it was stopped and there is room, or if the session
 // is ending.
 func (s *Session) resumeLocked() {
-	if s.stopped && (s.queued <= maxQueue/2 || s.cause != nil) {
+	if s.stopped && (s.queued <= s.maxQueue()/2 || s.cause != nil) {
 		s.stopped = false
 		s.restartPongTimeoutLocked()
 		go s.read() // takes over the count of the reader that has ended
 	}
+}
+
+// maxQueue returns the number of bytes of waiting messages at which the reader stops.
+func (s *Session) maxQueue() int {
+	if s.endpoint.classic && !s.endpoint.anonymous {
+		return maxClassicQueue
+	}
+	return maxQueue
 }
 
 // restartPongTimeoutLocked begins the pong timeout anew, because no pong could be read.
@@ -214,10 +227,13 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 	if o.MessageRate <= 0 {
 		return 0
 	}
-	now, period := time.Now(), time.Duration(float64(time.Second)/o.MessageRate)
-	next, wait := s.messages.take(now, period, o.MessageBurst)
+	now, period, burst := time.Now(), time.Duration(float64(time.Second)/o.MessageRate), o.MessageBurst
+	if s.endpoint.classic && !s.endpoint.anonymous {
+		burst = max(burst, classicBurst)
+	}
+	next, wait := s.messages.take(now, period, burst)
 	if wait == 0 && s.member != nil {
-		wait = s.member.messages.take(now, period/userFactor, o.MessageBurst*userFactor)
+		wait = s.member.bucket(s.endpoint.classic).take(now, period/userFactor, burst*userFactor)
 		if wait > 0 && s.endpoint.anonymous {
 			return max(wait, rand.N(slow))
 		}
@@ -226,7 +242,7 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 		s.messages = next
 		return 0
 	}
-	if !s.endpoint.anonymous {
+	if !s.endpoint.anonymous || s.endpoint.classic {
 		return wait
 	}
 	m.Limited = true

@@ -34,7 +34,7 @@ type world struct {
 	clients  []net.Conn
 	handle   func(*script)
 
-	anonymous bool
+	anonymous, classic bool
 
 	endpoint string
 	wrap     func(*script) session.Handler // may be nil
@@ -78,7 +78,7 @@ func bubble(t *testing.T, o session.Options, test func(*world)) {
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	slot, full := w.registry.Reserve(cmp.Or(w.endpoint, "test"), "TestConsumer", w.anonymous)
+	slot, full := w.registry.Reserve(session.Kind{Endpoint: cmp.Or(w.endpoint, "test"), Component: "TestConsumer", Anonymous: w.anonymous, Classic: w.classic})
 	if slot == nil {
 		http.Error(rw, string(full), http.StatusServiceUnavailable)
 		return

@@ -163,9 +163,10 @@ func (s *Session) begin(b *batch) Handler {
 	return s.handler
 }
 
-// appendClose adds the frame that explains the close, and the Close.
+// appendClose adds the frame that explains the close, and the Close. Classic clients know no
+// such frame.
 func (s *Session) appendClose(b *batch, c *frame.Close) {
-	if explain := c.Encode(s.log.Ref); explain != nil {
+	if explain := c.Encode(s.log.Ref); explain != nil && !s.endpoint.classic {
 		b.append(opText, explain)
 	}
 	payload := []byte{}

@@ -100,6 +100,11 @@ func create(name, from string) string {
 	return "CREATE DATABASE " + name + " TEMPLATE " + from
 }
 
+// Execute runs SQL in a database, for functions that prepare one.
+func Execute(ctx context.Context, databaseURL, sql string) error {
+	return execute(ctx, databaseURL, sql)
+}
+
 // execute runs one statement on a connection of its own: a pool would leave goroutines behind.
 func execute(ctx context.Context, server, sql string, args ...any) error {
 	conn, err := pgx.Connect(ctx, server)

@@ -78,7 +78,7 @@ func (r *run) assignSockets() error {
 			return err
 		}
 		s.run, s.group, s.place = r, r.groups[g], place
-		s.url = fmt.Sprintf("%s/ws/%s/%d/%d/", bases[(g+place)%len(bases)], r.o.Kind, s.room.Customer, s.room.Therapist)
+		s.url = fmt.Sprintf("%s/ws/%s/%d/%d/?v=1", bases[(g+place)%len(bases)], r.o.Kind, s.room.Customer, s.room.Therapist)
 		s.group.sockets = append(s.group.sockets, s)
 		r.sockets = append(r.sockets, s)
 	}

@@ -104,9 +104,9 @@ func TestTheHandshakeCarriesTheOptions(t *testing.T) {
 	}{
 		{
 			Options{URL: strings.Replace(url, "ws", "http", 1) + "?greet=1", Token: "t", Since: &since, LastRef: "r", LastCode: 1006},
-			[]string{"bearer, t", "greet=1&last_code=1006&last_ref=r&since=5", ""},
+			[]string{"bearer, t", "greet=1&last_code=1006&last_ref=r&since=5&v=1", ""},
 		},
-		{Options{URL: url, Header: http.Header{"origin": {"http://app"}}}, []string{"", "", "http://app"}},
+		{Options{URL: url, Header: http.Header{"origin": {"http://app"}}}, []string{"", "v=1", "http://app"}},
 	} {
 		dialed(t, c.o)
 		if diff := cmp.Diff(c.want, <-seen); diff != "" {

@@ -42,7 +42,7 @@ func TestSessionResumesWhereItsSocketWasCut(t *testing.T) {
 				t.Errorf("message %d, want %d", f.Seq, want)
 			}
 		}
-		if first, second := <-queries, <-queries; first != "" || second != "id=m12&last_code=1006&last_ref=ref1&since=12" {
+		if first, second := <-queries, <-queries; first != "v=1" || second != "id=m12&last_code=1006&last_ref=ref1&since=12&v=1" {
 			t.Errorf("queries %q and %q", first, second)
 		}
 		if n := len(s.recorded(RecordDuplicate)); n != 1 {
@@ -325,8 +325,8 @@ func TestSessionSendsOnlyTheNewestPosition(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		latitudes := make(chan float64, 2)
 		s := start(t, SessionOptions{Socket: servePipe(t, "/ws/location/1/2/", func(s *side) {
-			if s.r.URL.RawQuery != "" {
-				t.Errorf("query %q, want none", s.r.URL.RawQuery)
+			if s.r.URL.RawQuery != "v=1" {
+				t.Errorf("query %q, want v=1", s.r.URL.RawQuery)
 			}
 			s.say(`{"type":"connected","ref":"r"}`)
 			latitudes <- *s.hear().Latitude

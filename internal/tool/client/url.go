@@ -89,6 +89,7 @@ func (o Options) target() (*url.URL, error) {
 		return nil, err
 	}
 	q := u.Query()
+	q.Set("v", "1") // else a server with --classic-clients takes the client for one of the predecessor's
 	if o.Since != nil {
 		q.Set("since", strconv.FormatInt(*o.Since, 10))
 		if o.SinceID != "" {
@@ -101,8 +102,6 @@ func (o Options) target() (*url.URL, error) {
 	if o.LastCode != 0 {
 		q.Set("last_code", strconv.Itoa(o.LastCode))
 	}
-	if len(q) > 0 {
-		u.RawQuery = q.Encode()
-	}
+	u.RawQuery = q.Encode()
 	return u, nil
 }

@@ -103,7 +103,7 @@ func (r *repl) sendPosition(ctx context.Context, line string) error {
 		return errors.New("a position must be latitude,longitude in degrees, as in 13.7563,100.5018, or a JSON object")
 	}
 	p := client.NewPosition(lat, lon)
-	if invalid := p.Validate(); invalid != nil {
+	if invalid := p.Normalize(); invalid != nil {
 		return invalid
 	}
 	r.view.expectPosition(lat, lon)

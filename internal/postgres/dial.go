@@ -1,0 +1,33 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Dial opens one connection for a tool that runs statements of its own, without the timeouts of
+// a replica. Its errors contain no secret. The caller closes the connection.
+func Dial(ctx context.Context, o Options, application string) (*pgx.Conn, error) {
+	o = o.withDefaults()
+	pool, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg := pool.ConnConfig
+	for _, name := range []string{"statement_timeout", "lock_timeout", "plan_cache_mode"} {
+		delete(cfg.RuntimeParams, name)
+	}
+	cfg.RuntimeParams["application_name"] = application
+	if o.PgBouncer {
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		f := classify(ctx, err)
+		f.detail = redact(f.detail, cfg.Password)
+		return nil, fmt.Errorf("connect: %w", f)
+	}
+	return conn, nil
+}
