@@ -182,3 +182,27 @@ func TestPreparedStatementsSurviveSchemaChanges(t *testing.T) {
 	execute(t, conn, "ALTER TABLE roomspa.conversations ALTER COLUMN customer_id TYPE integer, ALTER COLUMN therapist_id TYPE integer")
 	works()
 }
+
+// TestADeadlockWithOthersIsTriedAgain a few times: the server has rolled it back.
+func TestADeadlockWithOthersIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	conn := direct(t, url)
+	execute(t, conn, `
+CREATE SEQUENCE public.tried;
+CREATE FUNCTION public.lose() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF nextval('public.tried') % 3 > 0 THEN
+		RAISE EXCEPTION 'lost' USING ERRCODE = CASE WHEN currval('public.tried') % 3 = 1 THEN '40P01' ELSE '40001' END;
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER lose BEFORE INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION public.lose()`)
+	db := open(t, postgres.Options{URL: url})
+	id := conversation(t, db, 1)
+	for i := range 3 {
+		if m, duplicate := send(t, db, id, says("x", fmt.Sprint(i))); m.Seq != int64(i+1) || duplicate {
+			t.Errorf("%+v, duplicate %v", m, duplicate)
+		}
+	}
+}
