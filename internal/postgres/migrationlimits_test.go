@@ -146,7 +146,7 @@ func TestAMigrationSaysForWhomItWaits(t *testing.T) {
 		_, err := postgres.Migrate(context.WithoutCancel(t.Context()), o, slog.New(slog.NewTextHandler(&log, nil)))
 		done <- err
 	}()
-	waits := regexp.MustCompile(`Migration waits for other transactions: pid \d+ \(user .*, application \\"pg_dump\\", for \d+s\)`)
+	waits := regexp.MustCompile(`Migration waits for other transactions" transactions="pid \d+ \(user .*, application pg_dump, for \d+s\)`)
 	world.Eventually(t, "two lines: the wait is longer than the lock timeout of migrations", func() (bool, any) {
 		return len(waits.FindAllString(log.String(), -1)) > 1, log.String()
 	})

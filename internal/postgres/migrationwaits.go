@@ -65,7 +65,7 @@ func watchBlockers(ctx context.Context, cfg *pgx.ConnConfig, log *slog.Logger) (
 				}
 				if who != "" && (who != last || now.After(next)) {
 					next = now.Add(blockersEvery)
-					log.Info("Migration waits for other transactions: " + text)
+					log.Info("Migration waits for other transactions", "transactions", text)
 				}
 				last = who
 			}
@@ -90,7 +90,7 @@ func readBlockers(ctx context.Context, conn *pgx.Conn) (who, text string, err er
 			since = "for " + time.Duration(age*float64(time.Second)).Round(time.Second).String()
 		}
 		pids = append(pids, fmt.Sprint(pid))
-		texts = append(texts, fmt.Sprintf("pid %d (user %q, application %q, %s)", pid, user, application, since))
+		texts = append(texts, fmt.Sprintf("pid %d (user %s, application %s, %s)", pid, user, application, since))
 		return nil
 	})
 	return strings.Join(pids, " "), strings.Join(texts, ", "), err
