@@ -18,15 +18,15 @@ var environment = []string{
 	"PGCHANNELBINDING", "PGREQUIREAUTH",
 }
 
+// ignored are the variables that were removed and not logged yet.
 var ignored struct {
 	mu    sync.Mutex
 	names []string
 }
 
 // IgnoreEnvironment removes the variables of psql from the environment of this process, so
-// that only connection URLs count. It returns the names of those that it has ever removed.
-// It may be called concurrently.
-func IgnoreEnvironment() []string {
+// that only connection URLs count. It may be called concurrently.
+func IgnoreEnvironment() {
 	ignored.mu.Lock()
 	defer ignored.mu.Unlock()
 	for _, name := range environment {
@@ -38,13 +38,16 @@ func IgnoreEnvironment() []string {
 			ignored.names = append(ignored.names, name)
 		}
 	}
-	return slices.Clone(ignored.names)
 }
 
-// warnOfEnvironment logs the variables that do not count.
+// warnOfEnvironment logs the variables that do not count, once.
 func warnOfEnvironment(log *slog.Logger) {
-	if names := IgnoreEnvironment(); len(names) > 0 {
-		log.Warn("Environment variables of psql are ignored: only the database URL counts", "variables", strings.Join(names, " "))
+	IgnoreEnvironment()
+	ignored.mu.Lock()
+	defer ignored.mu.Unlock()
+	if len(ignored.names) > 0 {
+		log.Warn("Environment variables of psql are ignored: only the database URL counts", "variables", strings.Join(ignored.names, " "))
+		ignored.names = nil
 	}
 }
 

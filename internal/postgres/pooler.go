@@ -50,9 +50,9 @@ const backend = `SELECT pg_backend_pid()`
 // certain order, so it tries a few times. An error is no proof: a pooler of sessions may have no
 // free backend for another connection.
 func sharesBackend(ctx context.Context, conn *pgx.Conn) bool {
-	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
+	limited, cancel := context.WithTimeout(ctx, otherTimeout) // not for conn, which it would break
 	defer cancel()
-	other, err := pgx.ConnectConfig(ctx, conn.Config())
+	other, err := pgx.ConnectConfig(limited, conn.Config())
 	if err != nil {
 		return false
 	}
@@ -63,7 +63,7 @@ func sharesBackend(ctx context.Context, conn *pgx.Conn) bool {
 		if err := conn.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&own); err != nil {
 			return false
 		}
-		if err := other.QueryRow(ctx, backend, pgx.QueryExecModeExec).Scan(&others); err != nil {
+		if err := other.QueryRow(limited, backend, pgx.QueryExecModeExec).Scan(&others); err != nil {
 			return false
 		}
 		if i == 0 {
