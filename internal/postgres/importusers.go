@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,7 +33,7 @@ const erasedUsers = `SELECT user_id FROM roomspa.erasures WHERE user_id = ANY($1
 const takenByOthers = `
 SELECT i.id FROM unnest($1::bigint[], $2::text[], $3::text[]) AS i (id, email, phone)
 WHERE EXISTS (SELECT FROM roomspa.users u WHERE lower(u.email) = lower(i.email) AND u.id <> i.id)
-	OR EXISTS (SELECT FROM roomspa.users u WHERE u.phone = i.phone AND u.id <> i.id)`
+	OR EXISTS (SELECT FROM roomspa.users u WHERE ` + phoneNumber + ` = i.phone AND u.id <> i.id)`
 
 const importUsers = `
 INSERT INTO roomspa.users (id, email, phone, role, is_active, password, created_at)
@@ -60,6 +60,10 @@ func (db *DB) ImportUsers(ctx context.Context, users []ImportedUser, write bool)
 
 func importUserBatch(ctx context.Context, tx pgx.Tx, users []ImportedUser, write bool) (ImportedUsers, error) {
 	var done ImportedUsers
+	users = slices.Clone(users)
+	for i, u := range users {
+		users[i].Email, users[i].Phone = room.NormalizeEmail(u.Email), room.NormalizePhone(u.Phone)
+	}
 	ids := make([]int64, len(users))
 	emails, phones := make([]string, len(users)), make([]string, len(users))
 	for i, u := range users {
@@ -114,7 +118,7 @@ func importUserBatch(ctx context.Context, tx pgx.Tx, users []ImportedUser, write
 }
 
 func differ(a, b room.User) bool {
-	return !strings.EqualFold(a.Email, b.Email) || a.Phone != b.Phone || a.Role != b.Role || a.Active != b.Active
+	return room.NormalizeIdentifier(a.Email) != room.NormalizeIdentifier(b.Email) || room.NormalizePhone(a.Phone) != b.Phone || a.Role != b.Role || a.Active != b.Active
 }
 
 func insertUsers(ctx context.Context, tx pgx.Tx, users []ImportedUser) (map[room.UserID]bool, error) {
