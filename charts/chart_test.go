@@ -16,18 +16,19 @@ import (
 // matrix holds values that operators may set. Tests of what must hold for every release
 // run on each of them.
 var matrix = map[string]string{
-	"the defaults":           "",
-	"part of another chart":  "global: {imageRegistry: x}",
-	"nothing runs":           "replicas: 0",
-	"own image":              "{image: {repository: registry.example.com:5000/chat, tag: 1.2.3-rc.1, pullPolicy: Always, pullSecrets: [a, b]}}",
-	"secrets of an operator": "{secrets: {databaseURL: {name: pg-app, key: uri}, jwtSecret: {name: tokens, key: hs256.txt}}}",
-	"a slow drain":           "shutdown: {waitSeconds: 15, drainSeconds: 300, flushSeconds: 20}",
-	"a chosen grace period":  "shutdown: {gracePeriodSeconds: 31}",
-	"no migrations":          "migrations: {enabled: false}",
-	"an own service account": "serviceAccountName: shared",
-	"no limits":              "resources: {limits: null, requests: {cpu: 1, memory: 1Gi}}",
-	"options of every type":  "{proxyIdleSeconds: 100, options: {soft-limit: 2000000, hard-limit: 3000000, message-rate: 0.5, log-mask: true, proxy-protocol: false, trusted-proxies: [10.0.0.0/8, fd00::/8], origins: ['https://a.example', 'https://b.example'], ping-interval: 1m30s, redis-mode: sentinel, redis-master-name: main, database-pooler: pgbouncer}}",
-	"empty options":          "options: {origins: [], trusted-proxies: [], redis-prefix: ''}",
+	"apps of the predecessor": "{classicClients: true, options: {location-from: both}}",
+	"the defaults":            "",
+	"part of another chart":   "global: {imageRegistry: x}",
+	"nothing runs":            "replicas: 0",
+	"own image":               "{image: {repository: registry.example.com:5000/chat, tag: 1.2.3-rc.1, pullPolicy: Always, pullSecrets: [a, b]}}",
+	"secrets of an operator":  "{secrets: {databaseURL: {name: pg-app, key: uri}, jwtSecret: {name: tokens, key: hs256.txt}}}",
+	"a slow drain":            "shutdown: {waitSeconds: 15, drainSeconds: 300, flushSeconds: 20}",
+	"a chosen grace period":   "shutdown: {gracePeriodSeconds: 31}",
+	"no migrations":           "migrations: {enabled: false}",
+	"an own service account":  "serviceAccountName: shared",
+	"no limits":               "resources: {limits: null, requests: {cpu: 1, memory: 1Gi}}",
+	"options of every type":   "{proxyIdleSeconds: 100, options: {soft-limit: 2000000, hard-limit: 3000000, message-rate: 0.5, log-mask: true, proxy-protocol: false, trusted-proxies: [10.0.0.0/8, fd00::/8], origins: ['https://a.example', 'https://b.example'], ping-interval: 1m30s, redis-mode: sentinel, redis-master-name: main, database-pooler: pgbouncer}}",
+	"empty options":           "options: {origins: [], trusted-proxies: [], redis-prefix: ''}",
 
 	"a key set in a Secret":            "secrets: {jwks: {name: keys, key: set.json}}",
 	"a secret has changed":             "secrets: {revision: '2026-11-28'}",
@@ -71,6 +72,20 @@ var matrix = map[string]string{
 	"maps emptied":                     "{podAnnotations: {}, nodeSelector: {}, options: {}, tolerations: [], resources: {limits: {}, requests: {}}, metrics: {labels: {}}, dashboard: {enabled: true, labels: {}}, service: {annotations: {}}, networkPolicy: {enabled: true, clients: [], ops: []}}",
 	"scaling up left to Kubernetes":    "autoscaling: {by: hpa, behavior: {scaleUp: null}}",
 	"never scaling down":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: [], selectPolicy: Disabled}}}",
+	"own labels and names":             "{commonLabels: {team: chat}, commonAnnotations: {owner: chat}, podLabels: {team: pods}, ingress: {enabled: true, annotations: {a: b}}}",
+	"a digest":                         "image: {digest: 'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}",
+	"a user id of the cluster":         "podSecurityContext: {runAsUser: null}",
+	"secrets from an agent":            "{options: {database-url-file: /vault/db, redis-url-file: /vault/redis, jwt-secret-file: /vault/jwt, ops-token-file: /vault/ops}, secrets: {opsToken: {name: ops}}}",
+	"an authority of a Secret":         "caCertificates: {secret: ca}",
+	"an authority of a ConfigMap":      "caCertificates: {configMap: kube-root-ca.crt, key: bundle.pem}",
+	"extra files and variables":        "{extraVolumes: [{name: x, emptyDir: {}}], extraVolumeMounts: [{name: x, mountPath: /x}], extraEnv: [{name: EXTRA_A, value: b}, {name: EXTRA_B, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}",
+	"placed by affinity":               "{affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone}]}}, dnsConfig: {options: [{name: ndots, value: '2'}]}}",
+	"two IP families":                  "service: {ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv6, IPv4], unready: true}",
+	"annotations of each kind of pod":  "{podAnnotations: {a: b, mesh: 'on'}, migrations: {annotations: {j: k}, podAnnotations: {mesh: 'off'}, podLabels: {x: job}}, test: {podAnnotations: {mesh: test}, podLabels: {x: test}}}",
+	"another autoscaler":               "autoscaling: {by: external}",
+	"KEDA with metadata":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p', authentication: prom, authenticationKind: ClusterTriggerAuthentication, metadata: {authModes: bearer, query: up}}}",
+	"paths of a shared host":           "{ingress: {enabled: true, hosts: [a.example.com], paths: [/ws/, /chat/]}, httpRoute: {enabled: true, parentRefs: [{name: public}], paths: [/ws/, /chat/]}}",
+	"a policy that follows":            "{networkPolicy: {enabled: true, dns: {port: 5353}, extraEgress: [{ports: [{port: 8200, protocol: TCP}], to: [{namespaceSelector: {}}]}]}, options: {redis-mode: sentinel, redis-master-name: m, database-pooler: pgbouncer, jwks: 'https://id.example.com:8443/keys'}, extraEnv: [{name: EXTRA_PROXY, value: 'http://proxy:3128'}]}",
 	"everything":                       everything,
 }
 
@@ -103,6 +118,7 @@ func each(t *testing.T, test func(t *testing.T, r release)) {
 			t.Parallel()
 			r := render(t, values)
 			r.token = strings.Contains(values, "serviceAccountToken: true")
+			r.anyUser = strings.Contains(values, "runAsUser: null")
 			test(t, r)
 		})
 	}

@@ -1,9 +1,7 @@
 package charts
 
 import (
-	"encoding/json"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,15 +12,18 @@ import (
 )
 
 // owned lists the options that cannot be set under `options`, beside the secrets. The
-// chart's ports and mounts are fixed, a replica has the name of its pod, and the shutdown
-// has its own values, since the grace period depends on it.
-var owned = []string{"listen", "ops-listen", "replica", "jwt-secret-file", "jwt-keys-file", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
+// chart's ports are fixed, a replica has the name of its pod, the shutdown has its own
+// values, since the grace period depends on it, and so has classic-clients.
+var owned = []string{"classic-clients", "listen", "ops-listen", "replica", "shutdown-wait", "drain-timeout", "flush-timeout", "grace-period"}
 
 func TestEveryVariableIsAnOption(t *testing.T) {
 	t.Parallel()
-	byEnv := map[string]option{}
+	byEnv := map[string]option{"SSL_CERT_FILE": {kind: "string"}} // read by Go
 	for _, o := range readOptions(t) {
 		byEnv[o.env()] = o
+		if o.secret {
+			byEnv[o.env()+"_FILE"] = option{kind: "string"}
+		}
 	}
 	each(t, func(t *testing.T, r release) {
 		for kind, pod := range r.pods() {
@@ -34,7 +35,7 @@ func TestEveryVariableIsAnOption(t *testing.T) {
 				seen[v.Name] = true
 				o, known := byEnv[v.Name]
 				switch {
-				case isClient(pod): // has no options of serve
+				case isClient(pod) || strings.HasPrefix(v.Name, "EXTRA_"): // no options of serve
 				case !known:
 					t.Errorf("%s: %s is not an option", kind, v.Name)
 				case v.ValueFrom == nil && !o.takes(v.Value):
@@ -86,36 +87,23 @@ func TestDefaultsAreTheProducts(t *testing.T) {
 
 // The schema lists each option and its type, so that helm refuses what serve refuses.
 func TestSchemaListsTheOptions(t *testing.T) {
-	t.Parallel()
 	want := map[string]any{}
 	for name, o := range readOptions(t) {
-		if !o.secret && !slices.Contains(owned, name) {
+		switch {
+		case slices.Contains(owned, name):
+		case o.secret: // only in a file
+			want[name+"-file"] = map[string]any{"type": "string"}
+		default:
 			want[name] = o.schema(t)
 		}
 	}
-	const file = "roomspa/values.schema.json"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema map[string]any
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
+	schema := readSchema(t)
 	options := schema["properties"].(map[string]any)["options"].(map[string]any)
-	if diff := cmp.Diff(want, options["properties"]); diff == "" {
-		return
-	} else if !*update {
-		t.Fatalf("%s and app.Options differ (-want +got); run `go test . -update`:\n%s", file, diff)
+	if diff := cmp.Diff(want, options["properties"]); diff != "" && !*update {
+		t.Fatalf("%s and app.Options differ (-want +got); run `go test . -update`:\n%s", schemaFile, diff)
 	}
 	options["properties"] = want
-	text, err = json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeSchema(t, schema)
 }
 
 func (o option) schema(t *testing.T) map[string]any {

@@ -16,13 +16,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
 
-// plain lists the directories of k8s that are rendered from the chart, with the values and
-// the templates of each.
+// plain lists the directories of k8s that are rendered from the chart, with the values (or
+// the file of them) and the templates of each.
 var plain = []struct {
 	folder, values string
 	templates      []string
@@ -30,6 +31,8 @@ var plain = []struct {
 	{"base", "", []string{"deployment", "migrate", "poddisruptionbudget", "service", "service-ops", "serviceaccount"}},
 	{"components/network-policy", "networkPolicy: {enabled: true}", []string{"networkpolicy", "networkpolicy-migrate"}},
 	{"components/monitoring", "{metrics: {scrape: podMonitor}, alerts: {enabled: true}, dashboard: {enabled: true}}", []string{"dashboard", "podmonitor", "prometheusrule"}},
+	{"components/path-split-ingress", "examples/path-split-ingress-nginx.yaml", []string{"ingress"}},
+	{"components/path-split-gateway", "examples/path-split-gateway.yaml", []string{"httproute"}},
 }
 
 // Not in parallel: with -update it writes files that other tests read.
@@ -37,7 +40,11 @@ func TestPlainManifestsAreTheCharts(t *testing.T) {
 	as := install
 	as.Name, as.Namespace = "roomspa", "roomspa"
 	for _, p := range plain {
-		files, err := templatesAs(as, p.values, nil)
+		values := p.values
+		if strings.HasPrefix(values, "examples/") {
+			values = example(t, values)
+		}
+		files, err := templatesAs(as, values)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,9 +67,9 @@ func TestPlainManifestsAreTheCharts(t *testing.T) {
 	}
 }
 
-var ofHelm = regexp.MustCompile(`(?m)^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n`)
+var ofHelm = regexp.MustCompile(`(?m)^ *(helm\.sh/\S+|app\.kubernetes\.io/managed-by): .*\n|^  namespace: .*\n`)
 
-// withoutHelm removes the labels and annotations of Helm.
+// withoutHelm removes the labels and annotations of Helm, and the namespace.
 func withoutHelm(text string) string {
 	lines := strings.Split(strings.TrimSpace(ofHelm.ReplaceAllString(text, ""))+"\n", "\n")
 	var kept []string
@@ -134,12 +141,13 @@ func TestOverlaysBuild(t *testing.T) {
 		"Secret":         func(t *testing.T, a map[string]string, n string) { t.Helper(); as[corev1.Secret](t, a, n) },
 		"Ingress":        func(t *testing.T, a map[string]string, n string) { t.Helper(); as[networkingv1.Ingress](t, a, n) },
 		"NetworkPolicy":  func(t *testing.T, a map[string]string, n string) { t.Helper(); as[networkingv1.NetworkPolicy](t, a, n) },
+		"HTTPRoute":      func(t *testing.T, a map[string]string, n string) { t.Helper(); as[gatewayv1.HTTPRoute](t, a, n) },
 		"PodDisruptionBudget": func(t *testing.T, a map[string]string, n string) {
 			t.Helper()
 			as[policyv1.PodDisruptionBudget](t, a, n)
 		},
 	}
-	for folder, objects := range map[string]int{"base": 6, "overlays/dev": 11, "overlays/dev/app": 6, "overlays/dev/stores": 5, "overlays/production": 9} {
+	for folder, objects := range map[string]int{"base": 6, "overlays/dev": 11, "overlays/dev/app": 6, "overlays/dev/stores": 5, "overlays/production": 9, "overlays/path-split-ingress": 7, "overlays/path-split-gateway": 7} {
 		all := build(t, folder)
 		if len(all) != objects {
 			t.Errorf("%s builds %d objects, want %d", folder, len(all), objects)
@@ -221,6 +229,7 @@ func TestProductionOverlay(t *testing.T) {
 	options, known := readOptions(t), map[string]option{}
 	for _, o := range options {
 		known[o.env()] = o
+		known[o.env()+"_FILE"] = option{kind: "string"}
 	}
 	for _, v := range d.Spec.Template.Spec.Containers[0].Env {
 		if o, ok := known[v.Name]; !ok || v.ValueFrom == nil && !o.takes(v.Value) {

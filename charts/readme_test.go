@@ -50,16 +50,15 @@ func rows(table *strings.Builder, prefix string, values *yaml.Node) {
 	for i := 0; i < len(values.Content); i += 2 {
 		key, value := values.Content[i], values.Content[i+1]
 		name := prefix + key.Value
-		comment := strings.Join(strings.Fields(strings.ReplaceAll(key.HeadComment, "#", "")), " ")
-		comment = strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(comment)
+		text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(comment(key))
 		if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
-			if comment != "" {
-				fmt.Fprintf(table, "| **`%s`** | | %s |\n", name, comment)
+			if text != "" {
+				fmt.Fprintf(table, "| **`%s`** | | %s |\n", name, text)
 			}
 			rows(table, name+".", value)
 			continue
 		}
-		fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal(value), comment)
+		fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", name, literal(value), text)
 	}
 }
 

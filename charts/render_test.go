@@ -48,6 +48,7 @@ type release struct {
 	tests          map[string]*corev1.Pod
 	notes          string
 	token          bool // whether the values mount the service account's token
+	anyUser        bool // whether the values leave the user id to the cluster
 }
 
 // scaledObject has the fields of KEDA's type that the chart uses. KEDA's module has too
@@ -77,6 +78,7 @@ type scaledObject struct {
 			Metadata          map[string]string `json:"metadata"`
 			AuthenticationRef *struct {
 				Name string `json:"name"`
+				Kind string `json:"kind"`
 			} `json:"authenticationRef"`
 		} `json:"triggers"`
 	} `json:"spec"`
@@ -87,11 +89,10 @@ var install = common.ReleaseOptions{Name: "demo", Namespace: "chat", IsInstall: 
 
 // templates validates the values, renders the chart and returns the text by template.
 func templates(values string) (map[string]string, error) {
-	return templatesAs(install, values, nil)
+	return templatesAs(install, values)
 }
 
-// templatesAs renders with a cluster that answers lookups; it may be nil.
-func templatesAs(as common.ReleaseOptions, values string, cluster engine.ClientProvider) (map[string]string, error) {
+func templatesAs(as common.ReleaseOptions, values string) (map[string]string, error) {
 	chart, err := loader.LoadDir("roomspa")
 	if err != nil {
 		return nil, fmt.Errorf("load the chart: %w", err)
@@ -103,9 +104,6 @@ func templatesAs(as common.ReleaseOptions, values string, cluster engine.ClientP
 	all, err := util.ToRenderValues(chart, own, as, nil)
 	if err != nil {
 		return nil, err
-	}
-	if cluster != nil {
-		return engine.RenderWithClientProvider(chart, all, cluster)
 	}
 	// A value that values.yaml does not have is an error and not "<no value>".
 	return engine.Engine{Strict: true}.Render(chart, all)

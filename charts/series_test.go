@@ -56,7 +56,7 @@ func dashboard(t *testing.T, values string) []panel {
 		Title, UID string
 		Panels     []panel
 	}
-	if err := json.Unmarshal([]byte(render(t, values).dashboard.Data["roomspa.json"]), &d); err != nil {
+	if err := json.Unmarshal([]byte(render(t, values).dashboard.Data["demo-roomspa--chat.json"]), &d); err != nil {
 		t.Fatal(err)
 	}
 	if d.Title == "" || d.UID == "" || len(d.Panels) < 20 {
@@ -85,7 +85,7 @@ func TestEverySeriesExists(t *testing.T) {
 	t.Parallel()
 	metrics := readMetrics(t)
 	scraped := []string{"namespace", "pod"} // labels that Prometheus adds
-	used := regexp.MustCompile(`\b(roomspa_\w+)\{([^}]*)\}`)
+	used := regexp.MustCompile(`\b(roomspa_\w+)\{((?:[^"}]|"[^"]*")*)\}`)
 	matcher := regexp.MustCompile(`(\w+)(?:=~|!~|!=|=)"`)
 	for where, expr := range expressions(t) {
 		all := used.FindAllStringSubmatch(expr, -1)

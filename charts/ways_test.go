@@ -91,46 +91,6 @@ func TestTheUnreadyCanBeAsked(t *testing.T) {
 	}
 }
 
-// The network policy selects all pods of the release, and allows egress to the stores.
-func TestNetworkPolicy(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, r release) {
-		for name, p := range r.policies {
-			selector := p.Spec.PodSelector
-			pods := r.pods()
-			want := map[string][]string{"demo-roomspa": {"deployment", "demo-roomspa-check"}, "demo-roomspa-migrate": {"job"}}[name]
-			for kind, pod := range pods {
-				if got := selects(t, &selector, pod.Labels); got != slices.Contains(want, kind) {
-					t.Errorf("policy %s selects the pods of %s: %v", name, kind, got)
-				}
-			}
-			if len(p.Spec.PolicyTypes) != 2 || len(p.Spec.Egress) < 2 {
-				t.Errorf("policy %s: %+v, want both directions and a way to the stores", name, p.Spec)
-			}
-		}
-	})
-	p := render(t, matrix["a network policy"]).policies["demo-roomspa"]
-	if len(p.Spec.Ingress) != 1 || p.Spec.Ingress[0].Ports[0].Port.IntValue() != 8000 || p.Spec.Ingress[0].From != nil {
-		t.Errorf("ingress %+v, want port 8000 alone, from anybody", p.Spec.Ingress)
-	}
-	strict := render(t, matrix["a strict network policy"]).policies["demo-roomspa"]
-	if len(strict.Spec.Ingress) != 2 || len(strict.Spec.Ingress[0].From) != 2 || len(strict.Spec.Ingress[1].From) != 1 {
-		t.Errorf("ingress %+v, want clients and helm test on 8000, and one peer on 9090", strict.Spec.Ingress)
-	}
-	if got := strict.Spec.Egress[1]; got.Ports[0].Port.IntValue() != 6432 || got.To[0].IPBlock.CIDR != "10.0.0.0/8" {
-		t.Errorf("egress %+v, want Postgres at the place that was given", got)
-	}
-	ports := ""
-	for _, e := range render(t, matrix["a key set at a URL"]).policies["demo-roomspa"].Spec.Egress {
-		for _, p := range e.Ports {
-			ports += p.Port.String() + " "
-		}
-	}
-	if want := "53 53 5432 6379 443 "; ports != want {
-		t.Errorf("a replica may reach ports %s, want %s", ports, want)
-	}
-}
-
 func selects(t *testing.T, selector *metav1.LabelSelector, of map[string]string) bool {
 	t.Helper()
 	s, err := metav1.LabelSelectorAsSelector(selector)

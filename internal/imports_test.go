@@ -74,7 +74,7 @@ var packages = map[string][]string{
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
-	"tool/adopt":    {"auth", "postgres", "room"},
+	"tool/adopt":    {"postgres", "room"},
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
@@ -127,7 +127,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "memory", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "memory", "postgres", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/postgres"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -30,7 +31,7 @@ type commands struct {
 	Message   messageCmd   `cmd:"" help:"Send system messages to both sides of a room."`
 	Key       keyCmd       `cmd:"" help:"Rotate the key that protects what replicas put into Redis."`
 	Report    reportCmd    `cmd:"" help:"Read and close what users have reported."`
-	Import    importCmd    `cmd:"" help:"Import the data of another system."`
+	Adopt     adoptCmd     `cmd:"" help:"Take over the data of a predecessor in the same database, and give it back."`
 	Retention retentionCmd `cmd:"" help:"Delete old messages."`
 	Connect   connectCmd   `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
 	Diagnose  diagnoseCmd  `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`
@@ -74,6 +75,7 @@ func main() {
 func run(args []string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	postgres.IgnoreEnvironment() // of every command, also of those that start a Postgres
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("roomspa"),

@@ -19,13 +19,14 @@ import (
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/story"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/adopt"
 )
 
 // secret signs the tokens of the transcripts.
 const secret = "a-secret-of-the-transcripts-and-of-nothing-else"
 
-// fixture is the predecessor's database; scripts run in directories of their own.
-const fixture = "../../internal/tool/adopt/testdata/predecessor.sql"
+// fixture holds rows of the predecessor's database; scripts run in directories of their own.
+const fixture = "../../internal/tool/adopt/testdata/django.sql"
 
 func TestMain(m *testing.M) {
 	testscript.Main(world.Tests{M: m}, map[string]func(){"roomspa": main})
@@ -68,15 +69,12 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// predecessor makes a database as the predecessor has left it, and says in
-// ROOMSPA_IMPORT_FROM where it is.
+// predecessor adds the predecessor's tables to the database.
 func predecessor(ts *testscript.TestScript, _ bool, _ []string) {
-	dump, err := os.ReadFile(fixture)
+	rows, err := os.ReadFile(fixture)
 	ts.Check(err)
-	// It lies beside our tables, in a schema that they do not use.
-	from := ts.Getenv("ROOMSPA_DATABASE_URL")
-	execute(ts, from, string(dump))
-	ts.Setenv("ROOMSPA_IMPORT_FROM", from)
+	// The user's name is that of our schema, where the tables would be made otherwise.
+	execute(ts, ts.Getenv("ROOMSPA_DATABASE_URL"), "SET search_path = public; "+adopt.Tables+string(rows))
 }
 
 // ready waits until the server whose ops address is given can be used.

@@ -65,15 +65,7 @@ func (db *DB) CreateNamedUser(ctx context.Context, u room.User, name, hash strin
 	return u, nil
 }
 
-// ReserveUserIDs makes sure that no id up to upTo is drawn for a new user.
-func (db *DB) ReserveUserIDs(ctx context.Context, upTo room.UserID) error {
-	err := db.transaction(ctx, func(tx pgx.Tx) error { return reserveUserIDs(ctx, tx, upTo) })
-	if err != nil {
-		return fmt.Errorf("reserve user ids up to %d: %w", upTo, err)
-	}
-	return nil
-}
-
+// reserveUserIDs makes sure that no id up to upTo is drawn for a new user.
 func reserveUserIDs(ctx context.Context, tx pgx.Tx, upTo room.UserID) error {
 	if _, err := tx.Exec(ctx, lockUsers); err != nil {
 		return err

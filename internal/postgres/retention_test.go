@@ -120,32 +120,6 @@ func TestADeletionIsNoRestore(t *testing.T) {
 	}
 }
 
-func TestADeletedMessageIsNotImportedAgain(t *testing.T) {
-	t.Parallel()
-	db := open(t, postgres.Options{URL: database(t)})
-	c := conversation(t, db, 1)
-	var msgs []postgres.ImportedMessage
-	for i, age := range []time.Duration{40, 39, 38, 2, 1} {
-		msgs = append(msgs, postgres.ImportedMessage{
-			ID: room.ID{byte(i + 1)}, Room: room.Room{Customer: 1, Therapist: 2}, Sender: 1, SenderRole: room.Customer, Text: "x",
-			At: time.Now().Add(-age * 24 * time.Hour).Truncate(time.Millisecond),
-		})
-	}
-	if done, err := db.ImportMessages(t.Context(), msgs[:4], true); err != nil || done.Added != 4 {
-		t.Fatalf("%+v, %v", done, err)
-	}
-	if done, err := db.DeleteMessages(t.Context(), month, nil); err != nil || done.Deleted != 3 {
-		t.Fatalf("%+v, %v", done, err)
-	}
-	done, err := db.ImportMessages(t.Context(), msgs, true)
-	if err != nil || done.Expired != 3 || done.Known != 1 || done.Added != 1 || done.Late != 0 {
-		t.Errorf("%+v, %v", done, err)
-	}
-	if left, _, err := db.Before(t.Context(), c, 0, 100, mebibyte); err != nil || len(left) != 2 || left[0].Seq != 4 || left[1].Seq != 5 {
-		t.Errorf("%+v, %v", left, err)
-	}
-}
-
 // TestMessagesAreDeletedWhileOthersAreStored checks that the conversation never has a hole.
 func TestMessagesAreDeletedWhileOthersAreStored(t *testing.T) {
 	t.Parallel()

@@ -1,143 +1,47 @@
-{{/* The limit of 63 characters includes "-migrate" and the suffix of a pod's name. */}}
+{{/*
+The limit of 63 characters includes "-migrate" and the suffix of a pod's name. The chart has
+another name if a parent chart gives it an alias.
+*/}}
 {{- define "roomspa.fullname" -}}
-{{- $name := ternary .Release.Name (printf "%s-roomspa" .Release.Name) (contains "roomspa" .Release.Name) -}}
-{{- $name | trunc 52 | trimSuffix "-" -}}
+{{- $chart := .Chart.Name -}}
+{{- $full := printf "%s-%s" .Release.Name $chart -}}
+{{- if and (eq $chart "roomspa") (contains $chart .Release.Name) -}}
+{{- $full = .Release.Name -}}
+{{- end -}}
+{{- .Values.fullnameOverride | default ($full | replace "." "-" | trunc 52 | trimSuffix "-") -}}
 {{- end -}}
 
 {{/* Labels that must not change during the life of a release; call with (list . "component"). */}}
 {{- define "roomspa.selectorLabels" -}}
-app.kubernetes.io/name: roomspa
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
-app.kubernetes.io/component: {{ index . 1 }}
-{{- end -}}
-
-{{- define "roomspa.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "roomspa.selectorLabels" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- dict "app.kubernetes.io/name" $root.Chart.Name "app.kubernetes.io/instance" $root.Release.Name "app.kubernetes.io/component" (index . 1) | toYaml -}}
 {{- end -}}
 
-{{/* The pod's part of the "restricted" Pod Security Standard. */}}
-{{- define "roomspa.podSecurity" -}}
-# The variables of a Service named roomspa would start with ROOMSPA_, as the options do.
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
-{{- with .Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* Image, and the container's part of the "restricted" standard. */}}
-{{- define "roomspa.container" -}}
-image: {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-{{- end -}}
-
-{{/* An option from a Secret; call with (list "flag-name" reference). */}}
-{{- define "roomspa.secretEnv" -}}
-- name: {{ include "roomspa.envName" (index . 0) }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ (index . 1).name }}
-      key: {{ (index . 1).key }}
-{{- end -}}
-
-{{/* An option and its value; call with (list "flag-name" value). */}}
-{{- define "roomspa.optionEnv" -}}
-{{- $value := index . 1 -}}
-{{- if kindIs "slice" $value -}}
-{{- $value = join "," $value -}}
-{{- else if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
-{{- /* Helm reads numbers as floats; 2000000 would be printed as 2e+06. */ -}}
-{{- $value = int64 $value -}}
-{{- end -}}
-- name: {{ include "roomspa.envName" (index . 0) }}
-  value: {{ $value | toString | quote }}
-{{- end -}}
-
-{{- define "roomspa.envName" -}}
-ROOMSPA_{{ . | upper | replace "-" "_" }}
-{{- end -}}
-
-{{/* Environment of replicas and of `roomspa check`. */}}
-{{- define "roomspa.env" -}}
-{{- $s := .Values.shutdown -}}
-{{- include "roomspa.secretEnv" (list "database-url" .Values.secrets.databaseURL) }}
-{{ include "roomspa.secretEnv" (list "redis-url" .Values.secrets.redisURL) }}
-{{ include "roomspa.optionEnv" (list "jwt-secret-file" "/etc/roomspa/jwt/secrets") }}
-{{- if .Values.secrets.opsToken.name }}
-{{ include "roomspa.secretEnv" (list "ops-token" .Values.secrets.opsToken) }}
-{{- end }}
-{{- if .Values.secrets.jwks.name }}
-{{ include "roomspa.optionEnv" (list "jwks" (printf "/etc/roomspa/jwks/%s" .Values.secrets.jwks.key)) }}
-{{- end }}
-{{ include "roomspa.optionEnv" (list "shutdown-wait" (printf "%ds" (int $s.waitSeconds))) }}
-{{ include "roomspa.optionEnv" (list "drain-timeout" (printf "%ds" (int $s.drainSeconds))) }}
-{{ include "roomspa.optionEnv" (list "flush-timeout" (printf "%ds" (int $s.flushSeconds))) }}
-# terminationGracePeriodSeconds, which a replica cannot read. It refuses to start if its
-# shutdown takes longer.
-{{ include "roomspa.optionEnv" (list "grace-period" (printf "%ss" (include "roomspa.gracePeriod" .))) }}
-{{- range $name, $value := .Values.options }}
-{{- /* serve would read an empty list as one empty entry. */}}
-{{- if not (and (kindIs "slice" $value) (empty $value)) }}
-{{ include "roomspa.optionEnv" (list $name $value) }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* Files of replicas and of `roomspa check`. */}}
-{{- define "roomspa.volumeMounts" -}}
-# Directories, since a file with a subPath would not follow changes of the Secret.
-volumeMounts:
-  - name: jwt
-    mountPath: /etc/roomspa/jwt
-    readOnly: true
-{{- if .Values.secrets.jwks.name }}
-  - name: jwks
-    mountPath: /etc/roomspa/jwks
-    readOnly: true
-{{- end }}
-{{- end -}}
-
-{{- define "roomspa.volumes" -}}
-volumes:
-  - name: jwt
-    secret:
-      secretName: {{ .Values.secrets.jwtSecret.name }}
-      # Only this key: the Secret may hold others.
-      items:
-        - key: {{ .Values.secrets.jwtSecret.key }}
-          path: secrets
-{{- if .Values.secrets.jwks.name }}
-  - name: jwks
-    secret:
-      secretName: {{ .Values.secrets.jwks.name }}
-{{- end }}
-{{- end -}}
-
-{{/* Placement of all pods. */}}
-{{- define "roomspa.placement" -}}
-{{- with .Values.nodeSelector }}
-nodeSelector:
+{{/*
+Metadata of every object; call with (dict "root" . "component" "server"). It may have a
+"suffix" of the name, and "labels" and "annotations" of this object alone.
+*/}}
+{{- define "roomspa.metadata" -}}
+{{- $root := .root -}}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 -}}
+{{- $own := dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" $chart -}}
+name: {{ include "roomspa.fullname" $root }}{{ get . "suffix" }}
+namespace: {{ $root.Release.Namespace | quote }}
+labels:
+  {{- merge (include "roomspa.selectorLabels" (list $root .component) | fromYaml) $own (get . "labels" | default dict) $root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (dict) (get . "annotations" | default dict) $root.Values.commonAnnotations }}
+annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.tolerations }}
-tolerations:
+{{- end -}}
+
+{{/* Fields of every Service for clusters with IPv4 and IPv6. */}}
+{{- define "roomspa.serviceFamilies" -}}
+{{- with .Values.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.service.ipFamilies }}
+ipFamilies:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -161,9 +65,12 @@ tolerations:
 {{- ternary .Values.autoscaling.maxReplicas .Values.replicas (ne .Values.autoscaling.by "") | int64 -}}
 {{- end -}}
 
-{{/* Label matchers of this release's series. */}}
+{{/*
+Label matchers of this release's series. Pods are named <Deployment>-<hash>-<5 characters>;
+Kubernetes cuts the hash and its dash off a long name. Another release has more dashes.
+*/}}
 {{- define "roomspa.series" -}}
-{{- .Values.metrics.selector | default (printf "namespace=%q,pod=~\"%s-.+\"" .Release.Namespace (include "roomspa.fullname" .)) -}}
+{{- .Values.metrics.selector | default (printf "namespace=%q,pod=~\"%s-[a-z0-9]+-?[a-z0-9]{5}\"" .Release.Namespace (include "roomspa.fullname" .)) -}}
 {{- end -}}
 
 {{/* Default: 10 s more than the shutdown takes. "roomspa.validate" checks a given value. */}}

@@ -9,6 +9,27 @@ message names the key and says what works.
 {{- include "roomspa.validate.ways" . -}}
 {{- include "roomspa.validate.scaling" . -}}
 {{- include "roomspa.validate.budget" . -}}
+{{- include "roomspa.validate.names" . -}}
+{{- end -}}
+
+{{/* Names that the objects of another release have, and variables that are set twice. */}}
+{{- define "roomspa.validate.names" -}}
+{{- $name := include "roomspa.fullname" . -}}
+{{- if regexMatch "-(ops|unready|migrate|dashboard|check|message)$" $name -}}
+{{- $other := $name | splitList "-" | initial | join "-" -}}
+{{- fail (printf "the objects of this release would be named %s, as an object of a release named %s: choose another release name, or set fullnameOverride" $name $other) -}}
+{{- end -}}
+{{- $set := dict -}}
+{{- $files := include "roomspa.fileEnv" (dict "root" . "secrets" list) | fromYamlArray -}}
+{{- range concat (include "roomspa.env" . | fromYamlArray) $files .Values.extraEnv -}}
+{{- if hasKey $set .name -}}
+{{- fail (printf "%s is set twice: by extraEnv, and by options or another value" .name) -}}
+{{- end -}}
+{{- $_ := set $set .name true -}}
+{{- end -}}
+{{- if and .Values.caCertificates.secret .Values.caCertificates.configMap -}}
+{{- fail "caCertificates.secret and caCertificates.configMap are both set: set only one of them" -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

@@ -1,195 +1,197 @@
-// Package adopt implements `roomspa import django`. It imports users with their password
-// hashes, conversations and messages from the database of the predecessor, a Django
-// application. It only reads there, in one snapshot. It reports what it cannot import.
+// Package adopt implements `roomspa adopt django`. It takes over the users and the chat of the
+// predecessor, a Django application whose tables are in the same database, and writes what
+// roomspa stored since back into them. All rows move inside the database, in batches of one
+// transaction each. A run that was killed is continued by running the same command again.
 package adopt
 
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
-// Options configures an import.
+// Options configures an [Adoption].
 type Options struct {
-	URL    string // of the predecessor's database
-	Tables Tables
-	// Roles maps roles of the predecessor to roles of roomspa. A role that is not in it stays
-	// the same.
-	Roles map[string]room.Role
-	// TimeZone is the time zone of times without one (USE_TZ = False). Default: UTC.
+	Database postgres.Options
+	// Schema holds Django's tables. Default: the one schema that has them.
+	Schema string
+	// TimeZone is that of times without one. Default: UTC.
 	TimeZone string
-	// NoUsers skips the users, for a roomspa.users that is a view over the predecessor's.
-	NoUsers bool
-	// Rehearse writes nothing, and counts what would be written.
-	Rehearse bool
-	// Progress is called from time to time with the report so far; nil for none.
-	Progress func(Report)
+	// Batch is the number of messages that one transaction writes. Default: 20000.
+	Batch int
+	// Out receives one line for each step.
+	Out io.Writer
+	// Progress is called after each batch; nil for none.
+	Progress func(Progress)
 }
 
-const (
-	// batchRows and batchBytes bound a batch and thereby the memory: only one batch is held
-	// at a time.
-	batchRows  = 1000
-	batchBytes = 4 << 20
-	// maxSkipped bounds the number of users and rooms whose conversations and messages must
-	// be skipped as well. More of them suggest that the tables are the wrong ones.
-	maxSkipped = 1_000_000
-	// progressInterval is the time between two calls of Progress.
-	progressInterval = 2 * time.Second
-	connectTimeout   = 10 * time.Second
-)
+const defaultBatch = 20_000
 
-// An importer is the state of one call of Import.
-type importer struct {
-	o            Options
-	source       pgx.Tx // a snapshot of the predecessor's database
-	target       *postgres.DB
-	report       Report
-	began        time.Time
-	lastProgress time.Time
-
-	skippedUsers map[room.UserID]bool
-	skippedRooms map[room.Room]bool
-	now          time.Time // replaces missing times
+// Progress is how far a step is.
+type Progress struct {
+	Step        string
+	Done, Total int64 // rows; 0 at the beginning of a step
+	Took        time.Duration
 }
 
-// Import imports everything that is not yet in the target, and returns a report. It may be
-// repeated, even after an interruption: rows that exist are recognised by their ids and
-// stay as they are, and new ones are added after them.
-func Import(ctx context.Context, o Options, target *postgres.DB) (Report, error) {
-	im := &importer{
-		o: o, target: target, report: Report{Rehearsal: o.Rehearse}, began: time.Now(), lastProgress: time.Now(),
-		skippedUsers: map[room.UserID]bool{}, skippedRooms: map[room.Room]bool{}, now: time.Now().UTC(),
-	}
-	conn, err := connect(ctx, o)
+// An Adoption is a connection to the database that holds roomspa's and Django's tables.
+type Adoption struct {
+	conn   *pgx.Conn
+	o      Options
+	src    *source
+	notes  []string // about the live schema
+	broken error    // why the live schema cannot be adopted
+	runner string
+	began  time.Time // of the current step
+}
+
+// Open connects and reads the live schema of Django's tables. It writes nothing.
+func Open(ctx context.Context, o Options) (*Adoption, error) {
+	o.TimeZone, o.Batch = cmp.Or(o.TimeZone, "UTC"), cmp.Or(o.Batch, defaultBatch)
+	conn, err := postgres.Dial(ctx, o.Database, "roomspa adopt")
 	if err != nil {
-		return im.report, err
+		return nil, err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
-		defer cancel()
-		_ = conn.Close(ctx) // it was only read
-	}()
-	if im.source, err = conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
-		return im.report, fmt.Errorf("begin a snapshot of the predecessor's database: %w", err)
+	a := &Adoption{conn: conn, o: o, runner: strings.ToLower(rand.Text())}
+	if err := a.transaction(ctx, func(tx pgx.Tx) error { return a.readSource(ctx, tx) }); err != nil {
+		a.Close(ctx)
+		return nil, err
 	}
-	missing, err := im.o.Tables.check(ctx, im.source, o.NoUsers)
-	if err != nil {
-		return im.report, err
-	}
-	im.o.Tables.clearMissing(missing)
-	im.report.add("no_column", int64(len(missing)), missing...)
-	for _, step := range []struct {
-		what string
-		run  func(context.Context) error
-	}{{"users", im.importUsers}, {"conversations", im.importConversations}, {"messages", im.importMessages}} {
-		if step.what == "users" && o.NoUsers {
-			continue
-		}
-		if err := step.run(ctx); err != nil {
-			return im.finish(), fmt.Errorf("import %s: %w", step.what, err)
-		}
-		im.showProgress(true)
-	}
-	return im.finish(), nil
+	return a, nil
 }
 
-// connect connects to the predecessor's database. Its errors contain neither the password
-// nor the reason why the URL is invalid, which would quote it.
-func connect(ctx context.Context, o Options) (*pgx.Conn, error) {
-	cfg, err := pgx.ParseConfig(o.URL)
-	if err != nil || o.URL == "" {
-		return nil, errors.New("the URL of the predecessor's database is invalid: it should look like postgres://user:password@host:5432/name")
-	}
-	cfg.ConnectTimeout = connectTimeout
-	maps.Copy(cfg.RuntimeParams, map[string]string{
-		"application_name": "roomspa import", "timezone": cmp.Or(o.TimeZone, "UTC"),
-		"default_transaction_read_only": "on", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
-		"client_encoding": "UTF8",
-	})
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-			return nil, fmt.Errorf("connect to the predecessor's database: %s", pg.Message)
-		}
-		return nil, fmt.Errorf("connect to the predecessor's database at %s: %w", cfg.Host, errors.Unwrap(err))
-	}
-	return conn, nil
+// Close ends the connection.
+func (a *Adoption) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = a.conn.Close(ctx)
 }
 
-// importRows runs a query on the source and writes its rows in batches. convert returns
-// false for a row to skip. size returns the approximate number of bytes of a row.
-func importRows[T any](
-	ctx context.Context, im *importer, query string,
-	convert func(pgx.Rows) (row T, ok bool, err error), size func(T) int, write func(context.Context, []T) error,
-) error {
-	var batch []T
-	bytes := 0
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
+func (a *Adoption) readSource(ctx context.Context, tx pgx.Tx) error {
+	schema := a.o.Schema
+	if schema == "" {
+		found, err := findSchema(ctx, tx)
+		if err != nil {
+			return err
 		}
-		err := write(ctx, batch)
-		batch, bytes = batch[:0], 0
-		im.showProgress(false)
+		schema = found
+	}
+	tables, err := readSchema(ctx, tx, schema)
+	if err != nil {
 		return err
 	}
-	rows, err := im.source.Query(ctx, query)
-	if err != nil {
-		return fmt.Errorf("read the predecessor's database: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		row, ok, err := convert(rows)
-		if err != nil {
-			return fmt.Errorf("read the predecessor's database: %w", err)
-		}
-		if ok {
-			batch = append(batch, row)
-			bytes += size(row)
-		}
-		if len(batch) >= batchRows || bytes >= batchBytes {
-			if err := flush(); err != nil {
+	a.src = newSource(schema, a.o.TimeZone, tables)
+	a.notes, a.broken = a.src.check()
+	return nil
+}
+
+// settings holds for one transaction, since a pooler may give each to another session. If the
+// command is killed, the server notices it within a statement.
+const settings = `
+SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '5s', true), set_config('timezone', 'UTC', true),
+	set_config('work_mem', '64MB', true), set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+	(SELECT set_config(name, '1s', true) FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval')`
+
+// attempts is how often a transaction is tried that another one kept from its locks.
+const attempts = 5
+
+// transaction runs f in one transaction, again if it lost a lock to another one.
+func (a *Adoption) transaction(ctx context.Context, f func(pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := pgx.BeginFunc(ctx, a.conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, settings); err != nil {
 				return err
 			}
+			return f(tx)
+		})
+		if attempt == attempts || !lostLock(err) {
+			return err
 		}
-		if len(im.skippedUsers)+len(im.skippedRooms) > maxSkipped {
-			return fmt.Errorf("more than %d users and rooms cannot be imported: check that these are the right tables and columns", maxSkipped)
+	}
+}
+
+func lostLock(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40P01" || pg.Code == "40001" || pg.Code == "55P03")
+}
+
+// A statement is SQL with macros of [source.sql], and its arguments.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// write runs statements in one transaction, and returns the number of rows of the last one. It
+// fails if another run has begun since.
+func (a *Adoption) write(ctx context.Context, statements ...statement) (rows int64, err error) {
+	err = a.transaction(ctx, func(tx pgx.Tx) error {
+		if err := a.hold(ctx, tx); err != nil {
+			return err
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the predecessor's database: %w", err)
-	}
-	return flush()
+		for _, s := range statements {
+			tag, err := tx.Exec(ctx, a.src.sql(s.sql), s.args...)
+			if err != nil {
+				return err
+			}
+			rows = tag.RowsAffected()
+		}
+		return nil
+	})
+	return rows, err
 }
 
-func (im *importer) finish() Report {
-	im.report.TookMS = time.Since(im.began).Milliseconds()
-	return im.report
+// read runs a query that returns one row.
+func (a *Adoption) read(ctx context.Context, s statement, into ...any) error {
+	return a.transaction(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, a.src.sql(s.sql), s.args...).Scan(into...)
+	})
 }
 
-// showProgress calls Progress, at most once per progressInterval unless now is true.
-func (im *importer) showProgress(now bool) {
-	if im.o.Progress != nil && (now || time.Since(im.lastProgress) >= progressInterval) {
-		im.lastProgress = time.Now()
-		im.o.Progress(im.finish())
+// step runs one step and says what it did. f returns the end of the line.
+func (a *Adoption) step(name string, f func() (string, error)) error {
+	a.began = time.Now()
+	a.progress(name, 0, 0)
+	said, err := f()
+	if err != nil {
+		if _, ok := errors.AsType[*Refusal](err); ok {
+			return err
+		}
+		return fmt.Errorf("%s: %w", name, a.explain(err))
+	}
+	a.say("%-14s %s (%.1f s)", name, said, time.Since(a.began).Seconds())
+	return nil
+}
+
+func (a *Adoption) say(format string, args ...any) { _, _ = fmt.Fprintf(a.o.Out, format+"\n", args...) }
+
+func (a *Adoption) progress(step string, done, total int64) {
+	if a.o.Progress != nil {
+		a.o.Progress(Progress{step, done, total, time.Since(a.began)})
 	}
 }
 
-// role maps a role of the predecessor.
-func (im *importer) role(theirs string) (room.Role, bool) {
-	r, ok := im.o.Roles[theirs]
-	if !ok {
-		r = room.Role(theirs)
+// explain adds a cure to errors of the server that have one.
+func (a *Adoption) explain(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !ok:
+		return err
+	case pg.Code == "42501":
+		return fmt.Errorf("%s: run the GRANTs that roomspa adopt django --plan prints", pg.Message)
+	case pg.Code == "42P01" && strings.Contains(pg.Message, "roomspa."), pg.Code == "42703" && pg.TableName == "":
+		return fmt.Errorf("%s: run roomspa migrate up first", pg.Message)
+	case pg.Code == "55P03":
+		return fmt.Errorf("another transaction holds a lock: %s", pg.Message)
 	}
-	return r, r == room.Customer || r == room.Therapist || r == room.Support
+	return fmt.Errorf("%s (SQLSTATE %s) %s", pg.Message, pg.Code, pg.Detail)
 }

@@ -2,96 +2,66 @@ package adopt
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
-func (t *Tables) selectConversations() string {
-	customer, therapist := column("c", t.ConversationCustomer), column("c", t.ConversationTherapist)
-	id, role := column("c", t.ConversationID), pgx.Identifier{t.UserRole}.Sanitize()
-	return fmt.Sprintf(`
-SELECT %[1]s::text, coalesce(%[2]s::bigint, 0), coalesce(%[3]s::bigint, 0), %[4]s::timestamptz, cu.%[5]s::text, th.%[5]s::text
-FROM %[6]s c
-LEFT JOIN %[7]s cu ON cu.%[8]s = %[2]s
-LEFT JOIN %[7]s th ON th.%[8]s = %[3]s
-ORDER BY %[2]s, %[3]s, %[4]s::timestamptz, %[1]s`,
-		id, customer, therapist, column("c", t.ConversationCreated), role, quote(t.Conversations), quote(t.Users), pgx.Identifier{t.UserID}.Sanitize())
-}
+// The statements of copyConversations. A room is one customer and one therapist who have a
+// message or a conversation. Its number is that of the conversation that the predecessor would
+// choose for them: the newest one that has both. Where several rooms share that conversation
+// (it has more than two people), the first of them gets its number.
+const (
+	findRooms = `
+WITH rooms AS (
+	SELECT customer_id, therapist_id FROM roomspa.adoption_queue WHERE customer_id IS NOT NULL
+	UNION
+	SELECT x.customers[1], x.therapists[1] FROM {sides} x WHERE cardinality(x.customers) = 1 AND cardinality(x.therapists) = 1
+	UNION
+	SELECT customer_id, therapist_id FROM roomspa.conversations
+), pairs AS (
+	SELECT x.conversation_id, c AS customer_id, t AS therapist_id
+	FROM {sides} x CROSS JOIN LATERAL unnest(x.customers) c CROSS JOIN LATERAL unnest(x.therapists) t
+), chosen AS (
+	SELECT DISTINCT ON (r.customer_id, r.therapist_id) r.customer_id, r.therapist_id, d.id, coalesce(d.created_at, d.updated_at) AS created_at
+	FROM rooms r
+	LEFT JOIN pairs p ON p.customer_id = r.customer_id AND p.therapist_id = r.therapist_id
+	LEFT JOIN {conversations} d ON d.id = p.conversation_id
+	ORDER BY r.customer_id, r.therapist_id, d.updated_at DESC NULLS LAST, d.id DESC NULLS LAST
+)
+SELECT customer_id, therapist_id, CASE WHEN row_number() OVER (PARTITION BY id ORDER BY customer_id, therapist_id) = 1 THEN id END AS number, created_at
+FROM chosen`
 
-func (im *importer) importConversations(ctx context.Context) error {
-	var last room.Room
-	return importRows(ctx, im, im.o.Tables.selectConversations(), func(rows pgx.Rows) (c postgres.ImportedConversation, ok bool, err error) {
-		var id string
-		var created *time.Time
-		var customer, therapist *string // roles; nil if there is no such user
-		if err := rows.Scan(&id, &c.Room.Customer, &c.Room.Therapist, &created, &customer, &therapist); err != nil {
-			return c, false, err
-		}
-		im.report.Conversations.Read++
-		if kind := im.checkRoom(c.Room, customer, therapist); kind != "" {
-			im.skipRoom(c.Room, kind, id)
-			return c, false, nil
-		}
-		if c.Room == last {
-			im.report.add("merged_conversations", 1, id)
-			im.report.Conversations.Known++
-			return c, false, nil
-		}
-		last = c.Room
-		c.ID, c.CreatedAt = conversationID(id), im.now
-		if created != nil {
-			c.CreatedAt = *created
-		}
-		return c, true, nil
-	}, func(postgres.ImportedConversation) int { return 0 }, im.writeConversations)
-}
+	// freeNumbers takes numbers away from rooms that have another one in Django, or whose number is
+	// that of a conversation of others there. The next statement gives new ones.
+	freeNumbers = `
+UPDATE roomspa.conversations c SET number = NULL
+FROM roomspa.adoption_rooms r
+WHERE r.customer_id = c.customer_id AND r.therapist_id = c.therapist_id AND c.number IS DISTINCT FROM r.number
+	AND (r.number IS NOT NULL
+		OR EXISTS (SELECT FROM {participants} p WHERE p.conversation_id = c.number AND p.user_id NOT IN (c.customer_id, c.therapist_id)))`
 
-// checkRoom returns the finding if nobody could enter the room, or "".
-func (im *importer) checkRoom(r room.Room, customer, therapist *string) string {
-	if customer == nil || therapist == nil || im.skippedUsers[r.Customer] || im.skippedUsers[r.Therapist] {
-		return "no_such_user"
+	giveNumbers = `
+UPDATE roomspa.conversations c SET number = coalesce(r.number, nextval('roomspa.conversation_numbers'))
+FROM roomspa.adoption_rooms r
+WHERE r.customer_id = c.customer_id AND r.therapist_id = c.therapist_id AND c.number IS NULL`
+
+	addConversations = `
+INSERT INTO roomspa.conversations (customer_id, therapist_id, number, created_at)
+SELECT r.customer_id, r.therapist_id, coalesce(r.number, nextval('roomspa.conversation_numbers')), coalesce(r.created_at, now())
+FROM roomspa.adoption_rooms r
+WHERE NOT EXISTS (SELECT FROM roomspa.conversations c WHERE c.customer_id = r.customer_id AND c.therapist_id = r.therapist_id)
+ORDER BY r.customer_id, r.therapist_id
+ON CONFLICT (customer_id, therapist_id) DO NOTHING`
+)
+
+func (a *Adoption) copyConversations(ctx context.Context) (said string, err error) {
+	if err := a.makeTable(ctx, roomsTable, findRooms, "customer_id, therapist_id"); err != nil {
+		return "", err
 	}
-	c, _ := im.role(*customer)
-	t, _ := im.role(*therapist)
-	if c != room.Customer || t != room.Therapist {
-		return "wrong_role"
-	}
-	return ""
-}
-
-func (im *importer) skipRoom(r room.Room, kind, id string) {
-	im.report.Conversations.LeftOut++
-	im.report.add(kind, 1, id)
-	im.skippedRooms[r] = true
-}
-
-func (im *importer) writeConversations(ctx context.Context, batch []postgres.ImportedConversation) error {
-	done, err := im.target.ImportConversations(ctx, batch, !im.o.Rehearse)
+	added, err := a.write(ctx, statement{sql: freeNumbers}, statement{sql: giveNumbers}, statement{sql: addConversations})
 	if err != nil {
-		return err
+		return "", err
 	}
-	im.report.Conversations.Added += done.Added
-	im.report.Conversations.Known += done.Known
-	for _, r := range done.Taken {
-		im.skipRoom(r, "conversation_taken", fmt.Sprintf("of customer %d and therapist %d", r.Customer, r.Therapist))
-	}
-	return nil
-}
-
-// conversationID returns an id that is a UUID unchanged. For any other id it returns a UUID
-// that depends only on that id.
-func conversationID(theirs string) room.ID {
-	if id, err := room.ParseID(theirs); err == nil {
-		return id
-	}
-	sum := sha256.Sum256([]byte("roomspa import django conversation " + theirs))
-	id := room.ID(sum[:16])
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // version 8 (RFC 9562 §5.8)
-	return id
+	var all int64
+	err = a.read(ctx, statement{sql: `SELECT count(*) FROM roomspa.adoption_rooms`}, &all)
+	return fmt.Sprintf("%d added, %d in all", added, all), err
 }

@@ -2,102 +2,70 @@ package adopt
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"strings"
-	"time"
-	"unicode/utf8"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/room"
 )
 
-// selectMessages orders the messages by room, and within a room as they are numbered.
-func (t *Tables) selectMessages() string {
-	id, created := column("m", t.MessageID), column("m", t.MessageCreated)
-	customer, therapist := column("c", t.ConversationCustomer), column("c", t.ConversationTherapist)
-	return fmt.Sprintf(`
-SELECT %[1]s::text, c.%[2]s IS NOT NULL, coalesce(%[3]s::bigint, 0), coalesce(%[4]s::bigint, 0), coalesce(%[5]s::bigint, 0),
-	coalesce(%[6]s::text, ''), %[7]s::timestamptz
-FROM %[8]s m LEFT JOIN %[9]s c ON c.%[2]s = %[10]s
-ORDER BY %[3]s, %[4]s, %[7]s, %[1]s`,
-		id, pgx.Identifier{t.ConversationID}.Sanitize(), customer, therapist, column("m", t.MessageSender),
-		column("m", t.MessageText), created, quote(t.Messages), quote(t.Conversations), column("m", t.MessageConversation))
-}
+// lockBatch locks the conversations of a batch like every insert of messages does.
+const lockBatch = `
+SELECT FROM roomspa.conversations c
+WHERE (c.customer_id, c.therapist_id) IN (
+	SELECT q.customer_id, q.therapist_id FROM roomspa.adoption_queue q WHERE q.position > $1 AND q.position <= $2
+)
+ORDER BY c.id FOR UPDATE`
 
-func (im *importer) importMessages(ctx context.Context) error {
-	return importRows(ctx, im, im.o.Tables.selectMessages(), func(rows pgx.Rows) (m postgres.ImportedMessage, ok bool, err error) {
-		var id string
-		var inRoom bool
-		var at *time.Time
-		if err := rows.Scan(&id, &inRoom, &m.Room.Customer, &m.Room.Therapist, &m.Sender, &m.Text, &at); err != nil {
-			return m, false, err
-		}
-		im.report.Messages.Read++
-		if kind := im.checkMessage(&m, inRoom, at); kind != "" {
-			im.report.Messages.LeftOut++
-			im.report.add(kind, 1, id)
-			return m, false, nil
-		}
-		if m.Text == "" {
-			im.report.add("empty_text", 1, id)
-		}
-		m.At = at.UTC().Truncate(time.Millisecond) // the precision of roomspa
-		m.ID = messageID(id, m.At)
-		return m, true, nil
-	}, func(m postgres.ImportedMessage) int { return len(m.Text) }, im.writeMessages)
-}
+// copyBatch appends the messages of a batch to their conversations. What Django has deleted since
+// the queue was filled leaves no hole, because numbers are given here. Times grow by at least a
+// microsecond: each is the greatest of what it was and what its predecessors leave.
+const copyBatch = `
+WITH picked AS MATERIALIZED (
+	SELECT q.position, q.number, c.id AS conversation_id, c.customer_id, c.therapist_id
+	FROM roomspa.adoption_queue q
+	JOIN roomspa.conversations c ON c.customer_id = q.customer_id AND c.therapist_id = q.therapist_id
+	WHERE q.position > $1 AND q.position <= $2
+), tail AS MATERIALIZED (
+	SELECT p.conversation_id, coalesce(last.seq, 0) AS seq, last.created_at
+	FROM (SELECT DISTINCT conversation_id FROM picked) p
+	LEFT JOIN LATERAL (
+		SELECT seq, created_at FROM roomspa.messages WHERE conversation_id = p.conversation_id ORDER BY seq DESC LIMIT 1
+	) last ON true
+), numbered AS (
+	SELECT p.conversation_id, p.customer_id, p.therapist_id, p.position, t.seq AS last_seq, t.created_at AS last_at,
+		d.number, d.sender_id, d.body, d.created_at, d.read_at, d.message_type, d.metadata,
+		e.user_id IS NOT NULL AS erased, row_number() OVER (PARTITION BY p.conversation_id ORDER BY p.position) AS n
+	FROM picked p
+	JOIN tail t ON t.conversation_id = p.conversation_id
+	JOIN {messages} d ON d.number = p.number
+	LEFT JOIN roomspa.erasures e ON e.user_id = d.sender_id
+)
+INSERT INTO roomspa.messages
+	(conversation_id, seq, id, number, sender_id, sender_role, body, created_at, read_at, message_type, metadata, erased_at)
+SELECT d.conversation_id, d.last_seq + d.n, {id_of_d}, d.number, d.sender_id,
+	CASE d.sender_id WHEN d.customer_id THEN 'customer' WHEN d.therapist_id THEN 'therapist' ELSE 'support' END,
+	CASE WHEN d.erased THEN '' ELSE d.body END,
+	greatest(max(d.created_at - d.n * interval '1 microsecond') OVER (PARTITION BY d.conversation_id ORDER BY d.n), d.last_at)
+		+ d.n * interval '1 microsecond',
+	d.read_at, CASE WHEN NOT d.erased THEN d.message_type END, CASE WHEN NOT d.erased THEN d.metadata END,
+	CASE WHEN d.erased THEN now() END
+FROM numbered d
+ORDER BY d.position`
 
-// checkMessage returns the finding if a message cannot be imported, or "". It sets the role
-// of the sender.
-func (im *importer) checkMessage(m *postgres.ImportedMessage, inRoom bool, at *time.Time) string {
-	switch {
-	case !inRoom:
-		return "no_conversation"
-	case im.skippedRooms[m.Room]:
-		return "conversation_left"
-	case !utf8.ValidString(m.Text) || strings.IndexByte(m.Text, 0) >= 0:
-		return "unreadable_text"
-	case at == nil:
-		return "no_time"
-	case m.Sender == m.Room.Customer:
-		m.SenderRole = room.Customer
-	case m.Sender == m.Room.Therapist:
-		m.SenderRole = room.Therapist
-	default:
-		return "foreign_sender"
-	}
-	return ""
-}
-
-func (im *importer) writeMessages(ctx context.Context, batch []postgres.ImportedMessage) error {
-	done, err := im.target.ImportMessages(ctx, batch, !im.o.Rehearse)
+func (a *Adoption) copyMessages(ctx context.Context) (said string, err error) {
+	total, _, err := a.queued(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	im.report.Messages.Added += done.Added
-	im.report.Messages.Known += done.Known + done.Expired
-	for _, id := range done.Changed {
-		im.report.add("message_changed", 1, id.String())
+	var copied int64
+	batch := int64(a.o.Batch)
+	for from := int64(0); from < total; from += batch {
+		rows, err := a.write(ctx, statement{lockBatch, []any{from, from + batch}}, statement{copyBatch, []any{from, from + batch}})
+		if err != nil {
+			return "", err
+		}
+		copied += rows
+		a.progress("messages", min(from+batch, total), total)
 	}
-	im.report.add("late", done.Late)
-	im.report.add("erased_message", done.Erased)
-	im.report.add("expired", done.Expired)
-	return nil
-}
-
-// messageID returns a UUIDv7 (RFC 9562 §5.7) that depends only on the time and the
-// predecessor's id. Even ids that are UUIDs are replaced: replicas look for recent messages
-// by ranges of ids, which must be ranges of time.
-func messageID(theirs string, at time.Time) room.ID {
-	sum := sha256.Sum256([]byte("roomspa import django message " + theirs))
-	id := room.ID(sum[:16])
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(at.UnixMilli(), 0)))
-	copy(id[:6], ms[2:])
-	id[6], id[8] = id[6]&0x0f|0x70, id[8]&0x3f|0x80
-	return id
+	if copied >= defaultBatch {
+		_, err = a.write(ctx, statement{sql: `ANALYZE roomspa.messages, roomspa.conversations`})
+	}
+	return fmt.Sprintf("%d copied", copied), err
 }

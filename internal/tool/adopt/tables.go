@@ -9,97 +9,174 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Tables holds the names of the predecessor's tables and columns. A table may be a view and
-// may have a schema, as in public.app_user. The tags are those of the command's flags.
-type Tables struct {
-	Users        string `name:"users-table" default:"app_user" env:"-" help:"Table or view of the users."`
-	UserID       string `name:"user-id" default:"id" env:"-" help:"Column of a user's id."`
-	UserEmail    string `default:"email" env:"-" help:"Column of a user's e-mail address."`
-	UserPhone    string `default:"phone" env:"-" help:"Column of a user's phone number; it may be missing."`
-	UserRole     string `default:"role" env:"-" help:"Column of a user's role."`
-	UserActive   string `default:"is_active" env:"-" help:"Column that says whether a user is active."`
-	UserPassword string `default:"password" env:"-" help:"Column of a user's password hash."`
-	UserJoined   string `default:"date_joined" env:"-" help:"Column of the time when a user registered; it may be missing."`
+// The predecessor's tables.
+const (
+	usersTable         = "User_userprofile"
+	conversationsTable = "chat_conversation"
+	participantsTable  = "chat_conversation_participants"
+	messagesTable      = "chat_message"
+	outstandingTable   = "token_blacklist_outstandingtoken"
+	blacklistedTable   = "token_blacklist_blacklistedtoken"
+)
 
-	Conversations         string `name:"conversations-table" default:"chat_conversation" env:"-" help:"Table of the conversations."`
-	ConversationID        string `name:"conversation-id" default:"id" env:"-" help:"Column of a conversation's id."`
-	ConversationCustomer  string `default:"customer_id" env:"-" help:"Column of a conversation's customer."`
-	ConversationTherapist string `default:"therapist_id" env:"-" help:"Column of a conversation's therapist."`
-	ConversationCreated   string `default:"created_at" env:"-" help:"Column of the time when a conversation began; it may be missing."`
+// chatTables are those that --return writes.
+var chatTables = []string{conversationsTable, participantsTable, messagesTable}
 
-	Messages            string `name:"messages-table" default:"chat_message" env:"-" help:"Table of the messages."`
-	MessageID           string `name:"message-id" default:"id" env:"-" help:"Column of a message's id."`
-	MessageConversation string `default:"conversation_id" env:"-" help:"Column of a message's conversation."`
-	MessageSender       string `default:"sender_id" env:"-" help:"Column of a message's sender."`
-	MessageText         string `default:"message" env:"-" help:"Column of a message's text."`
-	MessageCreated      string `default:"created_at" env:"-" help:"Column of the time when a message was sent."`
+// A kind says what a column has to hold.
+type kind int
+
+const (
+	text kind = iota
+	key       // a whole number
+	flag
+	moment
+	document // JSON
+)
+
+// A need is a column that the predecessor's code uses.
+type need struct {
+	name     string
+	kind     kind
+	required bool
 }
 
-// selectColumns returns the columns of a table, or no rows if the table does not exist.
-const selectColumns = `
-SELECT a.attname FROM pg_attribute a
-WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
-
-// check returns an error if a table or a required column does not exist. It returns the
-// optional columns that do not exist.
-func (t *Tables) check(ctx context.Context, tx pgx.Tx, noUsers bool) (missing []string, err error) {
-	tables := []struct {
-		flag, name         string
-		required, optional []string
-	}{
-		{"users-table", t.Users, []string{t.UserID, t.UserRole}, nil},
-		{"users-table", t.Users, []string{t.UserEmail, t.UserActive, t.UserPassword}, []string{t.UserPhone, t.UserJoined}},
-		{"conversations-table", t.Conversations, []string{t.ConversationID, t.ConversationCustomer, t.ConversationTherapist}, []string{t.ConversationCreated}},
-		{"messages-table", t.Messages, []string{t.MessageID, t.MessageConversation, t.MessageSender, t.MessageText, t.MessageCreated}, nil},
-	}
-	if noUsers {
-		tables = append(tables[:1], tables[2:]...)
-	}
-	for _, table := range tables {
-		rows, _ := tx.Query(ctx, selectColumns, quote(table.name))
-		columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		switch {
-		case err != nil:
-			return nil, err
-		case len(columns) == 0:
-			return nil, fmt.Errorf("there is no table %s: name it with --%s", table.name, table.flag)
-		}
-		for _, column := range table.required {
-			if !slices.Contains(columns, column) {
-				return nil, fmt.Errorf("the table %s has no column %q: name it with a flag, or name a view with --%s; it has %s",
-					table.name, column, table.flag, strings.Join(columns, ", "))
-			}
-		}
-		for _, column := range table.optional {
-			if column != "" && !slices.Contains(columns, column) {
-				missing = append(missing, table.name+"."+column)
-			}
-		}
-	}
-	return missing, nil
+// needs lists the columns by table.
+var needs = map[string][]need{
+	usersTable: {
+		{"id", key, true},
+		{"role", text, true},
+		{"password", text, false},
+		{"name", text, false},
+		{"email", text, false},
+		{"phone_number", text, false},
+		{"is_active", flag, false},
+		{"is_staff", flag, false},
+		{"is_superuser", flag, false},
+		{"date_created", moment, false},
+	},
+	conversationsTable: {
+		{"id", key, true},
+		{"updated_at", moment, false},
+		{"created_at", moment, false},
+		{"is_active", flag, false},
+		{"title", text, false},
+		{"last_message_id", key, false},
+	},
+	participantsTable: {{"id", key, false}, {"conversation_id", key, true}, {"userprofile_id", key, true}},
+	messagesTable: {
+		{"id", key, true},
+		{"content", text, true},
+		{"sender_id", key, true},
+		{"receiver_id", key, false},
+		{"conversation_id", key, false},
+		{"created_at", moment, true},
+		{"is_read", flag, false},
+		{"read_at", moment, false},
+		{"message_type", text, false},
+		{"metadata", document, false},
+	},
+	outstandingTable: {
+		{"id", key, true}, {"jti", text, true}, {"user_id", key, false}, {"expires_at", moment, true}, {"created_at", moment, false},
+	},
+	blacklistedTable: {{"token_id", key, true}, {"blacklisted_at", moment, false}},
 }
 
-// clearMissing clears the names of columns that do not exist.
-func (t *Tables) clearMissing(missing []string) {
-	for _, m := range missing {
-		for _, c := range []struct {
-			table  string
-			column *string
-		}{{t.Users, &t.UserPhone}, {t.Users, &t.UserJoined}, {t.Conversations, &t.ConversationCreated}} {
-			if m == c.table+"."+*c.column {
-				*c.column = ""
-			}
-		}
-	}
+// A column is a column of the live schema.
+type column struct {
+	Type     string // as format_type has it, without a length
+	NotNull  bool
+	Default  bool // has a default, is an identity or is generated
+	Identity bool
+	Length   int // of varchar(n); 0 without a limit
 }
 
-// quote returns a quoted SQL identifier.
-func quote(name string) string { return pgx.Identifier(strings.Split(name, ".")).Sanitize() }
+// A table is a table of the live schema.
+type table struct {
+	columns map[string]column
+	oid     uint32
+	keys    int     // foreign keys
+	rows    float64 // the planner's estimate
+}
 
-// column returns a column of a table's alias, or NULL if the name is empty.
-func column(alias, name string) string {
-	if name == "" {
-		return "NULL"
+// findSchemas returns the schemas that hold tables of these names.
+const findSchemas = `
+SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'roomspa'
+GROUP BY n.nspname HAVING count(*) = cardinality($1) ORDER BY n.nspname`
+
+const readTables = `
+SELECT c.relname, c.oid, (SELECT count(*) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'), c.reltuples
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY($2)`
+
+const readColumns = `
+SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL), a.attnotnull,
+	a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '', a.attidentity <> '',
+	CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY($2) AND a.attnum > 0 AND NOT a.attisdropped`
+
+// findSchema returns the schema that holds the predecessor's tables.
+func findSchema(ctx context.Context, tx pgx.Tx) (string, error) {
+	wanted := append([]string{usersTable}, chatTables...)
+	rows, _ := tx.Query(ctx, findSchemas, wanted)
+	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look for Django's tables: %w", err)
+	case len(schemas) == 0:
+		return "", refuse("no schema of this database holds the tables %s: roomspa and Django share one database, so give its URL as --database-url, or name the schema with --django-schema",
+			`"`+strings.Join(wanted, `", "`)+`"`)
+	case len(schemas) > 1:
+		return "", refuse("Django's tables are in several schemas (%s): name one with --django-schema", strings.Join(schemas, ", "))
 	}
-	return alias + "." + pgx.Identifier{name}.Sanitize()
+	return schemas[0], nil
+}
+
+// readSchema reads the tables as they are live.
+func readSchema(ctx context.Context, tx pgx.Tx, schema string) (map[string]*table, error) {
+	names := make([]string, 0, len(needs))
+	for name := range needs {
+		names = append(names, name)
+	}
+	tables := map[string]*table{}
+	var name, columnName string
+	var t table
+	rows, _ := tx.Query(ctx, readTables, schema, names)
+	_, err := pgx.ForEachRow(rows, []any{&name, &t.oid, &t.keys, &t.rows}, func() error {
+		found := t
+		found.columns = map[string]column{}
+		tables[name] = &found
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read Django's schema: %w", err)
+	}
+	var c column
+	rows, _ = tx.Query(ctx, readColumns, schema, names)
+	_, err = pgx.ForEachRow(rows, []any{&name, &columnName, &c.Type, &c.NotNull, &c.Default, &c.Identity, &c.Length}, func() error {
+		tables[name].columns[columnName] = c
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read Django's schema: %w", err)
+	}
+	for _, wanted := range append([]string{usersTable}, chatTables...) {
+		if tables[wanted] == nil {
+			return nil, refuse("the schema %s has no table %q: name Django's schema with --django-schema", schema, wanted)
+		}
+	}
+	return tables, nil
+}
+
+// unfillable returns the columns of a table that a program must fill and does not know.
+func unfillable(name string, t *table) (names []string) {
+	for column, c := range t.columns {
+		known := slices.ContainsFunc(needs[name], func(n need) bool { return n.name == column })
+		if !known && c.NotNull && !c.Default {
+			names = append(names, column)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

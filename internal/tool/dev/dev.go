@@ -41,6 +41,11 @@ type Options struct {
 	Replicas int
 	Listen   string // address of the load balancer; if its port is in use, a free one is taken
 	JSON     bool   // write the report to Out as one JSON object
+	Classic  bool   // serve the predecessor's apps too, on tables like the predecessor's
+	// LoadClassic makes tables like the predecessor's, with users that share the hash of a
+	// password, and adopts them. It does nothing if they exist. Required with Classic.
+	LoadClassic func(ctx context.Context, database postgres.Options, users []room.User, hash string) error
+
 	Command  string // path of the roomspa binary that runs the replicas
 	Out, Err io.Writer
 }
@@ -153,9 +158,27 @@ func Demo(id room.UserID) room.User {
 	return u
 }
 
+// loadClassic makes tables like the predecessor's, with the demo users and one of support.
+func (e *environment) loadClassic(ctx context.Context) error {
+	var users []room.User
+	for i := range 2 * e.options.Users {
+		users = append(users, Demo(room.UserID(i+1)))
+	}
+	support := room.UserID(len(users) + 1)
+	users = append(users, room.User{ID: support, Email: fmt.Sprintf("support%d@example.com", support), Role: room.Support})
+	hash, err := auth.NewPasswords(1, 32).Hash(ctx, Password)
+	if err != nil {
+		return err
+	}
+	return e.options.LoadClassic(ctx, postgres.Options{URL: e.postgres.URL(database)}, users, hash)
+}
+
 // createUsers creates the demo users that do not exist yet. They share a password hash,
 // which takes a tenth of a second to compute.
 func (e *environment) createUsers(ctx context.Context) error {
+	if e.options.Classic {
+		return e.loadClassic(ctx)
+	}
 	db, err := postgres.Open(ctx, postgres.Options{URL: e.postgres.URL(database)}, e.log, prometheus.NewRegistry())
 	if err != nil {
 		return err

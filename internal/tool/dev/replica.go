@@ -60,6 +60,9 @@ func (e *environment) serve(name string, port, ops int) *exec.Cmd {
 		"ROOMSPA_ADDRESS_SHARE=1",  // all clients come from this machine
 		"ROOMSPA_SHUTDOWN_WAIT=0s", // there are no endpoints to leave first
 	)
+	if e.options.Classic {
+		cmd.Env = append(cmd.Env, "ROOMSPA_CLASSIC_CLIENTS=true", "ROOMSPA_SUPPORT_MAY_SEND=true")
+	}
 	return cmd
 }
 
