@@ -120,6 +120,7 @@ var libraries = map[string][]string{
 	"golang.org/x/crypto/argon2":                                {"auth", "testkit/..."},
 	"golang.org/x/sys/unix":                                     {"auth", "session", "testkit/..."},
 	"golang.org/x/term":                                         {"tool/connect"},
+	"golang.org/x/text/...":                                     {"room"},
 	"golang.org/x/time/rate":                                    {"!room", "!frame", "!event", "!cause"},
 
 	"context":      {"!room", "!frame", "!event", "!cause"},

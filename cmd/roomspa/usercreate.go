@@ -17,7 +17,7 @@ import (
 type userCreateCmd struct {
 	databaseFlags
 	Email        string      `env:"-" placeholder:"EMAIL" help:"E-mail address, for signing in. Required without --phone."`
-	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, for signing in. It is compared as it is written."`
+	Phone        string      `env:"-" placeholder:"PHONE" help:"Phone number, for signing in. Blanks, dashes, dots, slashes and brackets do not count."`
 	Name         string      `env:"-" placeholder:"NAME" help:"Name. Only clients of the predecessor show it."`
 	Role         string      `required:"" env:"-" enum:"customer,therapist,support" placeholder:"ROLE" help:"Role: customer, therapist or support."`
 	ID           room.UserID `name:"id" env:"-" placeholder:"ID" help:"User id. Default: the next free one."`

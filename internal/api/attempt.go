@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/room"
 )
 
 // Pairs remembers the addresses from which accounts were signed in to. Its errors wrap
@@ -25,8 +26,8 @@ const (
 	pairLife = 90 * 24 * time.Hour
 )
 
-// An attempt is one sign-in of a client to an account. The account is the identifier as it was
-// sent, whether it exists or not, so that the limits do not reveal which accounts exist.
+// An attempt is one sign-in of a client to an account. The account is the identifier,
+// whether it exists or not, so that the limits do not reveal which accounts exist.
 type attempt struct {
 	account  string   // a pseudonym
 	pair     string   // a pseudonym of the account and the address: nobody without the secret can make one
@@ -45,7 +46,7 @@ type bucket struct {
 
 func (l *login) newAttempt(remote, identifier string) *attempt {
 	networks := clientNetworks(remote)
-	a := &attempt{account: l.o.Keys.Pseudonym("login account", strings.ToLower(identifier))}
+	a := &attempt{account: l.o.Keys.Pseudonym("login account", room.NormalizeIdentifier(identifier))}
 	a.pair = l.o.Keys.Pseudonym("login pair", a.account+" "+networks[0])
 	for _, n := range networks {
 		a.networks = append(a.networks, l.o.Keys.Pseudonym("login address", n))

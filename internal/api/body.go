@@ -37,15 +37,20 @@ func requirePost(w http.ResponseWriter, r *http.Request) *failure {
 
 // readBody decodes a body of up to limit bytes, as readJSON does.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) *failure {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
-		return newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
-	}
-	body, fail := receive(w, r, limit)
+	body, fail := receiveJSON(w, r, limit)
 	if fail != nil {
 		return fail
 	}
 	return decode(body, into)
+}
+
+// receiveJSON returns a body of up to limit bytes that is declared as JSON.
+func receiveJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *failure) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return nil, newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
+	}
+	return receive(w, r, limit)
 }
 
 // receive returns a body of up to limit bytes.
@@ -75,6 +80,8 @@ func decode(body []byte, into any) *failure {
 				must = "true or false"
 			case reflect.Int64:
 				must = "an integer"
+			case reflect.Slice:
+				must = "an array"
 			}
 			return badField(wrong.Field, "must be "+must+", got "+wrong.Value)
 		}

@@ -146,7 +146,7 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 	r := w.Ready(t, "a", func(o *app.Options) { o.LoginPerAccountAddress = 5 })
 	away := w.Start(t, "b", func(o *app.Options) { o.DatabaseURL = "postgres://nobody@127.0.0.1:1/none" })
 
-	concrete := strings.NewReplacer("{conversation_id}", conversation, "{user_id}", "2")
+	concrete := strings.NewReplacer("{conversation_id}", conversation, "{user_id}", "2", "{customer_id}", "1", "{therapist_id}", "2")
 	call := func(r *world.Replica, method, path, query, token, body string) []byte {
 		t.Helper()
 		res, answer := r.Request(t, method, concrete.Replace(path)+query, token, body, "Content-Type", "application/json")
@@ -232,6 +232,18 @@ func TestOpenAPIAndTheCodeHoldEachOther(t *testing.T) {
 		call(r, "DELETE", block, "", own, "")
 		call(r, "POST", report, "", own, good)
 	}
+
+	const position = "/api/location/{customer_id}/{therapist_id}/"
+	for _, body := range []string{
+		`{"latitude":1,"longitude":2}`, `{"positions":[{"latitude":1,"longitude":2},{"latitude":91}]}`, `{}`, `{"positions":[]}`, `"` + strings.Repeat("a", 70_000) + `"`,
+	} {
+		call(r, "POST", position, "", own, body)
+	}
+	call(r, "POST", position, "", "", `{}`)
+	call(r, "POST", position, "", w.Token(t, world.OtherCustomer), `{}`)
+	call(away, "POST", position, "", own, `{}`)
+	res, body = r.Request(t, "POST", concrete.Replace(position), own, "x=y", "Content-Type", "text/plain")
+	d.holds(t, "POST", position, res, body)
 
 	for answer := range d.unseen {
 		t.Errorf("documented, but nothing is answered like that: %s", answer)

@@ -9,7 +9,7 @@ import (
 var Paths = []string{
 	"/login/", "/token/refresh/", "/logout/", "/api/ticket/", "/api/conversations/", "/api/conversations/{conversation_id}/messages/",
 	"/api/conversations/{conversation_id}/receipts/", "/api/unread/",
-	"/api/users/{user_id}/block/", "/api/reports/",
+	"/api/users/{user_id}/block/", "/api/reports/", "/api/location/{customer_id}/{therapist_id}/",
 }
 
 // splitPath returns the segments of a raw path after a prefix. The trailing slash is optional. ok

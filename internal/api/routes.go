@@ -23,6 +23,7 @@ type Options struct {
 	Passwords   *auth.Passwords
 	Revocations Revocations
 	Blocks      Blocks
+	Positions   Positions
 	Tickets     Tickets
 	Throttle    Throttle // counts across replicas; nil means that sign-ins are not limited
 	Limits      LoginLimits
@@ -65,6 +66,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
 	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
 	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
+	locator := &locator{base{"LocationConsumer", log, o.Who}, users, o.Positions, userLimit{o.Throttle, "location", positionsPerMinute}}
 	classic := &classic{base{"ClassicChat", log, o.Who}, o.Store, o.Receipts, users}
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
@@ -89,6 +91,10 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 		default:
 			if strings.HasPrefix(path, "/api/users/") {
 				block.ServeHTTP(w, r)
+				return
+			}
+			if strings.HasPrefix(path, "/api/location/") {
+				locator.ServeHTTP(w, r)
 				return
 			}
 			if path == "/api/conversations" || strings.HasPrefix(path, "/api/conversations/") {

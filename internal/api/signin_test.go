@@ -275,6 +275,25 @@ func TestLoginsAreCountedWithoutLockingAnybodyOut(t *testing.T) {
 	}
 }
 
+func TestSignInAsPeopleType(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	r := w.Ready(t, "a", world.TrustLoopback, func(o *app.Options) { o.LoginPerAccountAddress = 1 })
+	w.Exec(t, `UPDATE roomspa.users SET email = 'ömer@example.com', phone = '+49170902783' WHERE id = $1`, world.Customer)
+	for _, identifier := range []string{"ÖMER@example.com", "O\u0308mer@EXAMPLE.com", "+49 170 902783", "(+49) 170-902783", "+49.170.902783"} {
+		r.Post(t, "/login/", m{"identifier": identifier, "password": world.Password}).Expect(t, 200, "")
+	}
+	other := []string{"X-Forwarded-For", "203.0.113.8"}
+	for i, identifier := range []string{"+49170902784", "+49 170 902784", "(+49) 170-902784"} { // one account for the throttle
+		answer := r.Post(t, "/login/", m{"identifier": identifier, "password": "wrong"}, other...)
+		if i == 0 {
+			answer.Expect(t, 401, "bad_credentials")
+		} else {
+			answer.Expect(t, 429, "too_many_attempts")
+		}
+	}
+}
+
 func TestAnAddressHasALimitForAllAccounts(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)

@@ -211,6 +211,7 @@ func (a *App) wire(reloads []task) {
 		classic := dialect.New(a.layer, reg)
 		positions.Passed, wrap = classic.Passed, classic.Wrap
 	}
+	locations := location.New(positions, a.layer, a.redis.Positions, reg)
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
@@ -218,7 +219,7 @@ func (a *App) wire(reloads []task) {
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		wrap(echo.Endpoint(o.Replica)),
 		wrap(chats.Endpoint()),
-		wrap(location.New(positions, a.layer, a.redis.Positions, reg).Endpoint()),
+		wrap(locations.Endpoint()),
 		inboxes.Endpoint(),
 	}, a.log, reg)
 
@@ -235,7 +236,7 @@ func (a *App) wire(reloads []task) {
 
 	a.public = listen.New(listen.Options{
 		Name: "public", Address: o.Listen, ProxyProtocol: o.ProxyProtocol, TrustedProxies: o.TrustedProxies,
-		Handler: shakes.Route(a.api(shakes.Paths())), Limits: a.limits, WriteTimeout: 30 * time.Second,
+		Handler: shakes.Route(a.api(shakes.Paths(), locations.Reporter())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
 	a.ops = listen.New(listen.Options{
 		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
@@ -253,10 +254,10 @@ func (a *App) wire(reloads []task) {
 	}
 }
 
-func (a *App) api(socketPaths []string) http.Handler {
+func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handler {
 	o := &a.options
 	return api.New(api.Options{
-		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks,
+		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks, Positions: positions,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
 		Pairs:   a.redis.Throttle,

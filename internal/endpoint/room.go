@@ -25,15 +25,13 @@ func AuthorizeRoom(p Peer, find func(room.UserID) *room.User) *Rejection {
 		return nil
 	}
 	line := fmt.Sprintf("Authorization failed - %s %d tried to access %s %d", u.Role, u.ID, d.Side, d.User)
-	detail := fmt.Sprintf("%s %d may not enter as %s %d", u.Role, u.ID, d.Side, d.User)
 	switch d.Reason {
 	case "wrong_role":
 		line = fmt.Sprintf("Authorization failed - %s %d tried to connect as %s %d", u.Role, u.ID, d.Side, d.User)
 	case "no_such_customer", "no_such_therapist":
 		line += ", who does not exist"
-		detail = fmt.Sprintf("there is no %s %d", d.Side, d.User)
 	}
-	return &Rejection{Close: &frame.Close{Code: frame.CodeForbidden, Reason: d.Reason, Detail: detail}, Line: line}
+	return &Rejection{Close: &frame.Close{Code: frame.CodeForbidden, Reason: d.Reason, Detail: d.Detail(u)}, Line: line}
 }
 
 // Audit logs that the user reads a room, if the user is support. Consumers call it before

@@ -19,6 +19,30 @@ const (
 	CodeForbidden   = 4003
 )
 
+// AppCloseCodes is the value of the handshake's parameter close_codes for libraries that cannot
+// receive 1012 and 1013, which RFC 6455 did not define yet.
+const AppCloseCodes = "app"
+
+// appOffset is what 1012 and 1013 differ by from the codes that are sent in their place.
+const appOffset = 3000
+
+// AppCode returns the code that is sent in place of code after close_codes=app: 4012 for 1012,
+// 4013 for 1013, else code itself.
+func AppCode(code int) int {
+	if code == CodeRestart || code == CodeTryLater {
+		return code + appOffset
+	}
+	return code
+}
+
+// StandardCode is the inverse of [AppCode].
+func StandardCode(code int) int {
+	if standard := code - appOffset; standard == CodeRestart || standard == CodeTryLater {
+		return standard
+	}
+	return code
+}
+
 // A Close describes why and how a socket is closed. It is an error, so that functions can
 // return it.
 type Close struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
@@ -173,6 +174,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseHTTP(w, &log, st, unavailable(addressLimit))
 		return
 	}
+	slot.AppCodes = query.Get("close_codes") == frame.AppCloseCodes
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	if protocol := auth.AcceptProtocol(r); protocol != "" {
 		header.Set("Sec-Websocket-Protocol", protocol)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/story"
 )
 
@@ -30,7 +31,7 @@ func (a *attempt) logRequest(context.Context) error {
 	if last := a.query.Get("last_ref"); story.IsRef(last) {
 		attrs = append(attrs, slog.String("last_ref", last))
 		a.story.LastRef = last
-		code := a.query.Get("last_code")
+		code := standardCode(a.query.Get("last_code"))
 		a.server.metrics.countReported(code)
 		if isCloseCode(code) {
 			attrs = append(attrs, slog.String("last_code", code))
@@ -69,6 +70,14 @@ func (a *attempt) linkPrevious() string {
 func isCloseCode(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 16)
 	return len(s) == 4 && err == nil
+}
+
+// standardCode returns the close code that the server meant by a code which a client reports.
+func standardCode(s string) string {
+	if n, err := strconv.Atoi(s); err == nil && isCloseCode(s) {
+		return strconv.Itoa(frame.StandardCode(n))
+	}
+	return s
 }
 
 // logAttempt logs the first lines of the endpoint's component.

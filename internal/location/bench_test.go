@@ -29,14 +29,18 @@ func (s *stage) Join(_ context.Context, _ string, deliver func(event.Event), _ f
 	return func() {}, nil
 }
 
-func (s *stage) Publish(_ string, _ event.Body, done func(error))       { done(nil) }
-func (s *stage) Save(room.Room, event.Position, func(error))            {}
-func (s *stage) Last(context.Context, room.Room) ([]event.Event, error) { return nil, nil }
-func (s *stage) Wake()                                                  {}
-func (s *stage) Renew(string) error                                     { return nil }
-func (s *stage) PausePings(time.Duration)                               {}
-func (*stage) Account() *budget.Account                                 { return &budget.Account{} }
-func (s *stage) Log() *logging.Conn                                     { return &s.log }
+func (s *stage) Publish(_ string, _ event.Body, done func(error))            { done(nil) }
+func (s *stage) Save(room.Room, event.Position, func(error))                 {}
+func (s *stage) Last(context.Context, room.Room) ([]event.Event, error)      { return nil, nil }
+func (s *stage) SaveReported(room.Room, room.UserID, time.Time, func(error)) {}
+func (s *stage) Reported(context.Context, room.Room, room.UserID) (at time.Time, err error) {
+	return at, nil
+}
+func (s *stage) Wake()                    {}
+func (s *stage) Renew(string) error       { return nil }
+func (s *stage) PausePings(time.Duration) {}
+func (*stage) Account() *budget.Account   { return &budget.Account{} }
+func (s *stage) Log() *logging.Conn       { return &s.log }
 
 func opened(b *testing.B) (*stage, *location.Consumer) {
 	b.Helper()

@@ -3,11 +3,9 @@ package location
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/block"
-	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -17,22 +15,14 @@ import (
 // loadTimeout bounds how long the writer waits for the last positions.
 const loadTimeout = 3 * time.Second
 
-// maxAhead is how far the clock of a device may be ahead of this replica's. A recorded_at
-// that is further ahead counts as absent.
-const maxAhead = time.Minute
-
 // A Consumer is one socket that sends and receives positions.
 type Consumer struct {
 	endpoint.Base
-	location *Location
-	room     room.Room
-	user     room.UserID
-	role     room.Role
-	group    string
-	leave    func()
-	offline  func()        // set by Open; the user is online until it is called; nil for support
-	pair     *block.Pair   // set by Open; used by Receive, Next and Closed, which are called later
-	last     room.Position // the one that was published last; used by Receive alone
+	sender
+	leave   func()
+	offline func()        // set by Open; the user is online until it is called; nil for support
+	pair    *block.Pair   // set by Open; used by Receive, Next and Closed, which are called later
+	last    room.Position // the one that was published last; used by Receive alone
 
 	// Mu guards the fields below.
 
@@ -42,8 +32,8 @@ type Consumer struct {
 
 func (l *Location) newConsumer(p endpoint.Peer) *Consumer {
 	return &Consumer{
-		Base:     endpoint.NewBase(p.Socket, component, outboxBytes),
-		location: l, room: p.Room(), user: p.User.ID, role: p.User.Role, group: p.Group,
+		Base:   endpoint.NewBase(p.Socket, component, outboxBytes),
+		sender: sender{location: l, room: p.Room(), user: p.User.ID, role: p.User.Role, group: p.Group, log: p.Socket.Log()},
 	}
 }
 
@@ -133,31 +123,21 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		s.location.metrics.count("blocked")
 		return nil // neither passed on nor kept
 	}
-	p := in.Position
-	if p.RecordedAt.After(time.Now().Add(maxAhead)) {
-		p.RecordedAt = time.Time{}
-	}
+	p := withoutFuture(in.Position)
 	if !p.Newer(s.last) {
 		s.location.metrics.count("outdated")
 		return nil
 	}
 	s.last = p
-	if s.location.options.Passed != nil {
-		s.location.options.Passed(s.room, s.user, m.Data, s.Socket.Log())
-	}
-	s.publish(p)
+	s.send(p, m.Data, s)
 	return nil
 }
 
-// mayNotSend returns the refusal of every position of the user, or nil if the user may send.
-func (s *Consumer) mayNotSend() *room.Invalid {
-	switch {
-	case s.role == room.Support:
-		return &room.Invalid{Code: "wrong_role", Detail: "support may follow a room but not send"}
-	case s.role == room.Customer && s.location.options.TherapistsOnly:
-		return &room.Invalid{Code: "wrong_role", Detail: "positions of customers are not passed on here"}
+// sent tells the client of a position that is lost.
+func (s *Consumer) sent(err error) {
+	if err != nil {
+		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position was neither published nor stored because Redis is unavailable; send the next one"}, "")
 	}
-	return nil
 }
 
 // Blocked reports whether one side of the room has blocked the other one, so that no position is
@@ -175,32 +155,6 @@ func (s *Consumer) Supersedes(newer, older frame.Message) bool {
 }
 
 func isPosition(m frame.Message) bool { return bytes.Contains(m.Data, []byte(`"latitude"`)) }
-
-// publish sends a position to all sockets of the room, and keeps it as the last one.
-func (s *Consumer) publish(p room.Position) {
-	l := s.location
-	position := event.Position{User: s.user, Frame: frame.AppendPosition(make([]byte, 0, 240), s.user, s.role, p, time.Now())}
-	if !p.RecordedAt.IsZero() {
-		position.Recorded = p.RecordedAt.UnixMilli()
-	}
-	l.positions.Save(s.room, position, nil) // if Redis is away, publishing fails too
-	logged := l.logLimiter.Allow()
-	if logged {
-		s.Socket.Log().Info(component, "Location update")
-	}
-	l.layer.Publish(s.group, position, func(err error) {
-		if err == nil {
-			l.metrics.count("published")
-			if logged {
-				s.Socket.Log().Info(component, "Published to group "+s.group)
-			}
-			return
-		}
-		l.metrics.count("failed")
-		s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), slog.String("cause", cause.Of(err)))
-		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position was neither published nor stored because Redis is unavailable; send the next one"}, "")
-	})
-}
 
 // deliver takes an event of the group. It does not block.
 func (s *Consumer) deliver(e event.Event) { s.put(e, false) }

@@ -5,6 +5,7 @@ package location
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -37,6 +38,11 @@ type Positions interface {
 	// Save keeps a position in place of the one before. It does not block, and calls done
 	// once unless it is nil.
 	Save(r room.Room, p event.Position, done func(error))
+	// SaveReported keeps when the last position was recorded that a user sent by HTTP. It does not
+	// block, and calls done once.
+	SaveReported(r room.Room, user room.UserID, recorded time.Time, done func(error))
+	// Reported returns what SaveReported has kept, or the zero time.
+	Reported(ctx context.Context, r room.Room, user room.UserID) (recorded time.Time, err error)
 	// Last returns the last positions of the room.
 	Last(ctx context.Context, r room.Room) ([]event.Event, error)
 }

@@ -14,7 +14,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	positions := f.NewCounterVec(prometheus.CounterOpts{
 		Name: "roomspa_positions_total",
-		Help: "Total positions received from clients, by outcome (published, outdated, refused, blocked, superseded, failed). Outdated ones were recorded before the previous one of the same socket. Superseded positions were replaced by a newer one of the same socket, which exceeded the message rate. Blocked ones were dropped because one side of the room has blocked the other.",
+		Help: "Total positions received from clients, by outcome (published, outdated, refused, blocked, superseded, failed). Outdated ones were recorded before the previous one of the same socket, or of the same user by HTTP. Superseded positions were replaced by a newer one of the same socket, which exceeded the message rate, or of the same request. Blocked ones were dropped because one side of the room has blocked the other.",
 	}, []string{"outcome"})
 	m := &metrics{
 		positions: map[string]prometheus.Counter{},

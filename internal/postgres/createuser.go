@@ -29,7 +29,8 @@ SELECT setval(pg_get_serial_sequence('roomspa.users', 'id'), greatest($1::bigint
 // CreateUser stores a user with the hash of a password, and returns it with its id. A
 // u.ID of 0 draws an id; any other is used and never drawn later. An email, phone or id
 // that exists already, or an unknown role, is a [*room.Invalid]. Where another application
-// owns the users, the error is [ErrUsersAreView].
+// owns the users, the error is [ErrUsersAreView]. The email and the phone are stored as
+// [room.NormalizeEmail] and [room.NormalizePhone] write them.
 func (db *DB) CreateUser(ctx context.Context, u room.User, hash string) (room.User, error) {
 	return db.CreateNamedUser(ctx, u, "", hash)
 }
@@ -39,6 +40,7 @@ func (db *DB) CreateNamedUser(ctx context.Context, u room.User, name, hash strin
 	if err := db.requireOwnUsers(ctx); err != nil {
 		return room.User{}, fmt.Errorf("create user: %w", err)
 	}
+	u.Email, u.Phone = room.NormalizeEmail(u.Email), room.NormalizePhone(u.Phone)
 	query, args := insertUser, []any{u.Email, u.Phone, string(u.Role), u.Active, hash, name}
 	if u.ID != 0 {
 		query, args = insertUserWithID, append(args, u.ID)
@@ -84,7 +86,7 @@ func invalidUser(err error) *room.Invalid {
 		return &room.Invalid{Code: "already_exists", Field: "id", Detail: "a user with this id already exists"}
 	case "users_email":
 		return &room.Invalid{Code: "already_exists", Field: "email", Detail: "a user with this email already exists"}
-	case "users_phone":
+	case "users_phone", "users_phone_number":
 		return &room.Invalid{Code: "already_exists", Field: "phone", Detail: "a user with this phone number already exists"}
 	case "users_role":
 		return &room.Invalid{Code: "bad_role", Field: "role", Detail: "the role must be customer, therapist or support"}

@@ -38,6 +38,9 @@ func Migrate(ctx context.Context, o Options, log *slog.Logger) ([]Migration, err
 		if err != nil {
 			return err
 		}
+		if err := foldEmails(ctx, db, log); err != nil {
+			return err
+		}
 		return markCopy(ctx, db, log)
 	})
 	return applied, err
@@ -120,11 +123,16 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 	return err
 }
 
-// progress returns a function that logs what long migrations raise, every five seconds.
+// progress returns a function that logs what long migrations raise, every five seconds, and each
+// warning.
 func progress(log *slog.Logger) pgconn.NoticeHandler {
 	const every = 5 * time.Second
 	next := time.Now().Add(every)
 	return func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.Routine == "exec_stmt_raise" && n.SeverityUnlocalized == "WARNING" {
+			log.Warn("Migration: " + n.Message)
+			return
+		}
 		if now := time.Now(); n.Routine == "exec_stmt_raise" && now.After(next) {
 			next = now.Add(every)
 			log.Info("Migration in progress", "step", n.Message)

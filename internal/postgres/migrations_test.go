@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 			t.Errorf("undone %v, %v", undone, err)
 		}
 		if i == 0 {
-			probe("schema_too_old", fmt.Sprintf("it has version %d, this binary needs %d: run roomspa migrate up", len(files)-1, len(files)))
+			probe("schema_too_old", fmt.Sprintf("it has version %d, this binary needs %d: run roomspa migrate up", version(files[len(files)-2]), version(files[len(files)-1])))
 		}
 	}
 	probe("schema_missing", "run roomspa migrate up")
@@ -64,6 +65,13 @@ func TestMigrationsGoUpAndDownAndUp(t *testing.T) {
 		t.Errorf("undone %v, %v", undone, err)
 	}
 	up()
+}
+
+// version returns the number of the file of a migration.
+func version(file string) int {
+	number, _, _ := strings.Cut(filepath.Base(file), "_")
+	n, _ := strconv.Atoi(number)
+	return n
 }
 
 func TestTooNewIsWhatTheSchemaSays(t *testing.T) {

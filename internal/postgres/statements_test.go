@@ -71,6 +71,7 @@ var ofSmallTables = []string{
 	"probe", "appliedVersions", "otherHeartbeats", "deleteOldHeartbeats", "selectKeys", "deleteExpiredKeys", "keysToRotate", "expireOtherKeys", "adoptOrigin",
 	"forgetUserChanges", // a minute's
 	"insertsUnderWay", "migrationBlockers", "invalidIndex",
+	"foreignEmails",           // once for each run of migrations
 	"credentialsByExactEmail", // is for a view: TestAnAddressIsFoundInDjangosTableByItsIndex
 }
 

@@ -134,26 +134,39 @@ SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE lower(u.
 const credentialsByExactEmail = `
 SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.email = $1 LIMIT 1`
 
-const credentialsByPhone = `
+// credentialsByExactPhone compares as Django does.
+const credentialsByExactPhone = `
 SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.phone = $1 LIMIT 1`
 
+// phoneNumber is the expression of the index users_phone_number. It does what
+// [room.NormalizePhone] does, for numbers that SQL or earlier builds have stored.
+const phoneNumber = `translate(u.phone, ' -./()[]', '')`
+
+// credentialsByPhone prefers, of users who have the same number, the one who has it as it was typed.
+const credentialsByPhone = `
+SELECT ` + userColumns + `, u.password::text FROM roomspa.users u
+WHERE ` + phoneNumber + ` = $2 OR u.phone = $1 ORDER BY u.phone = $1 DESC, u.id LIMIT 1`
+
 // Credentials returns the user with an email address or a phone number, and the hash of the
-// password. Case does not matter in an address, except where roomspa.users is a view: two
-// users of Django may have addresses that differ in nothing else. It returns
-// [room.ErrNotFound] if there is none.
+// password. They are compared as [room.NormalizeIdentifier] writes them, except where
+// roomspa.users is a view: two users of Django may have addresses that differ in nothing else.
+// It returns [room.ErrNotFound] if there is none.
 func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, hash string, err error) {
-	query := credentialsByPhone
-	if strings.Contains(identifier, "@") {
-		view, err := db.UsersAreView(ctx)
-		if err != nil {
-			return room.User{}, "", fmt.Errorf("load credentials: %w", err)
-		}
-		if query = credentialsByEmail; view {
-			query = credentialsByExactEmail
-		}
+	view, err := db.UsersAreView(ctx)
+	if err != nil {
+		return room.User{}, "", fmt.Errorf("load credentials: %w", err)
+	}
+	query, args := credentialsByPhone, []any{identifier, room.NormalizePhone(identifier)}
+	switch email := strings.Contains(identifier, "@"); {
+	case view && email:
+		query, args = credentialsByExactEmail, []any{identifier}
+	case view:
+		query, args = credentialsByExactPhone, []any{identifier}
+	case email:
+		query, args = credentialsByEmail, []any{room.NormalizeEmail(identifier)}
 	}
 	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, query, identifier)
+		rows, _ := conn.Query(ctx, query, args...)
 		u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) {
 			return scanUser(row, &hash)
 		})

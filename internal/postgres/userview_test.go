@@ -76,7 +76,7 @@ func TestUsersOfDjangoAreReadAsDjangoReadsThem(t *testing.T) {
 			t.Errorf("%s: %+v, %v", identifier, u, err)
 		}
 	}
-	for _, identifier := range []string{"ANN@example.com", "ben@EXAMPLE.com", "15555550101", "@", ""} {
+	for _, identifier := range []string{"ANN@example.com", "ben@EXAMPLE.com", "15555550101", "+1 555 555 0101", "@", ""} {
 		if u, _, err := db.Credentials(t.Context(), identifier); !errors.Is(err, room.ErrNotFound) {
 			t.Errorf("%s: %+v, %v", identifier, u, err)
 		}
@@ -190,7 +190,7 @@ func TestAnAddressIsFoundInDjangosTableByItsIndex(t *testing.T) {
 	for _, mode := range []string{"force_generic_plan", "force_custom_plan"} {
 		execute(t, conn, "SET plan_cache_mode = "+mode)
 		for name, arg := range map[string]string{
-			"credentialsByExactEmail": "'user777@example.com'", "credentialsByPhone": "'+1777'", "selectUsers": "'{777}'", "listUsers": "777, '', NULL, 100",
+			"credentialsByExactEmail": "'user777@example.com'", "credentialsByExactPhone": "'+1777'", "selectUsers": "'{777}'", "listUsers": "777, '', NULL, 100",
 			"signOut": "777, now()", "selectGone": "'{777}'",
 		} {
 			if _, err := conn.Prepare(t.Context(), name, all[name]); err != nil {

@@ -14,25 +14,72 @@ import (
 // mark precedes a sealed position in Redis. Earlier builds put the time of recording before it.
 const mark = ":"
 
+// reported ends the key of what a user sent by HTTP.
+const reported = ":http"
+
 // Positions stores the last position of each sender in a room.
 type Positions struct {
 	client *Client
 	ttl    time.Duration
 }
 
+// reportedTTL is how long the time of the last position that a user sent by HTTP is kept.
+const reportedTTL = 24 * time.Hour
+
 // Save stores the last position of a user in the room. It replaces the one before.
 //
 // Save follows the contract of [Pipeline]. What is published after a Save is published
 // after the position can be read.
 func (p *Positions) Save(r room.Room, position event.Position, done func(error)) {
+	p.save(r, position, "", p.ttl, done)
+}
+
+// SaveReported stores when the last position was recorded that a user sent to the room by HTTP; the
+// zero time if that is not known. It follows the contract of [Pipeline].
+func (p *Positions) SaveReported(r room.Room, user room.UserID, recorded time.Time, done func(error)) {
+	position := event.Position{User: user, Frame: []byte("{}")}
+	if !recorded.IsZero() {
+		position.Recorded = recorded.UnixMilli()
+	}
+	p.save(r, position, reported, reportedTTL, done)
+}
+
+func (p *Positions) save(r room.Room, position event.Position, suffix string, ttl time.Duration, done func(error)) {
 	ring := p.client.Ring()
 	if ring == nil {
 		p.client.Pipeline.refuse(&command{kind: set, name: "a position", done: done}, errNoDeployment)
 		return
 	}
-	key := p.key(ring, r, position.User)
+	key := p.key(ring, r, position.User) + suffix
 	sealed := ring.Seal([]byte(mark), key, time.Now(), position)
-	p.client.Pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: p.ttl})
+	p.client.Pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: ttl})
+}
+
+// Reported returns what [Positions.SaveReported] has stored, or the zero time. Errors wrap
+// [room.ErrUnavailable].
+func (p *Positions) Reported(ctx context.Context, r room.Room, user room.UserID) (recorded time.Time, err error) {
+	ctx, cancel := p.client.withTimeout(ctx)
+	defer cancel()
+	attempt := fmt.Sprintf("read what user %d reported to room %d %d", user, r.Customer, r.Therapist)
+	ring, err := p.client.ring(attempt)
+	if err != nil {
+		return recorded, err
+	}
+	key := p.key(ring, r, user) + reported
+	values, err := p.client.redis.MGet(ctx, key).Result()
+	if err != nil {
+		return recorded, p.client.unavailable(attempt, err)
+	}
+	text, _ := values[0].(string)
+	_, sealed, _ := strings.Cut(text, mark)
+	e, err := p.client.Open(ring, key, []byte(sealed), reportedTTL)
+	if err != nil || e.Kind != event.KindPosition {
+		return recorded, nil //nolint:nilerr // there is none, or it is nobody's
+	}
+	if position, err := event.ReadPosition(e.Body); err == nil && position.Recorded != 0 {
+		recorded = time.UnixMilli(position.Recorded)
+	}
+	return recorded, nil
 }
 
 // Last returns the last positions of the room's two sides, the customer's first. A side

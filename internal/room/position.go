@@ -52,5 +52,18 @@ func (p Position) Newer(old Position) bool {
 	return p.RecordedAt.IsZero() || old.RecordedAt.IsZero() || !p.RecordedAt.Before(old.RecordedAt)
 }
 
+// A PositionReport is what became of the positions that a user sent in one request.
+type PositionReport struct {
+	Accepted int // were no older than the one that the user reported before
+	Outdated int // were older, and are dropped
+	Refused  []RefusedPosition
+}
+
+// A RefusedPosition is a position that is no valid one.
+type RefusedPosition struct {
+	Index int // in the request, from 0
+	Invalid
+}
+
 func itoa(n int) string     { return strconv.Itoa(n) }
 func ftoa(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

@@ -18,6 +18,9 @@ var (
 	// ErrUnavailable means that the store or the channel layer is unavailable. The error
 	// that wraps it has the cause.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrChannelLayer means that the channel layer is what is unavailable, where both could be.
+	// The same error also wraps ErrUnavailable.
+	ErrChannelLayer = errors.New("channel layer")
 	// ErrTooMany means that a user has done something too often.
 	ErrTooMany = errors.New("too many")
 	// ErrErased means that a user is erased, so nothing of theirs can be stored.

@@ -2,6 +2,7 @@ package room
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 )
 
@@ -36,6 +37,16 @@ type Denial struct {
 	Reason string // not_your_room, wrong_role, no_such_customer or no_such_therapist
 	Side   Role   // the requested side, or the side whose user does not exist
 	User   UserID // the id on that side
+}
+
+// Detail says in words why user may not enter.
+func (d *Denial) Detail(user *User) string {
+	switch d.Reason {
+	case "no_such_customer", "no_such_therapist":
+		return fmt.Sprintf("there is no %s %d", d.Side, d.User)
+	default:
+		return fmt.Sprintf("%s %d may not enter as %s %d", user.Role, user.ID, d.Side, d.User)
+	}
 }
 
 // MayEnter returns nil if user may enter r, else the reason. find returns the user with an id,

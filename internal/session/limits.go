@@ -21,6 +21,9 @@ type Slot struct {
 	// Exceeded is the soft limit that is exceeded, or "". The socket must then be closed with
 	// 1013 busy.
 	Exceeded Limit
+	// AppCodes makes the socket's Close frames say 4012 and 4013 in place of 1012 and 1013. Set it
+	// before [Slot.Upgrade].
+	AppCodes bool
 }
 
 // A Limit is a limit because of which a replica accepts no more sockets, as text for clients.

@@ -60,6 +60,7 @@ type Session struct {
 	lastActive               atomic.Int64 // Unix nanoseconds of the last byte in either direction
 
 	mu          sync.Mutex
+	appCodes    bool         // see [Slot.AppCodes]; never changes
 	cause       *frame.Close // nil while the session is open
 	endedBy     string       // server, client or network
 	writing     bool         // a writer runs

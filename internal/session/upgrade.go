@@ -48,7 +48,7 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
 		raw: gate.conn, reader: gate.reader, log: log,
-		opened: now, lastPing: now,
+		opened: now, lastPing: now, appCodes: slot.AppCodes,
 	}
 	s.account.Open(slot.registry.options.Budget, true)
 	s.lastActive.Store(now)

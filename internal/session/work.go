@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -19,6 +20,9 @@ const (
 	maxClassicQueue = 4 << 20
 	// classicBurst is the number of messages that a classic client may send in a burst.
 	classicBurst = 1000
+	// lookback is the number of waiting messages among which one that is superseded is looked for.
+	// More than one, because clients send other messages between their positions.
+	lookback = 8
 	// userFactor is how many times the message rate of a socket a user has on a replica, and so
 	// has a client network without a user.
 	userFactor = 4
@@ -90,18 +94,42 @@ func (s *Session) dispatch(m message) {
 	}
 }
 
-// supersede replaces the newest message of the queue by m and reports whether it did. The
-// caller must hold the lock. The bytes of what was replaced still count for the length of the
-// queue: they bound how much is read between two messages that are handled.
+// supersede replaces one of the newest messages of the queue by m and reports whether it did.
+// The caller must hold the lock. The bytes of what was replaced still count for the length of
+// the queue: they bound how much is read between two messages that are handled.
 func (s *Session) supersede(m message) bool {
-	last := len(s.queue) - 1
 	h, ok := s.handler.(Superseder)
-	if last < 0 || !ok || !h.Supersedes(m.Message, s.queue[last].Message) {
+	if !ok {
 		return false
 	}
-	s.account.Give(s.queue[last].taken)
-	s.queue[last] = m
-	return true
+	for i := len(s.queue) - 1; i >= max(0, len(s.queue)-lookback); i-- {
+		if h.Supersedes(m.Message, s.queue[i].Message) {
+			s.account.Give(s.queue[i].taken)
+			s.queue[i] = m
+			return true
+		}
+	}
+	return false
+}
+
+// renew replaces m, which waits for its turn, by a message of the queue that supersedes it. So
+// the newest one never waits for the turn of an older one.
+func (s *Session) renew(m *message) {
+	h, ok := s.handler.(Superseder)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range min(lookback, len(s.queue)) {
+		if newer := s.queue[i]; h.Supersedes(newer.Message, m.Message) {
+			s.account.Give(m.taken)
+			s.queued -= len(newer.Data) + queueOverhead
+			s.queue = slices.Delete(s.queue, i, i+1)
+			*m = newer
+			return
+		}
+	}
 }
 
 // work handles m and then the messages that wait, at the message rate.
@@ -182,6 +210,7 @@ func (s *Session) waitForTurn(m *message) bool {
 		if !s.pause(min(wait, maxPause)) {
 			return false
 		}
+		s.renew(m)
 	}
 	return false
 }

@@ -175,7 +175,11 @@ func (s *Session) appendClose(b *batch, c *frame.Close) {
 		if c.Reason == "" {
 			text = "" // echoes the peer's code
 		}
-		payload = append(binary.BigEndian.AppendUint16(nil, uint16(c.Code)), text...)
+		code := c.Code
+		if s.appCodes {
+			code = frame.AppCode(code)
+		}
+		payload = append(binary.BigEndian.AppendUint16(nil, uint16(code)), text...)
 	}
 	b.append(opClose, payload)
 }

@@ -98,7 +98,7 @@ func (s *Socket) WaitClose(t testing.TB) (websocket.CloseError, []Frame) {
 	}
 }
 
-// ExpectRefusal waits for one error frame (reconnect for 1012 and 1013) and the Close after it, checks that both are as
+// ExpectRefusal waits for one error frame (reconnect for 1012 and 1013, also as 4012 and 4013) and the Close after it, checks that both are as
 // the protocol says, and returns the frame.
 func (s *Socket) ExpectRefusal(t testing.TB, code int, reason string) Frame {
 	t.Helper()
@@ -115,7 +115,7 @@ func (s *Socket) ExpectRefusal(t testing.TB, code int, reason string) Frame {
 	}
 	f := before[0]
 	kind := "error"
-	if code == 1012 || code == 1013 {
+	if code == 1012 || code == 1013 || code == 4012 || code == 4013 {
 		kind = "reconnect"
 	}
 	switch {

@@ -119,6 +119,7 @@ func (s *Session) decideClose(c *CloseError) decision {
 	if !c.Clean && c.AnnouncedCode != 0 {
 		code, reason = c.AnnouncedCode, c.AnnouncedReason // the Close frame itself was lost
 	}
+	code = frame.StandardCode(code)
 	_, todo := explainClose(code, reason)
 	after := min(c.ReconnectAfter, maxAskedDelay)
 	switch code {

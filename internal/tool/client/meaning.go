@@ -49,6 +49,7 @@ func Means(code int, reason string) string {
 // explainClose returns what a close code and its reason mean, and what the client should
 // do.
 func explainClose(code int, reason string) (means, todo string) {
+	code = frame.StandardCode(code)
 	if r := frame.Find(code, reason); reason != "" && r.Word != "" {
 		return r.Means, r.Client
 	}

@@ -47,6 +47,11 @@ func TestDelaysBeforeTheNextSocket(t *testing.T) {
 			s.say(`{"type":"reconnect","after_ms":4200,"reason":"busy"}`)
 			s.bye(1013, "busy ref=r")
 		}, 4200 * time.Millisecond},
+		{"4012 is a 1012", func(s *side) {
+			s.say(`{"type":"reconnect","after_ms":1700,"reason":"restart","ref":"r"}`)
+			s.bye(4012, "restart ref=r")
+		}, 1700 * time.Millisecond},
+		{"4013 is a 1013", closing(4013, "slow_consumer ref=r"), time.Second},
 		{"a lost Close after reconnect is a 1012", func(s *side) {
 			s.say(`{"type":"reconnect","after_ms":2500,"reason":"restart"}`)
 			s.cut()
