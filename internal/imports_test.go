@@ -36,6 +36,7 @@ var packages = map[string][]string{
 	"session":   {"budget", "frame"},
 	"budget":    {},
 	"memory":    {},
+	"certs":     {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
@@ -57,19 +58,20 @@ var packages = map[string][]string{
 	"problem": {},
 
 	// Knowledge.
-	"auth":    {"room"},
+	"auth":    {"reload", "room"},
 	"story":   {"room"},
 	"logging": {},
+	"reload":  {},
 
 	// Dependencies.
-	"postgres": {"event", "room"},
-	"redis":    {"event", "room", "story"},
+	"postgres": {"certs", "event", "room"},
+	"redis":    {"certs", "event", "room", "story"},
 	"batch":    {},
 
 	// The replica.
 	"app": {
 		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
-		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
@@ -125,7 +127,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "memory", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},
