@@ -93,6 +93,7 @@ type App struct {
 	layer       *channel.Layer
 	sockets     *session.Registry
 	stories     *story.Recorder
+	opsToken    atomic.Pointer[string]
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
 	receipts    *receipt.Receipts
@@ -134,7 +135,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.stop())
 	}
-	a.wire(reloads)
+	a.wire(append(reloads, a.storeReloads()...))
 	return a, nil
 }
 

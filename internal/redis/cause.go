@@ -2,14 +2,14 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"strings"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/certs"
 )
 
 // Cause words of failures of Redis. Package cause describes each and its cure.
@@ -42,7 +42,7 @@ func classify(err error) string {
 		return causeNoIdentity
 	case errors.As(err, &dns):
 		return causeDNS
-	case isTLS(err):
+	case !isAnswer(err) && certs.Explain(err) != "":
 		return causeTLS
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return causeRefused
@@ -60,14 +60,6 @@ func classify(err error) string {
 		return causeLost
 	}
 	return causeOther
-}
-
-func isTLS(err error) bool {
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, host := errors.AsType[x509.HostnameError](err)
-	return record || cert || authority || host
 }
 
 // classifyReply returns the cause word of an error reply of Redis, by the first word
