@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -107,8 +108,11 @@ func redisUnavailable(err error) *failure {
 	if !errors.Is(err, room.ErrUnavailable) {
 		return internalFailure(err)
 	}
+	detail := "Redis is unavailable; try again after the time in Retry-After."
+	if cause.IsRefusal(err) {
+		detail = "Redis refuses what this needs, so its operator must change it; try again after the time in Retry-After."
+	}
 	return &failure{cause: "channel_layer_unavailable", err: err, Problem: problem.Problem{
-		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second,
-		Detail: "Redis is unavailable; try again after the time in Retry-After.",
+		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second, Detail: detail,
 	}}
 }

@@ -25,7 +25,10 @@ func (a *App) checks() []ops.Check {
 			return a.db.CheckSchema(ctx)
 		}},
 		{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+			if err := a.redis.Ping(ctx); err != nil {
+				return "", err
+			}
+			return "PING " + a.redis.Address(), a.redis.CheckAccess(ctx)
 		}, Warn: a.redis.CheckWrite},
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.layer.Health(); err != nil {

@@ -27,6 +27,8 @@ const (
 	causeMemory     = "redis_out_of_memory"
 	causeLoading    = "redis_loading"
 	causeCluster    = "redis_is_cluster"
+	causeNoCluster  = "redis_is_not_cluster"
+	causeSentinel   = "redis_is_sentinel"
 	causeLost       = "redis_connection_lost"
 	causeOther      = "redis_other"
 	causeNoIdentity = "deployment_unread"
@@ -40,6 +42,10 @@ func classify(err error) string {
 		return ""
 	case errors.Is(err, errNoDeployment):
 		return causeNoIdentity
+	case errors.Is(err, errIsCluster):
+		return causeCluster
+	case errors.Is(err, errIsSentinel):
+		return causeSentinel
 	case errors.As(err, &dns):
 		return causeDNS
 	case !isAnswer(err) && certs.Explain(err) != "":
@@ -70,15 +76,15 @@ func classifyReply(err error) string {
 	}
 	says := func(prefix string) bool { return goredis.HasErrorPrefix(err, prefix) }
 	switch {
-	case says("NOAUTH"), says("WRONGPASS"), says("ERR AUTH"):
+	case says("NOAUTH"), says("WRONGPASS"), says("AUTH "):
 		return causePassword
-	case says("NOPERM"):
+	case says("NOPERM"), strings.Contains(err.Error(), "can't run this command or subcommand"), strings.Contains(err.Error(), "acl failure in script"):
 		text := strings.ToLower(err.Error())
 		if strings.Contains(text, "channel") || strings.Contains(text, "subscribe") || strings.Contains(text, "publish") {
 			return causeSubscribe
 		}
 		return causePermission
-	case errors.Is(err, errMaxClients), says("ERR max number of clients"):
+	case errors.Is(err, errMaxClients), says("max number of clients"):
 		return causeMaxClients
 	case says("READONLY"):
 		return causeReadOnly
@@ -88,6 +94,8 @@ func classifyReply(err error) string {
 		return causeLoading
 	case says("MOVED"):
 		return causeCluster
+	case says("This instance has cluster support disabled"):
+		return causeNoCluster
 	}
 	return ""
 }

@@ -86,6 +86,7 @@ type Client struct {
 	log      *slog.Logger
 	metrics  *metrics
 	target   atomic.Pointer[target] // for new connections
+	noInfo   atomic.Bool            // an ACL denies INFO
 	address  string
 	database int
 	prefix   string
