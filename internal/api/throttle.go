@@ -44,6 +44,9 @@ const (
 
 // count returns the buckets of an attempt in the order in which they are taken.
 func (l LoginLimits) count(a *attempt) []bucket {
+	if len(a.networks) == 0 { // an address that many clients share must not lock all of them out
+		return []bucket{{"login:" + a.account, l.Account, "account"}}
+	}
 	address := a.networks[0]
 	buckets := []bucket{{"login:" + a.account + ":" + address, l.AccountAddress, "account_address"}}
 	if a.client.Known {

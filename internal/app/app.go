@@ -256,5 +256,6 @@ func (a *App) api(socketPaths []string) http.Handler {
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
+		IsProxy: func(remote string) bool { return listen.IsProxy(remote, o.TrustedProxies) },
 	}, a.log, a.reg)
 }
