@@ -75,7 +75,7 @@ func run(args []string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	parser, err := kong.New(&c,
+	parser, err := kong.New(&c, append(lists(),
 		kong.Name("roomspa"),
 		kong.Description("Realtime chat and live location between customers and therapists."),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -86,7 +86,7 @@ func run(args []string, std streams) int {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
 		kong.PostBuild(relax),
-	)
+	)...)
 	if err != nil {
 		return fail(std, 2, err)
 	}

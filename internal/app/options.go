@@ -28,7 +28,7 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Comma-separated CIDR ranges of trusted proxies. X-Forwarded-For and PROXY headers from other addresses are ignored. Ranges that clients can be inside are refused: wider than /8, or than /16 for IPv6."`
 	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Accept the PROXY protocol (v1 or v2) on the public listener from trusted proxies. Requires --trusted-proxies."`
-	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. The server's own host is always allowed."`
+	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. * allows every origin, null and file:// included. There are no other patterns. The server's own host is always allowed."`
 
 	DatabaseURL              string        `name:"database-url" required:"" placeholder:"URL" secret:"true" group:"Postgres" help:"Postgres connection URL, as in postgres://user:password@host:5432/name. It may list several hosts, comma-separated; the one that accepts writes is used."`
 	DatabaseMaxConnections   int           `name:"database-max-connections" default:"16" group:"Postgres" help:"Maximum number of Postgres connections of this replica."`
@@ -162,6 +162,11 @@ func (o *Options) Validate() error {
 	} {
 		if !c.ok {
 			return fmt.Errorf("--%s %s", c.name, c.want)
+		}
+	}
+	for _, entry := range o.Origins {
+		if err := auth.CheckOrigin(entry); err != nil {
+			return fmt.Errorf("--origins %w", err)
 		}
 	}
 	return nil
