@@ -70,7 +70,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -91,7 +91,7 @@ var packages = map[string][]string{
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "certs", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }
@@ -125,7 +125,7 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
