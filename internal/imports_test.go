@@ -36,6 +36,7 @@ var packages = map[string][]string{
 	"session":   {"budget", "frame"},
 	"budget":    {},
 	"memory":    {},
+	"certs":     {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
@@ -58,19 +59,20 @@ var packages = map[string][]string{
 	"problem": {},
 
 	// Knowledge.
-	"auth":    {"room"},
+	"auth":    {"reload", "room"},
 	"story":   {"room"},
 	"logging": {},
+	"reload":  {},
 
 	// Dependencies.
-	"postgres": {"event", "room"},
-	"redis":    {"event", "room", "story"},
+	"postgres": {"certs", "event", "room"},
+	"redis":    {"certs", "event", "room", "story"},
 	"batch":    {},
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
-		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "revocation", "room", "session", "story",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
@@ -90,7 +92,7 @@ var packages = map[string][]string{
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"app", "auth", "certs", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }
@@ -125,9 +127,9 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "memory", "postgres", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

@@ -12,6 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 )
@@ -20,10 +22,11 @@ import (
 type databaseFlags struct {
 	DatabaseURL    string `name:"database-url" required:"" placeholder:"URL" group:"Postgres" help:"Postgres connection URL, as in postgres://user:password@host:5432/name."`
 	DatabasePooler string `name:"database-pooler" default:"none" enum:"none,pgbouncer" group:"Postgres" help:"Connection pooler in front of Postgres: none or pgbouncer (transaction mode)."`
+	app.DatabaseTLS
 }
 
 func (f *databaseFlags) options() postgres.Options {
-	return postgres.Options{URL: f.DatabaseURL, PgBouncer: f.DatabasePooler == "pgbouncer"}
+	return postgres.Options{URL: f.DatabaseURL, PgBouncer: f.DatabasePooler == "pgbouncer", TLS: certs.Files(f.DatabaseTLS)}
 }
 
 // open opens a database for calls that do not need its Run.
@@ -41,6 +44,7 @@ type redisFlags struct {
 	RedisMode       string `name:"redis-mode" default:"standalone" enum:"standalone,sentinel,cluster" group:"Redis" help:"Kind of Redis that redis-url points at: standalone, sentinel or cluster."`
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master. Required in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels, the same as that of the replicas."`
+	app.RedisTLS
 }
 
 // opsFlags are for commands that ask ops listeners.
@@ -51,7 +55,7 @@ type opsFlags struct {
 // open opens the Redis of the deployment to which db belongs.
 func (f *redisFlags) open(ctx context.Context, db *postgres.DB) (*redis.Client, error) {
 	client, err := redis.Open(redis.Options{
-		URL: f.RedisURL, Mode: f.RedisMode, MasterName: f.RedisMasterName, Prefix: f.RedisPrefix,
+		URL: f.RedisURL, Mode: f.RedisMode, MasterName: f.RedisMasterName, Prefix: f.RedisPrefix, TLS: certs.Files(f.RedisTLS),
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--redis-url: %w", err)
@@ -87,6 +91,21 @@ func fromFiles(env func(string) string) kong.Resolver {
 		}
 		return value, nil
 	})
+}
+
+// secretFiles returns the files that secrets were read from, by the name of the flag.
+func secretFiles(parsed *kong.Context, env func(string) string) map[string]string {
+	files := map[string]string{}
+	for _, p := range parsed.Path {
+		if p.Flag == nil || !p.Resolved || p.Flag.Tag.Get("secret") == "" {
+			continue
+		}
+		name := "ROOMSPA_" + strings.ToUpper(strings.ReplaceAll(p.Flag.Name, "-", "_")) + "_FILE"
+		if path := env(name); path != "" && p.Flag.Name != "jwt-secret" { // which has an option for its file
+			files[p.Flag.Name] = path
+		}
+	}
+	return files
 }
 
 // relax makes flags optional for commands that share them with commands that require

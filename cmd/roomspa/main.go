@@ -77,7 +77,7 @@ func run(args []string, std streams) int {
 	defer stop()
 	postgres.IgnoreEnvironment() // of every command, also of those that start a Postgres
 	var c commands
-	parser, err := kong.New(&c,
+	parser, err := kong.New(&c, append(lists(),
 		kong.Name("roomspa"),
 		kong.Description("Realtime chat and live location between customers and therapists."),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -88,7 +88,7 @@ func run(args []string, std streams) int {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
 		kong.PostBuild(relax),
-	)
+	)...)
 	if err != nil {
 		return fail(std, 2, err)
 	}

@@ -37,6 +37,7 @@ func (c *serveCmd) Run(ctx context.Context, std streams, parsed *kong.Context) e
 		logging.Component(log, slog.LevelWarn, "Replica", "Secrets on the command line: every user of this machine can read them there ("+
 			strings.Join(flags, ", ")+"); use environment variables or files")
 	}
+	c.SecretFiles = secretFiles(parsed, os.Getenv)
 	a, err := app.New(c.Options, version, log)
 	if err != nil {
 		return &exitError{2, err}

@@ -42,9 +42,10 @@ const (
 type admission struct {
 	base
 
-	budget *budget.Budget
-	tokens Tokens
-	share  float64 // of maxAnonymous that an address may take once half are taken; 0 means no limit
+	budget  *budget.Budget
+	tokens  Tokens
+	isProxy func(remote string) bool
+	share   float64 // of maxAnonymous that an address may take once half are taken; 0 means no limit
 
 	mu        sync.Mutex
 	anonymous int            // requests without a valid token
@@ -72,8 +73,11 @@ type visitKey struct{}
 func (a *admission) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(maxRequestTime))
-		_, remote := a.who(r)
+		ref, remote := a.who(r)
 		v := &visit{admission: a, network: logging.Network(remote)}
+		if a.isProxy(remote) {
+			v.network = ref // one address for many clients
+		}
 		if !a.enter(v, r) {
 			a.exchange(w, r).reject(tooBusy())
 			return

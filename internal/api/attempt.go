@@ -30,8 +30,8 @@ const (
 // whether it exists or not, so that the limits do not reveal which accounts exist.
 type attempt struct {
 	account  string   // a pseudonym
-	pair     string   // a pseudonym of the account and the address: nobody without the secret can make one
-	networks []string // pseudonyms of the client's networks, the smallest first
+	pair     string   // a pseudonym of the account and the address: nobody without the secret can make one; "" if the address is unknown
+	networks []string // pseudonyms of the client's networks, the smallest first; none if the address is unknown
 	client   auth.Client
 	pairs    []string // the remembered pairs of the account, the latest first
 	buckets  []bucket
@@ -45,8 +45,12 @@ type bucket struct {
 }
 
 func (l *login) newAttempt(remote, identifier string) *attempt {
-	networks := clientNetworks(remote)
 	a := &attempt{account: l.o.Keys.Pseudonym("login account", room.NormalizeIdentifier(identifier))}
+	if l.o.IsProxy != nil && l.o.IsProxy(remote) { // one address for many clients
+		a.client.Network = a.account
+		return a
+	}
+	networks := clientNetworks(remote)
 	a.pair = l.o.Keys.Pseudonym("login pair", a.account+" "+networks[0])
 	for _, n := range networks {
 		a.networks = append(a.networks, l.o.Keys.Pseudonym("login address", n))
@@ -77,7 +81,7 @@ func clientNetworks(remote string) []string {
 
 // recognize finds out whether the account was signed in to from the address before.
 func (l *login) recognize(e *exchange, a *attempt) *failure {
-	if l.o.Pairs == nil {
+	if l.o.Pairs == nil || a.pair == "" {
 		return nil
 	}
 	value, err := l.o.Pairs.Recall(e.r.Context(), "login:pairs:"+a.account)
@@ -91,7 +95,7 @@ func (l *login) recognize(e *exchange, a *attempt) *failure {
 
 // remember keeps the pair of a successful attempt. If it fails, the next success tries again.
 func (l *login) remember(e *exchange, a *attempt) {
-	if l.o.Pairs == nil {
+	if l.o.Pairs == nil || a.pair == "" {
 		return
 	}
 	others := slices.DeleteFunc(a.pairs, func(p string) bool { return p == a.pair })

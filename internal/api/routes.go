@@ -34,7 +34,8 @@ type Options struct {
 	Origins     []string      // origins that CORS allows in addition to the own host
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
-	Budget      *budget.Budget // bounds the bytes that requests hold; nil means no limit
+	IsProxy     func(remote string) bool // whether an address of Who stands for many clients; nil means never
+	Budget      *budget.Budget           // bounds the bytes that requests hold; nil means no limit
 	// Classic serves the paths of the predecessor.
 	Classic bool
 	// AddressShare is the share of the places for requests without a valid token that one
@@ -55,6 +56,9 @@ type Store interface {
 // New returns the handler of all paths that are not WebSocket endpoints. It matches raw paths with
 // or without a trailing slash.
 func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
+	if o.IsProxy == nil {
+		o.IsProxy = func(string) bool { return false }
+	}
 	o.LoginWait = cmp.Or(o.LoginWait, 5*time.Second)
 	if o.Throttle != nil {
 		o.Throttle = newReplicaThrottle(o.Throttle)
@@ -70,7 +74,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	classic := &classic{base{"ClassicChat", log, o.Who}, o.Store, o.Receipts, users}
 	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
-		base: base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
+		isProxy: o.IsProxy,
+		base:    base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
 	other := cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

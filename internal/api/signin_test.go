@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -368,5 +369,23 @@ func TestTokensOfAKeySetOpenSockets(t *testing.T) {
 	r.Refresh(t, sign(world.Claims(m{"token_type": "refresh", "aud": "roomspa"}))).Expect(t, 401, auth.TokenInvalid)
 	if n := r.Metric(t, "roomspa_jwks_keys"); n != 1 {
 		t.Errorf("%v keys", n)
+	}
+}
+
+// TestClientsWhoseAddressIsUnknownShareNoLimit signs in through a proxy that writes no addresses.
+func TestClientsWhoseAddressIsUnknownShareNoLimit(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Ready(t, "a", world.TrustLoopback, func(o *app.Options) { o.LoginPerAccountAddress, o.LoginPerAddress = 1, 2 })
+	for i := range 5 {
+		name := fmt.Sprintf("nobody%d@example.com", i%2)
+		r.Post(t, "/login/", world.Object{"identifier": name, "password": "wrong"}, "X-Forwarded-For", "203.0.113.9, unknown").Expect(t, 401, "bad_credentials")
+	}
+	r.Login(t, world.Customer, world.Password, "X-Forwarded-For", "unknown").Expect(t, 200, "")
+	for i := range 5 { // others have addresses
+		r.Login(t, world.Customer, "wrong", "X-Forwarded-For", fmt.Sprintf("[2001:db8:%x::7]", i+1)).Expect(t, 401, "bad_credentials")
+	}
+	r.Login(t, world.Customer, world.Password, "X-Forwarded-For", "[2001:db8:ffff::1]").Expect(t, 200, "")
+	if n := strings.Count(r.Log.String(), "X-Forwarded-For not readable"); n != 1 {
+		t.Errorf("%d lines about the header", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -43,6 +44,9 @@ const (
 
 // count returns the buckets of an attempt in the order in which they are taken.
 func (l LoginLimits) count(a *attempt) []bucket {
+	if len(a.networks) == 0 { // an address that many clients share must not lock all of them out
+		return []bucket{{"login:" + a.account, l.Account, "account"}}
+	}
 	address := a.networks[0]
 	buckets := []bucket{{"login:" + a.account + ":" + address, l.AccountAddress, "account_address"}}
 	if a.client.Known {
@@ -107,8 +111,11 @@ func redisUnavailable(err error) *failure {
 	if !errors.Is(err, room.ErrUnavailable) {
 		return internalFailure(err)
 	}
+	detail := "Redis is unavailable; try again after the time in Retry-After."
+	if cause.IsRefusal(err) {
+		detail = "Redis refuses what this needs, so its operator must change it; try again after the time in Retry-After."
+	}
 	return &failure{cause: "channel_layer_unavailable", err: err, Problem: problem.Problem{
-		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second,
-		Detail: "Redis is unavailable; try again after the time in Retry-After.",
+		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second, Detail: detail,
 	}}
 }

@@ -96,6 +96,7 @@ type App struct {
 	layer       *channel.Layer
 	sockets     *session.Registry
 	stories     *story.Recorder
+	opsToken    atomic.Pointer[string]
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
 	receipts    *receipt.Receipts
@@ -137,7 +138,7 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.stop())
 	}
-	a.wire(reloads)
+	a.wire(append(reloads, a.storeReloads()...))
 	return a, nil
 }
 
@@ -265,5 +266,6 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
+		IsProxy: func(remote string) bool { return listen.IsProxy(remote, o.TrustedProxies) },
 	}, a.log, a.reg)
 }

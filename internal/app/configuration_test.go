@@ -42,7 +42,7 @@ func TestGoldenConfiguration(t *testing.T) {
 	b.WriteString(configurationHead)
 	group := ""
 	options := reflect.TypeFor[app.Options]()
-	for field := range options.Fields() {
+	for _, field := range optionFields(options) {
 		tag := field.Tag
 		name, help := tag.Get("name"), tag.Get("help")
 		if name == "" || help == "" || tag.Get("group") == "" || !strings.HasSuffix(help, ".") {
@@ -74,4 +74,17 @@ func TestGoldenConfiguration(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", flag, variables, def, strings.ReplaceAll(help, "|", `\|`))
 	}
 	world.Golden(t, "../../docs/configuration.md", b.String())
+}
+
+// optionFields returns the fields that are options, those of embedded structs too.
+func optionFields(options reflect.Type) (all []reflect.StructField) {
+	for field := range options.Fields() {
+		switch {
+		case field.Anonymous:
+			all = append(all, optionFields(field.Type)...)
+		case field.Tag.Get("kong") != "-":
+			all = append(all, field)
+		}
+	}
+	return all
 }

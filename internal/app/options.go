@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/session"
@@ -27,7 +28,7 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix `name:"trusted-proxies" placeholder:"CIDR" group:"Listeners" help:"Comma-separated CIDR ranges of trusted proxies. X-Forwarded-For and PROXY headers from other addresses are ignored. Ranges that clients can be inside are refused: wider than /8, or than /16 for IPv6."`
 	ProxyProtocol  bool           `name:"proxy-protocol" group:"Listeners" help:"Accept the PROXY protocol (v1 or v2) on the public listener from trusted proxies. Requires --trusted-proxies."`
-	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. The server's own host is always allowed."`
+	Origins        []string       `name:"origins" placeholder:"ORIGIN" group:"Listeners" help:"Comma-separated origins that browsers may connect from, as in https://app.example.com. * allows every origin, null and file:// included. There are no other patterns. The server's own host is always allowed."`
 
 	DatabaseURL              string        `name:"database-url" required:"" placeholder:"URL" secret:"true" group:"Postgres" help:"Postgres connection URL, as in postgres://user:password@host:5432/name. It may list several hosts, comma-separated; the one that accepts writes is used."`
 	DatabaseMaxConnections   int           `name:"database-max-connections" default:"16" group:"Postgres" help:"Maximum number of Postgres connections of this replica."`
@@ -36,10 +37,14 @@ type Options struct {
 	DatabaseLockTimeout      time.Duration `name:"database-lock-timeout" default:"1s" group:"Postgres" help:"Timeout for a lock that a statement waits for."`
 	DatabasePooler           string        `name:"database-pooler" default:"none" enum:"none,pgbouncer" group:"Postgres" help:"Connection pooler in front of Postgres: none or pgbouncer. With pgbouncer (transaction mode), prepared statements are not used and timeouts are set in each transaction."`
 
+	DatabaseTLS `embed:""`
+
 	RedisURL        string `name:"redis-url" required:"" placeholder:"URL" secret:"true" group:"Redis" help:"Redis URL, as in redis://:password@host:6379/0, or rediss:// for TLS. In the modes sentinel and cluster it lists several hosts, comma-separated."`
 	RedisMode       string `name:"redis-mode" default:"standalone" enum:"standalone,sentinel,cluster" group:"Redis" help:"Kind of Redis that --redis-url points at: standalone, sentinel or cluster."`
 	RedisMasterName string `name:"redis-master-name" placeholder:"NAME" group:"Redis" help:"Name of the monitored master. Required in mode sentinel."`
 	RedisPrefix     string `name:"redis-prefix" default:"roomspa:" placeholder:"TEXT" group:"Redis" help:"Prefix of all Redis keys and channels. Replicas with different prefixes do not exchange messages."`
+
+	RedisTLS `embed:""`
 
 	JWTSecrets      []string      `name:"jwt-secret" sep:"none" placeholder:"SECRET" secret:"true" group:"Tokens" help:"HS256 secrets of at least 32 bytes, comma-separated. The first one signs new tokens; all of them verify tokens. Blanks around a secret do not count, and all else belongs to it. One of this, --jwt-secret-file and --jwt-keys-file is required."`
 	JWTSecretFile   string        `name:"jwt-secret-file" placeholder:"FILE" group:"Tokens" help:"File with the HS256 secrets, one per line or comma-separated, as in --jwt-secret. It is read every 2s, and new secrets apply without a restart or closed sockets. If the new content is invalid, an error is logged and the previous secrets stay in use."`
@@ -89,6 +94,24 @@ type Options struct {
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" group:"Logging" help:"Format of the log on standard output: text or json."`
 	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" group:"Logging" help:"Lowest level that is logged: debug, info, warn or error."`
 	LogMask   bool   `name:"log-mask" group:"Logging" help:"Mask personal data in the log, as in u***@example.com."`
+
+	// SecretFiles has the files that secrets were read from, by the name of the option. They
+	// are read again while the replica runs.
+	SecretFiles map[string]string `kong:"-"`
+}
+
+// DatabaseTLS names the certificates for Postgres.
+type DatabaseTLS struct {
+	CA   string `name:"database-ca-file" placeholder:"FILE" group:"Postgres" help:"PEM file with the CA certificates that the certificate of Postgres is verified with. Default: those of the system. Without an sslmode in the database URL it means sslmode=verify-full. It is read every 2s, and new connections use the new content."`
+	Cert string `name:"database-client-cert-file" placeholder:"FILE" group:"Postgres" help:"PEM file with the client certificate for Postgres. Requires --database-client-key-file. It is read again as --database-ca-file is."`
+	Key  string `name:"database-client-key-file" placeholder:"FILE" group:"Postgres" help:"PEM file with the private key of --database-client-cert-file."`
+}
+
+// RedisTLS names the certificates for Redis.
+type RedisTLS struct {
+	CA   string `name:"redis-ca-file" placeholder:"FILE" group:"Redis" help:"PEM file with the CA certificates that the certificates of Redis and its sentinels are verified with. Default: those of the system. Requires a rediss:// URL. It is read every 2s, and new connections use the new content."`
+	Cert string `name:"redis-client-cert-file" placeholder:"FILE" group:"Redis" help:"PEM file with the client certificate for Redis. Requires --redis-client-key-file. It is read again as --redis-ca-file is."`
+	Key  string `name:"redis-client-key-file" placeholder:"FILE" group:"Redis" help:"PEM file with the private key of --redis-client-cert-file."`
 }
 
 // maxRebalanceRate keeps rebalancing slow: each socket that is moved costs a scan of
@@ -147,6 +170,11 @@ func (o *Options) Validate() error {
 			return fmt.Errorf("--%s %s", c.name, c.want)
 		}
 	}
+	for _, entry := range o.Origins {
+		if err := auth.CheckOrigin(entry); err != nil {
+			return fmt.Errorf("--origins %w", err)
+		}
+	}
 	return nil
 }
 
@@ -177,6 +205,7 @@ func (o *Options) Postgres() postgres.Options {
 	return postgres.Options{
 		URL: o.DatabaseURL, MaxConnections: o.DatabaseMaxConnections, AcquireTimeout: o.DatabaseAcquireTimeout,
 		StatementTimeout: o.DatabaseStatementTimeout, LockTimeout: o.DatabaseLockTimeout, PgBouncer: o.DatabasePooler == "pgbouncer",
+		TLS: certs.Files(o.DatabaseTLS),
 	}
 }
 
@@ -184,7 +213,7 @@ func (o *Options) Postgres() postgres.Options {
 func (o *Options) Redis() redis.Options {
 	return redis.Options{
 		URL: o.RedisURL, Mode: o.RedisMode, MasterName: o.RedisMasterName, Prefix: o.RedisPrefix,
-		Replica: o.Replica, PositionTTL: o.PositionTTL,
+		Replica: o.Replica, PositionTTL: o.PositionTTL, TLS: certs.Files(o.RedisTLS),
 	}
 }
 

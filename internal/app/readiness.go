@@ -12,7 +12,7 @@ import (
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
-		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: a.options.OpsToken,
+		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
 	})
 }
 
@@ -25,7 +25,10 @@ func (a *App) checks() []ops.Check {
 			return a.db.CheckSchema(ctx)
 		}},
 		{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			return "PING " + a.redis.Address(), a.redis.Ping(ctx)
+			if err := a.redis.Ping(ctx); err != nil {
+				return "", err
+			}
+			return "PING " + a.redis.Address(), a.redis.CheckAccess(ctx)
 		}, Warn: a.redis.CheckWrite},
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.layer.Health(); err != nil {

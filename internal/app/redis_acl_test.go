@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/check"
 )
 
 // documentedACL returns the arguments of the command in the operating guide that makes a
@@ -105,4 +106,43 @@ func useRedis(t *testing.T, w *world.World) {
 	if _, err := w.OpenRedis(t).Stories.Find(t.Context(), refused.Ref()); err != nil {
 		t.Errorf("as a command: %v", err)
 	}
+}
+
+// TestAnACLThatDeniesScriptsIsFoundBeforeASignIn takes the scripts away, which only sign-ins need.
+func TestAnACLThatDeniesScriptsIsFoundBeforeASignIn(t *testing.T) {
+	t.Parallel()
+	w := world.New(t, world.OwnRedis)
+	admin := w.RedisClient(t)
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "few", "on", ">password", "~roomspa:*", "&roomspa:*", "+@all", "-@scripting").Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.RedisURL, w.RedisPrefix = "redis://few:password@"+w.Redis.Addr()+"/0", "roomspa:"
+	results, ok := check.Run(t.Context(), w.Options(t), check.Selection{Redis: true})
+	if r := results[0]; ok || r.Cause != "redis_permission_denied" || !strings.Contains(r.Error, "EVAL") {
+		t.Errorf("check: %+v", results)
+	}
+	r := w.Start(t, "a")
+	r.WaitUnready(t, "redis", "EVAL")
+	refused := r.Login(t, world.Customer, world.Password).Expect(t, 503, "channel_layer_unavailable")
+	if !strings.Contains(refused.Detail, "refuses") {
+		t.Errorf("the answer: %+v", refused)
+	}
+	if err := w.Redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	world.Eventually(t, "a Redis that is away is told apart", func() (bool, any) {
+		away := r.Login(t, world.Customer, world.Password).Expect(t, 503, "channel_layer_unavailable")
+		return strings.Contains(away.Detail, "unavailable"), away
+	})
+}
+
+func TestAnUndeclaredClusterKeepsTheReplicaUnready(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	w.RedisURL = world.RedisCluster(t).Nodes[0].URL()
+	results, ok := check.Run(t.Context(), w.Options(t), check.Selection{Redis: true})
+	if r := results[0]; ok || r.Cause != "redis_is_cluster" || !strings.Contains(r.Advice, "--redis-mode cluster") {
+		t.Errorf("check: %+v", results)
+	}
+	w.Start(t, "a").WaitUnready(t, "redis", "is a cluster")
 }

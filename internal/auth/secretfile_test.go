@@ -180,7 +180,7 @@ func TestWhatCannotBeUsedLeavesTheFormerSecrets(t *testing.T) {
 		"too short":  {func(t *testing.T, path string) { t.Helper(); put(t, path, secretB+"\nhunter2") }, "JWT secret 2 has 7 bytes; HS256 needs 32 or more"},
 		"empty":      {func(t *testing.T, path string) { t.Helper(); put(t, path, "") }, "no JWT secret is given"},
 		"twice":      {func(t *testing.T, path string) { t.Helper(); put(t, path, secretB+","+secretB) }, "JWT secrets 1 and 2 are the same"},
-		"too large":  {func(t *testing.T, path string) { t.Helper(); put(t, path, strings.Repeat(secretB, 2000)) }, "more than 65536 bytes"},
+		"too large":  {func(t *testing.T, path string) { t.Helper(); put(t, path, strings.Repeat(secretB, 40_000)) }, "more than 1048576 bytes"},
 		"taken away": {func(t *testing.T, path string) { t.Helper(); rename(t, path, path+".away") }, "no such file"},
 		"a directory": {func(t *testing.T, path string) {
 			t.Helper()

@@ -73,3 +73,14 @@ func Of(err error) string {
 	}
 	return ""
 }
+
+// IsRefusal reports whether an error says that a store has answered, and refused what was asked
+// of it. Otherwise the store may be unreachable.
+func IsRefusal(err error) bool {
+	switch Of(err) {
+	case "redis_permission_denied", "redis_subscribe_forbidden", "redis_wrong_password", "redis_read_only", "redis_out_of_memory",
+		"redis_is_cluster", "redis_is_not_cluster", "redis_is_sentinel":
+		return true
+	}
+	return false
+}

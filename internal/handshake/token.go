@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -115,10 +116,14 @@ func (a *attempt) redeem(ctx context.Context) (c auth.Claims, err error) {
 	case errors.Is(err, room.ErrNotFound):
 		return c, a.rejectToken(auth.BadTicket())
 	case err != nil:
+		why := "Redis cannot be reached"
+		if cause.IsRefusal(err) {
+			why = "Redis refuses it"
+		}
 		return c, &endpoint.Rejection{
 			Close: &frame.Close{
 				Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err,
-				Detail: "The ticket cannot be looked up, since Redis cannot be reached; connect again, with a new ticket or a token.",
+				Detail: "The ticket cannot be looked up, since " + why + "; connect again, with a new ticket or a token.",
 			},
 			Component: middleware, Line: "Failed to redeem ticket: " + err.Error(),
 		}

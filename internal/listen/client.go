@@ -22,22 +22,50 @@ func ClientAddr(r *http.Request, trusted []netip.Prefix) string {
 	if !contains(trusted, addr) {
 		return netip.AddrPortFrom(addr, peer.Port()).String()
 	}
+	addr, _ = forwarded(r, addr, trusted)
+	return addr.String()
+}
+
+// forwarded returns the address that trusted proxies report, beginning with that of the peer, and
+// the entry that could not be read, or "". Then the address is that of the proxy that wrote it.
+func forwarded(r *http.Request, addr netip.Addr, trusted []netip.Prefix) (client netip.Addr, unreadable string) {
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		hop = strings.TrimSpace(hop)
-		next, err := netip.ParseAddr(hop)
-		if err != nil { // some proxies add the port
-			withPort, err := netip.ParseAddrPort(hop)
-			if err != nil {
-				break
-			}
-			next = withPort.Addr()
+		if hop == "" {
+			continue
 		}
-		if addr = next.Unmap(); !contains(trusted, addr) {
+		next, ok := parseHop(hop)
+		if !ok {
+			return addr, hop
+		}
+		if addr = next; !contains(trusted, addr) {
 			break
 		}
 	}
-	return addr.String()
+	return addr, ""
+}
+
+// parseHop reads an entry of X-Forwarded-For. Some proxies add the port, brackets or quotes.
+func parseHop(hop string) (netip.Addr, bool) {
+	if len(hop) > 1 && hop[0] == '"' && hop[len(hop)-1] == '"' {
+		hop = strings.TrimSpace(hop[1 : len(hop)-1])
+	}
+	if with, err := netip.ParseAddrPort(hop); err == nil {
+		return with.Addr().Unmap().WithZone(""), true
+	}
+	if len(hop) > 1 && hop[0] == '[' && hop[len(hop)-1] == ']' {
+		hop = hop[1 : len(hop)-1]
+	}
+	a, err := netip.ParseAddr(hop)
+	return a.Unmap().WithZone(""), err == nil
+}
+
+// IsProxy reports whether an address that [ClientAddr] has returned is that of a trusted proxy,
+// which has not told the client's. Many clients may have it.
+func IsProxy(remote string, trusted []netip.Prefix) bool {
+	a, ok := parse(remote)
+	return ok && contains(trusted, a.Unmap())
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {

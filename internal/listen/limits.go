@@ -55,10 +55,11 @@ var grace = [states]time.Duration{idle: 0, waiting: time.Second, serving: 5 * ti
 
 // LimitOptions are the limits of a listener.
 type LimitOptions struct {
-	Sockets int     // hard limit of sockets
-	Files   int     // open files that the stores need
-	Memory  int64   // limit of the process in bytes; 0 means unknown
-	Share   float64 // of the places that an address may hold once half are taken, an IPv6 /48 twice as much; 1 or more means no limit
+	Sockets int            // hard limit of sockets
+	Files   int            // open files that the stores need
+	Memory  int64          // limit of the process in bytes; 0 means unknown
+	Trusted []netip.Prefix // proxies: a client with such an address is unknown, and counts for no address
+	Share   float64        // of the places that an address may hold once half are taken, an IPv6 /48 twice as much; 1 or more means no limit
 }
 
 // Limits bounds the connections of a replica: in total below the open-file limit, those that
@@ -69,6 +70,7 @@ type LimitOptions struct {
 // It is safe for concurrent use, and takes constant time.
 type Limits struct {
 	share   float64
+	trusted []netip.Prefix
 	metrics *limitMetrics
 	log     *refusalLog
 	crowded atomic.Bool   // more than half of the places are taken
@@ -102,7 +104,9 @@ func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Lim
 	if files := openFiles(); files > 0 {
 		total = min(total, max(files-basicNeeds-o.Files, files/2, 1))
 	}
-	return newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
+	l := newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
+	l.trusted = o.Trusted
+	return l
 }
 
 // newOpsLimits returns the limits of the ops listener, whose places are reserved.
@@ -185,8 +189,8 @@ func (l *Limits) exceeds(k kind, p *peer) *peer {
 // false, and counts nothing, if the client's address would hold more than its share of the
 // sockets. Call [Limits.CloseSocket] with the same address when the socket has ended.
 func (l *Limits) OpenSocket(remote string) bool {
-	a, ok := parse(remote)
-	if l == nil || !ok {
+	a, ok := l.client(remote)
+	if !ok {
 		return true
 	}
 	l.mu.Lock()
@@ -207,11 +211,20 @@ func (l *Limits) OpenSocket(remote string) bool {
 
 // CloseSocket counts the end of a socket for which OpenSocket returned true.
 func (l *Limits) CloseSocket(remote string) {
-	if a, ok := parse(remote); ok && l != nil {
+	if a, ok := l.client(remote); ok {
 		l.mu.Lock()
 		l.add(sockets, l.peer(a), -1)
 		l.mu.Unlock()
 	}
+}
+
+// client returns the address of a client. ok is false if it is unknown, or nothing is limited.
+func (l *Limits) client(remote string) (a netip.Addr, ok bool) {
+	if l == nil {
+		return a, false
+	}
+	a, ok = parse(remote)
+	return a, ok && !contains(l.trusted, a.Unmap())
 }
 
 func parse(remote string) (netip.Addr, bool) {

@@ -73,7 +73,7 @@ func New(o Options, log *slog.Logger) *Server {
 	}
 	o.Relieve = cmp.Or(o.Relieve, o.Limits)
 	return &Server{o: o, http: &http.Server{
-		Handler:           o.Limits.slowDownRefusals(o.TrustedProxies, o.Handler),
+		Handler:           reportUnreadable(o.TrustedProxies, log, o.Limits.slowDownRefusals(o.TrustedProxies, o.Handler)),
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      o.WriteTimeout,

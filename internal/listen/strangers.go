@@ -45,8 +45,8 @@ func (l *Limits) SlowDownAnonymous(ctx context.Context, remote string) error {
 }
 
 func (l *Limits) slowDown(ctx context.Context, remote string, period time.Duration) error {
-	a, ok := parse(remote)
-	if l == nil || l.share >= 1 || !ok {
+	a, ok := l.client(remote)
+	if !ok || l.share >= 1 {
 		return nil
 	}
 	wait := l.strangers.take(network(a), time.Now(), period)
@@ -66,8 +66,8 @@ func (l *Limits) slowDown(ctx context.Context, remote string, period time.Durati
 
 // Slow reports whether the client's network causes so many refusals that the next one waits.
 func (l *Limits) Slow(remote string) bool {
-	a, ok := parse(remote)
-	if l == nil || l.share >= 1 || !ok {
+	a, ok := l.client(remote)
+	if !ok || l.share >= 1 {
 		return false
 	}
 	l.strangers.mu.Lock()

@@ -14,7 +14,11 @@ import (
 // carry it. Without one it must come from this host, as kubectl port-forward does. A proxy on
 // this host, such as the sidecar of a service mesh, is not the host itself.
 func (o *Options) refuse(r *http.Request) *problem.Problem {
-	if o.Token == "" {
+	required := ""
+	if o.Token != nil {
+		required = o.Token()
+	}
+	if required == "" {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		if addr := from.Addr().Unmap(); err == nil && (addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || addr == netip.IPv6Loopback()) && r.Header["X-Forwarded-For"] == nil {
 			return nil
@@ -26,7 +30,7 @@ func (o *Options) refuse(r *http.Request) *problem.Problem {
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	// The digests have the same length, so the comparison takes the same time for all tokens.
-	given, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(o.Token))
+	given, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(required))
 	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
 		return nil
 	}

@@ -25,8 +25,8 @@ type Options struct {
 	Draining func() bool
 	Gatherer prometheus.Gatherer
 	Stories  *story.Recorder
-	IdleCuts func() any // report of /debug/closes, encoded as JSON
-	Token    string     // that /debug/ requires; empty means that only this host may read it
+	IdleCuts func() any    // report of /debug/closes, encoded as JSON
+	Token    func() string // that /debug/ requires; empty means that only this host may read it
 }
 
 // A Readiness is the answer of /readyz.

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -26,7 +25,7 @@ func (db *DB) translate(caller context.Context, err error) error {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		f = classify(caller, err)
-		f.detail = redact(f.detail, db.password)
+		f.detail = db.redact(f.detail)
 	}
 	switch {
 	case db.closed.Load():
@@ -64,7 +63,7 @@ func classify(caller context.Context, err error) *failure {
 		return newFailure(causeCallerGone, "", caller.Err())
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return newFailure(classifyConnect(err), address(err))
+		return newFailure(classifyConnect(err), connectDetail(err))
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
@@ -128,9 +127,6 @@ func classifyConnect(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return causeDNS
 	}
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, standby := errors.AsType[*pgconn.NotPreferredError](err)
 	switch {
 	case standby:
@@ -141,12 +137,28 @@ func classifyConnect(err error) string {
 		return causeStalled
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ETIMEDOUT):
 		return causeUnreachable
-	case record || cert || authority || strings.Contains(err.Error(), "refused TLS"):
+	case tlsProblem(err) != "":
 		return causeTLS
 	case isNetwork(err):
 		return causeLost
 	}
 	return causeUnreachable
+}
+
+// tlsProblem returns why the TLS handshake failed, or "".
+func tlsProblem(err error) string {
+	if strings.Contains(err.Error(), "refused TLS") {
+		return "the server does not offer TLS"
+	}
+	return certs.Explain(err)
+}
+
+// connectDetail returns what is known of a failed connection attempt.
+func connectDetail(err error) string {
+	if classifyConnect(err) == causeTLS {
+		return tlsProblem(err)
+	}
+	return address(err)
 }
 
 // address returns the address of a failed connection attempt, if the error has it.

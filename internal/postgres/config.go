@@ -23,7 +23,11 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if o.URL == "" {
 		return nil, errors.New("the database URL is missing")
 	}
-	cfg, err := ParseURL(o.URL)
+	withFiles, err := urlWithTLS(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := ParseURL(withFiles)
 	if err == nil && strings.ContainsAny(cfg.ConnConfig.Host, "@[]? ") {
 		err = errors.New("the host may be a part of the password")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	// PgBouncer is set if a PgBouncer in transaction mode is in front of Postgres. Then
 	// sessions have neither prepared statements nor settings.
 	PgBouncer bool
+	// TLS are the files of certificates. They count only where the connection uses TLS.
+	TLS certs.Files
 }
 
 func (o Options) withDefaults() Options {
@@ -59,7 +62,7 @@ func (o Options) roundtripTimeout() time.Duration {
 type DB struct {
 	pool          *pgxpool.Pool
 	opts          Options
-	password      string // removed from every error
+	target        atomic.Pointer[target] // for new connections
 	closed        atomic.Bool
 	schemaProblem atomic.Pointer[failure] // what the last probe found
 	usersKind     atomic.Int32            // whether roomspa.users is a view
@@ -89,11 +92,12 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	db := &DB{opts: o, log: log, suspected: make(chan struct{}, 1)}
+	db.target.Store(&target{url: o.URL, config: cfg.ConnConfig.Copy()})
+	cfg.BeforeConnect = db.useTarget
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, errors.New("the database pool cannot be set up")
 	}
-	db := &DB{pool: pool, opts: o, password: cfg.ConnConfig.Password, log: log, suspected: make(chan struct{}, 1)}
 	db.requests = make(chan struct{}, max(1, o.MaxConnections/2))
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)

@@ -2,14 +2,14 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"strings"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/certs"
 )
 
 // Cause words of failures of Redis. Package cause describes each and its cure.
@@ -27,6 +27,8 @@ const (
 	causeMemory     = "redis_out_of_memory"
 	causeLoading    = "redis_loading"
 	causeCluster    = "redis_is_cluster"
+	causeNoCluster  = "redis_is_not_cluster"
+	causeSentinel   = "redis_is_sentinel"
 	causeLost       = "redis_connection_lost"
 	causeOther      = "redis_other"
 	causeNoIdentity = "deployment_unread"
@@ -40,9 +42,13 @@ func classify(err error) string {
 		return ""
 	case errors.Is(err, errNoDeployment):
 		return causeNoIdentity
+	case errors.Is(err, errIsCluster):
+		return causeCluster
+	case errors.Is(err, errIsSentinel):
+		return causeSentinel
 	case errors.As(err, &dns):
 		return causeDNS
-	case isTLS(err):
+	case !isAnswer(err) && certs.Explain(err) != "":
 		return causeTLS
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return causeRefused
@@ -62,14 +68,6 @@ func classify(err error) string {
 	return causeOther
 }
 
-func isTLS(err error) bool {
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, host := errors.AsType[x509.HostnameError](err)
-	return record || cert || authority || host
-}
-
 // classifyReply returns the cause word of an error reply of Redis, by the first word
 // of the reply, or "" for other errors.
 func classifyReply(err error) string {
@@ -78,15 +76,15 @@ func classifyReply(err error) string {
 	}
 	says := func(prefix string) bool { return goredis.HasErrorPrefix(err, prefix) }
 	switch {
-	case says("NOAUTH"), says("WRONGPASS"), says("ERR AUTH"):
+	case says("NOAUTH"), says("WRONGPASS"), says("AUTH "):
 		return causePassword
-	case says("NOPERM"):
+	case says("NOPERM"), strings.Contains(err.Error(), "can't run this command or subcommand"), strings.Contains(err.Error(), "acl failure in script"):
 		text := strings.ToLower(err.Error())
 		if strings.Contains(text, "channel") || strings.Contains(text, "subscribe") || strings.Contains(text, "publish") {
 			return causeSubscribe
 		}
 		return causePermission
-	case errors.Is(err, errMaxClients), says("ERR max number of clients"):
+	case errors.Is(err, errMaxClients), says("max number of clients"):
 		return causeMaxClients
 	case says("READONLY"):
 		return causeReadOnly
@@ -96,6 +94,8 @@ func classifyReply(err error) string {
 		return causeLoading
 	case says("MOVED"):
 		return causeCluster
+	case says("This instance has cluster support disabled"):
+		return causeNoCluster
 	}
 	return ""
 }

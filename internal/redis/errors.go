@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -62,10 +63,21 @@ func (c *Client) translate(err error) error {
 		return fmt.Errorf("%w within %v", ErrTimeout, c.timeout)
 	case errors.Is(err, io.EOF):
 		return errEOF
+	case classify(err) == causeTLS:
+		return &tlsError{"the TLS handshake failed: " + certs.Explain(err), err}
 	default:
 		return err
 	}
 }
+
+// A tlsError says why a TLS handshake failed.
+type tlsError struct {
+	text string
+	err  error
+}
+
+func (e *tlsError) Error() string { return e.text }
+func (e *tlsError) Unwrap() error { return e.err }
 
 // isReply reports whether err is the answer of Redis to one command. Such an answer
 // says nothing about the connection, unless the server cannot serve any command.

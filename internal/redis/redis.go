@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ import (
 	goredislog "github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/event"
 )
 
@@ -49,6 +51,8 @@ type Options struct {
 	// PoolSize is the maximum number of pooled connections to each Redis server.
 	// Pipelines, subscriptions and checks have connections of their own. Default: 8.
 	PoolSize int
+	// TLS are the files of certificates. They need a rediss:// URL.
+	TLS certs.Files
 	// Timeout bounds a dial, a read, a write, and a whole command or pipeline.
 	// Default: 2 s.
 	Timeout time.Duration
@@ -74,17 +78,20 @@ type Client struct {
 	// Presence stores on which replicas users are online.
 	Presence *Presence
 
-	redis   goredis.UniversalClient
-	checks  goredis.UniversalClient // of Ping and CheckWrite: no other command takes its connections
-	conns   connections
-	process *event.Process
-	drops   drops
-	log     *slog.Logger
-	metrics *metrics
-	address string
-	prefix  string
-	replica string
-	timeout time.Duration
+	redis    goredis.UniversalClient
+	checks   goredis.UniversalClient // of Ping and CheckWrite: no other command takes its connections
+	conns    connections
+	process  *event.Process
+	drops    drops
+	log      *slog.Logger
+	metrics  *metrics
+	target   atomic.Pointer[target] // for new connections
+	noInfo   atomic.Bool            // an ACL denies INFO
+	address  string
+	database int
+	prefix   string
+	replica  string
+	timeout  time.Duration
 }
 
 // Open validates the options and returns a client. It does not connect: Redis need not
@@ -99,12 +106,15 @@ func Open(o Options, reg prometheus.Registerer) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	reserved := *universal
-	reserved.PoolSize, reserved.MaxActiveConns, reserved.MinIdleConns = checkConns, checkConns, 0
 	c := &Client{
-		redis: goredis.NewUniversalClient(universal), checks: goredis.NewUniversalClient(&reserved), address: address(universal),
+		address: address(universal), database: universal.DB,
 		process: event.NewProcess(), log: o.Log, prefix: o.Prefix, replica: o.Replica, timeout: o.Timeout,
 	}
+	c.target.Store(newTarget(o, universal))
+	c.useTarget(universal)
+	reserved := *universal
+	reserved.PoolSize, reserved.MaxActiveConns, reserved.MinIdleConns = checkConns, checkConns, 0
+	c.redis, c.checks = goredis.NewUniversalClient(universal), goredis.NewUniversalClient(&reserved)
 	for _, client := range []goredis.UniversalClient{c.redis, c.checks} {
 		if cluster, ok := client.(*goredis.ClusterClient); ok {
 			cluster.OnNewNode(func(node *goredis.Client) { node.AddHook(&c.conns) })
@@ -161,7 +171,6 @@ var disableLibraryLog = sync.OnceFunc(goredislog.Disable)
 
 // defaults sets what the URL leaves open.
 func (o *Options) defaults(u *goredis.UniversalOptions) {
-	u.ClientName = clientName(o.Replica)
 	u.DialTimeout = cmp.Or(u.DialTimeout, o.Timeout)
 	u.ReadTimeout = cmp.Or(u.ReadTimeout, o.Timeout)
 	u.WriteTimeout = cmp.Or(u.WriteTimeout, o.Timeout)

@@ -24,6 +24,9 @@ func (o *Options) universal() (*goredis.UniversalOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.addCertificates(u); err != nil {
+		return nil, err
+	}
 	switch o.Mode {
 	case "", "standalone":
 		if len(u.Addrs) > 1 {
@@ -44,6 +47,22 @@ func (o *Options) universal() (*goredis.UniversalOptions, error) {
 	}
 	o.defaults(u)
 	return u, nil
+}
+
+// addCertificates loads the certificates.
+func (o *Options) addCertificates(u *goredis.UniversalOptions) error {
+	switch files, err := o.TLS.Load("redis"); {
+	case err != nil:
+		return err
+	case len(o.TLS.Paths()) == 0:
+	case u.TLSConfig != nil && u.TLSConfig.InsecureSkipVerify && o.TLS.CA != "":
+		return errors.New("--redis-ca-file has no effect with skip_verify in the URL: leave one of them out")
+	case u.TLSConfig == nil:
+		return errors.New("--redis-ca-file and --redis-client-cert-file have no effect with redis:// in the URL: use rediss:// for TLS")
+	default:
+		u.TLSConfig.RootCAs, u.TLSConfig.Certificates = files.RootCAs, files.Certificates
+	}
+	return nil
 }
 
 // parse parses a URL that may list several hosts, which net/url does not accept.
@@ -112,6 +131,11 @@ func cutSentinel(tail string) (rest, user, password string, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return "", "", "", errURL
+	}
+	for _, name := range []string{"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "tls_ca_cert_file", "sslrootcert", "sslcert", "sslkey", "cacert", "cert", "key"} {
+		if values.Has(name) {
+			return "", "", "", fmt.Errorf("the URL has the parameter %s: name files of certificates with --redis-ca-file, --redis-client-cert-file and --redis-client-key-file", name)
+		}
 	}
 	user, password = values.Get("sentinel_username"), values.Get("sentinel_password")
 	values.Del("sentinel_username")
