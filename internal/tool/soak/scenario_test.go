@@ -47,7 +47,7 @@ func TestNothingIsLost(t *testing.T) {
 		"clients stop reading, or nearly stop to": {kind: slow, lasts: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, c.needs)
+			s := newScene(t, c.needs|apps)
 			s.talk(t)
 			s.fault(t, c.kind, 0, c.lasts, c.seed)
 			s.acknowledge(t, 25)
@@ -57,6 +57,9 @@ func TestNothingIsLost(t *testing.T) {
 			}
 			if v.Messages < 50 {
 				t.Errorf("only %d messages: that shows nothing", v.Messages)
+			}
+			if v.Classic.Answered < 10 || v.Classic.Paged != v.Stored {
+				t.Errorf("the apps of the predecessor did too little: %+v", v.Classic)
 			}
 		})
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	Replicas int           // default 3
 	Clients  int           // number of sockets of roomspa's protocol; default 77
 	Classic  int           // number of sockets of apps of the predecessor, in the same rooms
+	Only     []string      // kinds of faults; empty means all
 	Rate     float64       // total messages per second over all clients; default 450
 	Dir      string        // of the histories and logs; must be empty or not exist
 	Command  []string      // runs a replica, which is configured by its environment
@@ -52,10 +53,14 @@ func (o Options) withDefaults() Options {
 // It leaves no process running.
 func Run(ctx context.Context, o Options) (good bool, err error) {
 	o = o.withDefaults()
+	chosen, err := chooseKinds(o.Only)
+	if err != nil {
+		return false, err
+	}
 	if err := makeDir(o.Dir); err != nil {
 		return false, err
 	}
-	plan := newPlan(o.Seed, o.For, o.Replicas)
+	plan := newPlan(o.Seed, o.For, o.Replicas, chosen)
 	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients and %d classic ones; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Classic, o.Dir)
 	plan.print(o.Out)
 	failures, err := execute(ctx, o, plan)
@@ -68,7 +73,7 @@ func Run(ctx context.Context, o Options) (good bool, err error) {
 	}
 	if ctx.Err() != nil {
 		failures = append(failures, "it was interrupted")
-	} else if o.For >= longRun {
+	} else if o.For >= longRun && len(o.Only) == 0 {
 		failures = append(failures, checkVolume(verdict)...)
 	}
 	return printResult(o.Out, verdict, failures), nil
