@@ -147,9 +147,21 @@ func (s *classicState) takeAnswer(e *Entry) {
 		if i > 0 {
 			s.add(Hole, &Entry{Ref: e.Ref, Text: s.pending[0].text, Sender: e.Sender}, "the frame of a later send of the socket came back before")
 		}
-		s.pending = append(s.pending[:i:i], s.pending[i+1:]...)
+		s.giveUp(s.pending[:i])
+		s.pending = s.pending[i+1:]
 		s.checker.verdict.Classic.Answered++
 		return
+	}
+}
+
+// giveUp counts sends whose frame did not come back.
+func (s *classicState) giveUp(sends []sending) {
+	counts := &s.checker.verdict.Classic
+	counts.Unanswered += len(sends)
+	for _, p := range sends {
+		if s.conv.texts[textKey{s.head.User, p.text}].first > 0 {
+			counts.Stored++
+		}
 	}
 }
 
@@ -160,13 +172,7 @@ func (s *classicState) endSocket(atEnd bool) {
 		return
 	}
 	s.closeSocket()
-	counts := &s.checker.verdict.Classic
-	counts.Unanswered += len(s.pending)
-	for _, p := range s.pending {
-		if s.conv.texts[textKey{s.head.User, p.text}].first > 0 {
-			counts.Stored++
-		}
-	}
+	s.giveUp(s.pending)
 	if !atEnd {
 		return
 	}
