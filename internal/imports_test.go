@@ -74,7 +74,7 @@ var packages = map[string][]string{
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
-	"tool/adopt":    {"postgres"},
+	"tool/adopt":    {"postgres", "room"},
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -153,9 +154,7 @@ func pageOf(query url.Values, pages int64) int64 {
 // a token out.
 func pageURL(r *http.Request, query url.Values, page int64) *string {
 	other := url.Values{}
-	for name, values := range query {
-		other[name] = values
-	}
+	maps.Copy(other, query)
 	other.Del("token")
 	if other.Del("page"); page > 1 {
 		other.Set("page", strconv.FormatInt(page, 10))

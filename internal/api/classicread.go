@@ -54,7 +54,7 @@ func conversationField(w http.ResponseWriter, r *http.Request) (string, *failure
 		return conversationMember(r)
 	case err == nil && (media == "application/x-www-form-urlencoded" || media == "multipart/form-data"):
 		if media == "multipart/form-data" {
-			err = r.ParseMultipartForm(maxBody)
+			err = r.ParseMultipartForm(maxBody) //nolint:gosec // the body is bounded above
 		} else {
 			err = r.ParseForm()
 		}

@@ -62,14 +62,14 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 // allowedHeaders returns what a preflight asks for. Pages of allowed origins may send any header:
 // monitoring adds some to every request of a page, and none has a meaning here but these two.
 func allowedHeaders(r *http.Request) string {
-	headers := "Authorization, Content-Type"
+	headers := []string{"Authorization", "Content-Type"}
 	for name := range strings.SplitSeq(r.Header.Get("Access-Control-Request-Headers"), ",") {
 		name = strings.TrimSpace(name)
 		if !strings.EqualFold(name, "Authorization") && !strings.EqualFold(name, "Content-Type") && isToken(name) {
-			headers += ", " + name
+			headers = append(headers, name)
 		}
 	}
-	return headers
+	return strings.Join(headers, ", ")
 }
 
 // isToken reports whether s is a token of RFC 9110 §5.6.2, as names of headers are.

@@ -120,7 +120,7 @@ func progress(log *slog.Logger) pgconn.NoticeHandler {
 	return func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if now := time.Now(); n.Routine == "exec_stmt_raise" && now.After(next) {
 			next = now.Add(every)
-			log.Info("Migration in progress: " + n.Message)
+			log.Info("Migration in progress", "step", n.Message)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // schemaVersion is the version of the schema that this binary needs: that of the
 // newest migration it carries.
-const schemaVersion = 12
+const schemaVersion = 13
 
 const server = `
 SELECT current_setting('server_version'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean`

@@ -76,7 +76,7 @@ func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	g.conn = conn
 	var in io.Reader = conn
 	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the 101
-		early, _ := brw.Reader.Peek(n)
+		early, _ := brw.Peek(n)
 		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
 	}
 	g.reader = bufio.NewReaderSize(in, readBuffer)

@@ -19,19 +19,19 @@ var messageMutants = []mutant{
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
 `,
 			new: `
 	s.Mu.Lock()
 	early := room.Message{
-		ID: room.ID{1}, Conversation: target.Conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
+		ID: room.ID{1}, Conversation: conversation, Seq: s.cursor.latest + 1, Sender: s.user, SenderRole: s.role,
 		Text: draft.Text, ClientMessageID: draft.ClientMessageID, At: time.Now(),
 	}
 	s.Mu.Unlock()
 	if err := s.Answer(frame.AppendAck(nil, &early, false, false)); err != nil {
-		return err
+		return stored{}, err
 	}
-	m, duplicate, err := s.chat.store.Append(ctx, target.Conversation, draft)
+	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
 `,
 		}},
 
@@ -108,12 +108,14 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	s.publish(&m, logged)
+	s.publish(m, saved.logged)
+	return full
 `,
 			new: `
-	if !duplicate {
-		s.publish(&m, logged)
+	if !saved.duplicate {
+		s.publish(m, saved.logged)
 	}
+	return full
 `,
 		}},
 
@@ -150,33 +152,33 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		edits: []edit{
 			{
 				old: `
-	if d.seq <= c.seen {
+	if d.Seq <= c.seen {
 		return false
 	}
 `,
 				new: `
-	if d.seq > 0 {
-		c.latest = max(c.latest, d.seq)
+	if d.Seq > 0 {
+		c.latest = max(c.latest, d.Seq)
 		c.inbox = append(c.inbox, d)
-		c.bytes += len(d.frame)
+		c.bytes += len(d.Frame)
 		return true
 	}
 `,
 			},
 			{
 				old: `
-	if len(c.inbox) == 0 || c.inbox[0].seq != c.seen+1 {
+	if len(c.inbox) == 0 || c.inbox[0].Seq != c.seen+1 {
 		return d, false
 	}
 	d = c.inbox[0]
-	c.seen = d.seq
+	c.seen = d.Seq
 `,
 				new: `
 	if len(c.inbox) == 0 {
 		return d, false
 	}
 	d = c.inbox[0]
-	c.seen = max(c.seen, d.seq)
+	c.seen = max(c.seen, d.Seq)
 `,
 			},
 		},

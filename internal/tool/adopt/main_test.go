@@ -104,6 +104,7 @@ func (d *database) expect(t testing.TB, query string, want ...string) {
 }
 
 func (d *database) options(t testing.TB) adopt.Options {
+	t.Helper()
 	return adopt.Options{Database: postgres.Options{URL: d.url}, Batch: 3, Out: t.Output()}
 }
 

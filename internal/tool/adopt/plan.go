@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (a *Adoption) Plan(ctx context.Context) (Plan, error) {
 	}
 	queries := oddities
 	if migrated && a.src.has(messagesTable, "metadata") && !strings.HasPrefix(a.src.tables[messagesTable].columns["metadata"].Type, "json") {
-		queries = append(queries[:len(queries):len(queries)], metadataOddities...)
+		queries = append(slices.Clip(queries), metadataOddities...)
 	}
 	if p.Findings, err = a.find(ctx, queries); err != nil {
 		return p, fmt.Errorf("look for oddities: %w", a.explain(err))

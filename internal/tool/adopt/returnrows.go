@@ -24,7 +24,9 @@ func (s *source) columns(table string, values []value) (names, expressions strin
 // people, if these exist.
 func (s *source) insertConversations() string {
 	names, values := s.columns(conversationsTable, []value{
-		{"id", "c.number"}, {"created_at", "c.created_at"}, {"is_active", "true"},
+		{"id", "c.number"},
+		{"created_at", "c.created_at"},
+		{"is_active", "true"},
 		{"updated_at", `coalesce((SELECT m.created_at FROM roomspa.messages m WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1), c.created_at)`},
 	})
 	return `
@@ -53,10 +55,16 @@ func (a *Adoption) returnConversations(ctx context.Context) (said string, err er
 func (s *source) insertMessages() string {
 	const isRead = `(m.read_at IS NOT NULL OR k.read_seq >= m.seq)`
 	names, values := s.columns(messagesTable, []value{
-		{"id", "m.number"}, {"content", "m.body"}, {"sender_id", "p.sender_id"}, {"receiver_id", "p.receiver_id"},
-		{"conversation_id", "c.number"}, {"created_at", "m.created_at"}, {"is_read", "coalesce(" + isRead + ", false)"},
+		{"id", "m.number"},
+		{"content", "m.body"},
+		{"sender_id", "p.sender_id"},
+		{"receiver_id", "p.receiver_id"},
+		{"conversation_id", "c.number"},
+		{"created_at", "m.created_at"},
+		{"is_read", "coalesce(" + isRead + ", false)"},
 		{"read_at", "CASE WHEN " + isRead + " THEN coalesce(m.read_at, k.changed_at) END"},
-		{"message_type", "coalesce(m.message_type, 'text')"}, {"metadata", "m.metadata"},
+		{"message_type", "coalesce(m.message_type, 'text')"},
+		{"metadata", "m.metadata"},
 	})
 	return `
 INSERT INTO {chat_message} (` + names + `) OVERRIDING SYSTEM VALUE

@@ -3,6 +3,7 @@ package adopt
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -101,7 +102,7 @@ func (a *Adoption) Verify(ctx context.Context) (c Comparison, err error) {
 	}
 	queries := comparisons
 	if a.src.hasBlacklist() {
-		queries = append(queries[:len(queries):len(queries)], tokenComparison)
+		queries = append(slices.Clip(queries), tokenComparison)
 	}
 	found, err := a.find(ctx, queries)
 	if err != nil {
