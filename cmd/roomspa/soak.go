@@ -21,6 +21,7 @@ type soakRunCmd struct {
 	Replicas int           `default:"3" env:"-" help:"Number of replicas to start."`
 	Clients  int           `default:"77" env:"-" help:"Number of sockets of roomspa's protocol, seven per room."`
 	Classic  int           `default:"22" env:"-" help:"Number of sockets of apps of the predecessor, which are added to the rooms in turn."`
+	Only     []string      `placeholder:"KIND,..." env:"-" help:"Kinds of faults to inject, as the plan prints them. Default: all. A long run does not fail for too few of anything then."`
 	Rate     float64       `default:"450" env:"-" help:"Total messages per second over all clients."`
 	Dir      string        `placeholder:"DIR" env:"-" help:"Empty directory for the histories and logs. Default: a new temporary directory, which is printed."`
 }
@@ -43,7 +44,7 @@ func (c *soakRunCmd) Run(ctx context.Context, std streams) error {
 		c.Seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	return resultError(soak.Run(ctx, soak.Options{
-		For: c.For, Seed: c.Seed, Replicas: c.Replicas, Clients: c.Clients, Classic: c.Classic, Rate: c.Rate, Dir: c.Dir,
+		For: c.For, Seed: c.Seed, Replicas: c.Replicas, Clients: c.Clients, Classic: c.Classic, Only: c.Only, Rate: c.Rate, Dir: c.Dir,
 		Command: []string{self, "serve"}, Out: std.Out,
 	}))
 }

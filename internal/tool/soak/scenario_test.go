@@ -65,6 +65,17 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestAppsOfThePredecessorMissNothingWhileAReplicaIsRestarted(t *testing.T) {
+	s := newScene(t, processes|apps)
+	s.talk(t)
+	s.fault(t, replicaRestart, 0, 0, 0)
+	s.acknowledge(t, 25)
+	v := s.verdict(t)
+	if c := v.Classic; c.Clients != len(classicSeats) || c.Received < 100 || c.Answered < 10 || c.Paged != v.Stored {
+		t.Errorf("that shows nothing: %+v of %d messages", c, v.Stored)
+	}
+}
+
 // The last message of a room leaves no hole behind it: who is to see it must look
 // for it.
 func TestAMessageIsSeenWhoseReplicaDiedBetweenCommitAndPublish(t *testing.T) {
