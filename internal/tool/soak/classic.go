@@ -125,7 +125,8 @@ func (c *classic) handle(ref string, raw []byte) {
 	}
 }
 
-// SendMessage sends a message on the current socket.
+// SendMessage sends a message on the current socket. It returns an error only if it has not tried:
+// the next message has another text, whether or not this one arrives.
 func (c *classic) SendMessage(text, _ string) (string, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -146,7 +147,8 @@ func (c *classic) SendMessage(text, _ string) (string, error) {
 	if err != nil {
 		return "", err //nolint:wrapcheck // it never happens
 	}
-	return "", conn.Send(encoded) //nolint:wrapcheck // the socket ends
+	_ = conn.Send(encoded) // an error ends the socket
+	return "", nil
 }
 
 // isIdle reports whether the socket has received everything that it will. A socket that has
