@@ -86,7 +86,7 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 	{
 		name:      "classic_frames_lost",
 		guarantee: "2",
-		effect:    "Apps of the predecessor do not get every sixteenth message.",
+		effect:    "Apps of the predecessor do not get every sixteenth message of the other side.",
 
 		file: "internal/dialect/chat.go",
 		edits: []edit{{
@@ -94,7 +94,7 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		if m.Seq != 0 {
 `,
 			new: `
-		if m.Seq%16 != 0 {
+		if m.Seq%16 != 0 || m.Seq != 0 && m.Sender == c.user {
 `,
 		}},
 
