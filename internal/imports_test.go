@@ -126,7 +126,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "memory", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "memory", "postgres", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

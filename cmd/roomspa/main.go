@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/postgres"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -74,6 +75,7 @@ func main() {
 func run(args []string, std streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	postgres.IgnoreEnvironment() // of every command, also of those that start a Postgres
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("roomspa"),

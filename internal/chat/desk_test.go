@@ -48,6 +48,7 @@ type desk struct {
 	onReset   func()   // called in each Reset
 	onAppend  func()   // called in each Append, after it has stored
 	woken     int
+	deleted   map[int64]bool // numbers of messages that After does not find
 }
 
 func (d *desk) Conversation(context.Context, room.Room, room.UserID) (room.Conversation, error) {
@@ -98,7 +99,8 @@ func (d *desk) After(_ context.Context, c room.ID, seq int64, limit, size int) (
 	if d.failRead != nil || c != d.id {
 		return nil, false, d.failRead
 	}
-	rest := d.stored[min(int(seq), len(d.stored)):]
+	rest := slices.Clone(d.stored[min(int(seq), len(d.stored)):])
+	rest = slices.DeleteFunc(rest, func(m room.Message) bool { return d.deleted[m.Seq] })
 	n := 0
 	for n < min(limit, len(rest)) && (n == 0 || size >= len(rest[n].Text)) {
 		size -= len(rest[n].Text)

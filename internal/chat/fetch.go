@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -45,6 +46,10 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 	if s.delayed {
 		s.excuse()
 	}
+	if hole := holeAfter(after, messages); hole > 0 {
+		s.skipHole(hole)
+		return 0
+	}
 	s.replay, s.attempts, s.fetchAt, s.fetchFirst = messages, 0, 0, false
 	if more {
 		s.cursor.gap = true
@@ -54,6 +59,26 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		s.retry() // a published message is not visible in the store yet
 	}
 	return messagesSize(messages)
+}
+
+// holeAfter returns the first number after seq that the store lacks although it has a later one,
+// or 0. It will never have that message: numbers are committed in their order.
+func holeAfter(seq int64, messages []room.Message) int64 {
+	for i := range messages {
+		if seq++; messages[i].Seq != seq {
+			return seq
+		}
+	}
+	return 0
+}
+
+// skipHole makes the client go on from the newest message, since somebody has deleted messages
+// that it lacks. It would come back again and again for a number that is missing. Mu is held.
+func (s *Consumer) skipHole(seq int64) {
+	s.Socket.Log().Warn(component, fmt.Sprintf("Messages deleted: number %d of conversation %s is missing in Postgres; the client is reset", seq, s.conversation))
+	s.resets++
+	s.forget()
+	s.Socket.Wake()
 }
 
 // nextRows returns how many messages the next read asks for, after one that asked for rows, got

@@ -107,8 +107,13 @@ func classifyServer(pg *pgconn.PgError) *failure {
 		return newFailure(causeDeadlock, detail)
 	case "3F000", "42P01", "42703":
 		return newFailure(causeSchemaMissing, detail)
-	case "08P01": // of PgBouncer, whose pool has no free connection
-		return newFailure(causePool, detail)
+	case "42P05", "26000":
+		return newFailure(causePooler, detail)
+	case "08P01": // of PgBouncer
+		if strings.Contains(pg.Message, "startup parameter") {
+			return newFailure(causePooler, detail)
+		}
+		return newFailure(causePool, detail) // its pool has no free connection
 	}
 	switch pg.Code[:min(2, len(pg.Code))] {
 	case "22", "23", "54": // data exception, constraint violated, limit exceeded

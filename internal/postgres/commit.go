@@ -16,6 +16,10 @@ import (
 // meanwhile. Four concurrent ones would cost twice as much, here and in Postgres.
 const maxCommit = 500
 
+// maxDeadlocks is how often a batch is tried again that the server rolled back because of a
+// deadlock with somebody else's transaction.
+const maxDeadlocks = 3
+
 type appendArg struct {
 	conversation room.ID
 	draft        room.Draft
@@ -103,6 +107,12 @@ func deduplicate(ds []*draft) (first []*draft, repeats []repeat) {
 // one by one and expected to be new.
 func (db *DB) store(ctx context.Context, ds []*draft, single bool) {
 	known, err := db.insert(ctx, ds, single)
+	for range maxDeadlocks {
+		if Cause(err) != causeDeadlock || errors.Is(err, room.ErrOutcomeUnknown) {
+			break
+		}
+		known, err = db.insert(ctx, ds, single)
+	}
 	switch {
 	case err == nil && len(known) > 0:
 		db.store(ctx, known, false)

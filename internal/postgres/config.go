@@ -23,7 +23,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if o.URL == "" {
 		return nil, errors.New("the database URL is missing")
 	}
-	cfg, err := pgxpool.ParseConfig(o.URL)
+	cfg, err := ParseURL(o.URL)
 	if err == nil && strings.ContainsAny(cfg.ConnConfig.Host, "@[]? ") {
 		err = errors.New("the host may be a part of the password")
 	}
@@ -45,11 +45,6 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	cfg.MinConns = cfg.MaxConns / minConnsShare
 	configureConn(cfg.ConnConfig, o)
 	if !o.PgBouncer {
-		cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(o.StatementTimeout)
-		cfg.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(o.LockTimeout)
-		// Planning the insert takes longer than running it for a few messages, and the
-		// best plan of our statements does not depend on their arguments.
-		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 			warmUp(ctx, conn)
 			return nil
@@ -78,6 +73,7 @@ func warmUp(ctx context.Context, conn *pgx.Conn) {
 // configureConn sets what all connections share, including those of migrations.
 func configureConn(c *pgx.ConnConfig, o Options) {
 	c.RuntimeParams["application_name"] = "roomspa"
+	configureSession(c, o)
 	dialer := &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 		// If a host has vanished, the connection breaks after this time. By default the

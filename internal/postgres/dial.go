@@ -16,12 +16,14 @@ func Dial(ctx context.Context, o Options, application string) (*pgx.Conn, error)
 		return nil, err
 	}
 	cfg := pool.ConnConfig
-	for _, name := range []string{"statement_timeout", "lock_timeout", "plan_cache_mode"} {
-		delete(cfg.RuntimeParams, name)
-	}
 	cfg.RuntimeParams["application_name"] = application
 	if o.PgBouncer {
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	} else {
+		delete(cfg.RuntimeParams, "plan_cache_mode")
+		for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+			cfg.RuntimeParams[name] = "0"
+		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

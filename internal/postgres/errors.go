@@ -19,6 +19,7 @@ const (
 	causeStarting      = "starting"
 	causeShutdown      = "shutting_down"
 	causePool          = "pool_timeout"
+	causePooler        = "transaction_pooler"
 	causeStatement     = "statement_timeout"
 	causeLock          = "lock_timeout"
 	causeStalled       = "stalled"
@@ -50,6 +51,7 @@ var causes = map[string]string{
 	causeStarting:      "the server is starting up or recovering",
 	causeShutdown:      "the server is shutting down",
 	causePool:          "timed out waiting for a connection",
+	causePooler:        "there is a connection pooler in transaction mode in front of the server: set --database-pooler pgbouncer",
 	causeStatement:     "the statement timed out",
 	causeLock:          "timed out waiting for a lock that another transaction holds",
 	causeStalled:       "the server does not respond",

@@ -123,6 +123,7 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 		b.Queue(insertMessages, columns(conversations, ds)...).Query(func(rows pgx.Rows) error { return scanInserted(rows, ds) })
 	}
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		known = known[:0] // a pipeline may run twice
 		err := sendOn(ctx, conn, b)
 		uncertain = err != nil && !rolledBack(err)
 		return err

@@ -8,10 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,6 +76,7 @@ func toMigrations(results []*goose.MigrationResult) []Migration {
 // withProvider runs f with a goose provider and its database. It creates the schema, which holds goose's
 // table, if it does not exist.
 func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goose.Provider, *sql.DB) error) error {
+	warnOfEnvironment(log)
 	o = o.withDefaults()
 	pool, err := poolConfig(o)
 	if err != nil {
@@ -88,16 +85,21 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 	err = func() error {
 		cfg := pool.ConnConfig
 		cfg.OnNotice = progress(log)
+		cfg.RuntimeParams["application_name"] = migrationName
 		if o.PgBouncer {
 			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 		} else {
-			// A migration may run for long. But one that waits for a lock blocks all
-			// statements behind it, so it fails soon instead, and can be repeated.
-			delete(cfg.RuntimeParams, "statement_timeout")
-			cfg.RuntimeParams["lock_timeout"] = "5s"
+			cfg.RuntimeParams["statement_timeout"] = "0"
+			cfg.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+			cfg.RuntimeParams["lock_timeout"] = migrationLockTimeout
+			cfg.RuntimeParams["client_min_messages"] = "notice" // for the progress
 		}
-		db := stdlib.OpenDB(*cfg)
+		db := sql.OpenDB(migrationConnector{stdlib.GetConnector(*cfg), o.PgBouncer})
 		defer db.Close()
+		if err := requireMigrationSession(ctx, db, o); err != nil {
+			return err
+		}
+		defer watchBlockers(ctx, cfg, log)()
 		if err := createSchema(ctx, db); err != nil {
 			return err
 		}
@@ -107,10 +109,15 @@ func withProvider(ctx context.Context, o Options, log *slog.Logger, f func(*goos
 		}
 		return f(p, db)
 	}()
-	if err != nil {
-		return migrationError(ctx, err, pool.ConnConfig.Password)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = migrationError(ctx, err, pool.ConnConfig.Password)
+	if cause := Cause(err); o.PgBouncer && (cause == causeStatement || cause == causeLock) {
+		return fmt.Errorf("%w; through PgBouncer, the defaults of the user and the database limit the building of indexes: "+
+			"migrate with the URL of Postgres itself, or ALTER ROLE … SET statement_timeout = 0, lock_timeout = 0", err)
+	}
+	return err
 }
 
 // progress returns a function that logs what long migrations raise, every five seconds.
@@ -126,7 +133,10 @@ func progress(log *slog.Logger) pgconn.NoticeHandler {
 }
 
 func migrationError(ctx context.Context, err error, password string) error {
-	c := classify(ctx, err)
+	c, ok := errors.AsType[*failure](err)
+	if !ok {
+		c = classify(ctx, err)
+	}
 	if c.cause == causeOther || c.cause == causeRejected || c.cause == causeSchemaMissing {
 		// A migration itself has failed, and goose's error says which.
 		return fmt.Errorf("migrate: %s", redact(err.Error(), password))
@@ -174,64 +184,4 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 		return nil // another process was faster, which IF NOT EXISTS does not cover
 	}
 	return err
-}
-
-const hasVersions = `SELECT to_regclass('roomspa.goose_db_version') IS NOT NULL`
-
-const appliedVersions = `
-SELECT version_id, tstamp::timestamptz FROM roomspa.goose_db_version WHERE is_applied AND version_id > 0 ORDER BY version_id`
-
-// MigrationStatus returns the migrations of this binary and of the database, oldest
-// first. Unlike goose's own status it changes nothing and waits for no lock.
-func MigrationStatus(ctx context.Context, o Options) ([]Migration, error) {
-	o = o.withDefaults()
-	pool, err := poolConfig(o)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.roundtripTimeout())
-	defer cancel()
-	applied, err := readVersions(ctx, pool.ConnConfig)
-	if err != nil {
-		return nil, migrationError(ctx, err, pool.ConnConfig.Password)
-	}
-	files, err := fs.ReadDir(migrations, "migrations") // sorted by name
-	if err != nil {
-		return nil, err
-	}
-	var all []Migration
-	for _, f := range files {
-		number, _, _ := strings.Cut(f.Name(), "_")
-		version, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, Migration{version, f.Name(), applied[version]})
-		delete(applied, version)
-	}
-	for _, version := range slices.Sorted(maps.Keys(applied)) {
-		all = append(all, Migration{version, "(of a newer roomspa)", applied[version]})
-	}
-	return all, nil
-}
-
-func readVersions(ctx context.Context, cfg *pgx.ConnConfig) (map[int64]time.Time, error) {
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	applied := map[int64]time.Time{}
-	var exists bool
-	if err := conn.QueryRow(ctx, hasVersions).Scan(&exists); err != nil || !exists {
-		return applied, err
-	}
-	rows, _ := conn.Query(ctx, appliedVersions)
-	var version int64
-	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&version, &at}, func() error {
-		applied[version] = at.UTC()
-		return nil
-	})
-	return applied, err
 }

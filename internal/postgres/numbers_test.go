@@ -194,7 +194,7 @@ func statementsOf(t *testing.T, file string) (list []string) {
 			statement += line
 		}
 	}
-	if len(list) < 10 {
+	if len(list) < 8 {
 		t.Fatalf("only %d statements: %q", len(list), list)
 	}
 	return list

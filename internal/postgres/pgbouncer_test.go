@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,8 +21,8 @@ import (
 )
 
 // pgbouncer starts one in transaction mode, with few server connections, in front
-// of a database, and returns the URL through it.
-func pgbouncer(t *testing.T, target string) string {
+// of a database, and returns the URL through it. The settings are lines of its configuration.
+func pgbouncer(t *testing.T, target string, settings ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -60,7 +61,8 @@ auth_file = %s
 pool_mode = transaction
 default_pool_size = 4
 server_login_retry = 1
-`, u.Hostname(), u.Port(), port, users))
+%s
+`, u.Hostname(), u.Port(), port, users, strings.Join(settings, "\n")))
 	cmd := exec.Command(program, config)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	asNobody(t, cmd, dir, users, config)

@@ -64,6 +64,7 @@ type DB struct {
 	schemaProblem atomic.Pointer[failure] // what the last probe found
 	usersKind     atomic.Int32            // whether roomspa.users is a view
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
+	sessionPooler atomic.Int64            // when a pooler was last found to keep sessions, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
 	known         knownDeployment
@@ -82,6 +83,7 @@ type DB struct {
 // contain the password. Append, Users, Conversation, After and Blocks work while
 // Run runs.
 func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Registerer) (*DB, error) {
+	warnOfEnvironment(log)
 	o = o.withDefaults()
 	cfg, err := poolConfig(o)
 	if err != nil {

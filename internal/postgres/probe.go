@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -14,10 +15,10 @@ import (
 
 // schemaVersion is the version of the schema that this binary needs: that of the
 // newest migration it carries.
-const schemaVersion = 13
+const schemaVersion = 14
 
 const server = `
-SELECT current_setting('server_version'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean`
+SELECT current_setting('server_version'), current_setting('transaction_read_only')::boolean, pg_is_in_recovery()`
 
 const probe = server + `,
 	(SELECT coalesce(max(version_id), 0) FROM roomspa.goose_db_version WHERE is_applied),
@@ -29,6 +30,7 @@ type Status struct {
 	Schema       int64  // version of the schema
 	OldestServed int64  // the oldest version whose binaries can use the schema
 	ReadOnly     bool
+	Standby      bool // it is read-only too
 }
 
 // Probe checks whether the database can be used: whether it responds, accepts writes,
@@ -38,7 +40,13 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 	var s Status
 	err := db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		var view bool
-		err := conn.QueryRow(ctx, probe).Scan(&s.Server, &s.ReadOnly, &s.Schema, &s.OldestServed, &view)
+		if err := db.requireSession(ctx, conn); err != nil {
+			if f, ok := errors.AsType[*failure](err); ok {
+				db.schemaProblem.Store(f)
+			}
+			return err
+		}
+		err := conn.QueryRow(ctx, probe).Scan(&s.Server, &s.ReadOnly, &s.Standby, &s.Schema, &s.OldestServed, &view)
 		if err != nil {
 			return err
 		}
@@ -56,6 +64,15 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
+// requireSession returns a failure if there is a pooler in transaction mode that the options do
+// not declare.
+func (db *DB) requireSession(ctx context.Context, conn *pgx.Conn) error {
+	if db.opts.PgBouncer {
+		return nil
+	}
+	return requireSession(ctx, conn, &db.sessionPooler)
+}
+
 // problem returns what keeps this binary from using the database, or nil. A newer schema
 // is no problem in itself: it says which binaries it still serves.
 func (s Status) problem() *failure {
@@ -67,8 +84,17 @@ func (s Status) problem() *failure {
 		return newFailure(causeSchemaNew, fmt.Sprintf(
 			"the schema is too new: it has version %d and serves binaries of %d and later, this binary serves up to %d: use a newer roomspa",
 			s.Schema, s.OldestServed, schemaVersion))
-	case s.ReadOnly:
-		return newFailure(causeReadOnly, "")
+	}
+	return readOnly(s.ReadOnly, s.Standby)
+}
+
+// readOnly returns why the server accepts no writes, or nil.
+func readOnly(is, standby bool) *failure {
+	switch {
+	case standby:
+		return newFailure(causeReadOnly, "it is a standby")
+	case is:
+		return newFailure(causeReadOnly, "default_transaction_read_only is on for the user, the database or the server")
 	}
 	return nil
 }
@@ -77,14 +103,17 @@ func (s Status) problem() *failure {
 // It returns the version of the server as text.
 func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		if err := db.requireSession(ctx, conn); err != nil {
+			return err
+		}
 		var version string
-		var readOnly bool
-		if err := conn.QueryRow(ctx, server).Scan(&version, &readOnly); err != nil {
+		var is, standby bool
+		if err := conn.QueryRow(ctx, server).Scan(&version, &is, &standby); err != nil {
 			return err
 		}
 		detail = "PostgreSQL " + version
-		if readOnly {
-			return newFailure(causeReadOnly, "")
+		if f := readOnly(is, standby); f != nil {
+			return f
 		}
 		return nil
 	})

@@ -11,7 +11,8 @@ import (
 )
 
 // roundtrip runs f on a connection, within the roundtrip timeout, and translates its
-// error.
+// error. It runs f a second time if a prepared statement was out of date, so f must be
+// repeatable.
 func (db *DB) roundtrip(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
 	return db.roundtripIn(ctx, nil, f)
 }
@@ -33,7 +34,11 @@ func (db *DB) roundtripIn(ctx context.Context, turns chan struct{}, f func(conte
 	}
 	defer leave(turns)
 	defer conn.Release() // closes the connection if it is broken or in a transaction
-	if err := f(limited, conn.Conn()); err != nil {
+	err = f(limited, conn.Conn())
+	if isStale(err) {
+		err = f(limited, conn.Conn())
+	}
+	if err != nil {
 		return db.translate(ctx, err)
 	}
 	return nil
@@ -101,7 +106,8 @@ func leave(turns chan struct{}) {
 func (db *DB) newWrite() *pgx.Batch {
 	b := &pgx.Batch{}
 	if db.opts.PgBouncer {
-		b.Queue(setTimeouts, milliseconds(db.opts.StatementTimeout), milliseconds(db.opts.LockTimeout))
+		b.Queue(setIsolation)
+		b.Queue(setTimeouts, db.opts.timeouts()...)
 	}
 	return b
 }
@@ -116,17 +122,34 @@ func (db *DB) sendRequest(ctx context.Context, b *pgx.Batch) error {
 	return db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error { return sendOn(ctx, conn, b) })
 }
 
+// sendOn runs a pipeline. If prepared statements of the connection were lost or out of date, it
+// prepares and runs it again: nothing was committed. Results are then delivered again from the
+// first one on.
 func sendOn(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) error {
-	return conn.SendBatch(ctx, b).Close()
+	err := conn.SendBatch(ctx, b).Close()
+	if !isStale(err) || conn.PgConn().TxStatus() != 'I' {
+		return err
+	}
+	again := &pgx.Batch{} // b refers to the statements of before
+	for _, q := range b.QueuedQueries {
+		again.Queue(q.SQL, q.Arguments...).Fn = q.Fn
+	}
+	return conn.SendBatch(ctx, again).Close()
+}
+
+// isStale reports whether a prepared statement is lost (26000), or has another result since the
+// schema was changed (0A000). It has not run then, and pgx prepares it at its next use.
+func isStale(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "26000" || pg.Code == "0A000" && pg.Routine == "RevalidateCachedQuery")
 }
 
 // transaction runs f in one transaction.
 func (db *DB) transaction(ctx context.Context, f func(pgx.Tx) error) error {
 	return db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 			if db.opts.PgBouncer {
-				_, err := tx.Exec(ctx, setTimeouts, milliseconds(db.opts.StatementTimeout), milliseconds(db.opts.LockTimeout))
-				if err != nil {
+				if _, err := tx.Exec(ctx, setTimeouts, db.opts.timeouts()...); err != nil {
 					return err
 				}
 			}
@@ -134,9 +157,6 @@ func (db *DB) transaction(ctx context.Context, f func(pgx.Tx) error) error {
 		})
 	})
 }
-
-// setTimeouts sets the timeouts of one transaction, where the session cannot have any.
-const setTimeouts = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)`
 
 // requireRow fails with [pgx.ErrNoRows] if a statement has changed no row.
 func requireRow(tag pgconn.CommandTag) error {

@@ -204,13 +204,12 @@ func TestASocketCostsOneCommandInTwentySeconds(t *testing.T) {
 	}
 	c := s.raw(t)
 	<-time.After(2 * o.Renew)
-	before := commands(t, c)
-	const period = 6 * time.Second
-	<-time.After(period)
-	sent := commands(t, c) - before
+	began, before := time.Now(), commands(t, c)
+	<-time.After(6 * time.Second)
+	sent, period := commands(t, c)-before, time.Since(began)
 	perSocket := float64(sent) / (2 * sockets) / (period.Seconds() * scale / 20)
 	t.Logf("%d commands: %.2f for each socket in 20 s", sent, perSocket)
-	if perSocket > 1 || perSocket < 0.2 {
+	if perSocket > 1.05 || perSocket < 0.2 { // renewals are a few more or less at both ends of the period
 		t.Errorf("%.2f commands for each socket in 20 s", perSocket)
 	}
 }

@@ -112,13 +112,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- CONCURRENTLY waits for transactions, not for locks that would block others.
-SET lock_timeout = 0;
-DROP INDEX CONCURRENTLY IF EXISTS roomspa.messages_number;
-CREATE UNIQUE INDEX CONCURRENTLY messages_number ON roomspa.messages (number);
-DROP INDEX CONCURRENTLY IF EXISTS roomspa.conversations_number;
-CREATE UNIQUE INDEX CONCURRENTLY conversations_number ON roomspa.conversations (number);
-RESET lock_timeout;
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS messages_number ON roomspa.messages (number);
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS conversations_number ON roomspa.conversations (number);
 DROP SEQUENCE IF EXISTS roomspa.numbers_of_old_messages;
 
 -- +goose Down

@@ -42,8 +42,7 @@ $$;
 -- +goose StatementEnd
 
 -- Support writes in rooms of others, so an erasure cannot find its messages by the rooms.
-DROP INDEX CONCURRENTLY IF EXISTS roomspa.messages_of_support;
-CREATE INDEX CONCURRENTLY messages_of_support ON roomspa.messages (sender_id, conversation_id) WHERE sender_role = 'support';
+CREATE INDEX CONCURRENTLY IF NOT EXISTS messages_of_support ON roomspa.messages (sender_id, conversation_id) WHERE sender_role = 'support';
 
 -- +goose Down
 DROP INDEX CONCURRENTLY IF EXISTS roomspa.messages_of_support;

@@ -11,16 +11,24 @@ import (
 // A Grant is a privilege that the role of this command needs.
 type Grant struct {
 	SQL    string `json:"sql"`
-	For    string `json:"for"` // --apply, the lock at its end, or --return
+	For    string `json:"for"` // migrate up, --apply, the lock at its end, or --return
 	Exists bool   `json:"exists"`
 }
 
-// grants returns the privileges that are needed in Django's schema. None needs a superuser: the
+// grants returns the privileges that are needed in the database and in Django's schema. None needs a superuser: the
 // owner of the tables can give them.
 func (a *Adoption) grants(ctx context.Context, tx pgx.Tx) (role string, grants []Grant, err error) {
 	if err := tx.QueryRow(ctx, `SELECT quote_ident(current_user)`).Scan(&role); err != nil {
 		return "", nil, err
 	}
+	var database string
+	var creates bool
+	err = tx.QueryRow(ctx, `SELECT quote_ident(current_database()), has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'roomspa')`).
+		Scan(&database, &creates)
+	if err != nil {
+		return "", nil, err
+	}
+	grants = append(grants, Grant{SQL: fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s", database, role), For: "migrate up, which makes the schema roomspa", Exists: creates})
 	usage := Grant{SQL: fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", pgx.Identifier{a.src.schema}.Sanitize(), role), For: "--apply"}
 	if err := tx.QueryRow(ctx, `SELECT has_schema_privilege($1, 'USAGE')`, a.src.schema).Scan(&usage.Exists); err != nil {
 		return "", nil, err

@@ -49,7 +49,7 @@ func (a *Adoption) Plan(ctx context.Context) (Plan, error) {
 		return p, fmt.Errorf("look at the privileges: %w", a.explain(err))
 	}
 	if lacking := missing(p.Grants, "--apply"); len(lacking) > 0 {
-		p.Refusals = append(p.Refusals, "privileges are missing, so nothing can be counted: let the owner of Django's tables run the GRANTs below")
+		p.Refusals = append(p.Refusals, "privileges are missing, so nothing can be counted: let the owner of Django's tables run the GRANTs above")
 		return p, nil
 	}
 	if p.Counts, err = a.countRows(ctx); err != nil {
@@ -139,10 +139,14 @@ func (p *Plan) WriteText(to io.Writer) error {
 		findings = append(findings, fmt.Sprintf("%6d  %s: %s", f.Count, f.What, logging.Printable(f.list(), " ")))
 	}
 	list("What is odd (count, and the first of them)", findings)
+	amount, duration := fmt.Sprintf("copy %d messages", p.Messages), "take about "+(time.Duration(p.Messages/rate+1)*time.Second).String()
+	if len(p.Counts) == 0 {
+		amount, duration = "copy all messages", "take about a second for each "+number(rate)+" messages"
+	}
 	list("What --apply would do", []string{
 		"replace the empty table roomspa.users by a view on " + pgx.Identifier{p.Schema, usersTable}.Sanitize() + ", which roomspa only reads",
-		fmt.Sprintf("copy %d messages with their conversations, read marks and signed-out tokens, in transactions of %d messages", p.Messages, defaultBatch),
-		fmt.Sprintf("take about %s; a second run takes seconds", (time.Duration(p.Messages/rate+1) * time.Second).String()),
+		fmt.Sprintf("%s with their conversations, read marks and signed-out tokens, in transactions of %d messages", amount, defaultBatch),
+		duration + "; a second run takes seconds",
 		"lock: ACCESS EXCLUSIVE on roomspa.users and SHARE ROW EXCLUSIVE on roomspa.messages for milliseconds; on Django's tables only what",
 		"  SELECT takes, and at the end SHARE NOWAIT on the three chat tables, which waits for nobody and is released at once",
 		"write nothing into Django's tables; --return does",
@@ -155,7 +159,7 @@ func (p *Plan) WriteText(to io.Writer) error {
 		}
 		grants = append(grants, fmt.Sprintf("%-8s  %s; -- for %s", exists, g.SQL, g.For))
 	}
-	list("Privileges of "+p.Role+" in Django's schema (none needs a superuser)", grants)
+	list("Privileges of "+p.Role+" (none needs a superuser)", grants)
 	list("--apply would refuse", p.Refusals)
 	_, err := io.WriteString(to, b.String())
 	return err

@@ -32,6 +32,24 @@ type User struct {
 	Role  string `json:"role"`
 }
 
+// UnmarshalJSON takes the id as a number, as roomspa writes it, or as a string, as the
+// predecessor does where it signs users in.
+func (u *User) UnmarshalJSON(text []byte) error {
+	var in struct {
+		ID          json.Number `json:"id"`
+		Email, Role string
+	}
+	if err := json.Unmarshal(text, &in); err != nil {
+		return fmt.Errorf("user: %w", err)
+	}
+	id, err := in.ID.Int64()
+	if err != nil {
+		return fmt.Errorf("user: id: %w", err)
+	}
+	*u = User{ID: id, Email: in.Email, Role: in.Role}
+	return nil
+}
+
 // RoomOf returns the room of two users as it is written in a path: "1/2/", the customer
 // first. It returns an error unless one is a customer and the other a therapist.
 func RoomOf(one, other User) (string, error) {

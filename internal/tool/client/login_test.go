@@ -24,6 +24,8 @@ func loginServer(t *testing.T) string {
 		switch {
 		case r.URL.Path == "/app/login/" && in["password"] == "right":
 			_, _ = w.Write([]byte(`{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":300,"user":{"id":1,"email":"a@x","role":"customer"}}`))
+		case r.URL.Path == "/django/login/":
+			_, _ = w.Write([]byte(`{"message":"Signed in.","access_token":"d","refresh_token":"r","user":{"id":"7","name":"Di","email":null,"role":"therapist"}}`))
 		case r.URL.Path == "/web/login/":
 			_, _ = w.Write([]byte(`<html>`))
 		default:
@@ -46,6 +48,10 @@ func TestLogin(t *testing.T) {
 	got, err := login(socket, "right")
 	if err != nil || got.AccessToken != "a" || got.User != (User{1, "a@x", "customer"}) || got.ExpiresIn != 300 || got.Received.IsZero() {
 		t.Errorf("%+v, %v", got, err)
+	}
+	got, err = login(base+"/django/", "right")
+	if err != nil || got.AccessToken != "d" || got.User != (User{7, "", "therapist"}) {
+		t.Errorf("the predecessor's answer: %+v, %v", got, err)
 	}
 	_, err = login(base+"/app/", "wrong")
 	if r, ok := errors.AsType[*StatusError](err); !ok || r.Status != 401 || r.Problem.Code != "bad_credentials" || r.Ref != "abc" {

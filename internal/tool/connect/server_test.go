@@ -119,6 +119,8 @@ type hub struct {
 	mu    sync.Mutex
 	seq   int
 	sides []*side
+	// oneWay refuses the positions of user 1.
+	oneWay bool
 }
 
 func (h *hub) script(s *side) {
@@ -135,6 +137,11 @@ func (h *hub) script(s *side) {
 	for f, ok := s.hear(); ok; f, ok = s.hear() {
 		h.mu.Lock()
 		h.seq++
+		if f.Latitude != nil && h.oneWay && s.r.Header.Get("Sec-WebSocket-Protocol") == "bearer, t1" {
+			s.say(`{"type":"error","code":"wrong_role","detail":"positions of customers are not passed on"}`)
+			h.mu.Unlock()
+			continue
+		}
 		if f.Latitude == nil {
 			s.say(`{"type":"ack","client_message_id":"%s","seq":%d}`, f.ClientMessageID, h.seq)
 		}

@@ -198,6 +198,11 @@ func (s *smoke) chat(ctx context.Context) (time.Duration, string, error) {
 	})
 }
 
+// errNotPassedOn means that the server takes no positions of this side (--location-from).
+var errNotPassedOn = errors.New("positions of this side are not passed on")
+
+const wrongRole = "wrong_role"
+
 func (s *smoke) location(ctx context.Context) (time.Duration, string, error) {
 	return s.exchange(ctx, client.Location, func(ctx context.Context, from, to *client.Conn) (time.Duration, error) {
 		// A random latitude, so that a stored last position is not mistaken for this one.
@@ -205,14 +210,22 @@ func (s *smoke) location(ctx context.Context) (time.Duration, string, error) {
 		if err := from.SendPosition(client.NewPosition(latitude, 0)); err != nil {
 			return 0, err
 		}
-		f, err := await(ctx, to, "the position", func(f *client.Frame) bool {
+		isIt := func(f *client.Frame) bool {
 			return f.Type == frame.TypeLocationUpdate && f.Latitude != nil && *f.Latitude == latitude
-		})
+		}
+		f, err := await(ctx, from, "the own position", func(f *client.Frame) bool { return isIt(f) || f.Code == wrongRole })
+		if err != nil {
+			return 0, err
+		}
+		if f.Code == wrongRole {
+			return 0, errNotPassedOn
+		}
+		f, err = await(ctx, to, "the position", isIt)
 		return f.At.Sub(began), err
 	})
 }
 
-// exchange sends something in both directions. It returns the longer latency.
+// exchange sends something in both directions that the server allows. It returns the longest latency.
 func (s *smoke) exchange(ctx context.Context, endpoint client.Endpoint, send func(ctx context.Context, from, to *client.Conn) (time.Duration, error)) (time.Duration, string, error) {
 	own, peer, err := s.openPair(ctx, endpoint)
 	if err != nil {
@@ -220,14 +233,21 @@ func (s *smoke) exchange(ctx context.Context, endpoint client.Endpoint, send fun
 	}
 	defer own.CloseNow()
 	defer peer.CloseNow()
-	there, err := send(ctx, own, peer)
-	if err != nil {
-		return 0, "", err
+	var longest time.Duration
+	directions := "both directions"
+	for _, way := range []struct {
+		from, to *client.Conn
+		role     string
+	}{{own, peer, s.own.User.Role}, {peer, own, s.peer.User.Role}} {
+		took, err := send(ctx, way.from, way.to)
+		switch {
+		case errors.Is(err, errNotPassedOn) && way.role == "customer":
+			directions = "from the therapist only (--location-from)"
+		case err != nil:
+			return 0, "", err
+		}
+		longest = max(longest, took)
 	}
-	back, err := send(ctx, peer, own)
-	if err != nil {
-		return 0, "", err
-	}
-	what := fmt.Sprintf("%s %d and %s %d, both directions", s.own.User.Role, s.own.User.ID, s.peer.User.Role, s.peer.User.ID)
-	return max(there, back), what, errors.Join(own.Close(frame.CodeNormal, ""), peer.Close(frame.CodeNormal, ""))
+	what := fmt.Sprintf("%s %d and %s %d, %s", s.own.User.Role, s.own.User.ID, s.peer.User.Role, s.peer.User.ID, directions)
+	return longest, what, errors.Join(own.Close(frame.CodeNormal, ""), peer.Close(frame.CodeNormal, ""))
 }

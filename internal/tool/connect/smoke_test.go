@@ -31,7 +31,7 @@ func withLogin(behind http.Handler) http.Handler {
 		if in.Identifier == "a" {
 			role, id = "customer", 1
 		}
-		_, _ = fmt.Fprintf(w, `{"access_token":"t","expires_in":300,"user":{"id":%d,"role":"%s"}}`, id, role)
+		_, _ = fmt.Fprintf(w, `{"access_token":"t%d","expires_in":300,"user":{"id":%d,"role":"%s"}}`, id, id, role)
 	})
 }
 
@@ -103,6 +103,20 @@ func TestSmokeSaysThatAllWorks(t *testing.T) {
 test      ok  <1 ms  the echo came back
 chat      ok  <1 ms  customer 1 and therapist 2, both directions
 location  ok  <1 ms  customer 1 and therapist 2, both directions`, got)
+	})
+}
+
+func TestSmokeAllowsThatPositionsOfCustomersAreNotPassedOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		got, good := smoked(t, (&hub{oneWay: true}).script)
+		if !good {
+			t.Error("not good")
+		}
+		same(t, `
+test      ok  <1 ms  the echo came back
+chat      ok  <1 ms  customer 1 and therapist 2, both directions
+location  ok  <1 ms  customer 1 and therapist 2, from the therapist only (--location-from)`, got)
 	})
 }
 
