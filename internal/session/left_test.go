@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/frame"
 )
 
 // A client that leaves messages behind and comes back must not collect sessions.
@@ -43,6 +44,32 @@ func TestASocketCountsForItsUserWhileItsMessagesWait(t *testing.T) {
 		}
 		if _, _ = w.dial(); tooMany {
 			w.t.Error("refused although what was left is handled")
+		}
+	})
+}
+
+// Else a message that a store did not take in time would be missing before later ones.
+func TestNothingIsHandledAfterAMessageThatEndsTheSession(t *testing.T) {
+	inBubble(t, limits(), func(w *world) {
+		left := make(chan struct{})
+		w.handle = func(h *script) {
+			h.s.Authenticate(living(time.Hour))
+			h.receive = func(frame.Message) error {
+				<-left
+				return &frame.Close{Code: frame.CodeInternal, Reason: "database_unavailable"}
+			}
+		}
+		c, h := w.dial()
+		for range 3 {
+			_ = c.WriteMessage(websocket.TextMessage, []byte("x"))
+		}
+		_ = c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+		synctest.Wait()
+		close(left)
+		_, _ = readAll(c)
+		<-h.closed
+		if n := len(h.received()); n != 1 {
+			w.t.Errorf("%d messages were handled, want only the one that ended the session", n)
 		}
 	})
 }

@@ -81,6 +81,7 @@ type Session struct {
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
 	stopped bool      // the reader has ended, and is started again when there is room in queue
+	failed  bool      // the handler has returned an error for a message
 	starved bool      // the reader waits for room in the budget
 
 	// The token of the session; user is 0 if it needs none.

@@ -217,11 +217,12 @@ func (s *Session) waitForTurn(m *message) bool {
 
 // startHandling marks the session as handling a message, under the lock, because the writer
 // may hold the Close back until the message is handled. It returns false if the server has
-// ended the session. What a client sent before it left is still handled.
+// ended the session, or the handler has failed. What a client sent before it left is otherwise
+// still handled.
 func (s *Session) startHandling() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil && s.endedBy == "server" {
+	if s.failed || s.cause != nil && s.endedBy == "server" {
 		return false
 	}
 	s.handling.Store(true)
@@ -284,10 +285,14 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 	return 0
 }
 
-// handle passes a message to the handler.
+// handle passes a message to the handler. After an error no later message is handled, even if the
+// client has left before: else the message would be missing among those of its socket.
 func (s *Session) handle(m frame.Message) {
 	defer s.recoverPanic("Receive")
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
+		s.mu.Lock()
+		s.failed = true
+		s.mu.Unlock()
 		s.fail(err)
 	}
 }

@@ -84,6 +84,26 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 		},
 	},
 	{
+		name:      "classic_frames_lost",
+		guarantee: "2",
+		effect:    "Apps of the predecessor do not get every sixteenth message of the other side.",
+
+		file: "internal/dialect/chat.go",
+		edits: []edit{{
+			old: `
+		if m.Seq != 0 {
+`,
+			new: `
+		if m.Seq%16 != 0 || m.Seq != 0 && m.Sender == c.user {
+`,
+		}},
+
+		tests: []test{
+			{"internal/tool/adopt", "TestAppsOfThePredecessorGoOnAfterTheAdoption"},
+			{"internal/tool/soak", "TestAppsOfThePredecessorMissNothingWhileAReplicaIsRestarted"},
+		},
+	},
+	{
 		name:      "publish_retry_off",
 		guarantee: "2",
 		effect:    "A failed publish does not make the replica look for undelivered messages.",

@@ -35,6 +35,8 @@ type Options struct {
 	URL string
 	// Token is the access token, which is sent as a subprotocol; empty for none.
 	Token string
+	// Classic opens the socket as an app of the predecessor: only with the token, in the query.
+	Classic bool
 	// Since asks for a replay of the messages after this seq; nil for none. SinceID is the
 	// id of the message with this seq; empty if it is unknown.
 	Since   *int64
@@ -82,7 +84,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		ReadBufferSize:   4096,
 		WriteBufferSize:  4096,
 	}
-	if o.Token != "" {
+	if o.Token != "" && !o.Classic {
 		d.Subprotocols = []string{"bearer", o.Token}
 	}
 	ws, response, err := dial(ctx, &d, o, u, header)

@@ -89,6 +89,11 @@ func (o Options) target() (*url.URL, error) {
 		return nil, err
 	}
 	q := u.Query()
+	if o.Classic {
+		q.Set("token", o.Token)
+		u.RawQuery = q.Encode()
+		return u, nil
+	}
 	q.Set("v", "1") // else a server with --classic-clients takes the client for one of the predecessor's
 	if o.Since != nil {
 		q.Set("since", strconv.FormatInt(*o.Since, 10))

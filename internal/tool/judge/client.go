@@ -35,7 +35,10 @@ type sending struct {
 func (c *checker) checkClients() error {
 	var s *clientState
 	err := c.eachEntry(func(head, e *Entry) error {
-		if head.Inbox {
+		switch {
+		case head.Classic:
+			return nil // see checkClassic
+		case head.Inbox:
 			c.countInbox(e)
 			return nil
 		}
@@ -98,10 +101,14 @@ func (s *clientState) add(b Breach, e *Entry, detail string) {
 }
 
 func (s *clientState) violation(b Breach, e *Entry, detail string) Violation {
-	return Violation{
+	v := Violation{
 		Breach: b, Client: s.head.Client, Ref: e.Ref, Customer: s.head.Customer, Therapist: s.head.Therapist,
 		Seq: e.Seq, ID: e.ID, Sender: e.Sender, ClientMessageID: e.ClientMessageID, Detail: detail,
 	}
+	if s.head.Classic {
+		v.Text = e.Text
+	}
+	return v
 }
 
 // handleConnected begins a socket. It must receive the stored messages in order, from the

@@ -13,6 +13,7 @@ const (
 	ConversationsFile = "conversations.jsonl"
 	MessagesFile      = "messages.jsonl"
 	CursorsFile       = "cursors.jsonl" // may be absent: then the state of conversations is not judged
+	PagesFile         = "pages.jsonl"   // may be absent: then the pages of GET /chat/messages/ are not judged
 	ClientsDir        = "clients"       // *.jsonl, one per client
 )
 
@@ -53,7 +54,18 @@ type Message struct {
 	ID              string `json:"id"`
 	Sender          int64  `json:"sender_id"`
 	ClientMessageID string `json:"client_message_id,omitempty"`
-	Text            string `json:"text"` // Hash of the text
+	Text            string `json:"text"`             // Hash of the text
+	Number          int64  `json:"number,omitempty"` // needed only where clients are classic
+}
+
+// A Page is one line of PagesFile: a message of GET /chat/messages/. The messages of a room have
+// the order of its pages.
+type Page struct {
+	Customer  int64  `json:"customer_id"`
+	Therapist int64  `json:"therapist_id"`
+	Number    int64  `json:"number"`
+	Sender    int64  `json:"sender_id"`
+	Text      string `json:"text"` // Hash of the text
 }
 
 // A Cursor is one line of CursorsFile: how far one side of a conversation has received and read
@@ -85,6 +97,8 @@ const (
 	Left         Kind = "left"         // the client left voluntarily and receives nothing more
 	Stayed       Kind = "stayed"       // the client was connected, or reconnecting, when the run ended
 
+	Foreign Kind = "foreign" // a classic client got a frame that is not the predecessor's: its beginning is in detail
+
 	Marked   Kind = "marked"   // the client wrote a receipt to a socket: delivered or read
 	Forgot   Kind = "forgot"   // the client has forgotten what it had marked, after a reset
 	Told     Kind = "told"     // the client was told how far the user of has got: delivered, read, or both
@@ -106,6 +120,9 @@ type Entry struct {
 	Therapist int64  `json:"therapist_id,omitempty"`
 	Inbox     bool   `json:"inbox,omitempty"` // the client has an inbox socket, which gets no messages
 	State     bool   `json:"state,omitempty"` // the history has the state of the conversation
+	// Classic is set for a client that behaves as an app of the predecessor. Its frames have no
+	// seq, and no two of its messages have the same text.
+	Classic bool `json:"classic,omitempty"`
 
 	Since           *int64 `json:"since,omitempty"`
 	From            int64  `json:"from,omitempty"`
@@ -114,7 +131,8 @@ type Entry struct {
 	ID              string `json:"id,omitempty"`
 	Sender          int64  `json:"sender_id,omitempty"`
 	ClientMessageID string `json:"client_message_id,omitempty"`
-	Text            string `json:"text,omitempty"` // Hash of the text
+	Text            string `json:"text,omitempty"`   // Hash of the text
+	Number          int64  `json:"number,omitempty"` // message_id of a classic frame
 	Duplicate       bool   `json:"duplicate,omitempty"`
 	Code            int    `json:"code,omitempty"`
 	Detail          string `json:"detail,omitempty"`

@@ -82,9 +82,9 @@ func (v *Violation) concerns(head, e *Entry) bool {
 	}
 	switch e.Kind {
 	case Received:
-		return v.isAbout(e.Seq, e.Sender, e.ID, e.ClientMessageID)
+		return v.isAbout(e.Seq, e.Sender, e.ID, e.ClientMessageID) || v.Text != "" && e.Text == v.Text
 	case Sent, Acknowledged, Refused, Deferred:
-		return v.isAbout(e.Seq, head.User, e.ID, e.ClientMessageID)
+		return v.isAbout(e.Seq, head.User, e.ID, e.ClientMessageID) || v.Text != "" && e.Text == v.Text
 	default:
 		return false
 	}

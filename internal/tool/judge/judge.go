@@ -24,9 +24,20 @@ type Verdict struct {
 	Faults     map[string]int // by kind
 	Clients    int
 	Reconnects int // sockets beyond the first of each client
+	Classic    Classic
 	// Count is the number of violations. Violations holds the first of them.
 	Count      int
 	Violations []Violation
+}
+
+// Classic counts what the classic clients did.
+type Classic struct {
+	Clients    int
+	Received   int // frames
+	Answered   int // sends whose own frame came back
+	Unanswered int // sends whose socket ended before
+	Stored     int // of the unanswered ones
+	Paged      int // messages of GET /chat/messages/
 }
 
 // FaultCount returns the number of faults of all kinds.
@@ -53,7 +64,7 @@ type checker struct {
 // if they cannot be read. Violations are not errors.
 func Judge(dir fs.FS) (*Verdict, error) {
 	c := &checker{dir: dir, verdict: &Verdict{Faults: map[string]int{}}}
-	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.readCursors, c.checkAcknowledgements, c.checkClients, c.checkStates, c.collectEvidence} {
+	for _, step := range []func() error{c.readRun, c.readFaults, c.readStore, c.readCursors, c.checkAcknowledgements, c.checkPages, c.checkClients, c.checkClassic, c.checkStates, c.collectEvidence} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("judge: %w", err)
 		}

@@ -13,18 +13,30 @@ type sendKey struct {
 	id     string
 }
 
+// A textKey identifies a message of a classic client.
+type textKey struct {
+	sender int64
+	text   string
+}
+
+// A span is the first and the last seq of a text.
+type span struct{ first, last int64 }
+
 // A conversation holds what the store contained at the end.
 type conversation struct {
 	room     roomKey
 	messages map[int64]*message // by seq
 	last     int64
 	seqs     map[sendKey]int64
+	numbers  map[int64]int64 // seq by number
+	texts    map[textKey]span
 	cursors  map[int64]Cursor // by user; nil if they are not known
 }
 
 // A message is a stored message.
 type message struct {
 	id           string
+	number       int64
 	key          sendKey
 	text         string
 	acknowledged int64 // time of the first acknowledgement, 0 if there is none
@@ -34,7 +46,7 @@ type message struct {
 func (c *checker) conversation(room roomKey) *conversation {
 	conv := c.conversations[room]
 	if conv == nil {
-		conv = &conversation{room: room, messages: map[int64]*message{}, seqs: map[sendKey]int64{}}
+		conv = &conversation{room: room, messages: map[int64]*message{}, seqs: map[sendKey]int64{}, numbers: map[int64]int64{}, texts: map[textKey]span{}}
 		c.conversations[room] = conv
 	}
 	return conv
@@ -91,7 +103,14 @@ func (c *checker) addMessage(conv *conversation, m *Message) {
 			conv.seqs[key] = m.Seq
 		}
 	}
-	conv.messages[m.Seq] = &message{id: m.ID, key: key, text: m.Text}
+	conv.messages[m.Seq] = &message{id: m.ID, number: m.Number, key: key, text: m.Text}
+	conv.numbers[m.Number] = m.Seq
+	text := textKey{m.Sender, m.Text}
+	if s, known := conv.texts[text]; known {
+		conv.texts[text] = span{s.first, m.Seq}
+	} else {
+		conv.texts[text] = span{m.Seq, m.Seq}
+	}
 	conv.last = max(conv.last, m.Seq)
 }
 

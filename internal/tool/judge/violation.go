@@ -25,6 +25,8 @@ const (
 	Unanswered   Breach = "never_acknowledged"      // a client that stayed sent a message that was never acknowledged
 	SentAway     Breach = "sent_away"               // a client was told not to reconnect, or a message was refused
 	BrokenRecord Breach = "broken_history"          // the history is inconsistent
+	ForeignFrame Breach = "foreign_frame"           // a classic client received a frame that is not the predecessor's
+	PageDiffers  Breach = "page_differs"            // GET /chat/messages/ has other messages than the store, or another order
 
 	CursorLowered   Breach = "cursor_lowered"   // a client was told a lower cursor than before
 	CursorDiffers   Breach = "cursor_differs"   // a client that stayed has another cursor than is stored
@@ -46,6 +48,7 @@ type Violation struct {
 	// ClientMessageID and ID belong to the message concerned, if that is known.
 	ClientMessageID string
 	ID              string
+	Text            string // hash of the text of a classic message
 	Detail          string
 	// Evidence holds the lines of all histories that concern it, as file:line: text.
 	Evidence []string

@@ -17,7 +17,7 @@ import (
 
 // seats are the devices of a room: two of each side, which send, one of support and an inbox of
 // each side, which only receive.
-var seats = [...]struct{ support, therapist, inbox, direct bool }{
+var seats = [...]seat{
 	{}, {direct: true}, {therapist: true}, {therapist: true}, {support: true, direct: true}, {inbox: true}, {therapist: true, inbox: true},
 }
 
@@ -26,20 +26,17 @@ const (
 	senders  = 4 // in a room
 )
 
+// classicSeats are the devices of apps of the predecessor, which are added to the rooms in turn.
+var classicSeats = [...]seat{{classic: true}, {therapist: true, classic: true}, {classic: true, direct: true}, {therapist: true, classic: true, direct: true}}
+
 // seatDevice makes the device of a seat of the room with an index.
 func (d *deployment) seatDevice(i, seat int, r *roomState, seed uint64) (*device, error) {
-	s, user := seats[seat], r.room.Customer
-	switch {
-	case s.support:
-		user = support
-	case s.therapist:
-		user = r.room.Therapist
-	}
-	dev, err := d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), user, s.inbox, r, seed)
-	if err == nil {
-		dev.network.direct = s.direct
-	}
-	return dev, err
+	return d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), seats[seat], r, seed)
+}
+
+// classicDevice makes the n-th device of an app of the predecessor in the room with an index.
+func (d *deployment) classicDevice(i, n int, r *roomState, seed uint64) (*device, error) {
+	return d.newDevice(fmt.Sprintf("room%02d-classic%d", i+1, n+1), classicSeats[n%len(classicSeats)], r, seed)
 }
 
 // tokenTTL is longer than any run.
@@ -48,6 +45,7 @@ const tokenTTL = 7 * 24 * time.Hour
 // A crowd is all devices of a run.
 type crowd struct {
 	devices []*device
+	rooms   []*roomState
 	running sync.WaitGroup
 	stop    context.CancelFunc
 }
@@ -57,22 +55,36 @@ type crowd struct {
 func (d *deployment) startCrowd(ctx context.Context, o Options) (*crowd, error) {
 	c := &crowd{}
 	rng := rand.New(rand.NewPCG(o.Seed, 3))
-	var rooms []*roomState
 	var weights float64
+	add := func(dev *device, err error, rate float64) error {
+		if err != nil {
+			return errors.Join(err, c.close())
+		}
+		dev.rate = rate
+		weights += rate
+		c.devices = append(c.devices, dev)
+		return nil
+	}
 	for n := range o.Clients {
 		i, seat := n/roomSize, n%roomSize
+		rate := 0.0
 		if seat == 0 {
-			rooms = append(rooms, &roomState{room: room.Room{Customer: customerOf(i), Therapist: therapistOf(i)}})
-		}
-		dev, err := d.seatDevice(i, seat, rooms[i], rng.Uint64())
-		if err != nil {
-			return nil, errors.Join(err, c.close())
+			c.rooms = append(c.rooms, &roomState{room: room.Room{Customer: customerOf(i), Therapist: therapistOf(i)}})
 		}
 		if seat < senders {
-			dev.rate = roomWeight(i)
+			rate = roomWeight(i)
 		}
-		weights += dev.rate
-		c.devices = append(c.devices, dev)
+		dev, err := d.seatDevice(i, seat, c.rooms[i], rng.Uint64())
+		if err := add(dev, err, rate); err != nil {
+			return nil, err
+		}
+	}
+	for n := range o.Classic {
+		i := n % len(c.rooms)
+		dev, err := d.classicDevice(i, n/len(c.rooms), c.rooms[i], rng.Uint64())
+		if err := add(dev, err, roomWeight(i)); err != nil {
+			return nil, err
+		}
 	}
 	for _, dev := range c.devices {
 		dev.rate *= o.Rate / weights
@@ -93,14 +105,21 @@ func roomWeight(n int) float64 {
 	}
 }
 
-// newDevice makes a device of a room.
-func (d *deployment) newDevice(name string, user room.UserID, inbox bool, r *roomState, seed uint64) (*device, error) {
+// newDevice makes the device of a seat in a room.
+func (d *deployment) newDevice(name string, s seat, r *roomState, seed uint64) (*device, error) {
+	user := r.room.Customer
+	switch {
+	case s.support:
+		user = support
+	case s.therapist:
+		user = r.room.Therapist
+	}
 	token, _, err := d.keys.Mint(auth.Access, user, time.Now(), tokenTTL)
 	if err != nil {
 		return nil, err
 	}
-	n := &network{addrs: d.addrs, rng: rand.New(rand.NewPCG(seed, 4))}
-	return newDevice(name, user, inbox, r, n, token, filepath.Join(d.dir, judge.ClientsDir, name+".jsonl"))
+	n := &network{addrs: d.addrs, direct: s.direct, rng: rand.New(rand.NewPCG(seed, 4))}
+	return newDevice(name, user, s, r, n, token, filepath.Join(d.dir, judge.ClientsDir, name+".jsonl"))
 }
 
 // addrs returns the addresses of the replicas, or those of the links in front of them.
@@ -121,7 +140,9 @@ func (c *crowd) start(ctx context.Context) {
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, d := range c.devices {
 		c.running.Go(func() { d.run(ctx) })
-		c.running.Go(func() { d.markAll(ctx) })
+		if !d.classic {
+			c.running.Go(func() { d.markAll(ctx) })
+		}
 	}
 	c.running.Go(func() { c.flushHistories(ctx) })
 }
@@ -159,8 +180,15 @@ func (c *crowd) isIdle(ctx context.Context, databaseURL string) bool {
 	if slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isIdle() }) {
 		return false
 	}
-	stored, err := readCursors(ctx, databaseURL)
-	return err == nil && !slices.ContainsFunc(c.devices, func(d *device) bool { return !d.isSettled(stored) })
+	stored, err := readStored(ctx, databaseURL)
+	if err != nil {
+		return false
+	}
+	settled := true
+	for _, d := range c.devices {
+		settled = d.isSettled(stored) && settled // each classic device must be asked: it may send a probe
+	}
+	return settled
 }
 
 // sample chooses a random share of the devices for which ok is true.

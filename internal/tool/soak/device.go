@@ -41,15 +41,28 @@ func (r *roomState) advance(seq int64) {
 	}
 }
 
+// A session is a *client.Session, or that of an app of the predecessor.
+type session interface {
+	Run(ctx context.Context) error
+	SendMessage(text, id string) (string, error)
+	Send(text []byte) error
+	Unacknowledged() int
+	Highest() (seq int64, known bool)
+	Drop() bool
+	Close(code int, reason string)
+	Done() <-chan struct{}
+}
+
 // A device is one client: a session with its network and its history.
 type device struct {
 	name    string
 	user    room.UserID
 	room    *roomState
 	inbox   bool    // it has an inbox socket
+	classic bool    // it is an app of the predecessor
 	rate    float64 // messages per second; 0 for a device that only receives
 	network *network
-	session *client.Session
+	session session
 	history *History
 	rng     *rand.Rand // of the messages
 	sent    int        // messages by sendAtRate
@@ -61,27 +74,37 @@ type device struct {
 	dropping                      sync.WaitGroup
 }
 
+// A seat says what a device is.
+type seat struct{ support, therapist, inbox, direct, classic bool }
+
 // newDevice makes a device that writes its history to path.
-func newDevice(name string, user room.UserID, inbox bool, r *roomState, n *network, token, path string) (*device, error) {
+func newDevice(name string, user room.UserID, s seat, r *roomState, n *network, token, path string) (*device, error) {
 	h, err := NewHistory(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &device{name: name, user: user, inbox: inbox, room: r, network: n, history: h, rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2))}
+	d := &device{
+		name: name, user: user, inbox: s.inbox, classic: s.classic, room: r, network: n, history: h,
+		rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2)),
+	}
 	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: name, User: int64(user),
-		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist), Inbox: inbox, State: true,
+		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist), Inbox: s.inbox, State: !s.classic, Classic: s.classic,
 	})
 	path = "inbox/"
-	if !inbox {
+	if !s.inbox {
 		path = fmt.Sprintf("chat/%d/%d/", r.room.Customer, r.room.Therapist)
 	}
+	o := client.Options{
+		URL:   "ws://roomspa.test/ws/" + path,
+		Token: token, NetDial: n.dial, DialTimeout: clientTimeout, KeepAlive: clientTimeout,
+	}
+	if s.classic {
+		d.session = newClassic(d, o)
+		return d, nil
+	}
 	d.session = client.NewSession(client.SessionOptions{
-		Socket: client.Options{
-			URL:   "ws://roomspa.test/ws/" + path,
-			Token: token, NetDial: n.dial, DialTimeout: clientTimeout, KeepAlive: clientTimeout,
-		},
-		On: d.handle, Record: d.record, MaxUnacknowledged: maxUnacknowledged, Rate: -1, MaxBackoff: maxBackoff,
+		Socket: o, On: d.handle, Record: d.record, MaxUnacknowledged: maxUnacknowledged, Rate: -1, MaxBackoff: maxBackoff,
 	})
 	return d, nil
 }
@@ -179,8 +202,11 @@ func (d *device) drop() {
 }
 
 // isIdle reports whether the device has received the room's last message and has no
-// unacknowledged one.
+// unacknowledged one. What a classic device has received is decided by isSettled.
 func (d *device) isIdle() bool {
+	if d.classic {
+		return d.connected.Load() && d.session.Unacknowledged() == 0
+	}
 	received, known := d.received()
 	return known && d.connected.Load() && d.session.Unacknowledged() == 0 && received >= d.room.last.Load()
 }

@@ -11,14 +11,20 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
 const selectConversations = `SELECT id::text, customer_id, therapist_id FROM roomspa.conversations ORDER BY customer_id, therapist_id`
 
 const selectMessages = `
-SELECT conversation_id::text, seq, id::text, sender_id, coalesce(client_message_id, ''), body
+SELECT conversation_id::text, seq, id::text, sender_id, coalesce(client_message_id, ''), body, coalesce(number, 0)
 FROM roomspa.messages ORDER BY conversation_id, seq`
+
+const selectLast = `
+SELECT DISTINCT ON (c.id) c.customer_id, m.seq, coalesce(m.number, 0)
+FROM roomspa.conversations c JOIN roomspa.messages m ON m.conversation_id = c.id
+ORDER BY c.id, m.seq DESC`
 
 const selectCursors = `
 SELECT c.id::text, u.id, coalesce(k.delivered_seq, 0), coalesce(k.read_seq, 0), (
@@ -57,7 +63,7 @@ func Dump(ctx context.Context, url, dir string) error {
 		var m judge.Message
 		var body string
 		rows, _ := conn.Query(ctx, selectMessages)
-		_, err := pgx.ForEachRow(rows, []any{&m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.ClientMessageID, &body}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&m.Conversation, &m.Seq, &m.ID, &m.Sender, &m.ClientMessageID, &body, &m.Number}, func() error {
 			m.Text = judge.Hash(body)
 			return write(m)
 		})
@@ -73,18 +79,33 @@ func eachCursor(ctx context.Context, conn *pgx.Conn, f func(judge.Cursor) error)
 	return err //nolint:wrapcheck // the caller names the operation
 }
 
-// readCursors returns the stored cursors by user. In a run each user has one conversation.
-func readCursors(ctx context.Context, url string) (map[int64]judge.Cursor, error) {
+// stored is what Postgres holds. In a run each user has one conversation.
+type stored struct {
+	cursors map[int64]judge.Cursor // by user
+	last    map[room.UserID]last   // by customer
+}
+
+// A last is the last message of a conversation.
+type last struct{ seq, number int64 }
+
+func readStored(ctx context.Context, url string) (stored, error) {
+	s := stored{map[int64]judge.Cursor{}, map[room.UserID]last{}}
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return nil, fmt.Errorf("read the cursors: %w", err)
+		return s, fmt.Errorf("read what is stored: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	found := map[int64]judge.Cursor{}
-	if err := eachCursor(ctx, conn, func(c judge.Cursor) error { found[c.User] = c; return nil }); err != nil {
-		return nil, fmt.Errorf("read the cursors: %w", err)
+	err = eachCursor(ctx, conn, func(c judge.Cursor) error { s.cursors[c.User] = c; return nil })
+	if err == nil {
+		var customer room.UserID
+		var l last
+		rows, _ := conn.Query(ctx, selectLast)
+		_, err = pgx.ForEachRow(rows, []any{&customer, &l.seq, &l.number}, func() error { s.last[customer] = l; return nil })
 	}
-	return found, nil
+	if err != nil {
+		return s, fmt.Errorf("read what is stored: %w", err)
+	}
+	return s, nil
 }
 
 // writeLines creates a file of one JSON object per line.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -128,16 +130,31 @@ func (f *fault) String() string {
 // A plan is the faults of a run, in the order of their start.
 type plan []fault
 
-// newPlan derives a plan from the seed alone. Each kind occurs once before any kind occurs
-// again.
-func newPlan(seed uint64, length time.Duration, replicas int) plan {
+// chooseKinds returns the indices of the kinds with these names, or of all if there are none.
+func chooseKinds(names []string) (chosen []int, err error) {
+	for i, k := range kinds {
+		if len(names) == 0 || slices.Contains(names, string(k.kind)) {
+			chosen = append(chosen, i)
+		}
+	}
+	if len(names) > len(chosen) {
+		return nil, fmt.Errorf("%s: there is no such kind of fault, or it was named twice", strings.Join(names, ","))
+	}
+	return chosen, nil
+}
+
+// newPlan derives a plan from the seed and the kinds alone, which are indices of kinds. Each kind
+// occurs once before any kind occurs again.
+func newPlan(seed uint64, length time.Duration, replicas int, chosen []int) plan {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	busyUntil := map[string]time.Duration{} // by target
 	var p plan
 	var deck []int
 	for at := firstFault; ; at += time.Duration((0.4 + 1.2*rng.Float64()) * float64(meanInterval)) {
 		if len(deck) == 0 {
-			deck = rng.Perm(len(kinds))
+			for _, i := range rng.Perm(len(chosen)) {
+				deck = append(deck, chosen[i])
+			}
 		}
 		k := kinds[deck[0]]
 		deck = deck[1:]

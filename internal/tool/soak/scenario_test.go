@@ -47,7 +47,7 @@ func TestNothingIsLost(t *testing.T) {
 		"clients stop reading, or nearly stop to": {kind: slow, lasts: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, c.needs)
+			s := newScene(t, c.needs|apps)
 			s.talk(t)
 			s.fault(t, c.kind, 0, c.lasts, c.seed)
 			s.acknowledge(t, 25)
@@ -58,7 +58,21 @@ func TestNothingIsLost(t *testing.T) {
 			if v.Messages < 50 {
 				t.Errorf("only %d messages: that shows nothing", v.Messages)
 			}
+			if v.Classic.Answered < 10 || v.Classic.Paged != v.Stored {
+				t.Errorf("the apps of the predecessor did too little: %+v", v.Classic)
+			}
 		})
+	}
+}
+
+func TestAppsOfThePredecessorMissNothingWhileAReplicaIsRestarted(t *testing.T) {
+	s := newScene(t, processes|apps)
+	s.talk(t)
+	s.fault(t, replicaRestart, 0, 0, 0)
+	s.acknowledge(t, 25)
+	v := s.verdict(t)
+	if c := v.Classic; c.Clients != len(classicSeats) || c.Received < 100 || c.Answered < 10 || c.Paged != v.Stored {
+		t.Errorf("that shows nothing: %+v of %d messages", c, v.Stored)
 	}
 }
 

@@ -73,6 +73,9 @@ func serve() int {
 // processes, beside the needs of world.New, makes replicas processes of their own. Otherwise they run in this process.
 const processes world.Need = 1 << 16
 
+// apps, beside the needs of world.New, adds apps of the predecessor to the room.
+const apps world.Need = 1 << 17
+
 // A scene is a deployment with a few replicas and one room of devices, which talk.
 type scene struct {
 	*deployment
@@ -127,7 +130,11 @@ func newSceneIn(t *testing.T, w *world.World, replicas int, needs world.Need, op
 		}
 	}
 	var err error
-	if sc.crowd, err = sc.startCrowd(t.Context(), Options{Seed: 1, Clients: roomSize, Rate: 40}); err != nil {
+	o := Options{Seed: 1, Clients: roomSize, Rate: 40}
+	if needs&apps != 0 {
+		o.Classic, o.Rate = len(classicSeats), 60
+	}
+	if sc.crowd, err = sc.startCrowd(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	closed := sync.OnceValue(sc.crowd.close)
@@ -240,6 +247,11 @@ func (s *scene) verdictWithin(t *testing.T, within time.Duration) *judge.Verdict
 	s.talking.Wait()
 	s.crowd.waitIdle(t.Context(), within, s.pgURL)
 	run := judge.Run{Within: within, Started: s.began.UnixMicro(), Ended: time.Now().UnixMicro()}
+	if slices.ContainsFunc(s.crowd.devices, func(d *device) bool { return d.classic }) {
+		if err := s.writePages(t.Context(), s.crowd.rooms); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := s.crowd.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -266,6 +278,6 @@ func (s *scene) verdictWithin(t *testing.T, within time.Duration) *judge.Verdict
 		t.Error(c)
 	}
 	text, _ := json.Marshal(v.Faults)
-	t.Logf("%d messages, %d reconnects, faults: %s", v.Messages, v.Reconnects, text)
+	t.Logf("%d messages, %d reconnects, faults: %s, classic: %+v", v.Messages, v.Reconnects, text, v.Classic)
 	return v
 }

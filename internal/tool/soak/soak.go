@@ -30,7 +30,9 @@ type Options struct {
 	For      time.Duration // length of the load and the faults; default 10 min
 	Seed     uint64        // decides the faults
 	Replicas int           // default 3
-	Clients  int           // number of sockets; default 77
+	Clients  int           // number of sockets of roomspa's protocol; default 77
+	Classic  int           // number of sockets of apps of the predecessor, in the same rooms
+	Only     []string      // kinds of faults; empty means all
 	Rate     float64       // total messages per second over all clients; default 450
 	Dir      string        // of the histories and logs; must be empty or not exist
 	Command  []string      // runs a replica, which is configured by its environment
@@ -51,11 +53,15 @@ func (o Options) withDefaults() Options {
 // It leaves no process running.
 func Run(ctx context.Context, o Options) (good bool, err error) {
 	o = o.withDefaults()
+	chosen, err := chooseKinds(o.Only)
+	if err != nil {
+		return false, err
+	}
 	if err := makeDir(o.Dir); err != nil {
 		return false, err
 	}
-	plan := newPlan(o.Seed, o.For, o.Replicas)
-	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Dir)
+	plan := newPlan(o.Seed, o.For, o.Replicas, chosen)
+	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients and %d classic ones; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Classic, o.Dir)
 	plan.print(o.Out)
 	failures, err := execute(ctx, o, plan)
 	if err != nil {
@@ -67,7 +73,7 @@ func Run(ctx context.Context, o Options) (good bool, err error) {
 	}
 	if ctx.Err() != nil {
 		failures = append(failures, "it was interrupted")
-	} else if o.For >= longRun {
+	} else if o.For >= longRun && len(o.Only) == 0 {
 		failures = append(failures, checkVolume(verdict)...)
 	}
 	return printResult(o.Out, verdict, failures), nil
@@ -92,6 +98,9 @@ func execute(ctx context.Context, o Options, plan plan) (failures []string, err 
 	failed := r.run(ctx, o, plan)
 	crowd.waitIdle(ctx, within, d.pgURL)
 	run.Ended = time.Now().UnixMicro()
+	if failed == nil && ctx.Err() == nil {
+		failed = d.writePages(ctx, crowd.rooms)
+	}
 	if err := errors.Join(failed, crowd.close()); err != nil {
 		return nil, err
 	}
@@ -172,6 +181,10 @@ func printResult(out io.Writer, v *judge.Verdict, failures []string) (good bool)
 	}
 	for _, f := range failures {
 		printLine(out, "soak: failed: %s", f)
+	}
+	if c := v.Classic; c.Clients > 0 {
+		printLine(out, "soak: %d classic clients received %d frames; %d of their messages came back, %d did not (%d of these are stored); GET /chat/messages/ has %d of %d messages",
+			c.Clients, c.Received, c.Answered, c.Unanswered, c.Stored, c.Paged, v.Stored)
 	}
 	printLine(out, "soak: %d messages, %d faults, %d reconnects, %d violations", v.Messages, v.FaultCount(), v.Reconnects, v.Count)
 	return v.Count == 0 && len(failures) == 0

@@ -50,7 +50,7 @@ func TestASoakThatIsInterruptedLeavesNothingButItsHistories(t *testing.T) {
 	out := &output{then: cancel}
 	dir := filepath.Join(t.ArtifactDir(), "histories")
 	good, err := Run(ctx, Options{
-		For: time.Hour, Seed: 7, Replicas: 2, Clients: 2 * roomSize, Rate: 50, Dir: dir, Out: out,
+		For: time.Hour, Seed: 7, Replicas: 2, Clients: 2 * roomSize, Classic: 2, Rate: 50, Dir: dir, Out: out,
 		Command: []string{"/usr/bin/env", replicaVariable + "=1", self},
 	})
 	if err != nil || good {
@@ -61,12 +61,12 @@ func TestASoakThatIsInterruptedLeavesNothingButItsHistories(t *testing.T) {
 	if !strings.HasPrefix(last, "soak: ") || !strings.HasSuffix(last, " reconnects, 0 violations") || strings.HasPrefix(last, "soak: 0 messages") {
 		t.Errorf("the last line is %q", last)
 	}
-	if lines[len(lines)-2] != "soak: failed: it was interrupted" {
-		t.Errorf("the line before is %q", lines[len(lines)-2])
+	if lines[len(lines)-3] != "soak: failed: it was interrupted" {
+		t.Errorf("the line before the counts is %q", lines[len(lines)-3])
 	}
 
 	again := &output{}
-	if good, err := Check(dir, again); err != nil || !good || len(again.lines()) != 1 || again.lines()[0] != last {
+	if good, err := Check(dir, again); err != nil || !good || len(again.lines()) != 2 || again.lines()[1] != last {
 		t.Errorf("checked again: %v, %v, %q, want %q", good, err, again.lines(), last)
 	}
 	if _, err := Run(t.Context(), Options{Dir: dir, Out: again}); err == nil || !strings.Contains(err.Error(), "not empty") {

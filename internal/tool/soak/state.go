@@ -173,13 +173,22 @@ func (d *device) received() (seq int64, known bool) {
 	return d.state.last, d.state.conversation != ""
 }
 
-// isSettled reports whether the device has the state that is stored.
-func (d *device) isSettled(stored map[int64]judge.Cursor) bool {
-	own, isSide := stored[int64(d.user)]
-	if !isSide {
+// isSettled reports whether the device has received the last message and has the state that is
+// stored.
+func (d *device) isSettled(stored stored) bool {
+	last := stored.last[d.room.room.Customer]
+	if c, ok := d.session.(*classic); ok {
+		return c.isIdle(last.number)
+	}
+	d.room.advance(last.seq)
+	own, isSide := stored.cursors[int64(d.user)]
+	switch {
+	case !d.isIdle():
+		return false
+	case !isSide:
 		return true
 	}
-	peer := stored[int64(d.room.room.Other(d.user))]
+	peer := stored.cursors[int64(d.room.room.Other(d.user))]
 	s := &d.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
