@@ -41,8 +41,10 @@ func TestPositionsByHTTP(t *testing.T) {
 		{a, at(1, 10), `{"accepted":1,"outdated":0}`, "1.0"},
 		{b, at(2, 9), `{"accepted":0,"outdated":1}`, ""}, // on another replica
 		{a, `{"positions":[` + at(3, 11) + `,` + at(4, 13) + `,` + at(5, 12) + `]}`, `{"accepted":3,"outdated":0}`, "4.0"},
-		{b, `{"positions":[` + at(6, 15) + `,{"latitude":91},` + at(7, 1) + `]}`,
-			`{"accepted":1,"outdated":1,"refused":[{"index":1,"code":"out_of_range","field":"latitude","detail":"latitude must be between -90 and 90 degrees"}]}`, "6.0"},
+		{
+			b, `{"positions":[` + at(6, 15) + `,{"latitude":91},` + at(7, 1) + `]}`,
+			`{"accepted":1,"outdated":1,"refused":[{"index":1,"code":"out_of_range","field":"latitude","detail":"latitude must be between -90 and 90 degrees"}]}`, "6.0",
+		},
 		{a, at(6, 15), `{"accepted":1,"outdated":0}`, "6.0"}, // sent again
 		{a, `{"positions":[` + at(8, 20) + `,{"latitude":9,"longitude":0,"heading":-1,"speed":null},` + at(10, 19) + `]}`, `{"accepted":3,"outdated":0}`, "9.0"},
 		{b, "\ufeff" + at(11, 5), `{"accepted":1,"outdated":0}`, "11.0"}, // the one before had no time

@@ -30,7 +30,7 @@ func IgnoreEnvironment() {
 	ignored.mu.Lock()
 	defer ignored.mu.Unlock()
 	for _, name := range environment {
-		if _, set := os.LookupEnv(name); !set {
+		if _, set := os.LookupEnv(name); !set { //nolint:forbidigo // to remove it
 			continue
 		}
 		_ = os.Unsetenv(name) // fails only for names that cannot be set

@@ -130,7 +130,7 @@ func progress(log *slog.Logger) pgconn.NoticeHandler {
 	next := time.Now().Add(every)
 	return func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.Routine == "exec_stmt_raise" && n.SeverityUnlocalized == "WARNING" {
-			log.Warn("Migration: " + n.Message)
+			log.Warn("Migration needs a correction", "of", n.Message)
 			return
 		}
 		if now := time.Now(); n.Routine == "exec_stmt_raise" && now.After(next) {

@@ -21,8 +21,13 @@ func TestAppsOfThePredecessorGoOnAfterTheAdoption(t *testing.T) {
 		name string
 		run  func(*phone, *testing.T)
 	}{
-		{"chat socket", (*phone).chatSocket}, {"chat over HTTP", (*phone).chatOverHTTP}, {"refusals over HTTP", (*phone).httpRefusals},
-		{"read marks", (*phone).readMarks}, {"location", (*phone).location}, {"admin", (*phone).admin}, {"refusals", (*phone).refusals},
+		{"chat socket", (*phone).chatSocket},
+		{"chat over HTTP", (*phone).chatOverHTTP},
+		{"refusals over HTTP", (*phone).httpRefusals},
+		{"read marks", (*phone).readMarks},
+		{"location", (*phone).location},
+		{"admin", (*phone).admin},
+		{"refusals", (*phone).refusals},
 	} {
 		if i > 0 {
 			p.restart(t)
