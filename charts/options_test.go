@@ -34,7 +34,7 @@ func readOptions(t *testing.T) map[string]option {
 	options := map[string]option{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
-		if !ok || spec.Name.Name != "Options" {
+		if !ok || !strings.HasSuffix(spec.Name.Name, "Options") && !strings.HasSuffix(spec.Name.Name, "TLS") {
 			return true
 		}
 		for _, field := range spec.Type.(*ast.StructType).Fields.List {
@@ -43,6 +43,9 @@ func readOptions(t *testing.T) map[string]option {
 				t.Fatalf("tag %s: %v", field.Tag.Value, err)
 			}
 			tag := reflect.StructTag(text)
+			if tag.Get("name") == "" {
+				continue // embedded, or not an option
+			}
 			o := option{name: tag.Get("name"), kind: types.ExprString(field.Type), fallback: tag.Get("default")}
 			if list := tag.Get("enum"); list != "" {
 				o.enum = strings.Split(list, ",")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -44,7 +45,7 @@ func foldEmails(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	for id, email := range emails {
 		_, err := db.ExecContext(ctx, foldEmail, id, email, room.NormalizeEmail(email))
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == "users_email" {
-			log.Warn("Migration: another user has the same email address in another case; correct one of them", slog.Int64("user", id))
+			log.Warn("Migration needs a correction", "of", fmt.Sprintf("user %d: another user has the same email address in another case", id))
 		} else if err != nil {
 			return err
 		}
