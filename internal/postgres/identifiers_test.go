@@ -62,7 +62,7 @@ func TestMigrationNamesUsersWithTheSameIdentifier(t *testing.T) {
 	if _, err := postgres.Migrate(t.Context(), postgres.Options{URL: url}, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"level=WARN", "Users 901, 902 have the same phone number", "same email address in another case", "user=904"} {
+	for _, want := range []string{"level=WARN", "Users 901, 902 have the same phone number", "same email address in another case", "user 904"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s:\n%s", want, log.String())
 		}
