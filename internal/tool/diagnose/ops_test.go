@@ -63,8 +63,8 @@ func handshakes() []broken {
 		{"a token of another secret", "token_invalid", "bad_signature", with(func(t *testing.T) string {
 			return mint(t, "another secret that has 32 bytes or more", auth.Access, world.Customer, now, time.Hour)
 		})},
-		{"a token that names another key", "token_invalid", "unknown_key", with(func(t *testing.T) string {
-			return mint(t, "another=another secret that has 32 bytes or more", auth.Access, world.Customer, now, time.Hour)
+		{"a token that names another key", "token_invalid", "unknown_key", with(func(*testing.T) string {
+			return byHand(`{"alg":"HS256","kid":"another"}`, claims(now), "another secret that has 32 bytes or more")
 		})},
 		{"a token of another algorithm", "token_invalid", "wrong_algorithm", with(func(t *testing.T) string { return signed(t, jwt.SigningMethodHS512) })},
 		{"a token that is not signed", "token_invalid", "wrong_algorithm", with(func(*testing.T) string { return byHand(`{"alg":"none"}`, claims(now), "") })},
