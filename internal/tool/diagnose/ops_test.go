@@ -167,7 +167,7 @@ func byHand(header, claims, secret string) string {
 	if secret == "" {
 		return text + "."
 	}
-	mac := hmac.New(sha256.New, []byte(world.Secret))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(text))
 	return text + "." + e.EncodeToString(mac.Sum(nil))
 }
