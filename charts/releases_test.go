@@ -30,8 +30,10 @@ func renderAs(t *testing.T, as common.ReleaseOptions, values string) release {
 }
 
 // neighbours are releases of one namespace whose names are alike.
-var neighbours = []string{"roomspa", "roomspa-eu", "eu", "roomspa-6c9d8bf5b4", "roomspa-eu-6c9d8bf5b4", "x.roomspa", "demo",
-	"a-name-that-is-as-long-as-helm-allows-one-for-roomspa", "a-name-that-is-almost-as-long-as-helm-allows-it-for"}
+var neighbours = []string{
+	"roomspa", "roomspa-eu", "eu", "roomspa-6c9d8bf5b4", "roomspa-eu-6c9d8bf5b4", "x.roomspa", "demo",
+	"a-name-that-is-as-long-as-helm-allows-one-for-roomspa", "a-name-that-is-almost-as-long-as-helm-allows-it-for",
+}
 
 // podName returns the name that Kubernetes gives to a pod of a Deployment: at most 58
 // characters of the ReplicaSet's name and a dash, and 5 more.
@@ -124,8 +126,17 @@ tests:
 func TestDashboardsOfSeveralReleases(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
-	for _, as := range [][2]string{{"roomspa", "prod"}, {"roomspa-eu", "prod"}, {"roomspa", "staging"}, {"eu", "prod"}, {"roomspa", "prod-eu"},
-		{"roomspa--a", "b"}, {"roomspa", "a--b"}, {neighbours[7], "prod"}, {neighbours[7], "staging"}} {
+	for _, as := range [][2]string{
+		{"roomspa", "prod"},
+		{"roomspa-eu", "prod"},
+		{"roomspa", "staging"},
+		{"eu", "prod"},
+		{"roomspa", "prod-eu"},
+		{"roomspa--a", "b"},
+		{"roomspa", "a--b"},
+		{neighbours[7], "prod"},
+		{neighbours[7], "staging"},
+	} {
 		r := renderAs(t, named(as[0], as[1]), "dashboard: {enabled: true}")
 		for file, text := range r.dashboard.Data {
 			var d struct{ UID, Title string }
