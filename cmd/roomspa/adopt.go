@@ -19,7 +19,7 @@ type adoptCmd struct {
 type adoptDjangoCmd struct {
 	databaseFlags
 	Plan   bool `env:"-" xor:"what" required:"" help:"Write nothing; print what the live tables look like, what --apply would do, and every oddity."`
-	Apply  bool `env:"-" xor:"what" required:"" help:"Make roomspa.users a view on Django's users, and copy what is new in Django's chat."`
+	Apply  bool `env:"-" xor:"what" required:"" help:"Create the view roomspa.users on Django's users. Copy new and changed conversations, messages, read marks and signed-out tokens from Django's tables."`
 	Verify bool `env:"-" xor:"what" required:"" help:"Compare counts and checksums of both sides."`
 	Return bool `env:"-" xor:"what" required:"" help:"Write what roomspa stored since into Django's tables: the way back."`
 

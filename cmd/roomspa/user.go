@@ -26,7 +26,7 @@ type userCmd struct {
 
 type userListCmd struct {
 	databaseFlags
-	Role     string      `enum:",customer,therapist,support,none" default:"" env:"-" placeholder:"ROLE" help:"List only users with this role: customer, therapist or support, or none for those of a view who may enter no room."`
+	Role     string      `enum:",customer,therapist,support,none" default:"" env:"-" placeholder:"ROLE" help:"List only users with this role: customer, therapist, support, or none. Users of another application whose role roomspa does not know have the role none and may enter no room."`
 	Inactive bool        `env:"-" help:"List only deactivated users."`
 	After    room.UserID `env:"-" placeholder:"ID" help:"List only users with a higher id."`
 	Limit    int         `default:"100" env:"-" help:"Maximum number of users."`

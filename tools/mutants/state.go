@@ -57,7 +57,7 @@ var stateMutants = []mutant{
 	{
 		name:      "presence_poll_off",
 		guarantee: "9",
-		effect:    "A replica does not read who is online, and only believes events.",
+		effect:    "A replica does not read from Redis who is online. It relies on events alone.",
 
 		file: "internal/presence/run.go",
 		edits: []edit{{
