@@ -52,10 +52,11 @@ var packages = map[string][]string{
 	"rebalance":  {"event", "fleet", "frame"},
 	"presence":   {"event", "fleet", "room"},
 	"block":      {"event", "fleet", "room"},
+	"inspect":    {"event", "fleet", "frame", "room", "session", "story"},
 
 	// HTTP.
 	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "problem", "room", "story"},
+	"ops":     {"auth", "budget", "inspect", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
@@ -71,7 +72,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "inspect", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -80,6 +81,7 @@ var packages = map[string][]string{
 	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
+	"tool/ctl":      {"inspect", "tool/connect"},
 	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "tool/client"},
@@ -92,8 +94,8 @@ var packages = map[string][]string{
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
 	"../cmd/roomspa": {
-		"app", "auth", "certs", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
-		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
+		"app", "auth", "certs", "channel", "event", "frame", "inspect", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"tool/connect", "tool/ctl", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }
 
@@ -127,7 +129,7 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "ops", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},

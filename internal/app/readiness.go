@@ -13,6 +13,7 @@ func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
 		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
+		Inspector: a.inspector, Stopping: a.hurry.Done(),
 	})
 }
 

@@ -17,9 +17,12 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
-			s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
+			log := s.Socket.Log()
+			log.Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
+			log.Trace(component, "Failed to publish to group "+s.group, seq, slog.String("cause", cause.Of(err)))
 			chat.requestSweep()
 		case logged:
+			s.Socket.Log().Trace(component, "Published to group "+s.group, seq)
 			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})

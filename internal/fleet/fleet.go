@@ -74,7 +74,8 @@ type Fleet struct {
 	lastHeard map[event.ProcessID]time.Time // last event of each replica
 	counters  map[source]uint64             // of the last event
 	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
-	others    int                           // other replicas with a heartbeat in the store
+	others    []room.Heartbeat              // in the store, of other replicas
+	compared  time.Time                     // when others was read
 	unheard   map[string]string             // names of those that should be heard and are not, by id
 	strangers map[string]string             // names of those with other secrets, by id
 	skewed    map[string]string             // names of those whose clock differs from Postgres', by id
@@ -108,7 +109,7 @@ func (f *Fleet) ID() event.ProcessID { return f.id }
 func (f *Fleet) Summary() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fmt.Sprintf("other live replicas: %d", f.others)
+	return fmt.Sprintf("other live replicas: %d", len(f.others))
 }
 
 // Run receives events and exchanges heartbeats until ctx ends. Call it once.

@@ -125,10 +125,38 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 	f.logChange(splitLayer, f.unheard, unheard)
 	f.logChange(differentSecrets, f.strangers, strangers)
 	f.logChange(clockSkew, f.skewed, skewed)
-	f.others, f.unheard, f.strangers, f.skewed = len(others), unheard, strangers, skewed
+	f.others, f.compared, f.unheard, f.strangers, f.skewed = others, now, unheard, strangers, skewed
 	f.metrics.unheard.Set(float64(len(unheard)))
 	f.metrics.strangers.Set(float64(len(strangers)))
 	f.metrics.skewed.Set(float64(len(skewed)))
+}
+
+// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most.
+type Member struct {
+	ID      event.ProcessID
+	Replica string        // its name
+	Silent  time.Duration // since it was last heard of, in the store or the control group
+}
+
+// Members returns the other replicas. It performs no I/O.
+func (f *Fleet) Members() []Member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	members := make([]Member, 0, len(f.others))
+	for i := range f.others {
+		o := &f.others[i]
+		id, ok := event.ParseProcessID(o.ID)
+		if !ok {
+			continue // of another build
+		}
+		last := f.compared.Add(-o.Age)
+		if heard := f.lastHeard[id]; heard.After(last) {
+			last = heard
+		}
+		members = append(members, Member{ID: id, Replica: o.Replica, Silent: max(0, now.Sub(last))})
+	}
+	return members
 }
 
 // deleteHeartbeat deletes the heartbeat of this replica at shutdown. If that fails,

@@ -55,6 +55,7 @@ func (a *attempt) refuse(err error) {
 			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
 		}
 	}
+	a.log.Trace(a.endpoint.Component, "Handshake refused", attrs...)
 	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began)
 	detail := r.Close.Detail
 	if detail == "" && r.Close.Cause != nil {
