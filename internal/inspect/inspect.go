@@ -104,7 +104,7 @@ func New(o Options, f *fleet.Fleet, slow *SlowRooms) *Inspector {
 	i.rules = newRules(o.Log, i.watch)
 	i.rates.read = func() (counters, error) { return readCounters(o.Gatherer) }
 	fleet.Handle(f, i.receiveInquiry, i.adopt)
-	fleet.Handle(f, i.receiveFinding, nil)
+	fleet.HandleRead(f, event.ReadFinding, i.receiveFinding, nil)
 	return i
 }
 
