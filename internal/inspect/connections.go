@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -42,12 +43,24 @@ type Connection struct {
 // Connections are sockets of all replicas.
 type Connections struct {
 	Fleet
-	// Total is the number of sockets that the filter chooses, and Users that of their users on
-	// each replica, added up.
+	// Total is the number of sockets that the filter chooses, and Users that of their users. A
+	// user counts once for each replica with more than 1,000 users among them.
 	Total       int          `json:"total"`
 	Users       int          `json:"users"`
 	Connections []Connection `json:"connections"` // the first ones in the order that was asked for
 }
+
+// A found holds sockets of one replica.
+type found struct {
+	Total       int          `json:"total"`
+	Users       int          `json:"users"`
+	UserIDs     []int64      `json:"user_ids,omitempty"` // if they are few enough to be sent
+	Connections []Connection `json:"connections"`
+}
+
+// maxUserIDs is the maximum number of users that a replica names, so that those who have sockets
+// on several replicas count once.
+const maxUserIDs = 1000
 
 const (
 	// DefaultLimit and MaxLimit are numbers of sockets in one answer. Each replica answers with
@@ -86,22 +99,27 @@ func ParseConnections(values url.Values) (q ConnectionQuery, err error) {
 
 // Connections returns the sockets of all replicas that a query asks for.
 func (i *Inspector) Connections(ctx context.Context, q ConnectionQuery, by string) (all Connections, err error) {
-	answers, f, err := ask[Connections](ctx, i, aboutConnections, by, q.Filter.Replica, q)
+	answers, f, err := ask[found](ctx, i, aboutConnections, by, q.Filter.Replica, q)
 	if err != nil {
 		return all, err
 	}
 	all.Fleet, all.Connections = f, []Connection{}
+	users := map[int64]struct{}{}
 	for _, a := range answers {
 		all.Total += a.data.Total
-		all.Users += a.data.Users
+		all.Users += a.data.Users - len(a.data.UserIDs)
+		for _, id := range a.data.UserIDs {
+			users[id] = struct{}{}
+		}
 		all.Connections = append(all.Connections, a.data.Connections...)
 	}
+	all.Users += len(users)
 	all.Connections = first(all.Connections, q)
 	return all, nil
 }
 
 // listConnections returns the sockets of this replica.
-func (i *Inspector) listConnections(q ConnectionQuery) (c Connections, err error) {
+func (i *Inspector) listConnections(q ConnectionQuery) (c found, err error) {
 	if err := i.means(&q.Filter); err != nil {
 		return c, err
 	}
@@ -124,6 +142,9 @@ func (i *Inspector) listConnections(q ConnectionQuery) (c Connections, err error
 		return true
 	})
 	c.Users, c.Connections = len(users), first(c.Connections, q)
+	if len(users) <= maxUserIDs {
+		c.UserIDs = slices.Collect(maps.Keys(users))
+	}
 	return c, nil
 }
 

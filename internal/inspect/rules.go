@@ -257,6 +257,14 @@ func (i *Inspector) adopt() {
 	}
 }
 
+const (
+	// adoptTimeout is how long other replicas may take to send their rules. Nobody waits for it.
+	adoptTimeout = 3 * time.Second
+	// adoptAgain is the time after which they are asked once more, because one of them may have
+	// been busy, or have missed a rule just as this replica has.
+	adoptAgain = 10 * time.Second
+)
+
 // adoptRules adopts the rules of other replicas when that is requested, until ctx ends: this
 // replica has started after a rule, or has missed one.
 func (i *Inspector) adoptRules(ctx context.Context) {
@@ -267,12 +275,26 @@ func (i *Inspector) adoptRules(ctx context.Context) {
 		case <-i.adopting:
 		}
 		for wait := time.Second; !i.adoptOnce(ctx); wait = min(2*wait, 15*time.Second) {
-			select {
-			case <-ctx.Done():
+			if !pause(ctx, wait) {
 				return
-			case <-time.After(wait):
 			}
 		}
+		if !pause(ctx, adoptAgain) {
+			return
+		}
+		i.adoptOnce(ctx)
+	}
+}
+
+// pause returns after d, or false if ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
@@ -292,7 +314,7 @@ func (i *Inspector) adoptOnce(ctx context.Context) bool {
 		i.mu.Unlock()
 	}()
 	i.publish(q, nil)
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	hears := false
 	for {

@@ -122,9 +122,14 @@ func TestATraceShowsTheFramesOfAUserFromAllReplicasWithoutText(t *testing.T) {
 	<-trace.ended
 	// A message on a socket that is no longer watched: five traces would be one too many.
 	for range 5 {
-		again := follow(t, a, "?user=1")
-		again.stop()
-		<-again.ended
+		world.Eventually(t, "both replicas take part in another trace", func() (bool, any) {
+			again := follow(t, a, "?user=1")
+			started := again.wait(t, "Trace started", "")
+			again.stop()
+			<-again.ended
+			missing, _ := started.Fields["missing"].(map[string]any)
+			return len(missing) == 0, started
+		})
 	}
 }
 
