@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/inspect"
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // askTimeout is the timeout of a request. A replica answers within a second.
@@ -54,7 +55,7 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	req.Header.Set("Roomspa-Operator", c.User)
+	req.Header.Set("Roomspa-Operator", logging.Printable(c.User, " "))
 	return req, nil
 }
 
