@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -68,12 +69,13 @@ func (s *Consumer) Send(ctx context.Context, d room.Draft) error {
 // check completes a draft of the user, and returns why it is refused, or nil. It logs and counts
 // that.
 func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
+	s.chat.options.Failures.Attempt(failure.Send)
 	draft.Sender, draft.SenderRole = s.user, s.role
 	if draft.Type == room.TypeText {
 		draft.Type = "" // the default
 	}
 	if s.role == room.Support && !s.chat.options.SupportMaySend {
-		s.chat.metrics.message("refused")
+		s.refused(errSupport)
 		return errSupport
 	}
 	bad := draft.Validate(maxText)
@@ -86,9 +88,15 @@ func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
 	default:
 		return nil
 	}
-	s.chat.metrics.message("refused")
+	s.refused(bad)
 	s.logRefused(bad)
 	return bad
+}
+
+// refused counts a message that is refused.
+func (s *Consumer) refused(bad *room.Invalid) {
+	s.chat.metrics.message("refused")
+	s.chat.options.Failures.Refused(failure.Send, bad.Code)
 }
 
 // A stored is a message that was stored.
@@ -127,6 +135,7 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 	log := s.Socket.Log()
 	if errors.Is(err, room.ErrErased) {
 		s.chat.metrics.message("refused")
+		s.chat.options.Failures.Refused(failure.Send, "user_inactive")
 		log.Warn(component, "Message refused: the sender is erased")
 		return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 	}
@@ -138,7 +147,9 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 		s.resetWithout(conversation) // the client sends again, to the new conversation
 	}
 	log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
-	return storeInvalid(err)
+	bad := storeInvalid(err)
+	s.chat.options.Failures.Failed(failure.Send, bad.Code, err)
+	return bad
 }
 
 // acknowledge queues an ack. The message is about to arrive from Redis for this

@@ -8,6 +8,7 @@ import (
 	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -109,6 +110,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		return err
 	case bad != nil:
 		s.location.metrics.count("refused")
+		s.location.options.Failures.Refused(failure.Location, bad.Code)
 		s.LogRefused(bad)
 		return s.Refuse(bad, "")
 	}
@@ -117,6 +119,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	}
 	if bad := s.mayNotSend(); bad != nil {
 		s.location.metrics.count("refused")
+		s.location.options.Failures.Refused(failure.Location, bad.Code)
 		return s.Refuse(bad, "")
 	}
 	if s.Blocked() {
