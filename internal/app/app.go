@@ -24,6 +24,7 @@ import (
 	"github.com/roomspa/roomspa/internal/dialect"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
@@ -96,6 +97,7 @@ type App struct {
 	layer       *channel.Layer
 	sockets     *session.Registry
 	stories     *story.Recorder
+	failures    failure.Log
 	opsToken    atomic.Pointer[string]
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
@@ -205,8 +207,9 @@ func (a *App) wire(reloads []task) {
 	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
 	chats := chat.New(chat.Options{
 		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes, SupportMaySend: o.SupportMaySend,
+		Failures: &a.failures,
 	}, a.db, a.layer, a.receipts, reg)
-	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly()}
+	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly(), Failures: &a.failures}
 	wrap := func(e endpoint.Endpoint) endpoint.Endpoint { return e }
 	if o.ClassicClients {
 		classic := dialect.New(a.layer, reg)
@@ -216,7 +219,7 @@ func (a *App) wire(reloads []task) {
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
-		Limits: a.limits,
+		Limits: a.limits, Failures: &a.failures,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
 		wrap(echo.Endpoint(o.Replica)),
 		wrap(chats.Endpoint()),
@@ -243,7 +246,7 @@ func (a *App) wire(reloads []task) {
 		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
 	}, a.log)
 	a.tasks = [][]task{
-		{{"log", a.strangers.Run}},
+		{{"log", a.strangers.Run}, {"failures", a.failures.Run}},
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
@@ -261,7 +264,7 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks, Positions: positions,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
 		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
-		Pairs:   a.redis.Throttle,
+		Pairs:   a.redis.Throttle, Failures: &a.failures, Stories: a.stories,
 		Origins: o.Origins, Classic: o.ClassicClients, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)

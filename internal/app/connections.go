@@ -40,7 +40,7 @@ func (a *App) sessionOptions() session.Options {
 		if e.Cut {
 			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
 		}
-		handshake.KeepEnd(a.stories, e)
+		handshake.KeepEnd(a.stories, &a.failures, e)
 	}
 	return o
 }

@@ -12,8 +12,14 @@ import (
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
+		Failures: &a.failures, Findings: a.findings,
 		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
 	})
+}
+
+// findings are the warnings of /readyz beside those of its checks.
+func (a *App) findings() []error {
+	return append(a.fleet.Findings(), a.proxies.Findings()...)
 }
 
 // checks are the checks of /readyz.
@@ -39,9 +45,17 @@ func (a *App) checks() []ops.Check {
 		// A replica that others do not hear still serves its own sockets, so this never fails.
 		{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Summary(), nil
-		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
+		}, Warn: func(context.Context) error { return first(a.fleet.Findings()) }},
 		{Name: "proxies", Run: func(context.Context) (string, error) {
 			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
-		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
+		}, Warn: func(context.Context) error { return first(a.proxies.Findings()) }},
 	}
+}
+
+// first returns the most important of some findings, or nil.
+func first(findings []error) error {
+	if len(findings) == 0 {
+		return nil
+	}
+	return findings[0]
 }

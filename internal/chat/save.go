@@ -171,7 +171,7 @@ func (s *Consumer) acknowledge(ack []byte) error {
 // storeInvalid returns the refusal of a frame that the store could not handle.
 func storeInvalid(err error) *room.Invalid {
 	if errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrNotFound) {
-		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
+		return &room.Invalid{Code: "database_unavailable", Detail: cause.Describe(err, "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once")}
 	}
 	return &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/block"
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/failure"
@@ -139,7 +140,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 // sent tells the client of a position that is lost.
 func (s *Consumer) sent(err error) {
 	if err != nil {
-		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position was neither published nor stored because Redis is unavailable; send the next one"}, "")
+		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: cause.Describe(err, "the position was neither published nor stored because Redis is unavailable; send the next one")}, "")
 	}
 }
 
