@@ -130,7 +130,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

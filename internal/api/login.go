@@ -75,9 +75,29 @@ func (l *login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			outcome = fail.Code
 		}
 		l.outcomes.WithLabelValues(outcome).Inc()
+		l.noteProxy(e, outcome)
 		l.duration.Observe(time.Since(began).Seconds())
 		return answer, "Signed in: " + e.user, fail
 	})
+}
+
+// Proxies finds proxies that are missing in the list of trusted ones. See listen.ProxyWatch.
+type Proxies interface {
+	// Add records that a user came.
+	Add(r *http.Request, user int64, now time.Time)
+	// AddSignIn records a sign-in, and whether the limits refused it.
+	AddSignIn(r *http.Request, throttled bool, now time.Time)
+}
+
+func (l *login) noteProxy(e *exchange, outcome string) {
+	if l.o.Proxies == nil {
+		return
+	}
+	now := time.Now()
+	l.o.Proxies.AddSignIn(e.r, outcome == "too_many_attempts", now)
+	if outcome == "signed_in" {
+		l.o.Proxies.Add(e.r, int64(e.userID), now)
+	}
 }
 
 type credentials struct {

@@ -36,6 +36,7 @@ type Options struct {
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
 	Failures    *failures.Log            // learns of each request; may be nil
+	Proxies     Proxies                  // learns of each sign-in; may be nil
 	Stories     Stories                  // of requests that failed; nil: they are not kept
 	IsProxy     func(remote string) bool // whether an address of Who stands for many clients; nil means never
 	Budget      *budget.Budget           // bounds the bytes that requests hold; nil means no limit

@@ -201,6 +201,7 @@ func (a *App) wire(reloads []task) {
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.fleet.Describe(a.version, o.Settings(a.redis))
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
 	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
@@ -243,7 +244,7 @@ func (a *App) wire(reloads []task) {
 		Handler: shakes.Route(a.api(shakes.Paths(), locations.Reporter())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
 	a.ops = listen.New(listen.Options{
-		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
+		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, Reserve: true, WriteTimeout: 2 * time.Minute, // a profile takes long
 	}, a.log)
 	a.tasks = [][]task{
 		{{"log", a.strangers.Run}, {"failures", a.failures.Run}},
@@ -263,8 +264,8 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 	return api.New(api.Options{
 		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks, Positions: positions,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
-		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
-		Pairs:   a.redis.Throttle, Failures: &a.failures, Stories: a.stories,
+		Limits: api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
+		Pairs:  a.redis.Throttle, Failures: &a.failures, Stories: a.stories, Proxies: a.proxies,
 		Origins: o.Origins, Classic: o.ClassicClients, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)

@@ -19,7 +19,7 @@ func (a *App) opsHandler() http.Handler {
 
 // findings are the warnings of /readyz beside those of its checks.
 func (a *App) findings() []error {
-	return append(a.fleet.Findings(), a.proxies.Findings()...)
+	return append(a.fleet.Findings(), a.limits.Findings()...) // the check proxies has the other one
 }
 
 // checks are the checks of /readyz.
@@ -45,17 +45,9 @@ func (a *App) checks() []ops.Check {
 		// A replica that others do not hear still serves its own sockets, so this never fails.
 		{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Summary(), nil
-		}, Warn: func(context.Context) error { return first(a.fleet.Findings()) }},
+		}, Warn: func(context.Context) error { return a.fleet.Finding() }},
 		{Name: "proxies", Run: func(context.Context) (string, error) {
 			return fmt.Sprintf("%d trusted ranges", len(a.options.TrustedProxies)), nil
-		}, Warn: func(context.Context) error { return first(a.proxies.Findings()) }},
+		}, Warn: func(context.Context) error { return a.proxies.Finding() }},
 	}
-}
-
-// first returns the most important of some findings, or nil.
-func first(findings []error) error {
-	if len(findings) == 0 {
-		return nil
-	}
-	return findings[0]
 }
