@@ -222,7 +222,7 @@ func (a *App) wire(reloads []task) {
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
 		Limits: a.limits, Failures: &a.failures,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
-		wrap(echo.Endpoint(o.Replica)),
+		wrap(echo.Endpoint(o.Replica, func() string { return a.monitor.NotReady() })),
 		wrap(chats.Endpoint()),
 		wrap(locations.Endpoint()),
 		inboxes.Endpoint(),

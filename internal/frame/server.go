@@ -176,6 +176,8 @@ type Greeting struct {
 	Replica string `json:"replica"`
 	Time    string `json:"time"`
 	Ref     string `json:"ref"`
+	// NotReady is the word of the cause for which the replica is not ready.
+	NotReady string `json:"not_ready,omitempty"`
 }
 
 // Pong answers a ping frame.

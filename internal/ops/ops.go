@@ -28,8 +28,8 @@ type Options struct {
 	Draining func() bool
 	Gatherer prometheus.Gatherer
 	Stories  *story.Recorder
-	IdleCuts func() any    // report of /debug/closes, encoded as JSON
-	Failures *failure.Log  // of this replica; may be nil
+	IdleCuts func() any   // report of /debug/closes, encoded as JSON
+	Failures *failure.Log // of this replica; may be nil
 	// Findings returns problems that keep the replica from nothing, beside the warnings of the
 	// checks. Their causes are those of package cause. Nil if there are none.
 	Findings func() []error
