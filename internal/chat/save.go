@@ -123,7 +123,8 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 		outcome = "duplicate"
 	}
 	s.chat.metrics.message(outcome)
-	s.chat.metrics.commit.Observe(time.Since(began).Seconds())
+	took := time.Since(began)
+	s.chat.metrics.commit.observe(took.Seconds(), began.Add(took).UnixNano(), log)
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}

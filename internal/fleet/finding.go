@@ -25,8 +25,6 @@ type problem struct {
 	event  string // for the log
 	detail string
 	end    string // for the log, when it has ended
-
-	metric, help string // of the gauge that counts the replicas
 }
 
 // found are the names of the replicas that each problem concerns, by id.

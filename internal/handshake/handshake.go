@@ -188,7 +188,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if log.AllowStranger("upgrade_failed") {
 			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		}
-		s.metrics.count(e.Name, "error", "upgrade_failed", began)
+		s.metrics.count(e.Name, "error", "upgrade_failed", began, &log)
 		s.options.Failures.Refused(failure.Handshake, "upgrade_failed") // the client has gone, or sent data too early
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
 		s.options.Stories.RecordFailed(st)
@@ -225,7 +225,7 @@ func (a *attempt) open() {
 // the rate, and of an anonymous one also the line of its end.
 func (a *attempt) accepted() {
 	s := a.server
-	s.metrics.count(a.endpoint.Name, "accepted", "", a.began)
+	s.metrics.count(a.endpoint.Name, "accepted", "", a.began, a.log)
 	a.story.Outcome = story.Accepted
 	if u := a.peer.User; u != nil && s.options.Proxies != nil {
 		s.options.Proxies.Add(a.request, int64(u.ID), time.Now())

@@ -56,7 +56,7 @@ func (a *attempt) refuse(err error) {
 			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
 		}
 	}
-	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began)
+	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began, a.log)
 	if word := cmp.Or(r.Cause, r.Close.Reason); outcome == story.Failed || word == "busy" && !a.endpoint.Anonymous {
 		a.server.options.Failures.Failed(failure.Handshake, word, err)
 	} else {
@@ -92,7 +92,7 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.
 		log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
 			slog.String("path", st.Path), slog.String("detail", p.Detail))
 	}
-	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), time.Now())
+	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), st.Began, log)
 	if p.Detail == unavailable(session.ConnectionLimit).Detail || p.Detail == unavailable(session.MemoryLimit).Detail {
 		s.options.Failures.Failed(failure.Handshake, "busy", errors.New(p.Detail))
 	} else {

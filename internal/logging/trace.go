@@ -1,6 +1,20 @@
 package logging
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Exemplar returns the labels of an exemplar of the connection, which lead from a metric to its
+// story and its trace.
+func (c *Conn) Exemplar() prometheus.Labels {
+	labels := prometheus.Labels{"ref": c.Ref}
+	if c.Trace != "" {
+		labels["trace_id"] = c.Trace
+	}
+	return labels
+}
 
 // TraceID returns the trace id of a traceparent header (W3C Trace Context, §3.2), or "" if it is
 // not valid.
@@ -14,4 +28,6 @@ func TraceID(traceparent string) string {
 	return strings.Clone(parts[1]) // of the header, which is longer
 }
 
-func isHex(s string, size int) bool { return len(s) == size && strings.Trim(s, "0123456789abcdef") == "" }
+func isHex(s string, size int) bool {
+	return len(s) == size && strings.Trim(s, "0123456789abcdef") == ""
+}
