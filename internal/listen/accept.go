@@ -46,6 +46,11 @@ func (l *listener) Accept() (net.Conn, error) {
 				return nil, err //nolint:wrapcheck // net/http looks at it
 			}
 		}
+		if l.reserve == nil && l.relieve.reserve.takesDescriptor(t) {
+			l.relieve.lacked.Store(time.Now().UnixNano())
+			l.relieve.refused(reasonFiles, netip.Prefix{}, 0, 0)
+			continue
+		}
 		c := &conn{TCPConn: t, limits: l.limits, reserve: l.reserve, reserved: reserved}
 		if l.place(c) {
 			return c, nil

@@ -35,20 +35,33 @@ func newReserve() *reserve {
 	return r
 }
 
-// fill opens what is missing, as far as there are descriptors.
-func (r *reserve) fill() {
+// fill opens what is missing, and returns false if there are too few descriptors.
+func (r *reserve) fill() bool {
 	if r == nil {
-		return
+		return true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !r.closed && len(r.held) < reserveSize {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
-			return
+			return false
 		}
 		r.held = append(r.held, f)
 	}
+	return true
+}
+
+// takesDescriptor reports whether the reserve needs the descriptor of a new connection, which it then
+// closes. The descriptor of a connection that was closed can become free much later, and must not
+// be lost to the next client.
+func (r *reserve) takesDescriptor(t *net.TCPConn) bool {
+	if r.fill() {
+		return false
+	}
+	_ = t.Close()
+	r.fill()
+	return true
 }
 
 // close frees all descriptors.

@@ -77,6 +77,7 @@ type Limits struct {
 	crowded atomic.Bool   // more than half of the places are taken
 	freed   chan struct{} // receives a value when a plain connection leaves
 	wanted  int           // see LimitOptions
+	reserve *reserve      // of the ops listener; nil before it is open, which is before connections are accepted
 	lacked  atomic.Int64  // Unix time in nanoseconds when the process had no descriptors left; 0 for never
 
 	strangers strangers

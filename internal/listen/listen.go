@@ -112,7 +112,7 @@ func (s *Server) Open(ctx context.Context) error {
 	own := &listener{TCPListener: tcp, limits: s.o.Limits, relieve: s.o.Relieve, trusted: s.o.TrustedProxies, linger: make(chan struct{}, lingering)}
 	if s.o.Reserve {
 		s.reserve = newReserve()
-		own.reserve = s.reserve
+		own.reserve, s.o.Relieve.reserve = s.reserve, s.reserve
 	}
 	var ln net.Listener = own
 	if s.o.ProxyProtocol {
