@@ -95,7 +95,7 @@ class Rules {
 
   close() {
     if (this.s.phase === "over") return;
-    this.act("close");
+    if (!["idle", "token", "waiting"].includes(this.s.phase)) this.act("close");
     this.over({ code: 1000, reason: "closed" });
   }
 
@@ -634,7 +634,7 @@ class Location extends Connection {
       const { latitude, longitude, accuracy, heading, speed } = coords;
       position = { latitude, longitude, accuracy, heading, speed, recorded_at: new Date(timestamp).toISOString() };
     }
-    this.feed({ type: "position", frame: { type: "location_update", ...position } });
+    this.feed({ type: "position", frame: position });
   }
 }
 
