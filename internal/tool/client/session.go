@@ -89,7 +89,7 @@ type Session struct {
 
 	// The following fields belong to the goroutine that runs the session.
 	failures     int       // consecutive, without a stable connection in between
-	tokenRenewed bool      // after a refusal, and no socket has been ready since
+	tokenRenewed bool      // after a refusal, by the last attempt that the server answered
 	readyAt      time.Time // when the last socket became ready; zero if it did not
 	lastReady    time.Time // when a socket was last ready
 	lastRef      string
