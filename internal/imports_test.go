@@ -31,7 +31,7 @@ var packages = map[string][]string{
 
 	// The way of a socket.
 	"listen":    {"story"},
-	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
+	"handshake": {"auth", "endpoint", "failure", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
 	"session":   {"budget", "frame"},
 	"budget":    {},
@@ -39,8 +39,8 @@ var packages = map[string][]string{
 	"certs":     {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
-	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
-	"location":  {"block", "endpoint", "event", "frame", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "failure", "frame", "presence", "receipt", "room"},
+	"location":  {"block", "endpoint", "event", "failure", "frame", "room"},
 	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 	"dialect":   {"endpoint", "event", "frame", "room"},
@@ -55,13 +55,14 @@ var packages = map[string][]string{
 	"inspect":    {"event", "fleet", "frame", "room", "session", "story"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "inspect", "problem", "room", "story"},
+	"api":     {"auth", "budget", "failure", "frame", "problem", "receipt", "room", "story"},
+	"ops":     {"auth", "budget", "failure", "inspect", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
 	"auth":    {"reload", "room"},
 	"story":   {"room"},
+	"failure": {},
 	"logging": {},
 	"reload":  {},
 
@@ -72,7 +73,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "inspect", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "inspect", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -92,6 +93,9 @@ var packages = map[string][]string{
 	"testkit/netfault": {},
 	"testkit/sandbox":  {},
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
+
+	// The JavaScript client, for programs that serve or run it.
+	"../clients/js": {},
 
 	"../cmd/roomspa": {
 		"app", "auth", "certs", "channel", "event", "frame", "inspect", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
@@ -131,7 +135,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"certs", "listen", "ops", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -27,6 +28,8 @@ type Store interface {
 	Conversation(ctx context.Context, r room.Room, user room.UserID) (room.Conversation, error)
 	// Append stores a message. The message is committed when it returns.
 	Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error)
+	// Repeated returns the message of the sender that has the ClientMessageID of d, if it is stored.
+	Repeated(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, found bool, err error)
 	// After returns the messages that follow seq, in order, and whether there may be more.
 	// It returns up to limit messages and size bytes, but at least one message if there is
 	// one. It reads limit rows.
@@ -83,6 +86,7 @@ type Options struct {
 	Blocks           Blocks   // nil: nobody has blocked anybody
 	Inboxes          Inboxes  // nil: nobody has an inbox open
 	SupportMaySend   bool
+	Failures         *failure.Log // learns of the messages that clients send; may be nil
 	// Slow learns of each commit and delivery that took longer than 100 ms. It must not block.
 	// It may be nil.
 	Slow func(r room.Room, what string, took time.Duration)

@@ -48,7 +48,7 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 	}
 	now := time.Now().UnixNano()
 	took := time.Duration(max(0, now-at.UnixNano()))
-	s.chat.metrics.fanout.Observe(took.Seconds())
+	s.chat.metrics.fanout.observe(took.Seconds(), now, s.Socket.Log())
 	if took > slowAfter {
 		s.chat.options.slow(s.room, "delivery", took)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -17,12 +18,13 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
+			chat.options.Failures.Failed(failure.Send, "channel_layer_unavailable", err)
 			log := s.Socket.Log()
 			log.Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
-			log.Trace(component, "Failed to publish to group "+s.group, seq, slog.String("cause", cause.Of(err)))
+			log.Note(component, "Failed to publish to group "+s.group, seq, slog.String("cause", cause.Of(err)))
 			chat.requestSweep()
 		case logged:
-			s.Socket.Log().Trace(component, "Published to group "+s.group, seq)
+			s.Socket.Log().Note(component, "Published to group "+s.group, seq)
 			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -68,12 +69,13 @@ func (s *Consumer) Send(ctx context.Context, d room.Draft) error {
 // check completes a draft of the user, and returns why it is refused, or nil. It logs and counts
 // that.
 func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
+	s.chat.options.Failures.Attempt(failure.Send)
 	draft.Sender, draft.SenderRole = s.user, s.role
 	if draft.Type == room.TypeText {
 		draft.Type = "" // the default
 	}
 	if s.role == room.Support && !s.chat.options.SupportMaySend {
-		s.chat.metrics.message("refused")
+		s.refused(errSupport)
 		return errSupport
 	}
 	bad := draft.Validate(maxText)
@@ -81,14 +83,18 @@ func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
 	case bad != nil:
 	case draft.Type == room.TypeSystem:
 		bad = errSystem
-	case s.pair.Load().Blocked(s.user):
-		bad = errBlocked
 	default:
 		return nil
 	}
-	s.chat.metrics.message("refused")
+	s.refused(bad)
 	s.logRefused(bad)
 	return bad
+}
+
+// refused counts a message that is refused.
+func (s *Consumer) refused(bad *room.Invalid) {
+	s.chat.metrics.message("refused")
+	s.chat.options.Failures.Refused(failure.Send, bad.Code)
 }
 
 // A stored is a message that was stored.
@@ -106,7 +112,12 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 		log.Info(component, "Message received", slog.Int("length", len(draft.Text)))
 	}
 	began := time.Now()
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
+	m, duplicate, err := s.append(ctx, conversation, draft)
+	if errors.Is(err, error(errBlocked)) {
+		s.chat.metrics.message("refused")
+		s.logRefused(errBlocked)
+		return stored{}, errBlocked
+	}
 	if err != nil {
 		return stored{}, s.saveFailed(conversation, err)
 	}
@@ -116,7 +127,7 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 	}
 	s.chat.metrics.message(outcome)
 	took := time.Since(began)
-	s.chat.metrics.commit.Observe(took.Seconds())
+	s.chat.metrics.commit.observe(took.Seconds(), began.Add(took).UnixNano(), log)
 	if took > slowAfter {
 		s.chat.options.slow(s.room, "commit", took)
 	}
@@ -129,11 +140,27 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 	return stored{m, duplicate, logged}, nil
 }
 
+// append stores a draft. A blocked user cannot send, but still learns of a message that was
+// stored before the block: its acknowledgement may have been lost.
+func (s *Consumer) append(ctx context.Context, conversation room.ID, draft *room.Draft) (m room.Message, duplicate bool, err error) {
+	if !s.pair.Load().Blocked(s.user) {
+		return s.chat.store.Append(ctx, conversation, *draft) //nolint:wrapcheck // the store has named the operation
+	}
+	if draft.ClientMessageID != "" {
+		m, duplicate, err = s.chat.store.Repeated(ctx, conversation, *draft)
+	}
+	if err == nil && !duplicate {
+		err = errBlocked
+	}
+	return m, duplicate, err //nolint:wrapcheck // the store has named the operation
+}
+
 // saveFailed logs and counts that a message was not stored, and returns the error of save.
 func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 	log := s.Socket.Log()
 	if errors.Is(err, room.ErrErased) {
 		s.chat.metrics.message("refused")
+		s.chat.options.Failures.Refused(failure.Send, "user_inactive")
 		log.Warn(component, "Message refused: the sender is erased")
 		return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 	}
@@ -145,8 +172,10 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 		s.resetWithout(conversation) // the client sends again, to the new conversation
 	}
 	log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
-	log.Trace(component, "Database error in save_message", slog.String("cause", cause.Of(err)))
-	return storeInvalid(err)
+	log.Note(component, "Database error in save_message", slog.String("cause", cause.Of(err)))
+	bad := storeInvalid(err)
+	s.chat.options.Failures.Failed(failure.Send, bad.Code, err)
+	return bad
 }
 
 // acknowledge queues an ack. The message is about to arrive from Redis for this
@@ -168,7 +197,7 @@ func (s *Consumer) acknowledge(ack []byte) error {
 // storeInvalid returns the refusal of a frame that the store could not handle.
 func storeInvalid(err error) *room.Invalid {
 	if errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrNotFound) {
-		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
+		return &room.Invalid{Code: "database_unavailable", Detail: cause.Describe(err, "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once")}
 	}
 	return &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
 }

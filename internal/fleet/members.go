@@ -41,8 +41,8 @@ func (f *Fleet) hear(e *event.Event, now time.Time) (isNew bool) {
 func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	own := f.own
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
-	own.SigningKey = own.AcceptedKeys[0]
-	d, others, err := f.store.Heartbeat(ctx, own, maxAge)
+	own.SigningKey, own.Uptime = own.AcceptedKeys[0], now.Sub(f.started)
+	d, others, err := f.store.Heartbeat(ctx, own, MissedFor)
 	f.logFailure(err)
 	if err != nil {
 		return false // the findings stay
@@ -55,9 +55,7 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compare(now, own, others)
-	f.logChange(redisShared, f.sharing, sharing)
-	f.sharing = sharing
-	f.metrics.sharing.Set(float64(len(sharing)))
+	f.update(redisShared, sharing)
 	return true
 }
 
@@ -67,6 +65,9 @@ func (f *Fleet) logFailure(err error) {
 	f.mu.Lock()
 	failed := f.failure != nil
 	f.failure = err
+	if err != nil {
+		f.storing = time.Time{}
+	}
 	f.mu.Unlock()
 	switch {
 	case err != nil && !failed:
@@ -103,39 +104,32 @@ func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 
 // compare updates the findings, and logs what has changed. The caller holds f.mu.
 func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbeat) {
-	unheard, strangers, skewed := map[string]string{}, map[string]string{}, map[string]string{}
-	heard := map[string]time.Time{}
+	if f.storing.IsZero() {
+		f.storing = now
+	}
+	v := view{
+		now: now, started: f.started, heardSelf: f.heardSelf, heard: map[string]time.Time{}, unheard: f.found[splitLayer],
+		settled: now.Sub(f.storing) > hungAfter,
+	}
 	for id, at := range f.lastHeard {
-		heard[id.String()] = at
+		v.heard[id.String()] = at
 	}
-	for _, o := range others {
-		if o.ClockOffset.Abs() > maxSkew {
-			skewed[o.ID] = o.Replica // its heartbeats may be dropped as too old, which is no split
-			continue
-		}
-		_, before := f.unheard[o.ID]
-		if h := hears(now, f.heardSelf, heard[o.ID], o); h == silent || h == unsure && before {
-			unheard[o.ID] = o.Replica
-		}
-		// A replica that ended before this one started may have had the secrets of its time.
-		if now.Add(-o.Age).After(f.started) && refuse(own, o) {
-			strangers[o.ID] = o.Replica
+	all := v.judge(own, others)
+	for _, p := range problems {
+		if p != redisShared {
+			f.update(p, all[p])
 		}
 	}
-	f.logChange(splitLayer, f.unheard, unheard)
-	f.logChange(differentSecrets, f.strangers, strangers)
-	f.logChange(clockSkew, f.skewed, skewed)
-	f.others, f.compared, f.unheard, f.strangers, f.skewed = others, now, unheard, strangers, skewed
-	f.metrics.unheard.Set(float64(len(unheard)))
-	f.metrics.strangers.Set(float64(len(strangers)))
-	f.metrics.skewed.Set(float64(len(skewed)))
+	f.others, f.compared = others, now
 }
 
-// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most.
+// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most. One
+// that has ended in order has none.
 type Member struct {
 	ID      event.ProcessID
 	Replica string        // its name
 	Silent  time.Duration // since it was last heard of, in the store or the control group
+	Lost    bool          // its heartbeats have ceased
 }
 
 // Members returns the other replicas. It performs no I/O.
@@ -154,7 +148,8 @@ func (f *Fleet) Members() []Member {
 		if heard := f.lastHeard[id]; heard.After(last) {
 			last = heard
 		}
-		members = append(members, Member{ID: id, Replica: o.Replica, Silent: max(0, now.Sub(last))})
+		silent := max(0, now.Sub(last))
+		members = append(members, Member{ID: id, Replica: o.Replica, Silent: silent, Lost: silent > maxAge})
 	}
 	return members
 }

@@ -94,13 +94,17 @@ func (i *Inspector) await(id uint64, room int) (findings <-chan received, forget
 	}
 }
 
+// lostFor is how long a replica is named that is lost. Its sockets are gone, so it is of no more
+// use later.
+const lostFor = 5 * time.Minute
+
 // expected returns the other replicas that should answer: all, or those of a name.
 func (i *Inspector) expected(name string) map[event.ProcessID]fleet.Member {
 	members := map[event.ProcessID]fleet.Member{}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, m := range i.fleet.Members() {
-		if _, gone := i.gone[m.ID]; !gone && (name == "" || name == m.Replica) {
+		if _, gone := i.gone[m.ID]; !gone && m.Silent < lostFor && (name == "" || name == m.Replica) {
 			members[m.ID] = m
 		}
 	}
@@ -157,11 +161,16 @@ func (p *poll[T]) takeFrom(f received) {
 
 // giveUp no longer waits for the replicas that have not answered.
 func (p *poll[T]) giveUp(why string) {
-	for _, m := range p.missing {
-		text := fmt.Sprintf("%s; last heard of %v ago", why, m.Silent.Round(100*time.Millisecond))
-		p.fleet.Missing = append(p.fleet.Missing, Missing{m.Replica, text, m.Silent.Milliseconds()})
+	for id := range p.missing {
+		p.miss(id, why)
 	}
-	clear(p.missing)
+}
+
+func (p *poll[T]) miss(id event.ProcessID, why string) {
+	m := p.missing[id]
+	text := fmt.Sprintf("%s; last heard of %v ago", why, m.Silent.Round(100*time.Millisecond))
+	p.fleet.Missing = append(p.fleet.Missing, Missing{m.Replica, text, m.Silent.Milliseconds()})
+	delete(p.missing, id)
 }
 
 func (p *poll[T]) finish() ([]answer[T], Fleet) {
@@ -184,7 +193,12 @@ func ask[T any](ctx context.Context, i *Inspector, what, by, name string, argume
 		return nil, Fleet{}, err
 	}
 	q := newInquiry(what, by, arguments)
-	p := poll[T]{fleet: Fleet{At: time.Now().UTC(), Asked: i.o.Replica, Replied: []string{}}, missing: i.expected(name)}
+	p := poll[T]{fleet: Fleet{At: time.Now().UTC(), Asked: i.o.Replica, Replied: []string{}}, missing: map[event.ProcessID]fleet.Member{}}
+	for id, m := range i.expected(name) {
+		if p.missing[id] = m; m.Lost {
+			p.miss(id, "lost: its heartbeats have ceased")
+		}
+	}
 	findings, forget := i.await(q.ID, len(p.missing)+maxInquiries)
 	defer forget()
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)

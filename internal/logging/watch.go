@@ -18,7 +18,7 @@ type Watch uint32
 const (
 	WatchInfo  Watch = 1 << iota // lines of the level INFO are written
 	WatchDebug                   // lines of the level DEBUG are written
-	WatchTrace                   // lines of [Conn.Debug] and [Conn.Trace] go to the traces
+	WatchTrace                   // lines of [Conn.Debug] and [Conn.Note] go to the traces
 )
 
 // raisedRate and raisedBurst bound the lines per second that are written only because the
@@ -117,11 +117,11 @@ func (c *Conn) Debug(component, msg string, attrs ...slog.Attr) {
 	if c.watches(WatchDebug) {
 		c.write(slog.LevelDebug, component, msg, attrs)
 	}
-	c.Trace(component, msg, attrs...)
+	c.Note(component, msg, attrs...)
 }
 
-// Trace is Debug for what the log has in another line.
-func (c *Conn) Trace(component, msg string, attrs ...slog.Attr) {
+// Note is Debug for what the log has in another line.
+func (c *Conn) Note(component, msg string, attrs ...slog.Attr) {
 	if !c.watches(WatchTrace) {
 		return
 	}

@@ -68,10 +68,10 @@ func TestATraceGetsDetailsAndNoOtherLines(t *testing.T) {
 	levels.Trace(func(ref, component, msg string, attrs []slog.Attr) {
 		got = append(got, ref+" "+component+" "+msg+" "+attrs[0].String())
 	})
-	c.Trace("C", "nobody watches", slog.Int("n", 1))
+	c.Note("C", "nobody watches", slog.Int("n", 1))
 	c.SetWatch(logging.WatchTrace)
 	c.Debug("C", "a detail", slog.Int("n", 2))
-	c.Trace("C", "an end", slog.Int("n", 3))
+	c.Note("C", "an end", slog.Int("n", 3))
 	c.Info("C", "User found: ann@example.com")
 	c.Warn("C", "User inactive: ann@example.com")
 	levels.Trace(nil)

@@ -62,13 +62,14 @@ type Session struct {
 	lastActive               atomic.Int64 // Unix nanoseconds of the last byte in either direction
 
 	mu          sync.Mutex
-	appCodes    bool         // see [Slot.AppCodes]; never changes
 	cause       *frame.Close // nil while the session is open
 	endedBy     string       // server, client or network
 	writing     bool         // a writer runs
 	wakePending bool         // Wake was called while the writer ran
 	pingDue     bool
 	pingsPaused bool    // no ping was sent since [Session.PausePings]
+	counted     bool    // in member.sockets
+	appCodes    bool    // see [Slot.AppCodes]; never changes
 	pendingPong *string // payload of a ping that is not answered yet
 	pingSent    int64   // Unix nanoseconds at which the unanswered ping was sent, 0 if there is none
 	lastPing    int64
@@ -78,7 +79,6 @@ type Session struct {
 	readerDone  bool
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
-	counted     bool // in member.sockets
 
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded
