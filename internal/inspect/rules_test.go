@@ -19,10 +19,15 @@ type change struct {
 	traces []*trace
 }
 
-func newTestRules(log *bytes.Buffer) (*rules, *change) {
+// newTestRules returns rules, and a function that returns what they have applied last.
+func newTestRules(log *bytes.Buffer) (*rules, func() change) {
 	var last change
 	r := newRules(logging.New(log, logging.Options{Format: "text", Level: "error"}), func(levels []Rule, traces []*trace) { last = change{levels, traces} })
-	return r, &last
+	return r, func() change {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return last
+	}
 }
 
 func TestARaisedLevelEndsByItself(t *testing.T) {
@@ -36,8 +41,8 @@ func TestARaisedLevelEndsByItself(t *testing.T) {
 		if _, err := r.start(Rule{ID: "2", Level: "info", LeftMS: 1_200_000}); err != nil {
 			t.Fatal(err)
 		}
-		if len(last.levels) != 2 {
-			t.Fatalf("applied: %+v", last)
+		if len(last().levels) != 2 {
+			t.Fatalf("applied: %+v", last())
 		}
 		<-time.After(10*time.Minute - time.Millisecond)
 		synctest.Wait()
@@ -46,17 +51,17 @@ func TestARaisedLevelEndsByItself(t *testing.T) {
 				t.Errorf("left: %+v", rule)
 			}
 		}
-		if len(last.levels) != 2 {
-			t.Errorf("ended early: %+v", last)
+		if len(last().levels) != 2 {
+			t.Errorf("ended early: %+v", last())
 		}
 		<-time.After(time.Millisecond)
 		synctest.Wait()
-		if len(last.levels) != 1 || last.levels[0].ID != "2" {
-			t.Errorf("not ended: %+v", last)
+		if len(last().levels) != 1 || last().levels[0].ID != "2" {
+			t.Errorf("not ended: %+v", last())
 		}
 		r.stop()
-		if len(last.levels) != 0 {
-			t.Errorf("not stopped: %+v", last)
+		if len(last().levels) != 0 {
+			t.Errorf("not stopped: %+v", last())
 		}
 		for _, line := range []string{
 			`[Audit] Log level raised to debug for user=7" replica="" id=1 by="127.0.0.1:5 (ann)" ends=2000-01-01T00:10:00.000Z`,
@@ -88,10 +93,10 @@ func TestLevelsAreBounded(t *testing.T) {
 			t.Errorf("rule %d: %v", n, err)
 		}
 	}
-	if _, err := r.start(Rule{ID: "0", Level: "debug", LeftMS: 60_000}); err != nil || len(last.levels) != maxRules {
+	if _, err := r.start(Rule{ID: "0", Level: "debug", LeftMS: 60_000}); err != nil || len(last().levels) != maxRules {
 		t.Errorf("one that applies already: %v", err)
 	}
-	if ended, _ := r.endAs("ann")("3"); len(ended) != 1 || len(last.levels) != maxRules-1 {
+	if ended, _ := r.endAs("ann")("3"); len(ended) != 1 || len(last().levels) != maxRules-1 {
 		t.Errorf("ended: %+v", ended)
 	}
 	if ended, _ := r.endAs("ann")("3"); len(ended) != 0 {
@@ -104,7 +109,7 @@ func TestATraceDropsLinesAboveItsRateAndEndsWithoutAReader(t *testing.T) {
 	r, last := newTestRules(&bytes.Buffer{})
 	now, reader := time.Now(), event.ProcessID{1}
 	tr := &trace{id: 1, reader: reader, filter: Filter{User: 7}, replica: "a", traced: map[string]session.Subject{}, expires: now.Add(renewTimeout)}
-	if _, err := r.startTrace(tr); err != nil || len(last.traces) != 1 {
+	if _, err := r.startTrace(tr); err != nil || len(last().traces) != 1 {
 		t.Fatal(err)
 	}
 	if s := (session.Subject{Ref: "other", User: 8}); tr.chooses(&s) {
@@ -125,10 +130,10 @@ func TestATraceDropsLinesAboveItsRateAndEndsWithoutAReader(t *testing.T) {
 		t.Errorf("a trace without a reader goes on: %+v", b)
 	}
 	r.endTrace(1, event.ProcessID{2})
-	if len(last.traces) != 1 {
+	if len(last().traces) != 1 {
 		t.Error("another replica has ended the trace")
 	}
-	if r.endTrace(1, reader); len(last.traces) != 0 {
+	if r.endTrace(1, reader); len(last().traces) != 0 {
 		t.Error("the trace has not ended")
 	}
 	for n := range maxTraces + 1 {
