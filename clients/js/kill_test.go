@@ -1,6 +1,7 @@
 package roomspajs_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -94,7 +96,8 @@ type app struct {
 func startApp(t *testing.T, node, url string, user int) *app {
 	t.Helper()
 	p := &app{}
-	command := exec.CommandContext(t.Context(), node, "--import", "./test/platform.js", "example.mjs",
+	ctx, kill := context.WithCancel(context.WithoutCancel(t.Context())) // the app ends after the test
+	command := exec.CommandContext(ctx, node, "--import", "./test/platform.js", "example.mjs",
 		url, fmt.Sprintf("user%d@example.com", user), world.Password, "1", "2")
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -105,7 +108,9 @@ func startApp(t *testing.T, node, url string, user int) *app {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = in.Close() // the app ends
+		_ = in.Close() // the app ends by itself
+		defer kill()
+		defer time.AfterFunc(world.Limit, kill).Stop()
 		if err := command.Wait(); err != nil {
 			t.Errorf("the app of user %d: %v\n%s", user, err, p.errors.String())
 		}
