@@ -1,0 +1,286 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/roomspa/roomspa/internal/cause"
+)
+
+// A Finding is one cause that the facts show.
+type Finding struct {
+	Cause    string   `json:"cause"` // a word of package cause
+	Level    string   `json:"level"` // fault, warning or note
+	Side     string   `json:"side"`  // who can act: network, client, ingress or operator
+	Evidence []string `json:"evidence"`
+	Cure     string   `json:"cure"`
+	Ref      string   `json:"ref,omitempty"` // the server's reference of a connection that failed
+}
+
+// Levels of findings. Users fail because of a fault, may notice what a warning says, and do not
+// notice what a note says.
+const (
+	fault   = "fault"
+	warning = "warning"
+	note    = "note"
+)
+
+// Sides that can act.
+const (
+	network  = "network"  // of this machine: its administrator, or its user
+	byClient = "client"   // the app, or who calls it
+	ingress  = "ingress"  // proxies, balancers and firewalls in front of roomspa
+	operator = "operator" // of roomspa and its stores
+)
+
+// judge returns what is wrong, the cause that explains most first. It is a pure function.
+func judge(f *Facts) []Finding {
+	var all []Finding
+	add := func(n Finding) {
+		n.Cure = cmp.Or(n.Cure, cause.Cure(n.Cause))
+		at := slices.IndexFunc(all, func(o Finding) bool { return o.Cause == n.Cause })
+		if at < 0 {
+			all = append(all, n)
+			return
+		}
+		o := &all[at]
+		o.Ref = cmp.Or(o.Ref, n.Ref)
+		if slices.Index(levels, n.Level) < slices.Index(levels, o.Level) {
+			o.Level = n.Level
+		}
+		for _, e := range n.Evidence {
+			if !slices.Contains(o.Evidence, e) {
+				o.Evidence = append(o.Evidence, e)
+			}
+		}
+	}
+	for _, r := range factRules {
+		if evidence := r.see(f); len(evidence) > 0 {
+			add(Finding{Cause: r.cause, Level: r.level, Side: r.side, Evidence: evidence, Cure: r.cureOf(f)})
+		}
+	}
+	for _, n := range explainAttempts(f) {
+		add(n)
+	}
+	for _, n := range explainReplicas(f) {
+		add(n)
+	}
+	for _, s := range f.Slow {
+		add(explainSlow(f, s))
+	}
+	return rank(all)
+}
+
+var levels = []string{fault, warning, note}
+
+// vague are causes that another finding explains, if there is one: the last the least.
+var vague = []string{
+	"database_unavailable", "channel_layer_unavailable", "internal", "busy", "unavailable", "bad_gateway", "gateway_timeout",
+	"proxy_sees_no_replica", "replica_hung", "abnormal", "draining", "no_answer", "connection_refused", "redis_other", "postgres_other",
+	"redis_connection_lost", "postgres_connection_lost", "ops_unreachable", unexpected,
+}
+
+// rank sorts findings by level, and by how much they explain.
+func rank(all []Finding) []Finding {
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level)),
+			cmp.Compare(slices.Index(vague, a.Cause), slices.Index(vague, b.Cause)),
+		)
+	})
+	// The proxy's answer stands, but the replica's cause says what to do about it.
+	at := slices.IndexFunc(all, func(n Finding) bool { return n.Cause == "no_ready_replica" && n.Level == fault })
+	why := slices.IndexFunc(all, func(n Finding) bool {
+		return n.Side == operator && n.Level == fault && n.Cause != "no_ready_replica" && n.Cause != "ops_unreachable"
+	})
+	if at < 0 || why < 0 {
+		return all
+	}
+	n := all[at]
+	n.Cure, n.Side = all[why].Cure, operator
+	n.Evidence = append(n.Evidence, all[why].Cause+": "+strings.Join(all[why].Evidence, "; "))
+	return append([]Finding{n}, slices.Delete(slices.Clone(all), at, at+1)...)
+}
+
+// comparing are the probes that are only compared with others. Their failures are no findings.
+var comparing = []string{"size", "again", "alone", "second", "direct", "frame"}
+
+// explainAttempts finds the cause of each attempt that failed.
+func explainAttempts(f *Facts) []Finding {
+	var all []Finding
+	grouped := map[string][]*Attempt{}
+	sides := map[string]string{}
+	var words []string
+	for i := range f.Attempts {
+		a := &f.Attempts[i]
+		elsewhere := a.Probe == "routes" && f.classic() && !strings.HasPrefix(a.Path, "/ws/") // of the predecessor, on the same host
+		if a.OK || elsewhere || slices.Contains(comparing, a.Probe) {
+			continue
+		}
+		word, side := explain(f, a)
+		if grouped[word] == nil {
+			words, sides[word] = append(words, word), side
+		}
+		grouped[word] = append(grouped[word], a)
+	}
+	for _, word := range words {
+		n := Finding{Cause: word, Level: fault, Side: sides[word], Evidence: describe(f, grouped[word])}
+		for _, a := range grouped[word] {
+			n.Ref = cmp.Or(n.Ref, a.Ref)
+		}
+		if add := besides[word]; add != nil {
+			n.Evidence = append(n.Evidence, add(f)...)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func explain(f *Facts, a *Attempt) (word, side string) {
+	for _, r := range attemptRules {
+		if r.when(f, a) {
+			return r.cause, r.side
+		}
+	}
+	if word := specific(a.Code, a.Detail); word != "" {
+		return word, sideOf(word)
+	}
+	return unexpected, ingress
+}
+
+// specific returns the most specific word that an answer of roomspa has. A code such as
+// channel_layer_unavailable may have its cause in the detail.
+func specific(code, detail string) string {
+	if slices.Contains(vague, code) {
+		for _, word := range strings.FieldsFunc(detail, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
+			if _, known := cause.Find(word); known && storeWord(word) {
+				return word
+			}
+		}
+	}
+	if _, known := cause.Find(code); known {
+		return code
+	}
+	return ""
+}
+
+func storeWord(word string) bool {
+	return strings.HasPrefix(word, "redis_") || strings.HasPrefix(word, "postgres_") || strings.HasPrefix(word, "schema_")
+}
+
+// sideOf returns who can act on a word that roomspa itself has sent.
+func sideOf(word string) string {
+	if storeWord(word) || slices.Contains(vague, word) {
+		return operator
+	}
+	return byClient
+}
+
+// describe returns one line for each kind of result among failed attempts, with the share.
+func describe(f *Facts, failed []*Attempt) []string {
+	type line struct {
+		text  string
+		like  *Attempt
+		count int
+	}
+	var lines []*line
+	for _, a := range failed {
+		text := a.request() + ": " + a.result()
+		at := slices.IndexFunc(lines, func(l *line) bool { return l.text == text })
+		if at < 0 {
+			at = len(lines)
+			lines = append(lines, &line{text: text, like: a})
+		}
+		lines[at].count++
+	}
+	var all []string
+	for _, l := range lines {
+		same := f.attempts(func(a *Attempt) bool {
+			return a.Probe == l.like.Probe && a.Path == l.like.Path && a.Bytes == l.like.Bytes
+		})
+		if len(same) > 1 {
+			l.text = fmt.Sprintf("%d of %d %s", l.count, len(same), l.text)
+		}
+		all = append(all, l.text)
+	}
+	if len(all) > maxEvidence {
+		all = append(all[:maxEvidence], fmt.Sprintf("and %d more", len(all)-maxEvidence))
+	}
+	return all
+}
+
+const maxEvidence = 5
+
+// request names what was asked.
+func (a *Attempt) request() string {
+	text := a.Path
+	if a.Bytes > 0 {
+		text += fmt.Sprintf(" (%d bytes)", a.Bytes)
+	}
+	if a.Sent != "" {
+		text += " with " + a.Sent
+	}
+	return text
+}
+
+// result says what came of an attempt, without what differs from one to the next.
+func (a *Attempt) result() string {
+	replica := "roomspa"
+	if a.Replica != "" {
+		replica = "replica " + a.Replica
+	}
+	switch {
+	case a.Status == 0:
+		return errorTexts[a.Error] + extra(a.Text)
+	case a.Status != 101 && a.Ours:
+		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", a.Status, a.Code)) + " from " + replica + extra(a.Detail)
+	case a.Status != 101:
+		text := fmt.Sprintf("HTTP %d from %s", a.Status, a.who())
+		for _, h := range []string{"Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After"} {
+			if v := a.Header[h]; v != "" {
+				text += ", " + h + ": " + v
+			}
+		}
+		if a.Body != "" {
+			text += fmt.Sprintf(", %q", a.Body)
+		}
+		return text
+	case a.Close != 0:
+		return fmt.Sprintf("%s closed with %d %s", replica, a.Close, a.Code) + extra(a.Detail)
+	case a.Code != "":
+		return replica + " answered " + a.Code + extra(a.Detail)
+	case a.Error != "":
+		return "the socket opened at " + replica + ", then: " + errorTexts[a.Error] + extra(a.Text)
+	case a.OK:
+		return "answered by " + replica
+	}
+	return "the socket opened at " + replica + extra(a.Text)
+}
+
+var errorTexts = map[string]string{
+	"refused": "the connection was refused", "unreachable": "there is no route", "timeout": "no answer in time", "reset": "the connection was reset",
+	"closed": "the connection was closed without an answer", "not_http": "the answer is not HTTP", "tls": "the TLS handshake failed",
+	"changed": "the frame came back changed", "dial_timeout": "the connection attempt timed out",
+}
+
+func extra(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + strings.TrimSuffix(text, ".")
+}
+
+// who names the program that answered, as far as its headers tell.
+func (a *Attempt) who() string {
+	if a.Ours {
+		return "roomspa"
+	}
+	for _, h := range []string{"Server", "Via"} {
+		if v := a.Header[h]; v != "" {
+			return v + " (not roomspa)"
+		}
+	}
+	return "something that is not roomspa"
+}
