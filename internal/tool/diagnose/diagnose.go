@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // probeOrder is the order in which a client meets what the probes test.
 var probeOrder = []string{
-	"http", "upgrade", "again", "alone", "second", "size", "direct", "browser", "preflight", "echo", "frame", "routes", "sign-in", "refresh", "app", "ticket", "classic",
+	"http", "upgrade", "again", "beside", "size", "direct", "browser", "preflight", "echo", "frame", "routes", "sign-in", "refresh", "app", "ticket", "classic",
 	"handshake", "location", "stored",
 }
 

@@ -75,6 +75,7 @@ type Attempt struct {
 	// Sent names what matters of the request: subprotocol, authorization, query, origin, ticket.
 	Sent    string `json:"sent,omitempty"`
 	Bytes   int    `json:"bytes,omitempty"` // size of the request or frame, if it matters
+	Held    int    `json:"held,omitempty"`  // sockets that were open beside it, if that matters
 	Address string `json:"address,omitempty"`
 	OK      bool   `json:"ok"` // the answer is the expected one
 

@@ -3,8 +3,10 @@ package diagnose
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
 )
@@ -90,6 +92,10 @@ func rank(all []Finding) []Finding {
 			cmp.Compare(slices.Index(vague, a.Cause), slices.Index(vague, b.Cause)),
 		)
 	})
+	// That an ops listener does not answer either is among the evidence of these.
+	if slices.ContainsFunc(all, func(n Finding) bool { return n.Cause == "replica_hung" || n.Cause == "no_answer" }) {
+		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "ops_unreachable" })
+	}
 	// The proxy's answer stands, but the replica's cause says what to do about it.
 	at := slices.IndexFunc(all, func(n Finding) bool { return n.Cause == "no_ready_replica" && n.Level == fault })
 	why := slices.IndexFunc(all, func(n Finding) bool {
@@ -105,7 +111,7 @@ func rank(all []Finding) []Finding {
 }
 
 // comparing are the probes that are only compared with others. Their failures are no findings.
-var comparing = []string{"size", "again", "alone", "second", "direct", "frame"}
+var comparing = []string{"size", "again", "beside", "direct", "frame"}
 
 // explainAttempts finds the cause of each attempt that failed.
 func explainAttempts(f *Facts) []Finding {
@@ -178,37 +184,35 @@ func sideOf(word string) string {
 	return byClient
 }
 
-// describe returns one line for each kind of result among failed attempts, with the share.
-func describe(f *Facts, failed []*Attempt) []string {
-	type line struct {
-		text  string
-		like  *Attempt
-		count int
-	}
-	var lines []*line
+// describe returns one line for each kind of result among failed attempts, with the requests that
+// had it and their share.
+func describe(f *Facts, failed []*Attempt) (lines []string) {
+	var results []string
+	requests := map[string][]string{}
+	counts := map[string]int{}
 	for _, a := range failed {
-		text := a.request() + ": " + a.result()
-		at := slices.IndexFunc(lines, func(l *line) bool { return l.text == text })
-		if at < 0 {
-			at = len(lines)
-			lines = append(lines, &line{text: text, like: a})
+		result, request := a.result(), a.request()
+		if len(requests[result]) == 0 {
+			results = append(results, result)
 		}
-		lines[at].count++
-	}
-	var all []string
-	for _, l := range lines {
-		same := f.attempts(func(a *Attempt) bool {
-			return a.Probe == l.like.Probe && a.Path == l.like.Path && a.Bytes == l.like.Bytes
-		})
-		if len(same) > 1 {
-			l.text = fmt.Sprintf("%d of %d %s", l.count, len(same), l.text)
+		if counts[result+request]++; counts[result+request] == 1 {
+			requests[result] = append(requests[result], request)
 		}
-		all = append(all, l.text)
 	}
-	if len(all) > maxEvidence {
-		all = append(all[:maxEvidence], fmt.Sprintf("and %d more", len(all)-maxEvidence))
+	for _, result := range results {
+		all := requests[result]
+		for i, request := range all {
+			same := f.attempts(func(a *Attempt) bool { return a.request() == request })
+			if len(same) > 1 {
+				all[i] = fmt.Sprintf("%d of %d %s", counts[result+request], len(same), request)
+			}
+		}
+		if len(all) > maxEvidence {
+			all = append(all[:maxEvidence:maxEvidence], fmt.Sprintf("%d more", len(all)-maxEvidence))
+		}
+		lines = append(lines, strings.Join(all, ", ")+": "+result)
 	}
-	return all
+	return lines
 }
 
 const maxEvidence = 5
@@ -233,7 +237,7 @@ func (a *Attempt) result() string {
 	}
 	switch {
 	case a.Status == 0:
-		return errorTexts[a.Error] + extra(a.Text)
+		return a.errorText() + extra(a.Text)
 	case a.Status != 101 && a.Ours:
 		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", a.Status, a.Code)) + " from " + replica + extra(a.Detail)
 	case a.Status != 101:
@@ -243,8 +247,8 @@ func (a *Attempt) result() string {
 				text += ", " + h + ": " + v
 			}
 		}
-		if a.Body != "" {
-			text += fmt.Sprintf(", %q", a.Body)
+		if body := strings.Join(strings.Fields(tags.ReplaceAllString(a.Body, " ")), " "); body != "" {
+			text += fmt.Sprintf(", %q", body)
 		}
 		return text
 	case a.Close != 0:
@@ -252,17 +256,27 @@ func (a *Attempt) result() string {
 	case a.Code != "":
 		return replica + " answered " + a.Code + extra(a.Detail)
 	case a.Error != "":
-		return "the socket opened at " + replica + ", then: " + errorTexts[a.Error] + extra(a.Text)
+		return "the socket opened at " + replica + ", then: " + a.errorText() + extra(a.Text)
 	case a.OK:
 		return "answered by " + replica
 	}
 	return "the socket opened at " + replica + extra(a.Text)
 }
 
+// tags are those of HTML, the last one perhaps cut off.
+var tags = regexp.MustCompile(`<[^>]*(>|$)`)
+
 var errorTexts = map[string]string{
 	"refused": "the connection was refused", "unreachable": "there is no route", "timeout": "no answer in time", "reset": "the connection was reset",
 	"closed": "the connection was closed without an answer", "not_http": "the answer is not HTTP", "tls": "the TLS handshake failed",
-	"changed": "the frame came back changed", "dial_timeout": "the connection attempt timed out",
+	"changed": "the frame came back changed", "extension": "the response 101 has an extension that was not asked for", "dial_timeout": "the connection attempt timed out",
+}
+
+func (a *Attempt) errorText() string {
+	if a.Error == "timeout" {
+		return "no answer within " + time.Duration(max(a.MS, a.TotalMS)*float64(time.Millisecond)).Round(time.Second).String()
+	}
+	return errorTexts[a.Error]
 }
 
 func extra(text string) string {

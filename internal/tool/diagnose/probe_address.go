@@ -145,6 +145,8 @@ func errorWord(err error) string {
 		return "dial_timeout"
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "malformed MIME"):
 		return "not_http"
+	case strings.Contains(text, "invalid compression negotiation"):
+		return "extension"
 	case isTimeout(err):
 		return "timeout"
 	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):

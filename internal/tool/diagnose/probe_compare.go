@@ -30,13 +30,13 @@ func (w *walk) compare(ctx context.Context) result {
 		return result{}
 	}
 	var lines []string
-	if silent && none {
+	if none && (silent || size) {
 		w.findProtocol(ctx)
 		if len(w.facts.Speaks) > 0 {
 			lines = append(lines, "the port speaks "+strings.Join(w.facts.Speaks, ", "))
 		}
 	}
-	if silent || size {
+	if otherProtocol(&w.facts) == "" && (silent || size) {
 		lines = append(lines, w.compareSizes(ctx))
 	}
 	if refused && !none {
@@ -65,8 +65,7 @@ func (w *walk) compareSizes(ctx context.Context) string {
 	return "requests of no size are answered"
 }
 
-// compareConnections asks once more without an upgrade, then for a lone socket, and for a second
-// one while the first is open.
+// compareConnections asks once more without an upgrade, and then for sockets beside each other.
 func (w *walk) compareConnections(ctx context.Context) (lines []string) {
 	sleep(ctx, stagger)
 	again, _ := w.request(ctx, Attempt{Probe: "again", Path: "/ws/test/?greet=1"}, http.MethodGet, nil, "")
@@ -74,24 +73,31 @@ func (w *walk) compareConnections(ctx context.Context) (lines []string) {
 	w.record(ctx, again)
 	lines = append(lines, "a plain request: "+again.result())
 	for range 2 {
-		alone, a := w.open(ctx, Attempt{Probe: "alone", Path: "/ws/test/"}, client.Options{}, "")
-		a.OK = alone != nil && a.Ours
-		a = w.record(ctx, a)
-		if alone == nil {
-			return append(lines, "a lone socket: "+a.result())
-		}
-		second, a := w.open(ctx, Attempt{Probe: "second", Path: "/ws/test/"}, client.Options{}, "")
-		if a.OK = second != nil && a.Ours; second != nil {
-			closeSocket(second)
-		}
-		a = w.record(ctx, a)
-		closeSocket(alone)
-		lines = append(lines, "a second socket beside the first: "+a.result())
+		a := w.holdSockets(ctx)
+		lines = append(lines, fmt.Sprintf("a socket beside %d others: %s", a.Held, a.result()))
 		if a.OK {
 			break
 		}
 	}
 	return lines
+}
+
+// maxHeld is how many sockets are held beside each other in search of a limit.
+const maxHeld = 6
+
+// holdSockets opens sockets until one is refused, and returns the last attempt.
+func (w *walk) holdSockets(ctx context.Context) Attempt {
+	for held := 0; ; held++ {
+		conn, a := w.open(ctx, Attempt{Probe: "beside", Path: "/ws/test/", Held: held}, client.Options{}, "")
+		a.OK = conn != nil && a.Ours
+		if a = w.record(ctx, a); conn == nil {
+			return a
+		}
+		defer closeSocket(conn)
+		if held+1 == maxHeld {
+			return a
+		}
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

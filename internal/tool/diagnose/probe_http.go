@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,7 +23,6 @@ func (w *walk) requestHTTP(ctx context.Context) result {
 	a.OK = a.Status != 0
 	a = w.record(ctx, a)
 	if !a.OK {
-		w.findProtocol(ctx)
 		return failed("%s %s", net.JoinHostPort(w.facts.Host, w.facts.Port), a.result())
 	}
 	r := passed("HTTP %d %s from %s", a.Status, http.StatusText(a.Status), a.who())
@@ -91,7 +89,7 @@ func (a *Attempt) setResponse(status int, h http.Header, body string) {
 		if len(body) > 200 {
 			body = body[:200]
 		}
-		a.Body = strings.Join(strings.Fields(logging.Printable(strings.ToValidUTF8(body, "?"), " ")), " ")
+		a.Body = logging.Printable(strings.Join(strings.Fields(strings.ToValidUTF8(body, "?")), " "), " ")
 	}
 }
 
@@ -171,14 +169,8 @@ func (w *walk) testRoutes(ctx context.Context) result {
 		a.OK = a.Ours
 		return w.record(ctx, a), true
 	})
-	var lost []string
-	for _, a := range all {
-		if !a.OK {
-			lost = append(lost, a.Path+": "+a.result())
-		}
-	}
-	if len(lost) > 0 {
+	if lost := describe(&Facts{Attempts: all}, failures(all)); len(lost) > 0 {
 		return failed("%s", strings.Join(lost, "; "))
 	}
-	return passed("%s reach roomspa", fmt.Sprint(strings.Join(paths, " ")))
+	return passed("%s reach roomspa", strings.Join(paths, " "))
 }

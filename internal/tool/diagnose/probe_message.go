@@ -26,6 +26,9 @@ func (w *walk) exchangeProbes(ctx context.Context) result {
 	if there.Error == "unknown" {
 		return skipped("this version of the server does not know messages that are not stored")
 	}
+	if ctx.Err() != nil {
+		return result{} // it is the diagnosis that ended
+	}
 	w.facts.Messages = append(w.facts.Messages, there)
 	if there.Error == "" {
 		back := w.sendProbe(ctx, b, a)

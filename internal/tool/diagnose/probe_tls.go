@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -136,8 +137,10 @@ func (w *walk) explainTLS(ctx context.Context, err error) *Certificate {
 		if isTimeout(err) {
 			c.Detail = fmt.Sprintf("%s accepted the connection but did not complete the TLS handshake within %v", w.address(0), w.Timeout)
 		}
-		w.compareHello(ctx, c)
-		w.findProtocol(ctx)
+		var both sync.WaitGroup
+		both.Go(func() { w.compareHello(ctx, c) })
+		both.Go(func() { w.findProtocol(ctx) })
+		both.Wait()
 	}
 	return c
 }

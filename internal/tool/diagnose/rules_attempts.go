@@ -49,16 +49,18 @@ var attemptRules = []struct {
 	}},
 	{"captive_portal", network, captive},
 	{"proxy_login", ingress, func(_ *Facts, a *Attempt) bool {
-		return a.stranger() && (a.Status == 401 || a.Status == 407 || a.redirects() && loginWords(a.Header["Location"]))
+		return a.stranger() && (a.Status == 401 || a.Status == 407 || a.redirects() && loginWords(strings.Replace(a.Header["Location"], a.Path, "", 1)))
 	}},
 	{"redirect", byClient, func(_ *Facts, a *Attempt) bool { return a.stranger() && a.redirects() }},
 	{"proxy_limits_requests", ingress, func(f *Facts, a *Attempt) bool {
-		return a.stranger() && !heldLimit(f) && (a.Status == 429 || limited(a) && f.reached() && f.failed("again"))
+		return a.stranger() && heldLimit(f) == 0 && (a.Status == 429 || limited(a) && f.reached() && f.failed("again"))
 	}},
-	{"proxy_limits_connections", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && limited(a) && heldLimit(f) }},
+	{"proxy_limits_connections", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && limited(a) && heldLimit(f) > 0 }},
 	{"proxy_limits_size", ingress, func(_ *Facts, a *Attempt) bool {
 		return a.stranger() && (a.Status == 413 || a.Status == 414 || a.Status == 431 || a.Status == 400 && a.says("too large", "too long"))
 	}},
+	{"ops_port_in_url", byClient, func(_ *Facts, a *Attempt) bool { return a.Status == 404 && strings.Contains(a.Body+a.Detail, "/livez") }},
+	{"extension_added", ingress, func(_ *Facts, a *Attempt) bool { return a.Error == "extension" }},
 	{"no_route_for_host", ingress, func(f *Facts, a *Attempt) bool {
 		return a.Status == 421 || a.Status == 404 && a.stranger() && !f.reached() && f.Prefix == "" && !maybeTraefik(f, a)
 	}},
@@ -68,15 +70,16 @@ var attemptRules = []struct {
 	}},
 	{"http_1_0_proxy", ingress, func(_ *Facts, a *Attempt) bool { return a.Ours && a.Status == 426 }},
 	{"not_roomspa", ingress, func(_ *Facts, a *Attempt) bool { return a.stranger() && a.Status == 101 }},
-	{"ops_port_in_url", byClient, func(_ *Facts, a *Attempt) bool { return a.Status == 404 && strings.Contains(a.Body, "/livez") }},
 	{"wrong_path_prefix", ingress, func(f *Facts, a *Attempt) bool {
 		return a.Status == 404 && (a.Ours || f.Prefix != "" && !f.reached())
 	}},
 
 	// Some requests reach roomspa, and others do not.
-	{"other_backend", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && f.oursAt(a.Probe, a.Path) }},
+	{"bad_gateway", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && a.Status == 502 && f.mixed(a) }},
+	{"gateway_timeout", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && a.Status == 504 && f.mixed(a) }},
+	{"other_backend", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && f.mixed(a) }},
 	{"proxy_refuses_upgrade", ingress, func(f *Facts, a *Attempt) bool {
-		return a.stranger() && a.Probe == "upgrade" && f.oursAt("again", a.Path)
+		return a.stranger() && a.socket() && f.oursAt("http", "/ws/test/") && !f.any(func(b *Attempt) bool { return b.Ours && b.Status == 101 })
 	}},
 	{"path_not_routed", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && f.reached() && !f.oursAt("", a.Path) }},
 
@@ -111,7 +114,7 @@ var attemptRules = []struct {
 	{"frames_held_back", ingress, func(_ *Facts, a *Attempt) bool {
 		return a.Ours && a.Status == 101 && a.Error == "timeout" && a.Frames == "" && (a.Probe == "upgrade" || a.Probe == "echo")
 	}},
-	{"replica_hung", operator, func(f *Facts, a *Attempt) bool { return a.Error == "timeout" && f.oursAt(a.Probe, a.Path) }},
+	{"replica_hung", operator, func(f *Facts, a *Attempt) bool { return a.Error == "timeout" && f.hangs() }},
 	{"no_answer", ingress, func(_ *Facts, a *Attempt) bool {
 		return a.Error == "timeout" || a.Status == 0 && (a.Error == "reset" || a.Error == "closed")
 	}},

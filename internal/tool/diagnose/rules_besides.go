@@ -46,7 +46,8 @@ var besides = map[string]func(*Facts) []string{
 		return []string{fmt.Sprintf("%d bytes are answered, %d bytes are not", small, large)}
 	},
 	"wrong_protocol_on_port": func(f *Facts) []string { return []string{"the port speaks " + otherProtocol(f)} },
-	"bad_gateway":            (*Facts).direct,
+	"bad_gateway":            (*Facts).answeredOthers,
+	"gateway_timeout":        (*Facts).answeredOthers,
 	"proxy_sees_no_replica": func(f *Facts) (all []string) {
 		for _, r := range f.Replicas {
 			if r.Ready {
@@ -61,6 +62,14 @@ var besides = map[string]func(*Facts) []string{
 		}
 		return nil
 	},
+}
+
+// answeredOthers says who answered the requests that the proxy did not fail.
+func (f *Facts) answeredOthers() []string {
+	if who := f.answering(); len(who) > 0 {
+		return append(f.direct(), "the other requests were answered by "+strings.Join(who, ", ")+": a backend beside it does not answer the proxy")
+	}
+	return f.direct()
 }
 
 // answering returns the names of the replicas that answered.

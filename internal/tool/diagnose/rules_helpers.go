@@ -43,10 +43,38 @@ func acceptedElsewhere(a *Attempt) bool {
 
 func limited(a *Attempt) bool { return a.Status == 503 || a.Status == 429 || a.Status == 403 }
 
-// heldLimit reports whether a socket is let in, and another one is refused while it is open.
-func heldLimit(f *Facts) bool {
-	alone := f.attempts(func(a *Attempt) bool { return a.Probe == "alone" })
-	return len(alone) > 0 && f.failed("second") && !slices.ContainsFunc(alone, func(a *Attempt) bool { return !a.OK })
+// socket reports whether the attempt was a handshake.
+func (a *Attempt) socket() bool {
+	return strings.HasPrefix(a.Path, "/ws/") && a.Probe != "http" && a.Probe != "routes"
+}
+
+// hangs reports whether a request got no answer that roomspa gave at other times.
+func (f *Facts) hangs() bool {
+	return f.any(func(b *Attempt) bool { return b.Error == "timeout" && b.Status == 0 && f.oursAt(b.Probe, b.Path) })
+}
+
+// mixed reports whether another answer like this one came where roomspa answered the same request
+// before or after.
+func (f *Facts) mixed(a *Attempt) bool {
+	return f.any(func(b *Attempt) bool {
+		return b.stranger() && b.Status == a.Status && b.who() == a.who() && f.oursAt(b.Probe, b.Path)
+	})
+}
+
+// heldLimit returns how many sockets the proxy lets in beside each other, or 0 if there is no such
+// limit. The same number is refused twice, and as few as one are let in.
+func heldLimit(f *Facts) int {
+	held := 0
+	for _, a := range f.attempts(func(a *Attempt) bool { return a.Probe == "beside" && a.stranger() }) {
+		if a.Held == 0 || held != 0 && a.Held != held {
+			return 0
+		}
+		if held == a.Held {
+			return held
+		}
+		held = a.Held
+	}
+	return 0
 }
 
 // captive matches the answers of networks that want a sign-in first. They can answer plain HTTP

@@ -60,11 +60,13 @@ func skipped(why string) result { return result{skip: why} }
 func (w *walk) run(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, w.Limit)
 	defer cancel()
-	w.walk(limited)
+	early, end := context.WithTimeout(limited, w.Limit-w.Limit/5) // leaves time to compare, and to ask the replicas
+	w.walk(early)
+	end()
 	w.closeSockets()
 	w.stage(limited, step{"compare", w.compare})
+	w.stage(limited, step{"inside", w.inspectReplicas})
 	w.stage(ctx, step{"idle", w.measureIdle})
-	w.stage(ctx, step{"inside", w.inspectReplicas})
 }
 
 func (w *walk) walk(ctx context.Context) {
@@ -76,6 +78,9 @@ func (w *walk) walk(ctx context.Context) {
 	if !w.facts.any(func(a *Attempt) bool { return a.Status != 0 }) {
 		w.leaveOut("everything after it: the server does not answer")
 		return
+	}
+	if w.facts.hangs() { // no need to wait long for what others answer at once
+		w.Timeout = min(w.Timeout, time.Second)
 	}
 	w.stage(ctx, step{"echo", w.testEcho}, step{"browser", w.connectAsBrowser}, step{"routes", w.testRoutes})
 	w.stage(ctx, step{"clock", w.compareClocks}, step{"sign-in", w.signIn})
@@ -235,6 +240,15 @@ func shares(all []Attempt) (ok int, by string, took time.Duration) {
 		names[i] = fmt.Sprintf("%s (%d)", name, counts[name])
 	}
 	return ok, strings.Join(names, ", "), time.Duration(median(ms) * float64(time.Millisecond))
+}
+
+func failures(all []Attempt) (failed []*Attempt) {
+	for i := range all {
+		if !all[i].OK {
+			failed = append(failed, &all[i])
+		}
+	}
+	return failed
 }
 
 // firstFailure returns the attempt that failed first.
