@@ -40,7 +40,8 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	for range times {
 		o := looking(t, front, a, b)
 		r := run(t, o)
-		if !r.OK || r.Cause != "" || r.Cure != "" || r.Ref != "" {
+		// The machine of the tests may be slow, which is told.
+		if !r.OK || slices.ContainsFunc(r.Findings, func(n diagnose.Finding) bool { return !strings.HasSuffix(n.Cause, "slow") }) {
 			t.Fatalf("a healthy system is found to be ill:\n%s", show(r))
 		}
 		if text := show(r); !strings.Contains(text, "between the replicas") {
@@ -78,6 +79,7 @@ func TestAllKindsOfURL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			c.o.Timeout, c.o.Limit = world.Limit, world.Limit
 			r := run(t, c.o)
 			var names []string
 			for _, s := range r.Steps {
@@ -157,7 +159,7 @@ func TestWhatIsKnownSoFarIsTold(t *testing.T) {
 	o := looking(t, a.Addr(), a)
 	o.Watch = stopping{"handshake", cancel}
 	r, err := diagnose.Run(ctx, o)
-	if err != nil || r.OK || r.Cause != "interrupted" || len(r.Steps) != 8 || !r.Steps[7].OK || r.Steps[7].Name != "token" || !slices.Contains(r.NotTested, "handshake: not begun in time") {
+	if err != nil || r.OK || r.Cause != "interrupted" || len(r.Steps) != 9 || !r.Steps[8].OK || r.Steps[8].Name != "token" || !slices.Contains(r.NotTested, "handshake: not begun in time") {
 		t.Errorf("%v\n%s", err, show(r))
 	}
 	text, err := json.Marshal(r)

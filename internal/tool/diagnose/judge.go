@@ -69,8 +69,8 @@ func judge(f *Facts) []Finding {
 	for _, n := range explainReplicas(f) {
 		add(n)
 	}
-	for _, s := range f.Slow {
-		add(explainSlow(f, s))
+	for _, n := range explainSlow(f) {
+		add(n)
 	}
 	return rank(all)
 }
@@ -189,20 +189,20 @@ func sideOf(word string) string {
 func describe(f *Facts, failed []*Attempt) (lines []string) {
 	var results []string
 	requests := map[string][]string{}
-	counts := map[string]int{}
+	counts, probes := map[string]int{}, map[string]string{}
 	for _, a := range failed {
 		result, request := a.result(), a.request()
 		if len(requests[result]) == 0 {
 			results = append(results, result)
 		}
 		if counts[result+request]++; counts[result+request] == 1 {
-			requests[result] = append(requests[result], request)
+			requests[result], probes[request] = append(requests[result], request), a.Probe
 		}
 	}
 	for _, result := range results {
 		all := requests[result]
 		for i, request := range all {
-			same := f.attempts(func(a *Attempt) bool { return a.request() == request })
+			same := f.attempts(func(a *Attempt) bool { return a.request() == request && a.Probe == probes[request] })
 			if len(same) > 1 {
 				all[i] = fmt.Sprintf("%d of %d %s", counts[result+request], len(same), request)
 			}
@@ -246,6 +246,9 @@ func (a *Attempt) result() string {
 			if v := a.Header[h]; v != "" {
 				text += ", " + h + ": " + v
 			}
+		}
+		if kind := a.Header["Content-Type"]; a.Status < 300 && kind != "" {
+			text += ", " + kind
 		}
 		if body := strings.Join(strings.Fields(tags.ReplaceAllString(a.Body, " ")), " "); body != "" {
 			text += fmt.Sprintf(", %q", body)

@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/tool/client"
 )
+
+const signInFailed = "the sign-in failed"
 
 const needsToken = "give a token, or --identifier to sign in"
 
@@ -24,10 +27,12 @@ func (w *walk) signIn(ctx context.Context) result {
 	if !w.reached() {
 		return skipped("nothing reaches roomspa")
 	}
+	w.signInFailed = true
 	own, r := w.login(ctx, w.Identifier, w.Password)
 	if !r.ok {
 		return r
 	}
+	w.signInFailed = false
 	w.Token, w.refresh = own.AccessToken, own.RefreshToken
 	detail := fmt.Sprintf("signed in as user %d (%s), with a token for %s", own.User.ID, truncate(own.User.Role), time.Duration(own.ExpiresIn)*time.Second)
 	if w.PeerIdentifier == "" || w.room != "" {
@@ -92,6 +97,8 @@ func (w *walk) inspectToken(context.Context) result {
 // canAuthenticate returns why no request with the token is sent, or "".
 func (w *walk) canAuthenticate() string {
 	switch {
+	case w.signInFailed:
+		return signInFailed
 	case w.Token == "":
 		return needsToken
 	case w.facts.Token != nil && w.facts.Token.Refusal != "":
@@ -166,13 +173,14 @@ func (w *walk) connectByTicket(ctx context.Context) result {
 	if w.room != "" {
 		path = "/ws/chat/" + w.room
 	}
-	throttled := false
+	var throttled atomic.Bool // by earlier diagnoses
 	all := repeat(ctx, times, 3, func(i int) (Attempt, bool) {
 		a, raw := w.request(ctx, Attempt{Probe: "ticket", Path: "/api/ticket/", Sent: "Authorization", Address: w.address(i)}, http.MethodPost, w.bearer(), "")
 		var t struct{ Ticket string }
 		a.OK = a.Ours && a.Status < 300 && json.Unmarshal(raw, &t) == nil && t.Ticket != ""
-		if throttled = a.Ours && a.Status == http.StatusTooManyRequests; throttled {
-			a.OK = true // of earlier diagnoses
+		if a.Ours && a.Status == http.StatusTooManyRequests {
+			throttled.Store(true)
+			a.OK = true
 			return a, false
 		}
 		if !a.OK {
@@ -187,7 +195,7 @@ func (w *walk) connectByTicket(ctx context.Context) result {
 		a.TotalMS = max(a.TotalMS, issued.MS)
 		return a, true
 	})
-	if throttled && len(all) < 2 {
+	if throttled.Load() && len(all) < 4 {
 		return skipped("this user got too many tickets within a minute")
 	}
 	return summary(all, "connections by ticket", time.Second)

@@ -19,7 +19,7 @@ func (w *walk) compare(ctx context.Context) result {
 	w.mu.Lock()
 	refused := w.facts.any(func(a *Attempt) bool { return !a.OK && a.stranger() && a.Status >= 400 })
 	silent := w.facts.any(func(a *Attempt) bool {
-		return !a.OK && (a.Error == "timeout" || a.Error == "reset" || a.Error == "closed")
+		return !a.OK && (a.Error == "timeout" || a.Error == "reset" || a.Error == "closed" || a.Error == "not_http")
 	})
 	size := w.facts.any(func(a *Attempt) bool {
 		return !a.OK && a.stranger() && slices.Contains([]int{400, 413, 414, 431}, a.Status)

@@ -1,8 +1,10 @@
 package diagnose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,18 +118,20 @@ const maxStories = 3
 // readStories reads the stories of connections that roomspa itself failed. Every replica returns
 // the same ones.
 func (w *walk) readStories(ctx context.Context) (all []Story) {
-	seen := map[string]bool{}
-	for _, a := range w.facts.Attempts {
-		if a.OK || a.Ref == "" || len(all) == maxStories || seen[a.Code] {
+	tried := map[string]int{} // by code
+	attempts := slices.Clone(w.facts.Attempts)
+	slices.SortStableFunc(attempts, func(a, b Attempt) int { return cmp.Compare(len(a.Frames)+a.Close, len(b.Frames)+b.Close) * -1 }) // sockets first
+	for _, a := range attempts {
+		if a.OK || a.Ref == "" || len(all) == maxStories || tried[a.Code] == maxStories {
 			continue
 		}
-		seen[a.Code] = true
+		tried[a.Code]++
 		for _, r := range w.facts.Replicas {
 			if r.Error != "" {
 				continue
 			}
 			if s, ok := w.readStory(ctx, r.Address, a.Ref); ok {
-				all = append(all, s)
+				all, tried[a.Code] = append(all, s), maxStories
 				break
 			}
 		}

@@ -16,6 +16,8 @@ const needsRoom = "give the URL of a room and a token, or the credentials of bot
 // canJoin returns why no room can be entered, or "".
 func (w *walk) canJoin() string {
 	switch {
+	case w.signInFailed:
+		return signInFailed
 	case w.room == "":
 		return needsRoom
 	case w.facts.Token != nil && w.facts.Token.Refusal != "":
@@ -47,6 +49,7 @@ func (w *walk) enter(ctx context.Context, a Attempt, o client.Options, secret st
 		conn.CloseNow()
 		return nil, f, a
 	}
+	a.Ours = a.Ours || f.Ref != "" // a proxy may drop the header
 	a.OK, a.Frames = a.Ours, frame.TypeConnected
 	return conn, f, a
 }

@@ -147,6 +147,7 @@ func (w *walk) greet1(ctx context.Context, a Attempt, o client.Options) Attempt 
 	switch {
 	case !ok:
 	case f.Type == frame.TypeGreeting:
+		a.Ours = a.Ours || f.Ref != "" // a proxy may drop the header
 		a.Replica, a.NotReady, a.OK, a.Frames = truncate(f.Replica), f.NotReady, a.Ours, frame.TypeGreeting
 		if at, err := time.Parse(time.RFC3339, f.Time); err == nil {
 			w.setSkew(at, began, true)

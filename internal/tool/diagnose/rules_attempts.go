@@ -20,7 +20,7 @@ var attemptRules = []struct {
 		return a.Ours && a.sent("subprotocol") && (a.Code == "token_missing" || a.Status == 101 && a.Code == "" && a.Header["Sec-WebSocket-Protocol"] != "bearer")
 	}},
 	{"authorization_dropped", ingress, func(f *Facts, a *Attempt) bool {
-		return a.Ours && a.sent("Authorization") && (a.Code == "token_missing" || strings.HasPrefix(a.Code, "token_") && f.any(acceptedElsewhere))
+		return a.Ours && a.sent("Authorization") && (a.Code == "token_missing" || strings.HasPrefix(a.Code, "token_") && !refusedSignature(a) && f.any(acceptedElsewhere))
 	}},
 	{"query_stripped", ingress, func(f *Facts, a *Attempt) bool {
 		return a.Ours && a.sent("in the query") && (a.Code == "token_missing" || a.Status == 101 && a.Code == "" && a.Error == "" && a.Frames != "")
@@ -35,8 +35,7 @@ var attemptRules = []struct {
 		return fresh && (a.Code == "token_expired" || strings.Contains(a.Detail, "not_yet_valid"))
 	}},
 	{"different_secrets", operator, func(f *Facts, a *Attempt) bool {
-		signature := strings.Contains(a.Detail, "bad_signature") || strings.Contains(a.Detail, "unknown_key")
-		return signature && f.any(acceptedElsewhere)
+		return refusedSignature(a) && f.any(acceptedElsewhere)
 	}},
 
 	// roomspa did not answer, and the answer says why.
@@ -69,7 +68,7 @@ var attemptRules = []struct {
 		return a.stranger() && a.Status == 101 && a.Text == badUpgrade || a.Ours && a.Status == 426 && !strings.Contains(a.Detail, "HTTP/1.0")
 	}},
 	{"http_1_0_proxy", ingress, func(_ *Facts, a *Attempt) bool { return a.Ours && a.Status == 426 }},
-	{"not_roomspa", ingress, func(_ *Facts, a *Attempt) bool { return a.stranger() && a.Status == 101 }},
+	{"not_roomspa", ingress, func(f *Facts, a *Attempt) bool { return a.stranger() && a.Status == 101 && !f.reached() }},
 	{"wrong_path_prefix", ingress, func(f *Facts, a *Attempt) bool {
 		return a.Status == 404 && (a.Ours || f.Prefix != "" && !f.reached())
 	}},
@@ -115,6 +114,7 @@ var attemptRules = []struct {
 		return a.Ours && a.Status == 101 && a.Error == "timeout" && a.Frames == "" && (a.Probe == "upgrade" || a.Probe == "echo")
 	}},
 	{"replica_hung", operator, func(f *Facts, a *Attempt) bool { return a.Error == "timeout" && f.hangs() }},
+	{"slow", operator, func(_ *Facts, a *Attempt) bool { return a.Probe == "sign-in" && a.Error == "timeout" }},
 	{"no_answer", ingress, func(_ *Facts, a *Attempt) bool {
 		return a.Error == "timeout" || a.Status == 0 && (a.Error == "reset" || a.Error == "closed")
 	}},

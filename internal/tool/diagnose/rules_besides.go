@@ -40,6 +40,9 @@ var besides = map[string]func(*Facts) []string{
 		}
 		return []string{"the response 101 came without Sec-WebSocket-Protocol: bearer, which this program asked for; browsers close such a socket"}
 	},
+	"wrong_path_prefix": func(f *Facts) []string {
+		return some(f.Prefix != "", "the URL has the prefix "+f.Prefix+" before /ws/")
+	},
 	"query_stripped": func(*Facts) []string { return []string{"roomspa did not get the query of the URL"} },
 	"mtu_too_small": func(f *Facts) []string {
 		small, large := f.sizes()

@@ -41,6 +41,11 @@ func acceptedElsewhere(a *Attempt) bool {
 	return a.OK && a.Ours && (a.sent("subprotocol") && a.Probe != "browser" || a.sent("Authorization") || a.sent("token in the query"))
 }
 
+// refusedSignature reports whether a replica refused the token for its signature.
+func refusedSignature(a *Attempt) bool {
+	return containsAny(a.Detail, "bad_signature", "unknown_key", "signature does not fit", "unknown key")
+}
+
 func limited(a *Attempt) bool { return a.Status == 503 || a.Status == 429 || a.Status == 403 }
 
 // socket reports whether the attempt was a handshake.

@@ -68,7 +68,11 @@ var harmless = []string{"redis_shared", "proxy_cuts_idle", "unreadable_forwarded
 // explainReplicas finds causes in what the replicas report.
 func explainReplicas(f *Facts) (all []Finding) {
 	for _, s := range f.Stories {
-		if word := specific(s.Cause, s.Detail); word != "" {
+		// A story explains what the client was told vaguely.
+		told := f.any(func(a *Attempt) bool {
+			return a.Ref == s.Ref && slices.Contains(vague, a.Code) && a.Code != "unavailable"
+		})
+		if word := specific(s.Cause, s.Detail); word != "" && told && !slices.Contains(vague, word) {
 			all = append(all, Finding{Cause: word, Level: fault, Side: sideOf(word), Ref: s.Ref, Evidence: []string{s.text()}})
 		}
 	}
@@ -178,70 +182,4 @@ func (f *Facts) versions() []string {
 		}
 	}
 	return versions
-}
-
-// explainSlow says which part of the way a slow step has spent its time on.
-func explainSlow(f *Facts, s Slow) Finding {
-	n := Finding{Cause: "slow", Level: warning, Side: network, Evidence: []string{fmt.Sprintf("the step %s takes %s, and its limit is %s", s.Step, milliseconds(s.MS), milliseconds(s.LimitMS))}}
-	way := f.medianMS(func(a *Attempt) bool { return a.Probe == "upgrade" && a.OK })
-	for _, r := range f.Replicas {
-		for _, c := range r.Checks {
-			if c.TookMS > slowStoreMS && (c.Name == "postgres" || c.Name == "redis") {
-				n.Cause, n.Side = c.Name+"_slow", operator
-				n.Evidence = append(n.Evidence, fmt.Sprintf("replica %s: a check of %s takes %s", r.Name, c.Name, milliseconds(c.TookMS)))
-			}
-		}
-	}
-	if n.Cause != "slow" || slices.Contains([]string{"name", "tcp", "tls", "http", "upgrade", "echo"}, s.Step) {
-		return n
-	}
-	if way > 0 {
-		n.Evidence = append(n.Evidence, fmt.Sprintf("a socket at /ws/test/, which needs no store, opens in %s", milliseconds(way)))
-	}
-	if way*2 > s.MS {
-		return n
-	}
-	n.Side = operator
-	var probes []float64
-	for _, m := range f.Messages {
-		if m.Error == "" {
-			probes = append(probes, m.MS)
-		}
-	}
-	if len(probes) == 0 {
-		n.Cause = "stores_slow"
-		return n
-	}
-	redis := median(probes)
-	n.Evidence = append(n.Evidence, fmt.Sprintf("a message through Redis takes %s", milliseconds(redis)))
-	if n.Cause = "postgres_slow"; redis-way > s.MS/4 {
-		n.Cause = "redis_slow"
-	}
-	if n.Cause == "postgres_slow" {
-		n.Evidence = append(n.Evidence, fmt.Sprintf("about %s of the step are spent on Postgres", milliseconds(max(0, s.MS-way-redis))))
-	}
-	return n
-}
-
-// slowStoreMS is the duration of a readiness check above which a store is slow.
-const slowStoreMS = 200
-
-func (f *Facts) medianMS(which func(*Attempt) bool) float64 {
-	var all []float64
-	for _, a := range f.attempts(which) {
-		all = append(all, cmp.Or(a.TotalMS, a.MS))
-	}
-	return median(all)
-}
-
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
-func milliseconds(ms float64) string {
-	return durationText(time.Duration(ms * float64(time.Millisecond)))
 }

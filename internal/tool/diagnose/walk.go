@@ -23,6 +23,8 @@ type walk struct {
 	watch  Watcher
 	caller context.Context //nolint:containedctx // tells an interruption from the end of Limit
 
+	signInFailed bool
+
 	certificateWanted atomic.Bool // the server asked for a client's certificate
 
 	mu        sync.Mutex // for what follows, while steps run side by side
