@@ -187,30 +187,35 @@ func sideOf(word string) string {
 // describe returns one line for each kind of result among failed attempts, with the requests that
 // had it and their share.
 func describe(f *Facts, failed []*Attempt) (lines []string) {
+	type request struct{ probe, text string }
 	var results []string
-	requests := map[string][]string{}
-	counts, probes := map[string]int{}, map[string]string{}
+	requests := map[string][]request{}
+	counts := map[string]map[request]int{}
 	for _, a := range failed {
-		result, request := a.result(), a.request()
-		if len(requests[result]) == 0 {
-			results = append(results, result)
+		result, asked := a.result(), request{a.Probe, a.request()}
+		if counts[result] == nil {
+			results, counts[result] = append(results, result), map[request]int{}
 		}
-		if counts[result+request]++; counts[result+request] == 1 {
-			requests[result], probes[request] = append(requests[result], request), a.Probe
+		if counts[result][asked]++; counts[result][asked] == 1 {
+			requests[result] = append(requests[result], asked)
 		}
 	}
 	for _, result := range results {
-		all := requests[result]
-		for i, request := range all {
-			same := f.attempts(func(a *Attempt) bool { return a.request() == request && a.Probe == probes[request] })
+		var texts []string
+		for _, asked := range requests[result] {
+			same := f.attempts(func(a *Attempt) bool { return a.Probe == asked.probe && a.request() == asked.text })
+			text := asked.text
 			if len(same) > 1 {
-				all[i] = fmt.Sprintf("%d of %d %s", counts[result+request], len(same), request)
+				text = fmt.Sprintf("%d of %d %s", counts[result][asked], len(same), text)
+			}
+			if !slices.Contains(texts, text) {
+				texts = append(texts, text)
 			}
 		}
-		if len(all) > maxEvidence {
-			all = append(all[:maxEvidence:maxEvidence], fmt.Sprintf("%d more", len(all)-maxEvidence))
+		if len(texts) > maxEvidence {
+			texts = append(texts[:maxEvidence:maxEvidence], fmt.Sprintf("%d more", len(texts)-maxEvidence))
 		}
-		lines = append(lines, strings.Join(all, ", ")+": "+result)
+		lines = append(lines, strings.Join(texts, ", ")+": "+result)
 	}
 	return lines
 }

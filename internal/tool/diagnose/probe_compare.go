@@ -24,13 +24,14 @@ func (w *walk) compare(ctx context.Context) result {
 	size := w.facts.any(func(a *Attempt) bool {
 		return !a.OK && a.stranger() && slices.Contains([]int{400, 413, 414, 431}, a.Status)
 	})
+	told := w.facts.any(func(a *Attempt) bool { return a.says("certificate", "https port", "https server") })
 	none := !w.facts.any(func(a *Attempt) bool { return a.Ours })
 	w.mu.Unlock()
 	if len(w.alive()) == 0 || w.facts.Certificate != nil && w.facts.Certificate.Cause != "" || !refused && !silent {
 		return result{}
 	}
 	var lines []string
-	if none && (silent || size) {
+	if none && !told && (silent || size) {
 		w.findProtocol(ctx)
 		if len(w.facts.Speaks) > 0 {
 			lines = append(lines, "the port speaks "+strings.Join(w.facts.Speaks, ", "))

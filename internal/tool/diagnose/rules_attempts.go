@@ -39,6 +39,7 @@ var attemptRules = []struct {
 	}},
 
 	// roomspa did not answer, and the answer says why.
+	{"preflight_refused", ingress, func(_ *Facts, a *Attempt) bool { return a.stranger() && a.Probe == "preflight" && a.Status != 429 }},
 	{"client_certificate_wanted", ingress, func(_ *Facts, a *Attempt) bool {
 		return a.stranger() && (a.says("certificate was sent", "client certificate") || a.Status == 495 || a.Status == 496) ||
 			a.Error == "tls" && (strings.Contains(a.Text, "certificate required") || strings.Contains(a.Text, "client certificate"))

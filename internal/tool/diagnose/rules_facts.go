@@ -268,9 +268,10 @@ func durationText(d time.Duration) string {
 	return "less than 1ms"
 }
 
-// known returns word if package cause has it, or else instead.
-func known(word, instead string) string {
-	if _, ok := cause.Find(word); ok {
+// known returns the word of a replica if package cause has it, or if the replica, which may be
+// newer, says itself what to do. Otherwise it returns instead.
+func known(word, advice, instead string) string {
+	if _, ok := cause.Find(word); ok || word != "" && advice != "" {
 		return word
 	}
 	return instead

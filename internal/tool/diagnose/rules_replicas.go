@@ -121,7 +121,7 @@ func (r *Replica) explainCheck(c Check) (Finding, bool) {
 	if c.OK {
 		return r.finding(c.Cause, text, c.Advice), true
 	}
-	return Finding{Cause: known(c.Cause, otherOf(c.Name)), Level: fault, Side: operator, Evidence: []string{"replica " + r.Name + " is not ready: " + text}, Cure: c.Advice}, true
+	return Finding{Cause: known(c.Cause, c.Advice, otherOf(c.Name)), Level: fault, Side: operator, Evidence: []string{"replica " + r.Name + " is not ready: " + text}, Cure: c.Advice}, true
 }
 
 // otherOf is the word for a cause of a newer version.
@@ -137,7 +137,7 @@ func (r *Replica) finding(word, text, advice string) Finding {
 	if slices.Contains(harmless, word) {
 		level = warning
 	}
-	return Finding{Cause: known(word, "replica_warning"), Level: level, Side: operator, Evidence: []string{"replica " + r.Name + ": " + text}, Cure: advice}
+	return Finding{Cause: known(word, advice, "replica_warning"), Level: level, Side: operator, Evidence: []string{"replica " + r.Name + ": " + text}, Cure: advice}
 }
 
 // Limits of failures of the server's side in ten minutes, above which users are harmed.
@@ -152,7 +152,7 @@ func (r *Replica) explainFailure(x Failure) Finding {
 	if at, err := time.Parse(time.RFC3339, x.Last); err == nil {
 		text += ", the last one at " + at.UTC().Format(time.TimeOnly) + " UTC"
 	}
-	n := Finding{Cause: known(x.Cause, "replica_warning"), Level: fault, Side: operator, Evidence: []string{text + extra(x.Text)}, Cure: x.Advice}
+	n := Finding{Cause: known(x.Cause, x.Advice, "replica_warning"), Level: fault, Side: operator, Evidence: []string{text + extra(x.Text)}, Cure: x.Advice}
 	switch few := x.Count <= maxFailures && (x.Of == 0 || float64(x.Count) <= maxFailureShare*float64(x.Of)); {
 	case x.Side == "client":
 		n.Level, n.Side = note, byClient
@@ -168,7 +168,7 @@ func unreadyReplicas(f *Facts) (all []Finding) {
 	for _, a := range f.Attempts {
 		if line := "replica " + a.Replica + " answers, and says that it is not ready: " + a.NotReady; a.NotReady != "" && !slices.Contains(seen, line) {
 			seen = append(seen, line)
-			all = append(all, Finding{Cause: known(specific("unavailable", a.NotReady), known(a.NotReady, "replica_warning")), Level: fault, Side: operator, Evidence: []string{line}})
+			all = append(all, Finding{Cause: known(a.NotReady, "", cmp.Or(specific("unavailable", a.NotReady), "replica_warning")), Level: fault, Side: operator, Evidence: []string{line}})
 		}
 	}
 	return all
