@@ -154,7 +154,7 @@ func newWalk(o Options) (*walk, error) {
 	if o.Watch == nil {
 		o.Watch = noWatcher{}
 	}
-	w := &walk{Options: o, target: target, base: base, room: roomOf(target.Path), watch: o.Watch}
+	w := &walk{Options: o, target: target, base: base, room: roomOf(target.Path), watch: o.Watch, width: 3}
 	port := target.Port()
 	if port == "" {
 		port = map[string]string{"ws": "80", "wss": "443"}[target.Scheme]

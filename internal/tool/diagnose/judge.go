@@ -81,7 +81,7 @@ var levels = []string{fault, warning, note}
 var vague = []string{
 	"database_unavailable", "channel_layer_unavailable", "internal", "busy", "unavailable", "bad_gateway", "gateway_timeout",
 	"proxy_sees_no_replica", "replica_hung", "abnormal", "draining", "no_answer", "connection_refused", "redis_other", "postgres_other",
-	"redis_connection_lost", "postgres_connection_lost", "ops_unreachable", unexpected,
+	"redis_connection_lost", "postgres_connection_lost", "deployment_unread", "ops_unreachable", unexpected,
 }
 
 // rank sorts findings by level, and by how much they explain.
@@ -178,7 +178,7 @@ func storeWord(word string) bool {
 
 // sideOf returns who can act on a word that roomspa itself has sent.
 func sideOf(word string) string {
-	if storeWord(word) || slices.Contains(vague, word) {
+	if storeWord(word) || slices.Contains(vague, word) || word == "too_many_open_files" {
 		return operator
 	}
 	return byClient

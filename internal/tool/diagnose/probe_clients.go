@@ -119,7 +119,7 @@ func (w *walk) connectAsApp(ctx context.Context) result {
 	if why := w.canAuthenticate(); why != "" {
 		return skipped(why)
 	}
-	all := repeat(ctx, times, 3, func(i int) (Attempt, bool) {
+	all := repeat(ctx, times, w.width, func(i int) (Attempt, bool) {
 		a, _ := w.request(ctx, Attempt{Probe: "app", Path: "/api/conversations/", Sent: "Authorization", Address: w.address(i)}, http.MethodGet, w.bearer(), "")
 		a.OK = a.Status == http.StatusOK && a.Ours
 		return w.record(ctx, a), a.OK || i < 2
@@ -174,7 +174,7 @@ func (w *walk) connectByTicket(ctx context.Context) result {
 		path = "/ws/chat/" + w.room
 	}
 	var throttled atomic.Bool // by earlier diagnoses
-	all := repeat(ctx, times, 3, func(i int) (Attempt, bool) {
+	all := repeat(ctx, times, w.width, func(i int) (Attempt, bool) {
 		a, raw := w.request(ctx, Attempt{Probe: "ticket", Path: "/api/ticket/", Sent: "Authorization", Address: w.address(i)}, http.MethodPost, w.bearer(), "")
 		var t struct{ Ticket string }
 		a.OK = a.Ours && a.Status < 300 && json.Unmarshal(raw, &t) == nil && t.Ticket != ""

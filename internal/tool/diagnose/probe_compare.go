@@ -68,13 +68,14 @@ func (w *walk) compareSizes(ctx context.Context) string {
 
 // compareConnections asks once more without an upgrade, and then for sockets beside each other.
 func (w *walk) compareConnections(ctx context.Context) (lines []string) {
-	sleep(ctx, stagger)
+	sleep(ctx, releaseTime)
 	again, _ := w.request(ctx, Attempt{Probe: "again", Path: "/ws/test/?greet=1"}, http.MethodGet, nil, "")
 	again.OK = again.Ours
 	w.record(ctx, again)
 	lines = append(lines, "a plain request: "+again.result())
 	for range 2 {
 		a := w.holdSockets(ctx)
+		sleep(ctx, releaseTime)
 		lines = append(lines, fmt.Sprintf("a socket beside %d others: %s", a.Held, a.result()))
 		if a.OK {
 			break
@@ -82,6 +83,9 @@ func (w *walk) compareConnections(ctx context.Context) (lines []string) {
 	}
 	return lines
 }
+
+// releaseTime is how long a proxy may take to notice that sockets were closed.
+const releaseTime = 300 * time.Millisecond
 
 // maxHeld is how many sockets are held beside each other in search of a limit.
 const maxHeld = 6

@@ -62,7 +62,7 @@ func (w *walk) joinRoom(ctx context.Context) result {
 	}
 	var mu sync.Mutex
 	var first client.Frame
-	all := repeat(ctx, times, 3, func(i int) (Attempt, bool) {
+	all := repeat(ctx, times, w.width, func(i int) (Attempt, bool) {
 		o := client.Options{Token: w.Token}
 		sent := "a subprotocol"
 		if w.Token == "" {

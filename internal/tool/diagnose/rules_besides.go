@@ -30,8 +30,8 @@ var besides = map[string]func(*Facts) []string{
 	"other_backend": func(f *Facts) (all []string) {
 		return []string{"roomspa answered the others: " + strings.Join(f.answering(), ", ")}
 	},
-	"proxy_limits_connections": func(*Facts) []string {
-		return []string{"a lone socket is let in, and a second one beside it is refused"}
+	"proxy_limits_connections": func(f *Facts) []string {
+		return []string{fmt.Sprintf("sockets beside each other: %d let in, the next one refused, twice", heldLimit(f))}
 	},
 	"path_not_routed": func(*Facts) []string { return []string{"other paths reach roomspa"} },
 	"subprotocol_dropped": func(f *Facts) []string {

@@ -24,6 +24,7 @@ type walk struct {
 	caller context.Context //nolint:containedctx // tells an interruption from the end of Limit
 
 	signInFailed bool
+	width        int // number of requests with a token at once
 
 	certificateWanted atomic.Bool // the server asked for a client's certificate
 
@@ -87,7 +88,11 @@ func (w *walk) walk(ctx context.Context) {
 	w.stage(ctx, step{"echo", w.testEcho}, step{"browser", w.connectAsBrowser}, step{"routes", w.testRoutes})
 	w.stage(ctx, step{"clock", w.compareClocks}, step{"sign-in", w.signIn})
 	w.stage(ctx, step{"token", w.inspectToken})
-	w.stage(ctx, step{"handshake", w.joinRoom}, step{"app", w.connectAsApp}, step{"ticket", w.connectByTicket}, step{"classic", w.connectAsClassic}, step{"location", w.testLocation})
+	w.stage(ctx, step{"handshake", w.joinRoom})
+	if len(w.facts.Slow) > 0 { // more at once would make it slower
+		w.width = 1
+	}
+	w.stage(ctx, step{"app", w.connectAsApp}, step{"ticket", w.connectByTicket}, step{"classic", w.connectAsClassic}, step{"location", w.testLocation})
 	w.stage(ctx, step{"message", w.exchangeProbes})
 	w.stage(ctx, step{"stored", w.storeMessage})
 }
@@ -175,24 +180,28 @@ func (w *walk) reached() bool {
 	return w.facts.reached()
 }
 
+// slowMS is the duration of an attempt that is not repeated often.
+const slowMS = 700
+
 // stagger is how long a repeated attempt waits for the one before it.
 const stagger = 100 * time.Millisecond
 
 // repeat makes n attempts, each after the one before it or after a short wait, with at most width
-// at once. It stops early if two time out or if try returns false.
+// at once. It stops early if try returns false. If not all may be under way at once, it also stops
+// when two have timed out or three were slow: it must not add to the load of a system that is slow.
 func repeat(ctx context.Context, n, width int, try func(i int) (a Attempt, more bool)) []Attempt {
 	all := make([]Attempt, n)
 	slots := make(chan struct{}, width)
 	var wg sync.WaitGroup
 	var stop atomic.Bool
-	var timeouts atomic.Int32
+	var timeouts, slow atomic.Int32
 	begun := 0
 	for i := range n {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 		}
-		if ctx.Err() != nil || stop.Load() || width < n && timeouts.Load() >= 2 {
+		if ctx.Err() != nil || stop.Load() || width < n && (timeouts.Load() >= 2 || slow.Load() >= 3) {
 			break
 		}
 		begun++
@@ -202,6 +211,9 @@ func repeat(ctx context.Context, n, width int, try func(i int) (a Attempt, more 
 			a, more := try(i)
 			if all[i] = a; a.Error == "timeout" {
 				timeouts.Add(1)
+			}
+			if max(a.MS, a.TotalMS) > slowMS {
+				slow.Add(1)
 			}
 			if !more {
 				stop.Store(true)
