@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -151,14 +152,7 @@ func keepHeaders(h http.Header) map[string]string {
 }
 
 // given reports whether an option was set.
-func (f *Facts) given(name string) bool {
-	for _, g := range f.Given {
-		if g == name {
-			return true
-		}
-	}
-	return false
-}
+func (f *Facts) given(name string) bool { return slices.Contains(f.Given, name) }
 
 // any reports whether one of the attempts has a property.
 func (f *Facts) any(has func(*Attempt) bool) bool { return len(f.attempts(has)) > 0 }
@@ -188,11 +182,4 @@ func (f *Facts) ready() bool {
 	return false
 }
 
-func (f *Facts) speaks(protocol string) bool {
-	for _, s := range f.Speaks {
-		if s == protocol {
-			return true
-		}
-	}
-	return false
-}
+func (f *Facts) speaks(protocol string) bool { return slices.Contains(f.Speaks, protocol) }

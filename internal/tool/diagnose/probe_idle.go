@@ -136,10 +136,10 @@ func (w *walk) measureIdle(ctx context.Context) result {
 	if ctx.Err() != nil {
 		return failed("interrupted")
 	}
-	return w.idleResult(all[0], all[1], all[2])
+	return w.idleResult(all[0], all[1])
 }
 
-func (w *walk) idleResult(pinged, unpinged, busy *watched) result {
+func (w *walk) idleResult(pinged, unpinged *watched) result {
 	f := &w.facts
 	for _, see := range []func(*Facts) []string{lifetime, idleTimeout} {
 		if e := see(f); len(e) > 0 {
@@ -153,14 +153,17 @@ func (w *walk) idleResult(pinged, unpinged, busy *watched) result {
 		a := Attempt{Probe: "idle", Path: "/ws/test/", Status: 101, Ours: true, Close: 1000, Code: pinged.Code, Detail: pinged.Detail, Ref: pinged.Ref}
 		return summary([]Attempt{w.record(w.caller, a)}, "", 0)
 	}
-	_ = busy
 	if !unpinged.Ended && unpinged.Pings == 0 {
 		return passed("a silent socket stayed open for %s", w.Idle)
 	}
 	return passed("a socket stayed open for %s, kept alive by the server's pings (%d)", w.Idle, pinged.Pings)
 }
 
-// watchAll watches the sockets for Idle, or until the busy or both silent ones have ended.
+// busyTime is how much longer than the silent sockets the busy one is watched: what cuts all of them
+// at one age cuts it within that time.
+const busyTime = 2 * time.Second
+
+// watchAll watches the sockets for Idle, or until both silent ones have ended.
 func (w *walk) watchAll(ctx context.Context, all []*watched) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, w.Idle)
@@ -180,9 +183,8 @@ func (w *walk) watchAll(ctx context.Context, all []*watched) {
 	}
 	ends.Go(func() {
 		silent.Wait()
-		if ctx.Err() == nil { // both were cut; give a limit of the age time to show
-			w.awaitBusy(ctx, all, cancel)
-		}
+		sleep(ctx, busyTime)
+		cancel()
 	})
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -194,16 +196,4 @@ func (w *walk) watchAll(ctx context.Context, all []*watched) {
 		}
 	}
 	ends.Wait()
-}
-
-// awaitBusy waits a little longer than the silent sockets lived, then ends the measurement.
-func (w *walk) awaitBusy(ctx context.Context, all []*watched, end func()) {
-	defer end()
-	timer := time.NewTimer(2 * time.Second)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	_ = all
 }

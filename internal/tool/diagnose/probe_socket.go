@@ -66,8 +66,7 @@ func (w *walk) open(ctx context.Context, a Attempt, o client.Options, secret str
 // a lost connection.
 func closeSocket(c *client.Conn) { _ = c.Close(frame.CodeNormal, "") }
 
-// await reads frames until one of the type arrives, and records in a how that ended. keep is
-// called for other frames.
+// await reads frames until one matches, and records in a how that ended.
 func (w *walk) await(ctx context.Context, c *client.Conn, a *Attempt, match func(client.Frame) bool) (client.Frame, bool) {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, w.Timeout)
