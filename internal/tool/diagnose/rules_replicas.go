@@ -62,8 +62,9 @@ type Story struct {
 	Cause  string `json:"cause,omitempty"`
 }
 
-// harmless are causes in warnings of a replica for which no user fails.
-var harmless = []string{"redis_shared", "proxy_cuts_idle", "unreadable_forwarded_for", "untrusted_proxy", "secret_file_unusable", "database_restored"}
+// harmless are causes in warnings of a replica for which no user fails, or which the probes notice
+// themselves if a user does.
+var harmless = []string{"redis_shared", "proxy_cuts_idle", "unreadable_forwarded_for", "untrusted_proxy", "secret_file_unusable", "database_restored", "mixed_versions", "replica_hung"}
 
 // explainReplicas finds causes in what the replicas report.
 func explainReplicas(f *Facts) (all []Finding) {
