@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	Who         Who
 	IsProxy     func(remote string) bool // whether an address of Who stands for many clients; nil means never
 	Budget      *budget.Budget           // bounds the bytes that requests hold; nil means no limit
+	Console     *console.Console         // nil means none
 	// Classic serves the paths of the predecessor.
 	Classic bool
 	// AddressShare is the share of the places for requests without a valid token that one
@@ -106,6 +108,10 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 				history.ServeHTTP(w, r)
 				return
 			}
+			if o.Console != nil && o.Console.Serves(path) {
+				o.Console.ServeHTTP(w, r)
+				return
+			}
 			o.notFound(w, r, log)
 		}
 	})))
@@ -128,6 +134,9 @@ func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Log
 	paths := append(slices.Clone(Paths), o.SocketPaths...)
 	if o.Classic {
 		paths = append(paths, ClassicPaths...)
+	}
+	if o.Console != nil {
+		paths = append(paths, "/console/")
 	}
 	fail.More = map[string]any{"paths": paths}
 	base{"HTTP", log, o.Who}.exchange(w, r).reject(fail)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -25,8 +26,9 @@ type Options struct {
 	Draining func() bool
 	Gatherer prometheus.Gatherer
 	Stories  *story.Recorder
-	IdleCuts func() any    // report of /debug/closes, encoded as JSON
-	Token    func() string // that /debug/ requires; empty means that only this host may read it
+	IdleCuts func() any       // report of /debug/closes, encoded as JSON
+	Token    func() string    // that /debug/ requires; empty means that only this host may read it
+	Console  *console.Console // nil means none. It needs no token: it has what every release has, and asks /debug/.
 }
 
 // A Readiness is the answer of /readyz.
@@ -62,6 +64,9 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 		handler := handlers[path]
+		if o.Console != nil && o.Console.Serves(r.URL.EscapedPath()) {
+			handler = o.Console
+		}
 		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below {
 			handler = o.story(ref)
 		}
