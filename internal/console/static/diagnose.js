@@ -90,8 +90,8 @@ const STEPS = [
     return "The subprotocol bearer came back, so a token can travel outside of the URL.";
   }],
   ["Token", async (d) => {
-    if (!d.side) throw new Fault("No side is signed in.", "Sign in, or paste a token, to go on.");
-    d.token = await d.side.session.getToken();
+    if (!d.session) throw new Fault("No side is signed in.", "Sign in, or paste a token, to go on.");
+    d.token = await d.session.getToken();
     const head = decode(d.token, 0), claims = decode(d.token);
     if (!head || !claims) throw new Fault("The token is not a JWT.", cure("malformed"));
     const left = claims.exp * 1000 - Date.now() - d.skew;
@@ -126,7 +126,7 @@ export function showDiagnosis(journal, sides, room) {
     list.replaceChildren();
     verdict.textContent = "Diagnosing…";
     const began = performance.now();
-    const fault = await run(journal, { room: room(), side: sides.find((s) => s.session && s.element.classList.contains("active")) ?? sides.find((s) => s.session) }, list);
+    const fault = await run(journal, { room: room(), session: (sides.find((s) => s.session && s.active) ?? sides.find((s) => s.session))?.session }, list);
     verdict.textContent = fault ?? `All ${STEPS.length} steps passed in ${duration(performance.now() - began)}.`;
     verdict.className = fault ? "fault" : "fine";
     report = [`roomspa console ${config.version}, ${new Date().toISOString()}, ${navigator.userAgent}`, server, ...[...list.children].map((li) => li.textContent), verdict.textContent].join("\n");

@@ -70,6 +70,7 @@ function show(map, users, position) {
     user.marker.bindTooltip(h("span", { text: `${role} ${id}` }), { permanent: true, direction: "right", offset: [10, 0] });
     users.set(id, user);
     $("positions").append(user.row);
+    $("positions-table").hidden = false;
     if (users.size === 1) map.setView(at, 15);
   }
   if (user.timestamp === timestamp) return;

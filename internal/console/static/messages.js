@@ -97,8 +97,8 @@ export class Messages {
     if (pending) pending.remove();
     this.#own.delete(message.client_message_id);
     const { list, box } = this, atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
-    const firstPending = list.querySelector(".pending");
-    if (firstPending) firstPending.before(element);
+    const unconfirmed = list.querySelector("li:not([data-seq])");
+    if (unconfirmed) unconfirmed.before(element);
     else list.append(element);
     if (atEnd || this.#isOwn(message)) box.scrollTop = box.scrollHeight;
     if (!this.#isOwn(message) && message.sender_role !== undefined) this.#count(this.#unread + 1);
@@ -174,7 +174,9 @@ export class Messages {
     this.box.scrollTop = this.box.scrollHeight;
     this.#tick(element, message);
     try {
-      await chat.send(text, { id, type, metadata });
+      message.seq = (await chat.send(text, { id, type, metadata })).seq;
+      element.classList.remove("pending");
+      this.#tick(element, message); // its chat_message may come later: while Redis is away, for instance
     } catch (error) {
       if (chat !== this.#chat) return;
       element.classList.add("failed");

@@ -28,7 +28,7 @@ function timeline(socket, open) {
   const took = (from, to) => (to ? duration(to - from) : "");
   const close = ended ? explainClose(code, reason) : null;
   return h("details", { "data-id": id, open, class: ended && code !== 1000 ? "bad" : "" },
-    h("summary", {}, h("time", { text: clock(at) }), ` ${side?.label ?? "diagnosis"} · `, h("code", { text: path }), ` · ${state}`, ref ? h("span", { class: "ref", text: ` · ${ref}` }) : null),
+    h("summary", {}, h("time", { text: clock(at) }), ` ${side?.label ?? "diagnosis"} · `, h("code", { text: path }), ` · ${state}${socket.query.has("since") ? `, resumed after message ${socket.query.get("since")}` : ""}`, ref ? h("span", { class: "ref", text: ` · ${ref}` }) : null),
     h("ol", { class: "timeline" },
       event("ok", "dialled", "", socket.query.has("since") ? `resumes after message ${socket.query.get("since")}` : "", lastSocket(socket.query)),
       opened ? event("ok", "upgraded (101)", took(dialed, opened), "the way through all proxies is open") : ended ? event("bad", "no upgrade", took(dialed, ended), "the handshake failed before the server could say why") : null,
@@ -51,5 +51,5 @@ function steps({ ready, told, ended, path }) {
   if (!ready && !failed && ended) return null;
   const until = failed ? words.steps.indexOf(failed) : words.steps.length;
   return h("li", { class: failed && !ready ? "bad" : "ok" }, h("span", { class: "steps-done" }, words.steps.map((name, i) =>
-    h("span", { class: ready || i < until ? "ok" : i === until ? "bad" : "open", text: name }))), failed && !ready ? ` ${told.code}: ${told.detail ?? ""}` : "");
+    [h("span", { class: ready || i < until ? "ok" : i === until ? "bad" : "open", text: name }), " "]).flat()), failed && !ready ? ` ${told.code}: ${told.detail ?? ""}` : "");
 }
