@@ -55,7 +55,7 @@ func TestATokenExpires(t *testing.T) {
 
 func TestWrongPasswordIsExplained(t *testing.T) {
 	t.Parallel()
-	p := open(t, world.report.URL+"/console/", refused)
+	p := open(t, world.report.URL+"/console/", refused, lostServer)
 	p.fill(sideA+"[name=identifier]", world.report.Users[0].Email)
 	p.fill(sideA+"[name=password]", "wrong"+kb.Enter)
 	p.wait(sideA+".entrance .fault", "Sign-in failed: bad_credentials")
@@ -64,7 +64,7 @@ func TestWrongPasswordIsExplained(t *testing.T) {
 // TestThePageIsUsableByKeyboardAndOnAPhone uses no pointer.
 func TestThePageIsUsableByKeyboardAndOnAPhone(t *testing.T) {
 	t.Parallel()
-	p := open(t, world.report.URL+"/console/")
+	p := open(t, world.report.URL+"/console/", lostServer)
 	p.size(360, 740, true)
 	for range 40 {
 		p.do(chromedp.KeyEvent(kb.Tab))

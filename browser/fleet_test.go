@@ -19,6 +19,7 @@ func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
 	p := open(t, world.report.Replicas[0].OpsURL+"/console/", older)
 	p.wait("#about", "Replica replica-1")
 	p.wait("#health", "postgres")
+	p.wait("#failures", "not_your_room")
 	eventually(t, "the story is told", func() (bool, any) { // it may have to reach Redis first
 		p.fill("#ask [name=ref]", ref+kb.Enter)
 		seen := p.text("#story")

@@ -46,20 +46,16 @@ async function readiness() {
   const r = await get("/readyz");
   $("about").textContent = `Replica ${r.replica}, release ${r.version}: ${r.draining ? "shutting down" : r.ready ? "ready" : "not ready"}.`;
   $("about").className = r.ready ? "fine" : "fault";
-  const rows = (r.checks ?? []).map((c) => [c.name, h("span", { class: c.ok ? (c.warning ? "warn" : "fine") : "bad", text: c.ok ? (c.warning ? "warning" : "passes") : `fails since ${new Date(c.since).toLocaleTimeString()}` }),
+  const rows = (r.checks ?? []).map((c) => [c.name, h("span", { class: c.ok ? (c.warning ? "warn" : "fine") : "bad", text: c.ok ? (c.warning ? "warning" : "passes") : `fails since ${time(c.since)}` }),
     c.error ?? c.warning ?? c.detail ?? "", c.advice ?? ""]);
   const warnings = (r.warnings ?? []).map((w) => h("p", { class: "warn", text: `${w.cause}: ${w.text} ${w.advice ?? ""}` }));
   draw("health", table("Checks of /readyz", ["Check", "State", "What it saw", "What to do"], rows), ...warnings);
-  draw("failures", r.failures ? table("Failures of the last 10 minutes", Object.keys(r.failures[0] ?? {}), r.failures.map((f) => Object.entries(f).map(([k, v]) => value(k, v))))
+  draw("failures", r.failures ? table("Failures of the last 10 minutes", ["What", "Cause", "Whose fault", "Times", "First", "Last", "Last one", "What to do"], r.failures.map((f) =>
+    [f.kind, f.cause, f.side, `${f.count}${f.of ? ` of ${f.of}` : ""}`, time(f.first), time(f.last), f.text, f.advice]))
     : h("p", { class: "hint", text: "This release does not list its failures in /readyz: see the closes below." }));
 }
 
-function value(name, v) {
-  if (/ref$/.test(name) && typeof v === "string") return reference(v);
-  if (Array.isArray(v)) return h("span", {}, v.map((each) => (/^[0-9a-z]{16}$/.test(each) ? reference(each) : `${each} `)));
-  if (typeof v === "string" && /^\d{4}-\d\d-\d\dT/.test(v)) return new Date(v).toLocaleTimeString();
-  return typeof v === "object" && v ? JSON.stringify(v) : String(v ?? "");
-}
+const time = (at) => (at ? new Date(at).toLocaleTimeString([], { hour12: false }) : "");
 
 /** The series of a metric: labels and value. */
 function series(text, name) {

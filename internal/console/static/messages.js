@@ -82,7 +82,9 @@ export class Messages {
 
   /** Says that everything was read, if the user is on this side. */
   read() {
-    if (this.#side.active && this.#unread) this.#chat?.markRead();
+    if (!this.#side.active || !this.#unread || this.#chat?.state !== "live") return;
+    this.#chat.markRead();
+    this.#count(0); // the server confirms it within a second
   }
 
   #count(unread) {

@@ -62,7 +62,7 @@ export class Side extends EventTarget {
     this.fault.textContent = "";
     this.element.setAttribute("aria-busy", "true");
     try {
-      this.session = await enter();
+      this.session = await this.#patiently(enter);
       this.form.password.value = this.tokenForm.token.value = "";
       this.#show();
       this.dispatchEvent(new Event("session"));
@@ -70,6 +70,20 @@ export class Side extends EventTarget {
       this.fault.textContent = `Sign-in failed: ${error.code ? `${error.code}. ${error.detail ?? explainWord(error.code)}` : error.message}`;
     } finally {
       this.element.removeAttribute("aria-busy");
+    }
+  }
+
+  /** Tries again while the server is busy: a password takes it time. */
+  async #patiently(enter) {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await enter();
+      } catch (error) {
+        if (error.status !== 503 || attempts === 5) throw error;
+        this.fault.textContent = `The server is busy (${error.code}). Trying again…`;
+        await new Promise((resolve) => { setTimeout(resolve, 1000 * Math.max(1, error.retryAfter) * (1 + Math.random())); });
+        this.fault.textContent = "";
+      }
     }
   }
 
@@ -121,6 +135,8 @@ export class Side extends EventTarget {
       url: server, getToken: async (request) => (this.token = await this.session.getToken(request)), WebSocket: this.journal.watched(this),
     });
     this.room = { customer, therapist };
+    const { session } = this;
+    session.role ??= session.user === customer ? "customer" : session.user === therapist ? "therapist" : null;
     this.chat = this.#roomspa.chat(customer, therapist);
     this.chat.on("state", (event) => this.#stateOf(event));
     this.chat.on("presence", () => this.#showPeer());
