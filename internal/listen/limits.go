@@ -3,6 +3,7 @@ package listen
 import (
 	"container/list"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,8 @@ type Limits struct {
 
 	strangers strangers
 
+	files int // number of connections for which there are open files
+
 	mu    sync.Mutex
 	limit [kinds]int
 	used  [kinds]int
@@ -96,17 +99,27 @@ type peer struct {
 
 // NewLimits returns the limits of the public listener.
 func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Limits {
-	n := maxPlain
-	if o.Memory > 0 {
-		n = min(max(int(o.Memory/8/plainMemory), minPlain), maxPlain)
+	files := math.MaxInt
+	if n := openFiles(); n > 0 {
+		files = max(n-basicNeeds-o.Files, n/2, 1)
 	}
-	total := o.Sockets + n
-	if files := openFiles(); files > 0 {
-		total = min(total, max(files-basicNeeds-o.Files, files/2, 1))
-	}
-	l := newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
-	l.trusted = o.Trusted
+	l := newLimits([kinds]int{sockets: o.Sockets}, o.Share, log, reg)
+	l.trusted, l.files = o.Trusted, files
+	l.SetMemory(o.Memory)
 	return l
+}
+
+// SetMemory changes the memory limit of the process, in bytes, on which the number of plain
+// connections depends. 0 means that none is known. Connections that are open stay open.
+func (l *Limits) SetMemory(limit int64) {
+	n := maxPlain
+	if limit > 0 {
+		n = min(max(int(limit/8/plainMemory), minPlain), maxPlain)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit[all] = min(l.limit[sockets]+n, l.files)
+	l.limit[plain] = min(n, l.limit[all])
 }
 
 // newOpsLimits returns the limits of the ops listener, whose places are reserved.
@@ -121,7 +134,11 @@ func newLimits(limit [kinds]int, share float64, log *slog.Logger, reg prometheus
 }
 
 // Places returns the number of connections that may be open at the same time.
-func (l *Limits) Places() int { return l.limit[all] }
+func (l *Limits) Places() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit[all]
+}
 
 func (l *Limits) count() int {
 	l.mu.Lock()
