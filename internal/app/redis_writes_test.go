@@ -71,6 +71,10 @@ func TestARedisThatRefusesWrites(t *testing.T) {
 			to.ExpectMessages(t, 0, 1)
 			position.Send(t, `{"latitude":1,"longitude":2}`)
 			follower.Expect(t, "location_update")
+			a.Post(t, "/api/location/1/2/", world.Object{"latitude": 3, "longitude": 4}, w.Token(t, world.Therapist)).Expect(t, 200, "")
+			follower.Expect(t, "location_update")
+			later := w.Ready(t, "c") // a replica that starts meanwhile
+			later.Chat(t, world.Customer)
 			again := b.Chat(t, world.Customer)
 			from.Deliver(t, "two", "2")
 			again.ExpectMessages(t, last.Seq, 1)
