@@ -67,6 +67,13 @@ var hostile = [][2]string{
 	{"enable_indexscan", "off"},
 	{"array_nulls", "off"},
 	{"row_security", "off"},
+	{"default_transaction_deferrable", "on"},
+	{"work_mem", "'64kB'"},
+	{"temp_file_limit", "0"},
+	{"session_replication_role", "'replica'"},
+	{"exit_on_error", "on"},
+	{"backslash_quote", "off"},
+	{"client_min_messages", "'debug1'"},
 }
 
 const evilFunctions = `
@@ -125,6 +132,7 @@ BEGIN -- the table is found by the search path of the database
 END $$;
 CREATE TRIGGER see AFTER INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION public.see()`)
 	setDefault(t, conn, "idle_session_timeout", "'1min'")
+	setDefault(t, conn, "session_replication_role", "'replica'") // without triggers
 	for to, want := range map[string]string{"off": "on", "local": "local", "remote_apply": "remote_apply"} {
 		setDefault(t, conn, "synchronous_commit", to)
 		db := open(t, postgres.Options{URL: url})
