@@ -22,7 +22,8 @@ var refusals = map[string]struct {
 }{
 	"maxmemory": {"redis_out_of_memory", [][]any{{"CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"}}, [][]any{{"CONFIG", "SET", "maxmemory", "0"}}, "OOM"},
 	"a snapshot that fails": {
-		"redis_cannot_save", [][]any{{"CONFIG", "SET", "save", "3600 1000000", "dir", "/proc"}, {"BGSAVE"}},
+		"redis_cannot_save",
+		[][]any{{"CONFIG", "SET", "save", "3600 1000000", "dir", "/proc"}, {"BGSAVE"}},
 		[][]any{{"CONFIG", "SET", "save", "", "dir", "/tmp"}}, "MISCONF",
 	},
 	"too few replicas": {"redis_no_replicas", [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, [][]any{{"CONFIG", "SET", "min-replicas-to-write", "0"}}, "NOREPLICAS"},

@@ -40,7 +40,7 @@ var schemaChanges = []string{
 	"ALTER TABLE roomspa.conversations ALTER COLUMN customer_id TYPE bigint, ALTER COLUMN therapist_id TYPE bigint",
 	"CREATE INDEX by_another ON roomspa.messages (created_at)",
 	"DROP INDEX roomspa.by_another",
-	"REINDEX INDEX CONCURRENTLY roomspa.messages_number",
+	"REINDEX INDEX CONCURRENTLY roomspa.users_phone_number",
 	"VACUUM FULL roomspa.conversations",
 	"ALTER TABLE roomspa.users RENAME TO people; ALTER TABLE roomspa.people RENAME TO users",
 	"ALTER TABLE roomspa.users RENAME TO people; CREATE VIEW roomspa.users AS SELECT * FROM roomspa.people",
@@ -123,7 +123,7 @@ func TestAFailoverToAStandby(t *testing.T) {
 	var dbs []*postgres.DB
 	var rooms []room.ID
 	for i, url := range urls {
-		db := open(t, hasty(url))
+		db := open(t, world.Patient(postgres.Options{URL: url}))
 		dbs, rooms = append(dbs, db), append(rooms, conversation(t, db, 2*i+1))
 		works(t, db, rooms[i], "nothing")
 		send(t, db, rooms[i], says("the last one", ""))
