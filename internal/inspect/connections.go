@@ -62,10 +62,10 @@ type found struct {
 // on several replicas count once.
 const maxUserIDs = 1000
 
+// Numbers of sockets in one answer. Each replica answers with as many, to all replicas.
 const (
-	// DefaultLimit and MaxLimit are numbers of sockets in one answer. Each replica answers with
-	// as many, to all replicas.
-	DefaultLimit, MaxLimit = 50, 500
+	DefaultLimit = 50
+	MaxLimit     = 500
 )
 
 // A ConnectionQuery asks for sockets.

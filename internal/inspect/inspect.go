@@ -100,7 +100,7 @@ func New(o Options, f *fleet.Fleet, slow *SlowRooms) *Inspector {
 		o: o, fleet: f, slow: slow, asking: make(chan struct{}, maxInquiries), answering: make(chan struct{}, maxInquiries), adopting: make(chan struct{}, 1),
 		pending: map[uint64]chan<- received{}, gone: map[event.ProcessID]time.Time{}, heard: map[uint64]chan<- struct{}{},
 	}
-	i.ctx, i.cancel = context.WithCancel(context.Background())
+	i.ctx, i.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // Run ends it
 	i.rules = newRules(o.Log, i.watch)
 	i.rates.read = func() (counters, error) { return readCounters(o.Gatherer) }
 	fleet.Handle(f, i.receiveInquiry, i.adopt)
@@ -188,15 +188,13 @@ func (i *Inspector) receiveFinding(from event.ProcessID, f event.Finding) {
 	i.pass(f.Inquiry, received{from, slices.Clone(f.Body)})
 }
 
-// pass hands a finding to whoever waits for it, and reports whether there was room.
-func (i *Inspector) pass(inquiry uint64, r received) bool {
+// pass hands a finding to whoever waits for it.
+func (i *Inspector) pass(inquiry uint64, r received) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	select {
 	case i.pending[inquiry] <- r:
-		return true
-	default:
-		return false // nobody waits any more, or too much waits
+	default: // nobody waits any more, or too much waits
 	}
 }
 

@@ -90,15 +90,15 @@ func (r *reading) renew() error {
 func (r *reading) take(f received) error {
 	var rep report
 	var b batch
-	if unpack(f.body, &rep) != nil {
-		return nil
+	err := unpack(f.body, &rep)
+	if err == nil && rep.Error == "" {
+		err = unmarshal(rep.Data, &b)
 	}
-	if rep.Error != "" {
-		r.problem[rep.Replica] = rep.Error
-		return nil
-	}
-	if unmarshal(rep.Data, &b) != nil {
-		return nil
+	if err != nil || rep.Error != "" { // nothing to pass on
+		if rep.Error != "" {
+			r.problem[rep.Replica] = rep.Error
+		}
+		return nil //nolint:nilerr // the other replicas' lines count
 	}
 	_, known := r.replied[rep.Replica]
 	r.replied[rep.Replica] = true

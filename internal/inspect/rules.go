@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// DefaultTime and MaxTime are times for which a level is raised, or lines are traced.
-	DefaultTime, MaxTime = 10 * time.Minute, time.Hour
+	// DefaultTime is the time for which a level is raised, or lines are traced.
+	DefaultTime = 10 * time.Minute
+	// MaxTime is the longest such time.
+	MaxTime = time.Hour
 	// maxRules is the number of raised levels at the same time, and maxTraces that of traces.
 	maxRules, maxTraces = 8, 4
 )

@@ -61,7 +61,7 @@ type Conn struct {
 	Ref    string
 	Remote string // address of the client
 	Mask   bool   // mask personal data
-	watch  uint32 // see SetWatch
+	watch  uint32 //nolint:modernize // see SetWatch; no atomic.Uint32, because a Conn is copied before it is used
 	Trace  string // trace id that the client sent; "" if it sent none
 
 	held *[]slog.Record // INFO lines that are held back; nil if lines are written at once

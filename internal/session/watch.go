@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -41,7 +40,7 @@ func (s *Session) chooseWatch() {
 // chooseWatchLocked asks the current choice. The lock makes the latest choice win.
 func (s *Session) chooseWatchLocked() {
 	var w logging.Watch
-	if s.log.Log.Enabled(context.Background(), slog.LevelDebug) {
+	if s.log.Log.Enabled(s.registry.ctx, slog.LevelDebug) {
 		w = logging.WatchDebug
 	}
 	if choose := s.registry.watch.Load(); choose != nil {

@@ -219,11 +219,10 @@ func PrintLine(out io.Writer, text []byte) error {
 		words = append(words, l.Ref, fmt.Sprintf("user %d", l.User), strings.TrimSpace(l.Endpoint+" "+l.Room))
 	}
 	words = append(words, l.Event)
-	line := strings.Join(words, "  ")
 	for _, key := range slices.Sorted(maps.Keys(l.Fields)) {
-		line += "  " + key + "=" + value(l.Fields[key])
+		words = append(words, key+"="+value(l.Fields[key]))
 	}
-	_, err := fmt.Fprintln(out, logging.Printable(line, " "))
+	_, err := fmt.Fprintln(out, logging.Printable(strings.Join(words, "  "), " "))
 	return err //nolint:wrapcheck // there is nowhere else to write
 }
 
