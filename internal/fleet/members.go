@@ -123,11 +123,11 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 	f.others, f.compared = others, now
 }
 
-// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most. One
-// that has ended in order has none.
+// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most, or
+// was heard in the control group a moment ago. One that has ended in order has no heartbeat.
 type Member struct {
 	ID      event.ProcessID
-	Replica string        // its name
+	Replica string        // its name; "" if its heartbeat is not read yet
 	Silent  time.Duration // since it was last heard of, in the store or the control group
 	Lost    bool          // its heartbeats have ceased
 }
@@ -150,6 +150,12 @@ func (f *Fleet) Members() []Member {
 		}
 		silent := max(0, now.Sub(last))
 		members = append(members, Member{ID: id, Replica: o.Replica, Silent: silent, Lost: silent > maxAge})
+	}
+	for id, at := range f.lastHeard {
+		known := slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
+		if silent := now.Sub(at); id != f.id && !known && silent < maxGap {
+			members = append(members, Member{ID: id, Silent: max(0, silent)})
+		}
 	}
 	return members
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"context"
 	"crypto/rand"
@@ -104,6 +105,7 @@ func (i *Inspector) expected(name string) map[event.ProcessID]fleet.Member {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, m := range i.fleet.Members() {
+		m.Replica = cmp.Or(m.Replica, i.names[m.ID], "of the process "+m.ID.String())
 		if _, gone := i.gone[m.ID]; !gone && m.Silent < lostFor && (name == "" || name == m.Replica) {
 			members[m.ID] = m
 		}
@@ -151,9 +153,10 @@ func (p *poll[T]) take(r report) {
 	p.answers = append(p.answers, answer[T]{r.Replica, data})
 }
 
-func (p *poll[T]) takeFrom(f received) {
+func (p *poll[T]) takeFrom(i *Inspector, f received) {
 	var r report
 	if unpack(f.body, &r) == nil {
+		i.noteName(f.from, r.Replica)
 		p.take(r)
 		delete(p.missing, f.from)
 	}
@@ -224,7 +227,7 @@ func ask[T any](ctx context.Context, i *Inspector, what, by, name string, argume
 				p.take(r)
 			}
 		case f := <-findings:
-			p.takeFrom(f)
+			p.takeFrom(i, f)
 		case err := <-failed:
 			p.giveUp("not asked: " + err.Error())
 		case <-ctx.Done():

@@ -84,6 +84,7 @@ type Inspector struct {
 	mu      sync.Mutex
 	pending map[uint64]chan<- received
 	gone    map[event.ProcessID]time.Time // replicas that have left in order
+	names   map[event.ProcessID]string    // of replicas that have started after this one
 	stopped bool                          // nothing new is started
 	heard   map[uint64]chan<- struct{}    // inquiries of this replica that have not come back yet
 }
@@ -98,7 +99,7 @@ type received struct {
 func New(o Options, f *fleet.Fleet, slow *SlowRooms) *Inspector {
 	i := &Inspector{
 		o: o, fleet: f, slow: slow, asking: make(chan struct{}, maxInquiries), answering: make(chan struct{}, maxInquiries), adopting: make(chan struct{}, 1),
-		pending: map[uint64]chan<- received{}, gone: map[event.ProcessID]time.Time{}, heard: map[uint64]chan<- struct{}{},
+		pending: map[uint64]chan<- received{}, gone: map[event.ProcessID]time.Time{}, names: map[event.ProcessID]string{}, heard: map[uint64]chan<- struct{}{},
 	}
 	i.ctx, i.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // Run ends it
 	i.rules = newRules(o.Log, i.watch)
@@ -148,9 +149,12 @@ func (i *Inspector) receiveInquiry(from event.ProcessID, q event.Inquiry) {
 		i.mu.Unlock()
 		return
 	}
-	if q.What == leave {
+	switch q.What {
+	case leave:
 		i.noteGone(from)
 		return
+	case adoptedRules: // whoever has started says its name
+		i.noteName(from, q.By)
 	}
 	select {
 	case i.answering <- struct{}{}:
@@ -178,6 +182,18 @@ func (i *Inspector) noteGone(id event.ProcessID) {
 		}
 	}
 	i.gone[id] = time.Now()
+	delete(i.names, id)
+}
+
+// noteName remembers the name of a replica until its heartbeat is read.
+func (i *Inspector) noteName(id event.ProcessID, name string) {
+	const maxNames = 1000
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.names) >= maxNames {
+		clear(i.names) // replicas that are long gone; the heartbeats of the others have the name
+	}
+	i.names[id] = name
 }
 
 // receiveFinding handles the answer of another replica. It does not block.

@@ -303,7 +303,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 // adoptOnce asks the other replicas for their rules. Those without any do not answer. It returns
 // false if this replica does not hear itself, because then it does not hear the answers.
 func (i *Inspector) adoptOnce(ctx context.Context) bool {
-	q := event.Inquiry{ID: newID(), What: adoptedRules}
+	q := event.Inquiry{ID: newID(), What: adoptedRules, By: i.o.Replica}
 	findings, forget := i.await(q.ID, 64)
 	defer forget()
 	heard := make(chan struct{})
