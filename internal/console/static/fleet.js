@@ -27,8 +27,9 @@ async function get(path) {
 /** A table. Rows are arrays of texts and elements. */
 function table(caption, heads, rows) {
   if (!rows.length) return h("p", { class: "hint", text: `${caption}: none.` });
-  return h("table", {}, h("caption", { class: "vh", text: caption }), h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
-    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell ?? ""))))));
+  const cell = (content) => h("td", { class: typeof content === "string" && content.length > 30 && "long" }, content ?? "");
+  return h("table", {}, h("caption", { text: caption }), h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
+    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map(cell)))));
 }
 
 /** Draws into a part of the page, unless that would take a focus or a selection away. */
@@ -67,10 +68,20 @@ function series(text, name) {
   return found;
 }
 
+/** Adds series up that have the same labels of these names, the largest sum first. */
+function sum(all, ...names) {
+  const sums = new Map();
+  for (const s of all) {
+    const key = names.map((name) => s[name] ?? "").join(" ");
+    sums.set(key, { ...s, value: s.value + (sums.get(key)?.value ?? 0) });
+  }
+  return [...sums.values()].filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
+}
+
 async function closes() {
   const text = await get("/metrics");
-  const rows = series(text, "roomspa_closes_total").filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
-  const refused = series(text, "roomspa_handshakes_total").filter((s) => s.value > 0 && s.outcome !== "accepted");
+  const rows = sum(series(text, "roomspa_closes_total"), "code", "reason");
+  const refused = sum(series(text, "roomspa_handshakes_total").filter((s) => s.outcome !== "accepted"), "endpoint", "reason");
   draw("closes", table("Closed sockets of this replica since its start", ["Code", "Reason", "Times", "Meaning"],
     rows.map((s) => [s.code, s.reason, String(s.value), explainWord(s.reason) || explainClose(Number(s.code), s.reason).means])),
   table("Refused handshakes of this replica since its start", ["Endpoint", "Reason", "Times", "Meaning"],
