@@ -1,6 +1,6 @@
 /** The console of the ops listener: the fleet, as one replica sees it. */
 import { config } from "./config.js";
-import { $, duration, h, server } from "./dom.js";
+import { $, duration, h, sentences, server } from "./dom.js";
 import { cure, explainClose, explainWord } from "./words.js";
 import { showStory } from "./story.js";
 
@@ -49,7 +49,7 @@ async function readiness() {
   $("about").className = r.ready ? "fine" : "fault";
   const rows = (r.checks ?? []).map((c) => [c.name, h("span", { class: c.ok ? (c.warning ? "warn" : "fine") : "bad", text: c.ok ? (c.warning ? "warning" : "passes") : `fails since ${time(c.since)}` }),
     c.error ?? c.warning ?? c.detail ?? "", c.advice ?? ""]);
-  const warnings = (r.warnings ?? []).map((w) => h("p", { class: "warn", text: `${w.cause}: ${w.text} ${w.advice ?? ""}` }));
+  const warnings = (r.warnings ?? []).map((w) => h("p", { class: "warn", text: sentences(`${w.cause}: ${w.text}`, w.advice) }));
   draw("health", table("Checks of /readyz", ["Check", "State", "What it saw", "What to do"], rows), ...warnings);
   draw("failures", r.failures ? table("Failures of the last 10 minutes", ["What", "Cause", "Whose fault", "Times", "First", "Last", "Last one", "What to do"], r.failures.map((f) =>
     [f.kind, f.cause, f.side, `${f.count}${f.of ? ` of ${f.of}` : ""}`, time(f.first), time(f.last), f.text, f.advice]))
