@@ -80,7 +80,7 @@ var packages = map[string][]string{
 
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"postgres", "room"},
-	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
+	"tool/check":    {"app", "channel", "event", "fleet", "ops", "postgres", "redis", "room"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
 	"tool/ctl":      {"inspect", "tool/connect"},
