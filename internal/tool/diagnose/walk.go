@@ -82,7 +82,7 @@ func (w *walk) walk(ctx context.Context) {
 		return
 	}
 	if w.facts.hangs() { // no need to wait long for what others answer at once
-		w.Timeout = min(w.Timeout, time.Second)
+		w.Timeout = min(w.Timeout, 750*time.Millisecond)
 	}
 	w.stage(ctx, step{"echo", w.testEcho}, step{"browser", w.connectAsBrowser}, step{"routes", w.testRoutes})
 	w.stage(ctx, step{"clock", w.compareClocks}, step{"sign-in", w.signIn})
