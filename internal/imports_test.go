@@ -54,8 +54,9 @@ var packages = map[string][]string{
 	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "failure", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "failure", "problem", "room", "story"},
+	"api":     {"auth", "budget", "console", "failure", "frame", "problem", "receipt", "room", "story"},
+	"console": {"frame", "problem", "../clients/js"},
+	"ops":     {"auth", "budget", "console", "failure", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
@@ -72,7 +73,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "console", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -85,7 +86,7 @@ var packages = map[string][]string{
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "tool/client"},
 	"tool/judge":    {},
-	"tool/soak":     {"auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
+	"tool/soak":     {"../clients/js", "auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
 	// Test kit: for tests, tool/dev and tool/soak.
 	"testkit/netfault": {},
@@ -132,7 +133,7 @@ var libraries = map[string][]string{
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
 	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
-	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
+	"net/http/...": {"api", "app", "auth", "console", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
