@@ -74,7 +74,7 @@ func newNode(d *device, token string) *node {
 // Run runs the process until Close. An error means that it has ended by itself.
 func (n *node) Run(ctx context.Context) (err error) {
 	defer close(n.done)
-	if n.bridge, err = newBridge(n.device.network.dial); err != nil {
+	if n.bridge, err = newBridge(ctx, n.device.network.dial); err != nil {
 		return err
 	}
 	defer n.bridge.close()
