@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -27,6 +28,12 @@ func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
 	})
 	p.wait("#story", "Refused with 4003 not_your_room at the step authorized")
 	p.wait("#story", "What to do:")
+	p.wait("#closes", "The client closed the connection.")
+	if seen := p.text("#connections"); !strings.Contains(seen, "has no /debug/connections") {
+		p.fill("#filter [name=user]", "13"+kb.Enter)
+		p.wait("#connections", "customer 13")
+		p.wait("#replicas", "replica-2")
+	}
 	p.size(360, 740, true)
 	p.wide()
 	p.labels()

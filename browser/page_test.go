@@ -49,8 +49,7 @@ func open(t *testing.T, url string, allowed ...*regexp.Regexp) *page {
 			if err != nil {
 				return
 			}
-			switch m.Type {
-			case chromedp.ConsoleError, chromedp.ConsoleWarning, chromedp.ConsoleException:
+			if m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning || m.IsException() {
 				p.note(m.String())
 			}
 		}

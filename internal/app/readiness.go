@@ -16,6 +16,7 @@ func (a *App) opsHandler() http.Handler {
 		Console:  a.console(console.Fleet),
 		Failures: &a.failures, Findings: a.findings,
 		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
+		Inspector: a.inspector, Stopping: a.hurry.Done(),
 	})
 }
 

@@ -54,10 +54,7 @@ var codes = map[int]string{
 }
 
 func newWords() words {
-	w := words{Codes: map[int]string{}, Causes: map[string]causeWords{}, Steps: steps, Failed: failed}
-	for code, means := range codes {
-		w.Codes[code] = means
-	}
+	w := words{Codes: codes, Causes: map[string]causeWords{}, Steps: steps, Failed: failed}
 	for _, r := range frame.Reasons {
 		w.Closes = append(w.Closes, closeWords{r.Code, r.Word, r.Means, r.Client})
 	}

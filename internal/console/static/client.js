@@ -12,6 +12,8 @@ if (location.pathname.endsWith("/console")) history.replaceState(null, "", `${lo
 
 const journal = new Journal();
 const sides = ["A", "B"].map((name) => new Side(name, journal));
+// #demo=customer1@example.com,therapist2@example.com,password: roomspa dev prints such an address.
+const demo = new URLSearchParams(location.hash.slice(1)).get("demo");
 const form = $("room"), hint = $("room-hint");
 const room = () => ({ customer: Number(form.customer.value) || null, therapist: Number(form.therapist.value) || null });
 
@@ -28,7 +30,8 @@ function enter(again = false) {
       : "Sign in on both sides: the ids of the room fill in by themselves.";
     return;
   }
-  hint.hidden = signedIn.length > 0;
+  hint.hidden = signedIn.length > 0 && !demo;
+  if (demo) hint.textContent = "Write on one side, and click the other: the ticks change. Then kill a replica with kill -9 while you type.";
   for (const side of signedIn) {
     if (again || side.room?.customer !== customer || side.room?.therapist !== therapist || !side.chat) side.enter(customer, therapist);
   }
@@ -44,8 +47,6 @@ for (const side of sides) {
 }
 form.addEventListener("submit", (event) => { event.preventDefault(); enter(true); });
 
-// #demo=customer1@example.com,therapist2@example.com,password: roomspa dev prints such an address.
-const demo = new URLSearchParams(location.hash.slice(1)).get("demo");
 if (demo) {
   const [customer, therapist, password] = demo.split(",");
   sides[0].offer(customer, password);

@@ -180,7 +180,8 @@ async function askWhy(path) {
   } catch (error) {
     return new Fault(`The handshake failed, and so did an ordinary request: ${error.message}.`, cure("connection_refused"));
   }
-  if (response.status === 426) return new Fault("The WebSocket handshake failed, although ordinary requests arrive.", cure("upgrade_stripped"));
+  if (response.status === 426) return new Fault("The WebSocket handshake failed, although ordinary requests arrive.",
+    `${cure("upgrade_stripped")} If it does, the origin ${location.origin} may be refused: ${cure("origin_refused")}`);
   return new Fault(`The handshake failed. An ordinary request is answered with ${response.status} ${problem.code ?? ""}: ${problem.detail ?? "not by roomspa"}`,
     cure(problem.code) || cure({ 502: "bad_gateway", 503: "no_ready_replica", 504: "gateway_timeout", 404: "wrong_path_prefix" }[response.status]));
 }

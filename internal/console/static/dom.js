@@ -30,6 +30,7 @@ export const socketURL = (path, query = {}) => {
 
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "";
+  if (ms < 0.1) return `${Math.round(ms * 1000)} µs`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const s = ms / 1000;
@@ -39,6 +40,9 @@ export function duration(ms) {
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   return `${Math.floor(minutes / 1440)} d`;
 }
+
+/** Joins texts to sentences: each gets its full stop. */
+export const sentences = (...texts) => texts.filter(Boolean).map((text) => (/[.!?…]$/.test(text) ? text : `${text}.`)).join(" ");
 
 export const clock = (at) => new Date(at).toLocaleTimeString([], { hour12: false });
 

@@ -1,6 +1,6 @@
 /** The console of the ops listener: the fleet, as one replica sees it. */
 import { config } from "./config.js";
-import { $, duration, h, server } from "./dom.js";
+import { $, duration, h, sentences, server } from "./dom.js";
 import { cure, explainClose, explainWord } from "./words.js";
 import { showStory } from "./story.js";
 
@@ -27,8 +27,9 @@ async function get(path) {
 /** A table. Rows are arrays of texts and elements. */
 function table(caption, heads, rows) {
   if (!rows.length) return h("p", { class: "hint", text: `${caption}: none.` });
-  return h("table", {}, h("caption", { class: "vh", text: caption }), h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
-    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell) => h("td", {}, cell ?? ""))))));
+  const cell = (content) => h("td", { class: typeof content === "string" && content.length > 30 && "long" }, content ?? "");
+  return h("table", {}, h("caption", { text: caption }), h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col", text })))),
+    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map(cell)))));
 }
 
 /** Draws into a part of the page, unless that would take a focus or a selection away. */
@@ -48,7 +49,7 @@ async function readiness() {
   $("about").className = r.ready ? "fine" : "fault";
   const rows = (r.checks ?? []).map((c) => [c.name, h("span", { class: c.ok ? (c.warning ? "warn" : "fine") : "bad", text: c.ok ? (c.warning ? "warning" : "passes") : `fails since ${time(c.since)}` }),
     c.error ?? c.warning ?? c.detail ?? "", c.advice ?? ""]);
-  const warnings = (r.warnings ?? []).map((w) => h("p", { class: "warn", text: `${w.cause}: ${w.text} ${w.advice ?? ""}` }));
+  const warnings = (r.warnings ?? []).map((w) => h("p", { class: "warn", text: sentences(`${w.cause}: ${w.text}`, w.advice) }));
   draw("health", table("Checks of /readyz", ["Check", "State", "What it saw", "What to do"], rows), ...warnings);
   draw("failures", r.failures ? table("Failures of the last 10 minutes", ["What", "Cause", "Whose fault", "Times", "First", "Last", "Last one", "What to do"], r.failures.map((f) =>
     [f.kind, f.cause, f.side, `${f.count}${f.of ? ` of ${f.of}` : ""}`, time(f.first), time(f.last), f.text, f.advice]))
@@ -67,10 +68,20 @@ function series(text, name) {
   return found;
 }
 
+/** Adds series up that have the same labels of these names, the largest sum first. */
+function sum(all, ...names) {
+  const sums = new Map();
+  for (const s of all) {
+    const key = names.map((name) => s[name] ?? "").join(" ");
+    sums.set(key, { ...s, value: s.value + (sums.get(key)?.value ?? 0) });
+  }
+  return [...sums.values()].filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
+}
+
 async function closes() {
   const text = await get("/metrics");
-  const rows = series(text, "roomspa_closes_total").filter((s) => s.value > 0).sort((a, b) => b.value - a.value);
-  const refused = series(text, "roomspa_handshakes_total").filter((s) => s.value > 0 && s.outcome !== "accepted");
+  const rows = sum(series(text, "roomspa_closes_total"), "code", "reason");
+  const refused = sum(series(text, "roomspa_handshakes_total").filter((s) => s.outcome !== "accepted"), "endpoint", "reason");
   draw("closes", table("Closed sockets of this replica since its start", ["Code", "Reason", "Times", "Meaning"],
     rows.map((s) => [s.code, s.reason, String(s.value), explainWord(s.reason) || explainClose(Number(s.code), s.reason).means])),
   table("Refused handshakes of this replica since its start", ["Endpoint", "Reason", "Times", "Meaning"],

@@ -92,7 +92,7 @@ function tiles(map) {
   const { host } = new URL(config.tiles.replace(/[{}]/g, ""));
   const attribution = host.endsWith("openstreetmap.org") ? "© OpenStreetMap contributors" : `Map: ${host}`;
   L.control.attribution({ prefix: false }).addTo(map);
-  L.tileLayer(config.tiles, { maxZoom: 19, attribution }).addTo(map);
+  L.tileLayer(config.tiles, { maxZoom: 19, attribution, referrerPolicy: "strict-origin" }).addTo(map);
 }
 
 /** Draws lines of equal degrees, about 100 pixels apart, with their numbers. */

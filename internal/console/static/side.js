@@ -1,6 +1,6 @@
 /** One side of the room: who it is, its connection, and its chat. */
 import { Roomspa } from "./roomspa.js";
-import { clock, decode, duration, h, server } from "./dom.js";
+import { clock, decode, duration, h, sentences, server } from "./dom.js";
 import { explainClose, explainWord } from "./words.js";
 import { withPassword, withToken } from "./session.js";
 import { Messages } from "./messages.js";
@@ -158,7 +158,7 @@ export class Side extends EventTarget {
     this.#retryAt = Date.now() + (delay ?? 0);
     this.why = code ? `Closed with ${code} ${reason ?? ""}: ${explainClose(code, reason).means}` : "";
     if (state === "waiting") this.#state(state, `, again in ${duration(delay)}. ${this.why}`);
-    else if (state === "over") this.#state(state, `: ${code} ${reason}. ${detail ?? explainClose(code, reason).means} ${explainClose(code, reason).client}${ref ? ` Reference ${ref}.` : ""}`);
+    else if (state === "over") this.#state(state, `: ${sentences(`${code} ${reason}`, detail ?? explainClose(code, reason).means, explainClose(code, reason).client, ref && `Reference ${ref}`)}`);
     else this.#state(state);
     if (state === "live") this.#showPeer();
   }

@@ -30,7 +30,7 @@ function timeline(socket, open) {
   return h("details", { "data-id": id, open, class: ended && code !== 1000 ? "bad" : "" },
     h("summary", {}, h("time", { text: clock(at) }), ` ${side?.label ?? "diagnosis"} · `, h("code", { text: path }), ` · ${state}${socket.query.has("since") ? `, resumed after message ${socket.query.get("since")}` : ""}`, ref ? h("span", { class: "ref", text: ` · ${ref}` }) : null),
     h("ol", { class: "timeline" },
-      event("ok", "dialled", "", socket.query.has("since") ? `resumes after message ${socket.query.get("since")}` : "", lastSocket(socket.query)),
+      event("ok", "opens", "", socket.query.has("since") ? `resumes after message ${socket.query.get("since")}` : "", lastSocket(socket.query)),
       opened ? event("ok", "upgraded (101)", took(dialed, opened), "the way through all proxies is open") : ended ? event("bad", "no upgrade", took(dialed, ended), "the handshake failed before the server could say why") : null,
       steps(socket),
       ready ? event("ok", "connected", took(opened, ready), `the server's part of the handshake${ref ? `, reference ${ref}` : ""}`) : null,

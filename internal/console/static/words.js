@@ -14,7 +14,7 @@ export function explainClose(code, reason = "") {
   const standard = code === 4012 || code === 4013 ? code - 3000 : code;
   const known = words.closes.find((c) => c.code === standard && c.reason === word) ?? words.closes.find((c) => c.code === standard && !word);
   const means = known?.means ?? words.causes[word]?.means ?? words.codes[code] ?? "No table has this code.";
-  return { word: word || known?.reason || "", ref, means, client: known?.client ?? "" };
+  return { word: word || known?.reason || "", ref, means, client: known && known.client !== "Nothing." ? known.client : "" };
 }
 
 /** Explains a word of an error frame or a problem document. */

@@ -81,6 +81,9 @@ Chat in the terminal: run each of these commands in its own terminal, then type.
 
 Location:  the same with /ws/location/1/2/; type 52.52,13.405
 Test all:  {{.Command}} connect --smoke {{.URL}}
+Look in:   {{.Command}} ctl top --ops {{(index .Replicas 0).OpsURL}}
+           {{.Command}} ctl connections --ops {{(index .Replicas 0).OpsURL}}
+           {{.Command}} ctl trace --user 1 --ops {{(index .Replicas 0).OpsURL}}
 Break it:  kill -9 {{(index .Replicas 0).PID}}   (both clients reconnect and miss nothing)
 
 Ctrl-C stops everything. The next start uses the same data, unless it is run with --reset.
