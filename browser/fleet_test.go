@@ -16,10 +16,14 @@ func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
 		t.Fatalf("no reference in %q", client.text(sideB+".state"))
 	}
 
-	p := open(t, world.report.Replicas[0].OpsURL+"/console/")
+	p := open(t, world.report.Replicas[0].OpsURL+"/console/", refused)
 	p.wait("#about", "Replica replica-1")
 	p.wait("#health", "postgres")
 	p.wait("#failures", "not_your_room")
+	p.wait("#why", "need the token of the replica")
+	p.fill("#token [name=token]", "another token"+kb.Enter)
+	p.wait("#why", "not accepted")
+	p.fill("#token [name=token]", opsToken+kb.Enter)
 	eventually(t, "the story is told", func() (bool, any) { // it may have to reach Redis first
 		p.fill("#ask [name=ref]", ref+kb.Enter)
 		seen := p.text("#story")
