@@ -30,13 +30,15 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {"story"},
+	"listen":    {"openfiles", "story"},
 	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
 	"session":   {"budget", "frame"},
 	"budget":    {},
 	"memory":    {},
 	"certs":     {},
+	"openfiles": {},
+	"portpeek":  {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
@@ -65,8 +67,8 @@ var packages = map[string][]string{
 	"reload":  {},
 
 	// Dependencies.
-	"postgres": {"certs", "event", "room"},
-	"redis":    {"certs", "event", "room", "story"},
+	"postgres": {"certs", "event", "openfiles", "portpeek", "room"},
+	"redis":    {"certs", "event", "openfiles", "portpeek", "room", "story"},
 	"batch":    {},
 
 	// The replica.
@@ -77,12 +79,12 @@ var packages = map[string][]string{
 
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"postgres", "room"},
-	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
+	"tool/check":    {"app", "auth", "channel", "event", "openfiles", "ops", "postgres", "redis"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
 	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
-	"tool/diagnose": {"auth", "frame", "tool/client"},
+	"tool/diagnose": {"auth", "frame", "portpeek", "tool/client"},
 	"tool/judge":    {},
 	"tool/soak":     {"auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
@@ -127,7 +129,7 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "portpeek", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},

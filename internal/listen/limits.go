@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/roomspa/roomspa/internal/openfiles"
 )
 
 // Descriptors that a process needs besides the connections of its public listener.
@@ -101,7 +102,7 @@ func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Lim
 		n = min(max(int(o.Memory/8/plainMemory), minPlain), maxPlain)
 	}
 	total := o.Sockets + n
-	if files := openFiles(); files > 0 {
+	if files := openfiles.Limit(); files > 0 {
 		total = min(total, max(files-basicNeeds-o.Files, files/2, 1))
 	}
 	l := newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
