@@ -39,6 +39,7 @@ var packages = map[string][]string{
 	"certs":     {},
 	"openfiles": {},
 	"portpeek":  {},
+	"unseen":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
@@ -100,7 +101,7 @@ var packages = map[string][]string{
 }
 
 // everyone lists the packages of internal that all packages may import.
-var everyone = []string{"batch", "cause", "logging"}
+var everyone = []string{"batch", "cause", "logging", "unseen"}
 
 // libraries lists the packages that may import a library. It holds all libraries
 // outside the standard library, and those parts of the standard library that do

@@ -92,8 +92,6 @@ var postgresRules = []rule{
 	{"26000", "", "postgres_transaction_pooler"},
 	{"42704", "configuration parameter", "postgres_bad_parameter"},
 	{"22023", "invalid value for parameter", "postgres_bad_parameter"},
-	{"22021", "0x00", Rejected}, // a NUL of a client
-	{"22021", "", "postgres_encoding"},
 	{"22P05", "", "postgres_encoding"},
 	{"54001", "", "postgres_statement_too_complex"},
 	{"54000", "wraparound", "postgres_wraparound"},

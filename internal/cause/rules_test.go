@@ -66,7 +66,7 @@ func TestWhatPostgresSays(t *testing.T) {
 		{"42704", `unrecognized configuration parameter "sslmod"`, "", "postgres_bad_parameter"},
 		{"22023", `invalid value for parameter "client_encoding": "x"`, "", "postgres_bad_parameter"},
 		{"22021", `invalid byte sequence for encoding "UTF8": 0x00`, "", cause.Rejected},
-		{"22021", `invalid byte sequence for encoding "UTF8": 0xe4 0x62`, "", "postgres_encoding"},
+		{"22021", `invalid byte sequence for encoding "UTF8": 0xe4 0x62`, "", cause.Rejected},
 		{"22P05", `character with byte sequence 0xf0 0x9f 0x98 0x80 in encoding "UTF8" has no equivalent in encoding "LATIN1"`, "", "postgres_encoding"},
 		{"54001", `stack depth limit exceeded`, "", "postgres_statement_too_complex"},
 		{"54000", `database is not accepting commands to avoid wraparound data loss in database "roomspa"`, "", "postgres_wraparound"},

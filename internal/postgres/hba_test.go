@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -118,21 +117,24 @@ func (g *guarded) as(t *testing.T, user, database, query string) string {
 // expect fails unless two probes fail for a cause that has a cure, with words in the text.
 func expect(t *testing.T, o postgres.Options, word string, words ...string) {
 	t.Helper()
-	db := open(t, o)
-	for range 2 {
-		_, err := db.CheckServer(t.Context())
-		if cause.Of(err) != word || cause.Cure(word) == "" {
-			t.Errorf("want %s: %v (%s)", word, err, cause.Of(err))
-		}
-		for _, w := range words {
-			if !strings.Contains(fmt.Sprint(err), w) {
-				t.Errorf("%s: want %q in %v", word, w, err)
+	world.Eventually(t, word, func() (bool, any) { // the server reads its files when it has told its children to
+		db := open(t, o)
+		for range 2 {
+			_, err := db.CheckServer(t.Context())
+			if cause.Of(err) != word || cause.Cure(word) == "" {
+				return false, err
+			}
+			if strings.Contains(err.Error(), "geheim") {
+				t.Errorf("the password is in %v", err)
+			}
+			for _, w := range words {
+				if !strings.Contains(err.Error(), w) {
+					return false, err
+				}
 			}
 		}
-		if strings.Contains(fmt.Sprint(err), "geheim") {
-			t.Errorf("the password is in %v", err)
-		}
-	}
+		return true, nil
+	})
 }
 
 func TestWhoPostgresLetsIn(t *testing.T) {
@@ -164,9 +166,10 @@ func TestWhoPostgresLetsIn(t *testing.T) {
 	expect(t, postgres.Options{URL: verified}, "postgres_unknown_ca", "faults test CA")
 	ca := certs.Files{CA: g.authority.File(t)}
 	expect(t, postgres.Options{URL: strings.Replace(verified, "localhost", "127.0.0.1", 1), TLS: ca}, "postgres_tls", "127.0.0.1")
-	if _, err := open(t, postgres.Options{URL: verified, TLS: ca}).CheckServer(t.Context()); err != nil {
-		t.Errorf("with the authority: %v", err)
-	}
+	eventually(t, "connect with the authority", func() error {
+		_, err := open(t, postgres.Options{URL: verified, TLS: ca}).CheckServer(t.Context())
+		return err
+	})
 	g.hba(t, "hostssl all app all scram-sha-256 clientcert=verify-full")
 	expect(t, postgres.Options{URL: verified, TLS: ca}, "postgres_client_certificate", "client certificate")
 }
