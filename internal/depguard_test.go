@@ -24,7 +24,7 @@ func depguard() string {
 	for _, p := range slices.Sorted(maps.Keys(packages)) {
 		var allow []string
 		for _, q := range slices.Sorted(slices.Values(slices.Concat(packages[p], everyone))) {
-			allow = append(allow, module+"/internal/"+q+"$")
+			allow = append(allow, path.Join(module, "internal", q)+"$")
 		}
 		rule(&b, strings.TrimPrefix(p, "../"), quote(glob(p)), "["+strings.Join(allow, ", ")+"]", module)
 	}

@@ -94,6 +94,9 @@ var packages = map[string][]string{
 	"testkit/sandbox":  {},
 	"testkit/world":    {"app", "auth", "event", "ops", "postgres", "redis", "room", "testkit/netfault", "testkit/sandbox"},
 
+	// The JavaScript client, for programs that serve or run it.
+	"../clients/js": {},
+
 	"../cmd/roomspa": {
 		"app", "auth", "certs", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",

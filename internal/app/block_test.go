@@ -35,8 +35,14 @@ func TestABlockHoldsOnEveryReplica(t *testing.T) {
 			}
 		}
 	}
+	before := answer()
 	block(http.MethodPost)
 	world.Eventually(t, "the block holds", func() (bool, any) { f := answer(); return f.Type == "error" && f.Code == "blocked", f })
+	customer.Say(t, "hello", "m-1") // the answer of which may have been lost
+	world.Eventually(t, "a message of before the block is a duplicate", func() (bool, any) {
+		f := customer.Next(t)
+		return f.Type == "ack" && f.ClientMessageID == "m-1" && f.Duplicate && f.Seq == before.Seq, f
+	})
 	therapist.Say(t, "still heard", "t-1")
 	world.Eventually(t, "the other direction is open", func() (bool, any) {
 		f := customer.Next(t)

@@ -27,6 +27,8 @@ type Store interface {
 	Conversation(ctx context.Context, r room.Room, user room.UserID) (room.Conversation, error)
 	// Append stores a message. The message is committed when it returns.
 	Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error)
+	// Repeated returns the message of the sender that has the ClientMessageID of d, if it is stored.
+	Repeated(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, found bool, err error)
 	// After returns the messages that follow seq, in order, and whether there may be more.
 	// It returns up to limit messages and size bytes, but at least one message if there is
 	// one. It reads limit rows.

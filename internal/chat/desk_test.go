@@ -110,6 +110,10 @@ func (d *desk) After(_ context.Context, c room.ID, seq int64, limit, size int) (
 	return slices.Clone(rest[:n]), n < len(rest) || n == limit, nil
 }
 
+func (d *desk) Repeated(context.Context, room.ID, room.Draft) (room.Message, bool, error) {
+	return room.Message{}, false, nil
+}
+
 func (d *desk) Before(_ context.Context, c room.ID, seq int64, limit, _ int) ([]room.Message, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -81,8 +81,6 @@ func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
 	case bad != nil:
 	case draft.Type == room.TypeSystem:
 		bad = errSystem
-	case s.pair.Load().Blocked(s.user):
-		bad = errBlocked
 	default:
 		return nil
 	}
@@ -106,7 +104,12 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 		log.Info(component, "Message received", slog.Int("length", len(draft.Text)))
 	}
 	began := time.Now()
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
+	m, duplicate, err := s.append(ctx, conversation, draft)
+	if errors.Is(err, error(errBlocked)) {
+		s.chat.metrics.message("refused")
+		s.logRefused(errBlocked)
+		return stored{}, errBlocked
+	}
 	if err != nil {
 		return stored{}, s.saveFailed(conversation, err)
 	}
@@ -120,6 +123,21 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
 	return stored{m, duplicate, logged}, nil
+}
+
+// append stores a draft. A blocked user cannot send, but still learns of a message that was
+// stored before the block: its acknowledgement may have been lost.
+func (s *Consumer) append(ctx context.Context, conversation room.ID, draft *room.Draft) (m room.Message, duplicate bool, err error) {
+	if !s.pair.Load().Blocked(s.user) {
+		return s.chat.store.Append(ctx, conversation, *draft) //nolint:wrapcheck // the store has named the operation
+	}
+	if draft.ClientMessageID != "" {
+		m, duplicate, err = s.chat.store.Repeated(ctx, conversation, *draft)
+	}
+	if err == nil && !duplicate {
+		err = errBlocked
+	}
+	return m, duplicate, err //nolint:wrapcheck // the store has named the operation
 }
 
 // saveFailed logs and counts that a message was not stored, and returns the error of save.

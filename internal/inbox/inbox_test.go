@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/testkit/world"
@@ -100,6 +101,23 @@ func TestAnInboxFindsWhatRedisLost(t *testing.T) {
 		id, int64(world.Customer))
 	far.ToRedis.Heal()
 	wantState(t, inbox.Next(t), 1, 1, "")
+}
+
+// TestRetentionClearsBadges deletes messages that the user has not read.
+func TestRetentionClearsBadges(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	r := w.Ready(t, "a")
+	customer := r.Chat(t, world.Customer)
+	inbox, id := open(t, r, world.Therapist, nil)
+	customer.Deliver(t, "old", "m-1")
+	customer.Deliver(t, "young", "m-2")
+	world.Eventually(t, "both are unread", func() (bool, any) { f := inbox.Next(t); return f.Unread != nil && *f.Unread == 2, f })
+	w.Exec(t, `UPDATE roomspa.messages SET created_at = now() - interval '31 days' WHERE conversation_id = $1 AND seq = 1`, id)
+	if done, err := w.OpenPostgres(t).DeleteMessages(t.Context(), 30*24*time.Hour, nil); err != nil || done.Deleted != 1 {
+		t.Fatal(done, err)
+	}
+	world.Eventually(t, "one is unread", func() (bool, any) { f := inbox.Next(t); return f.Unread != nil && *f.Unread == 1, f })
 }
 
 func TestSupportHasNoInbox(t *testing.T) {

@@ -51,7 +51,7 @@ func TestMigrationNamesUsersWithTheSameIdentifier(t *testing.T) {
 	conn := direct(t, url)
 	for _, statement := range []string{
 		`DROP INDEX roomspa.users_phone_number`,
-		`DELETE FROM roomspa.goose_db_version WHERE version_id = 15`,
+		`DELETE FROM roomspa.goose_db_version WHERE version_id >= 15`,
 		`INSERT INTO roomspa.users (id, email, phone, role, password) VALUES
 			(901, 'a@example.com', '+49 1', 'customer', '-'), (902, 'b@example.com', '+491', 'customer', '-'),
 			(903, 'Ä@example.com', NULL, 'customer', '-'), (904, 'Ü@example.com', NULL, 'customer', '-'), (905, 'ü@example.com', NULL, 'customer', '-')`,

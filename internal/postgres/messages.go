@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,29 @@ import (
 
 	"github.com/roomspa/roomspa/internal/room"
 )
+
+const selectRepeated = `
+SELECT seq FROM roomspa.messages WHERE conversation_id = $1 AND sender_id = $2 AND client_message_id = $3 LIMIT 1`
+
+// Repeated returns the message of the sender that is stored under the ClientMessageID of d. Found
+// is false if there is none.
+func (db *DB) Repeated(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, found bool, err error) {
+	var seq int64
+	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, selectRepeated, conversation, int64(d.Sender), d.ClientMessageID).Scan(&seq)
+	})
+	if errors.Is(err, room.ErrNotFound) {
+		return room.Message{}, false, nil
+	}
+	if err != nil {
+		return room.Message{}, false, fmt.Errorf("look for a repeated message in %s: %w", conversation, err)
+	}
+	page, _, err := db.After(ctx, conversation, seq-1, 1, maxBytes)
+	if err != nil || len(page) == 0 || page[0].Seq != seq {
+		return room.Message{}, false, err
+	}
+	return page[0], true, nil
+}
 
 const (
 	// maxPage is the number of messages, or conversations, that one call returns.

@@ -66,6 +66,21 @@ WHERE conversation_id = $1 AND seq = (
 	SELECT seq FROM roomspa.messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1
 ) AND created_at < $2 AND erased_at IS NULL`
 
+// markDeletedRead raises the cursors of both sides over what is deleted or emptied. So unread
+// counts fall, also in sockets that are open: their replicas look for changed cursors.
+const markDeletedRead = `
+INSERT INTO roomspa.cursors AS c (conversation_id, user_id, delivered_seq, read_seq, changed_at)
+SELECT r.id, side.user_id, gone.seq, gone.seq, clock_timestamp()
+FROM roomspa.conversations r CROSS JOIN LATERAL (
+	SELECT CASE WHEN m.erased_at IS NULL THEN m.seq - 1 ELSE m.seq END AS seq
+	FROM roomspa.messages m WHERE m.conversation_id = r.id ORDER BY m.seq LIMIT 1
+) gone CROSS JOIN LATERAL unnest(ARRAY[r.customer_id, r.therapist_id]) AS side (user_id)
+WHERE r.id = $1
+ORDER BY side.user_id
+ON CONFLICT (conversation_id, user_id) DO UPDATE
+SET delivered_seq = greatest(c.delivered_seq, excluded.delivered_seq), read_seq = excluded.read_seq, changed_at = excluded.changed_at
+WHERE c.read_seq < excluded.read_seq`
+
 // Retained is what a retention has done.
 type Retained struct {
 	Before        time.Time // messages before it are old
@@ -131,7 +146,7 @@ func (db *DB) conversationsToTrim(ctx context.Context, behind room.ID, done *Ret
 	return trims, last, n, err
 }
 
-// trim deletes the old messages of one conversation.
+// trim deletes the old messages of one conversation, and marks them as read.
 func (db *DB) trim(ctx context.Context, c room.ID, done *Retained) error {
 	for more := true; more; {
 		var deleted int64
@@ -156,5 +171,6 @@ func (db *DB) trim(ctx context.Context, c room.ID, done *Retained) error {
 		done.Emptied += tag.RowsAffected()
 		return nil
 	})
+	b.Queue(markDeletedRead, c)
 	return db.send(ctx, b)
 }

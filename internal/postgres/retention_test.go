@@ -41,9 +41,10 @@ func TestOldMessagesAreDeletedAndNumbersGoOn(t *testing.T) {
 		id          room.ID
 		n           int
 		first, last int64
-	}{{partly, 1, 3, 5}, {wholly, 2, 5, 5}, {long, 3, 4500, 4500}, {young, 4, 1, 5}, {empty, 5, 1, 0}} {
+		read        int64 // by the therapist
+	}{{partly, 1, 3, 5, 2}, {wholly, 2, 5, 5, 5}, {long, 3, 4500, 4500, 4500}, {young, 4, 1, 5, 0}, {empty, 5, 1, 0, 0}} {
 		got, err := db.Conversation(t.Context(), room.Room{Customer: room.UserID(c.n), Therapist: room.UserID(c.n + 1)}, room.UserID(c.n))
-		if err != nil || got.ID != c.id || got.FirstSeq != c.first || got.LastSeq != c.last {
+		if err != nil || got.ID != c.id || got.FirstSeq != c.first || got.LastSeq != c.last || got.Therapist.Read != c.read {
 			t.Errorf("%d: %+v, %v", c.n, got, err)
 		}
 		if m, _ := send(t, db, c.id, says("next", "")); m.Seq != c.last+1 {

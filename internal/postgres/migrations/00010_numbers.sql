@@ -112,7 +112,6 @@ END
 $$;
 -- +goose StatementEnd
 
-CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS messages_number ON roomspa.messages (number);
 CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS conversations_number ON roomspa.conversations (number);
 DROP SEQUENCE IF EXISTS roomspa.numbers_of_old_messages;
 

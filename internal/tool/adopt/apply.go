@@ -9,6 +9,10 @@ import (
 // passes is how often --apply copies what came meanwhile.
 const passes = 3
 
+// makeIndex makes the index of the numbers, by which this package finds messages. Nothing else
+// needs it. The first run finds an empty table, or a small one.
+const makeIndex = `CREATE UNIQUE INDEX IF NOT EXISTS messages_number ON roomspa.messages (number)`
+
 // Apply makes the view on Django's users and copies what is new in Django's tables. It returns
 // who writes into them; nobody if the copy is complete.
 func (a *Adoption) Apply(ctx context.Context) (writers []string, err error) {
@@ -27,6 +31,9 @@ func (a *Adoption) Apply(ctx context.Context) (writers []string, err error) {
 	}
 	if err := a.take(ctx); err != nil {
 		return nil, err
+	}
+	if _, err := a.write(ctx, statement{sql: makeIndex}); err != nil {
+		return nil, fmt.Errorf("make the index of message numbers: %w", a.explain(err))
 	}
 	if err := a.step("users", func() (string, error) { return a.makeView(ctx) }); err != nil {
 		return nil, err
