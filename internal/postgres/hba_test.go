@@ -151,7 +151,7 @@ func TestWhoPostgresLetsIn(t *testing.T) {
 	expect(t, postgres.Options{URL: g.as(t, "app", "closed", "sslmode=disable")}, "postgres_database_closed", "closed")
 	expect(t, postgres.Options{URL: g.as(t, "app", "nowhere", "sslmode=disable")}, "postgres_no_such_database", "nowhere")
 	expect(t, postgres.Options{URL: g.as(t, "nobody", "postgres", "sslmode=disable")}, "postgres_wrong_password", "SQLSTATE 28P01")
-	expect(t, postgres.Options{URL: g.as(t, "app", "postgres", "sslmode=disable&pgbouncer=true")}, "postgres_bad_parameter", "pgbouncer")
+	expect(t, postgres.Options{URL: g.as(t, "app", "postgres", "sslmode=disable&no_such_setting=1")}, "postgres_bad_parameter", "no_such_setting")
 	g.hba(t, "host all all all trust")
 	expect(t, postgres.Options{URL: g.as(t, "nobody", "postgres", "sslmode=disable")}, "postgres_role_refused", "does not exist")
 
