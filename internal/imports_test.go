@@ -31,7 +31,7 @@ var packages = map[string][]string{
 
 	// The way of a socket.
 	"listen":    {"openfiles", "story"},
-	"handshake": {"auth", "endpoint", "frame", "listen", "problem", "room", "session", "story"},
+	"handshake": {"auth", "endpoint", "failure", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
 	"session":   {"budget", "frame"},
 	"budget":    {},
@@ -42,8 +42,8 @@ var packages = map[string][]string{
 	"unseen":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
-	"chat":      {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
-	"location":  {"block", "endpoint", "event", "frame", "room"},
+	"chat":      {"block", "budget", "endpoint", "event", "failure", "frame", "presence", "receipt", "room"},
+	"location":  {"block", "endpoint", "event", "failure", "frame", "room"},
 	"inbox":     {"block", "budget", "endpoint", "event", "frame", "presence", "receipt", "room"},
 	"echo":      {"budget", "endpoint", "frame", "room"},
 	"dialect":   {"endpoint", "event", "frame", "room"},
@@ -57,13 +57,14 @@ var packages = map[string][]string{
 	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "problem", "room", "story"},
+	"api":     {"auth", "budget", "failure", "frame", "problem", "receipt", "room", "story"},
+	"ops":     {"auth", "budget", "failure", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
 	"auth":    {"reload", "room"},
 	"story":   {"room"},
+	"failure": {},
 	"logging": {},
 	"reload":  {},
 
@@ -74,7 +75,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -135,7 +136,7 @@ var libraries = map[string][]string{
 	"database/sql": {"postgres"},
 	"net":          {"certs", "listen", "portpeek", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "certs", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

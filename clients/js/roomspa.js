@@ -30,7 +30,7 @@ export const initial = (endpoint, { since = null, id = null, queue = [], deliver
   since, id, // the highest seq that was shown, and the id of that message; null if unknown
   queue, inFlight: null, sendAt: 0, ackBy: 0, // frames without an ack; the one that was sent on this socket
   failures: 0, // in a row
-  refused: false, renewed: false, // the last token was refused; it was renewed since a socket was live
+  refused: false, renewed: false, // the last token was refused; so was the one before it
   ref: null, readyAt: 0, dialedAt: 0, deadline: 0, heardAt: 0, pongBy: 0, // of the socket
   asked: null, told: null, // the reconnect frame, and the error frame that announces a close
   last: null, // how the last socket with a ref ended, until the server knows
@@ -95,7 +95,7 @@ class Rules {
 
   close() {
     if (this.s.phase === "over") return;
-    this.act("close");
+    if (!["idle", "token", "waiting"].includes(this.s.phase)) this.act("close");
     this.over({ code: 1000, reason: "closed" });
   }
 
@@ -221,6 +221,7 @@ class Rules {
       s.renewed = s.refused = true;
       return this.wait(s.failures ? this.backoff() : 0, true, why);
     }
+    s.renewed = false; // a token that nobody looked at may expire like another
     if (OVER.has(code) || code >= 3000) return this.over(why);
     if (code === 1012 && s.asked && (after > 0 || s.failures === 0)) return this.wait(after, false, why);
     if (code === 1013) return this.wait(Math.max(after, this.backoff()), false, why);
@@ -383,7 +384,7 @@ class Connection extends Emitter {
   #running = false;
   #timer;
   #socket = null;
-  #token; // of the last dial
+  #token; // of the socket
 
   constructor(roomspa, endpoint, path, options, query) {
     super();
@@ -469,7 +470,9 @@ class Connection extends Emitter {
   }
 
   #send(frame) {
-    this.emit("frame", { sent: true, frame: frame.type === "auth" ? { ...frame, token: "…" } : frame });
+    const auth = frame.type === "auth";
+    if (auth) this.#token = frame.token;
+    this.emit("frame", { sent: true, frame: auth ? { ...frame, token: "…" } : frame });
     this.#socket?.send(JSON.stringify(frame));
   }
 
@@ -634,7 +637,7 @@ class Location extends Connection {
       const { latitude, longitude, accuracy, heading, speed } = coords;
       position = { latitude, longitude, accuracy, heading, speed, recorded_at: new Date(timestamp).toISOString() };
     }
-    this.feed({ type: "position", frame: { type: "location_update", ...position } });
+    this.feed({ type: "position", frame: position });
   }
 }
 

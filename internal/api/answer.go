@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	failures "github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
@@ -15,12 +16,18 @@ type base struct {
 	component string // name in log lines, for example Login
 	log       *slog.Logger
 	who       Who
+	kind      failures.Kind // of the requests
+	failures  *failures.Log // may be nil
+	stories   Stories       // may be nil
 }
 
 func (b base) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	ref, remote := b.who(r)
 	visit, _ := r.Context().Value(visitKey{}).(*visit)
-	return &exchange{w: w, r: r, visit: visit, log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote}, component: b.component}
+	return &exchange{
+		w: w, r: r, visit: visit, base: b,
+		log: &logging.Conn{Log: b.log, Ref: ref, Remote: remote, Trace: logging.TraceID(r.Header.Get("Traceparent"))},
+	}
 }
 
 // An encodedAnswer is an answer that is JSON already.
@@ -31,6 +38,7 @@ type encodedAnswer []byte
 // is not cached unless do sets Cache-Control.
 func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (answer any, message string, fail *failure)) {
 	e := b.exchange(w, r)
+	b.failures.Attempt(b.kind)
 	answer, message, fail := do(e)
 	if fail != nil {
 		e.reject(fail)

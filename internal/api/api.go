@@ -7,6 +7,8 @@ import (
 
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/story"
 )
 
 // Who returns the reference of a request and the address of its client as reported by trusted
@@ -15,13 +17,16 @@ type Who func(*http.Request) (ref, remote string)
 
 // An exchange is a request and its response.
 type exchange struct {
-	w         http.ResponseWriter
-	r         *http.Request
-	visit     *visit // nil if the request was not admitted
-	log       *logging.Conn
-	component string // name in log lines, for example Login
-	user      string // description of the user in log lines; empty until it is known
-	signedIn  bool   // the client has shown a valid token of the user
+	base
+
+	w        http.ResponseWriter
+	r        *http.Request
+	visit    *visit // nil if the request was not admitted
+	log      *logging.Conn
+	story    *story.Story // nil before its first step
+	user     string       // description of the user in log lines; empty until it is known
+	userID   room.UserID  // 0 until it is known
+	signedIn bool         // the client has shown a valid token of the user
 }
 
 // A failure is an error response: the problem document for the client, and the cause for the

@@ -84,6 +84,7 @@ func (l *login) recognize(e *exchange, a *attempt) *failure {
 	if l.o.Pairs == nil || a.pair == "" {
 		return nil
 	}
+	e.step("recognize the client")
 	value, err := l.o.Pairs.Recall(e.r.Context(), "login:pairs:"+a.account)
 	if err != nil {
 		return redisUnavailable(err)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -31,6 +30,7 @@ type authenticator struct {
 
 // authenticate returns the user of a request and the claims of its token.
 func (a authenticator) authenticate(e *exchange) (*room.User, auth.Claims, *failure) {
+	e.step("verify the token")
 	token, err := auth.FromRequest(e.r)
 	if err != nil {
 		return nil, auth.Claims{}, tokenRefusal(err)
@@ -39,7 +39,7 @@ func (a authenticator) authenticate(e *exchange) (*room.User, auth.Claims, *fail
 	if err != nil {
 		return nil, auth.Claims{}, tokenRefusal(err)
 	}
-	e.user = fmt.Sprintf("user %d", claims.UserID)
+	e.identified(claims.UserID)
 	e.visit.authenticated()
 	user, fail := tokenUser(e, a.users, claims.UserID, claims.IssuedAt)
 	return user, claims, fail
@@ -48,6 +48,7 @@ func (a authenticator) authenticate(e *exchange) (*room.User, auth.Claims, *fail
 // tokenUser returns the user of a token that was issued at the time issued. It fails if the token
 // is no longer valid for the user.
 func tokenUser(e *exchange, users Users, id room.UserID, issued time.Time) (*room.User, *failure) {
+	e.step("load the user")
 	found, err := users.Users(e.r.Context(), []room.UserID{id})
 	if err != nil {
 		return nil, databaseFailure(err)
@@ -56,6 +57,7 @@ func tokenUser(e *exchange, users Users, id room.UserID, issued time.Time) (*roo
 	switch reason := user.Refuses(issued); reason {
 	case "":
 		e.signedIn = true
+		e.step("answer")
 		return user, nil
 	case "user_unknown":
 		return nil, unauthenticated(reason, "The user of this token does not exist.")

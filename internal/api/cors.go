@@ -48,7 +48,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 		}
 		h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 		if !allowed {
-			base{"CORS", log, who}.exchange(w, r).reject(newFailure(http.StatusForbidden, "origin_refused", "Pages of the origin "+
+			base{component: "CORS", log: log, who: who}.exchange(w, r).reject(newFailure(http.StatusForbidden, "origin_refused", "Pages of the origin "+
 				strconv.Quote(truncate(origin))+" may not call the API. To allow it, add the origin to --origins (ROOMSPA_ORIGINS)."))
 			return
 		}

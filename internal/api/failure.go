@@ -29,6 +29,8 @@ func (e *exchange) reject(fail *failure) {
 	gone := e.r.Context().Err() != nil
 	if gone { // it failed for this reason
 		line = "Client gone: " + fail.cause
+	} else {
+		e.record(fail)
 	}
 	switch {
 	case !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash"):
@@ -79,8 +81,17 @@ func databaseFailure(err error) *failure {
 	}
 	return &failure{cause: "database_unavailable", err: err, Problem: problem.Problem{
 		Status: http.StatusServiceUnavailable, Code: "database_unavailable", RetryAfter: 5 * time.Second,
-		Detail: "The database is unavailable; try again after the time in Retry-After.",
+		Detail: cause.Describe(err, "The database is unavailable; try again after the time in Retry-After."), More: causeMember(err),
 	}}
+}
+
+// causeMember returns the extension member cause of the problem document: the word of the cause.
+func causeMember(err error) map[string]any {
+	word := cause.Of(err)
+	if word == "" {
+		return nil
+	}
+	return map[string]any{"cause": word}
 }
 
 func internalFailure(err error) *failure {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/roomspa/roomspa/internal/auth"
+	failures "github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -48,7 +49,7 @@ func newLogin(o Options, log *slog.Logger, reg prometheus.Registerer) *login {
 		Help: "Number of sign-ins waiting for the verification of their password.",
 	}, func() float64 { return float64(o.Passwords.Waiting()) })
 	return &login{
-		base: base{"Login", log, o.Who}, o: o,
+		base: o.base("Login", failures.SignIn), o: o,
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_logins_total",
 			Help: "Total sign-ins, by outcome: signed_in, or the error code of the response.",
@@ -74,9 +75,29 @@ func (l *login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			outcome = fail.Code
 		}
 		l.outcomes.WithLabelValues(outcome).Inc()
+		l.noteProxy(e, outcome)
 		l.duration.Observe(time.Since(began).Seconds())
 		return answer, "Signed in: " + e.user, fail
 	})
+}
+
+// Proxies finds proxies that are missing in the list of trusted ones. See listen.ProxyWatch.
+type Proxies interface {
+	// Add records that a user came.
+	Add(r *http.Request, user int64, now time.Time)
+	// AddSignIn records a sign-in, and whether the limits refused it.
+	AddSignIn(r *http.Request, throttled bool, now time.Time)
+}
+
+func (l *login) noteProxy(e *exchange, outcome string) {
+	if l.o.Proxies == nil {
+		return
+	}
+	now := time.Now()
+	l.o.Proxies.AddSignIn(e.r, outcome == "too_many_attempts", now)
+	if outcome == "signed_in" {
+		l.o.Proxies.Add(e.r, int64(e.userID), now)
+	}
 }
 
 type credentials struct {
@@ -86,6 +107,7 @@ type credentials struct {
 
 // signIn runs the steps of a sign-in. The first one that fails ends it.
 func (l *login) signIn(e *exchange) (*tokensJSON, *failure) {
+	e.step("read the body")
 	var c credentials
 	if fail := readFields(e.w, e.r, &c); fail != nil {
 		return nil, fail
@@ -111,6 +133,7 @@ func (l *login) signIn(e *exchange) (*tokensJSON, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
+	e.step("issue the tokens")
 	l.remember(e, a)
 	if outdated != "" {
 		l.upgrade(e, user, outdated, c.Password)
@@ -156,7 +179,11 @@ func maskIdentifier(identifier string) string {
 // identify returns the user with the credentials. outdated is the stored hash if it should be
 // replaced, else "".
 func (l *login) identify(e *exchange, c credentials, client auth.Client) (user room.User, outdated string, _ *failure) {
+	e.step("load the user")
 	user, stored, err := l.o.Store.Credentials(e.r.Context(), c.Identifier)
+	if err == nil || errors.Is(err, room.ErrNotFound) {
+		e.step("verify the password")
+	}
 	// The timeout is for the wait, not for the work.
 	turn, cancel := context.WithTimeout(e.r.Context(), l.o.LoginWait)
 	defer cancel()
@@ -169,7 +196,7 @@ func (l *login) identify(e *exchange, c credentials, client auth.Client) (user r
 	if err != nil {
 		return user, "", databaseFailure(err)
 	}
-	e.user = fmt.Sprintf("user %d", user.ID)
+	e.identified(user.ID)
 	ok, rehash, err := l.o.Passwords.Verify(turn, client, stored, c.Password)
 	switch {
 	case errors.Is(err, auth.ErrUnreadableHash):

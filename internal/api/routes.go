@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/budget"
+	failures "github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -34,6 +35,9 @@ type Options struct {
 	Origins     []string      // origins that CORS allows in addition to the own host
 	SocketPaths []string      // paths of the WebSocket endpoints, for the answer to an unknown path
 	Who         Who
+	Failures    *failures.Log            // learns of each request; may be nil
+	Proxies     Proxies                  // learns of each sign-in; may be nil
+	Stories     Stories                  // of requests that failed; nil: they are not kept
 	IsProxy     func(remote string) bool // whether an address of Who stands for many clients; nil means never
 	Budget      *budget.Budget           // bounds the bytes that requests hold; nil means no limit
 	// Classic serves the paths of the predecessor.
@@ -41,6 +45,8 @@ type Options struct {
 	// AddressShare is the share of the places for requests without a valid token that one
 	// client address may take once half of them are taken. 0 means no limit.
 	AddressShare float64
+
+	log *slog.Logger
 }
 
 // A Store gives access to Postgres.
@@ -59,6 +65,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	if o.IsProxy == nil {
 		o.IsProxy = func(string) bool { return false }
 	}
+	o.log = log
 	o.LoginWait = cmp.Or(o.LoginWait, 5*time.Second)
 	if o.Throttle != nil {
 		o.Throttle = newReplicaThrottle(o.Throttle)
@@ -66,16 +73,16 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	users := authenticator{o.Keys, o.Store}
 	login := newLogin(o, log, reg)
 	signIn := newSignIn(o, log, reg)
-	ticket := &ticketIssuer{base{"Tickets", log, o.Who}, o, users}
-	history := &history{base{"History", log, o.Who}, o.Store, o.Receipts, users}
-	unread := &unreadCounter{base{"Unread", log, o.Who}, o.Store, users}
-	block := &blocker{base{"Blocks", log, o.Who}, users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
-	locator := &locator{base{"LocationConsumer", log, o.Who}, users, o.Positions, userLimit{o.Throttle, "location", positionsPerMinute}}
-	classic := &classic{base{"ClassicChat", log, o.Who}, o.Store, o.Receipts, users}
-	report := &reporter{base{"Reports", log, o.Who}, history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
+	ticket := &ticketIssuer{o.base("Tickets", failures.Ticket), o, users}
+	history := &history{o.base("History", failures.REST), o.Store, o.Receipts, users}
+	unread := &unreadCounter{o.base("Unread", failures.REST), o.Store, users}
+	block := &blocker{o.base("Blocks", failures.REST), users, o.Blocks, userLimit{o.Throttle, "block", blocksPerMinute}}
+	locator := &locator{o.base("LocationConsumer", failures.REST), users, o.Positions, userLimit{o.Throttle, "location", positionsPerMinute}}
+	classic := &classic{o.base("ClassicChat", failures.REST), o.Store, o.Receipts, users}
+	report := &reporter{o.base("Reports", failures.REST), history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
 	admission := &admission{
 		isProxy: o.IsProxy,
-		base:    base{"HTTP", log, o.Who}, budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
+		base:    o.base("HTTP", failures.REST), budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
 	other := cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +113,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 				history.ServeHTTP(w, r)
 				return
 			}
-			o.notFound(w, r, log)
+			o.notFound(w, r)
 		}
 	})))
 	if !o.Classic {
@@ -122,7 +129,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	})
 }
 
-func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Logger) {
+func (o *Options) notFound(w http.ResponseWriter, r *http.Request) {
 	fail := noSuchPath()
 	fail.cause = "404 no_such_path"
 	paths := append(slices.Clone(Paths), o.SocketPaths...)
@@ -130,5 +137,5 @@ func (o *Options) notFound(w http.ResponseWriter, r *http.Request, log *slog.Log
 		paths = append(paths, ClassicPaths...)
 	}
 	fail.More = map[string]any{"paths": paths}
-	base{"HTTP", log, o.Who}.exchange(w, r).reject(fail)
+	o.base("HTTP", failures.REST).exchange(w, r).reject(fail)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/cause"
+	failures "github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -51,7 +52,7 @@ type signIn struct {
 func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
 	f := promauto.With(reg)
 	return &signIn{
-		o: o, refresh: base{"Tokens", log, o.Who}, logout: base{"Logout", log, o.Who},
+		o: o, refresh: o.base("Tokens", failures.SignIn), logout: o.base("Logout", failures.SignIn),
 		refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_token_refreshes_total",
 			Help: "Total uses of refresh tokens, by outcome: rotated, repeated (retry after a lost answer), reused (an old token was used and its family revoked), or the error code of the response.",
@@ -127,6 +128,7 @@ func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure)
 	var body struct {
 		RefreshToken string `json:"refresh_token"`
 	}
+	e.step("read the body")
 	if fail := readFields(e.w, e.r, &body); fail != nil {
 		return nil, "", fail
 	}
@@ -138,6 +140,7 @@ func (s *signIn) rotate(e *exchange) (_ *tokensJSON, outcome string, _ *failure)
 	if fail != nil {
 		return nil, "", fail
 	}
+	e.step("replace the token")
 	now := issueTime(time.Now(), user.TokensValidAfter)
 	rotation, err := s.o.Store.RotateRefresh(e.r.Context(), used, auth.NextRefresh(used, now, s.o.RefreshTTL), refreshGrace)
 	switch {
@@ -177,6 +180,7 @@ func (s *signIn) signOut(ctx context.Context, t room.Refresh) error {
 }
 
 func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
+	e.step("verify the token")
 	if token == "" {
 		return room.Refresh{}, badField("refresh_token", "is missing")
 	}
@@ -184,7 +188,7 @@ func (s *signIn) verify(e *exchange, token string) (room.Refresh, *failure) {
 	if err != nil {
 		return used, tokenRefusal(err)
 	}
-	e.user = fmt.Sprintf("user %d", used.User)
+	e.identified(used.User)
 	return used, e.visit.startRefresh(used.User)
 }
 
@@ -223,6 +227,7 @@ func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 	case fail != nil:
 		return scope, "", fail
 	case !body.Everywhere:
+		e.step("revoke the tokens")
 		valid, err := s.o.Store.RevokeRefresh(e.r.Context(), t)
 		if err != nil {
 			return scope, "", databaseFailure(err)
@@ -236,6 +241,7 @@ func (s *signIn) logOut(e *exchange) (scope, outcome string, _ *failure) {
 	case fail != nil:
 		return scope, "", fail
 	}
+	e.step("revoke the tokens")
 	switch err := s.signOut(e.r.Context(), t); {
 	case errors.Is(err, room.ErrNotFound):
 		return scope, "already", nil

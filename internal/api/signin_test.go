@@ -235,7 +235,7 @@ func TestWithoutRedisNobodySignsInAndNoTicketIsTaken(t *testing.T) {
 	}
 	r.Post(t, "/api/ticket/", nil, tokens.Access).Expect(t, 503, "channel_layer_unavailable")
 	g := r.Connect(t, world.Handshake{Path: "/ws/chat/1/2/", Query: url.Values{"ticket": {ticket}}}).ExpectRefusal(t, 1011, "channel_layer_unavailable")
-	if !strings.Contains(g.Detail, "ticket") || strings.Contains(g.Detail, "refused") {
+	if !strings.Contains(g.Detail, "ticket") || strings.Contains(g.Detail, "refuses") {
 		t.Errorf("detail %q", g.Detail)
 	}
 	r.Refresh(t, tokens.Refresh).Expect(t, 200, "") // a sign-in lives on

@@ -76,6 +76,7 @@ func (l *login) takeAttempt(e *exchange, a *attempt) *failure {
 	}
 	a.buckets = l.o.Limits.count(a)
 	names, perMinute := a.limits()
+	e.step("count an attempt")
 	full, wait, err := l.o.Throttle.Take(e.r.Context(), names, perMinute)
 	if err != nil {
 		return redisUnavailable(err)
@@ -113,9 +114,10 @@ func redisUnavailable(err error) *failure {
 	}
 	detail := "Redis is unavailable; try again after the time in Retry-After."
 	if cause.IsRefusal(err) {
-		detail = "Redis refuses what this needs, so its operator must change it; try again after the time in Retry-After."
+		detail = "Redis refuses what this needs."
 	}
 	return &failure{cause: "channel_layer_unavailable", err: err, Problem: problem.Problem{
-		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second, Detail: detail,
+		Status: http.StatusServiceUnavailable, Code: "channel_layer_unavailable", RetryAfter: 5 * time.Second,
+		Detail: cause.Describe(err, detail), More: causeMember(err),
 	}}
 }

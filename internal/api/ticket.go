@@ -46,6 +46,7 @@ func (t *ticketIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return nil, "", fail
 		}
 		bucket := []string{"ticket:" + strconv.FormatInt(int64(user.ID), 10)}
+		e.step("count an attempt")
 		full, wait, err := t.o.Throttle.Take(e.r.Context(), bucket, []int{ticketsPerMinute})
 		switch {
 		case err != nil:
@@ -53,6 +54,7 @@ func (t *ticketIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case full >= 0:
 			return nil, "", tooManyAttempts("ticket", wait, "Too many tickets within a minute; try again after the time in Retry-After.")
 		}
+		e.step("issue the ticket")
 		text, err := t.o.Tickets.Issue(e.r.Context(), user.ID, claims.IssuedAt, claims.ExpiresAt, TicketLife)
 		if err != nil {
 			return nil, "", redisUnavailable(err)

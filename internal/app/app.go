@@ -24,6 +24,7 @@ import (
 	"github.com/roomspa/roomspa/internal/dialect"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/fleet"
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
@@ -96,6 +97,7 @@ type App struct {
 	layer       *channel.Layer
 	sockets     *session.Registry
 	stories     *story.Recorder
+	failures    failure.Log
 	opsToken    atomic.Pointer[string]
 	idleCuts    *idlecuts.Watch
 	proxies     *listen.ProxyWatch
@@ -199,14 +201,16 @@ func (a *App) wire(reloads []task) {
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	a.fleet.Describe(a.version, o.Settings(a.redis))
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
 	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)
 	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
 	chats := chat.New(chat.Options{
 		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes, SupportMaySend: o.SupportMaySend,
+		Failures: &a.failures,
 	}, a.db, a.layer, a.receipts, reg)
-	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly()}
+	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly(), Failures: &a.failures}
 	wrap := func(e endpoint.Endpoint) endpoint.Endpoint { return e }
 	if o.ClassicClients {
 		classic := dialect.New(a.layer, reg)
@@ -216,9 +220,9 @@ func (a *App) wire(reloads []task) {
 	shakes := handshake.New(handlers, handshake.Options{
 		Replica: o.Replica, Origins: o.Origins, TrustedProxies: o.TrustedProxies,
 		MaxHandshakes: o.MaxHandshakes, LogMask: o.LogMask, Tickets: a.redis.Tickets, Stories: a.stories, Proxies: a.proxies,
-		Limits: a.limits,
+		Limits: a.limits, Failures: &a.failures,
 	}, a.sockets, a.keys, a.db, []endpoint.Endpoint{
-		wrap(echo.Endpoint(o.Replica)),
+		wrap(echo.Endpoint(o.Replica, func() string { return a.monitor.NotReady() })),
 		wrap(chats.Endpoint()),
 		wrap(locations.Endpoint()),
 		inboxes.Endpoint(),
@@ -240,10 +244,10 @@ func (a *App) wire(reloads []task) {
 		Handler: shakes.Route(a.api(shakes.Paths(), locations.Reporter())), Limits: a.limits, WriteTimeout: 30 * time.Second,
 	}, a.log)
 	a.ops = listen.New(listen.Options{
-		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, WriteTimeout: 2 * time.Minute, // a profile takes long
+		Name: "ops", Address: o.OpsListen, Handler: a.opsHandler(), Relieve: a.limits, Reserve: true, WriteTimeout: 2 * time.Minute, // a profile takes long
 	}, a.log)
 	a.tasks = [][]task{
-		{{"log", a.strangers.Run}},
+		{{"log", a.strangers.Run}, {"failures", a.failures.Run}},
 		{{"channel layer", a.layer.Run}},
 		{{"stories", a.stories.Run}},
 		{{"postgres", a.db.Run}},
@@ -260,8 +264,8 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 	return api.New(api.Options{
 		Store: a.db, Receipts: a.receipts, Keys: a.keys, Passwords: a.passwords, Revocations: a.revocations, Blocks: a.blocks, Positions: positions,
 		Tickets: a.redis.Tickets, Throttle: a.redis.Throttle, AccessTTL: o.AccessTokenTTL, RefreshTTL: o.RefreshTokenTTL,
-		Limits:  api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
-		Pairs:   a.redis.Throttle,
+		Limits: api.LoginLimits{AccountAddress: o.LoginPerAccountAddress, Address: o.LoginPerAddress, Account: o.LoginPerAccount},
+		Pairs:  a.redis.Throttle, Failures: &a.failures, Stories: a.stories, Proxies: a.proxies,
 		Origins: o.Origins, Classic: o.ClassicClients, SocketPaths: socketPaths, Budget: a.budget, AddressShare: o.AddressShare,
 		Who: func(r *http.Request) (ref, remote string) {
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)

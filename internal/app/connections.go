@@ -14,10 +14,10 @@ import (
 func (a *App) connectionLimits() *listen.Limits {
 	o := &a.options
 	limits := listen.NewLimits(listen.LimitOptions{
-		Sockets: o.HardLimit, Files: o.DatabaseMaxConnections, Memory: a.memory.Limit(), Share: o.AddressShare, Trusted: o.TrustedProxies,
+		Sockets: o.HardLimit, Wanted: o.SoftLimit, Files: o.DatabaseMaxConnections, Memory: a.memory.Limit(), Share: o.AddressShare, Trusted: o.TrustedProxies,
 	}, a.log, a.reg)
-	if limits.Places() < o.SoftLimit {
-		a.logf(slog.LevelWarn, "Open-file limit too low: only %d connections fit into it, and --soft-limit is %d", limits.Places(), o.SoftLimit)
+	for _, err := range limits.Findings() {
+		a.logf(slog.LevelWarn, "Open-file limit too low: %v", err)
 	}
 	return limits
 }
@@ -40,7 +40,7 @@ func (a *App) sessionOptions() session.Options {
 		if e.Cut {
 			a.idleCuts.Add(e.At, e.Idle, e.User, e.Remote)
 		}
-		handshake.KeepEnd(a.stories, e)
+		handshake.KeepEnd(a.stories, &a.failures, e)
 	}
 	return o
 }

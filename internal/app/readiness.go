@@ -12,8 +12,14 @@ import (
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
+		Failures: &a.failures, Findings: a.findings,
 		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
 	})
+}
+
+// findings are the warnings of /readyz beside those of its checks.
+func (a *App) findings() []error {
+	return append(a.fleet.Findings(), a.limits.Findings()...) // the check proxies has the other one
 }
 
 // checks are the checks of /readyz.

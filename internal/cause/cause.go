@@ -29,7 +29,7 @@ type Chapter struct {
 // Chapters returns the whole table, in the order in which a connection meets the
 // areas, from the outside in. The caller must not modify the result.
 func Chapters() []Chapter {
-	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, inTheReplica, betweenReplicas, seenByDiagnose}
+	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, inTheReplica, betweenReplicas, ofReplicas, seenByDiagnose}
 }
 
 // Find returns the entry for a cause's word.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -82,6 +83,7 @@ type Options struct {
 	Blocks           Blocks   // nil: nobody has blocked anybody
 	Inboxes          Inboxes  // nil: nobody has an inbox open
 	SupportMaySend   bool
+	Failures         *failure.Log // learns of the messages that clients send; may be nil
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:

@@ -46,7 +46,7 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 		return
 	}
 	now := time.Now().UnixNano()
-	s.chat.metrics.fanout.Observe(max(0, float64(now-at.UnixNano())/1e9))
+	s.chat.metrics.fanout.observe(max(0, float64(now-at.UnixNano())/1e9), now, s.Socket.Log())
 	s.Mu.Lock()
 	wake := !s.closed && s.cursor.accept(delivery{m, now})
 	if s.cursor.gap && s.overflowedAt == 0 {

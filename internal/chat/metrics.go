@@ -1,14 +1,19 @@
 package chat
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 type metrics struct {
 	messages    map[string]prometheus.Counter
-	commit      prometheus.Histogram
-	fanout      prometheus.Histogram
+	commit      observer
+	fanout      observer
 	delivered   prometheus.Counter
 	unpublished prometheus.Counter
 	repairs     *prometheus.CounterVec
@@ -28,14 +33,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}, []string{"outcome"})
 	m := &metrics{
 		messages: map[string]prometheus.Counter{}, drops: map[string]prometheus.Counter{},
-		commit: f.NewHistogram(prometheus.HistogramOpts{
+		commit: observer{histogram: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "roomspa_message_commit_seconds", Buckets: seconds,
 			Help: "Time that chat messages wait for their commit in Postgres.",
-		}),
-		fanout: f.NewHistogram(prometheus.HistogramOpts{
+		})},
+		fanout: observer{histogram: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "roomspa_fanout_seconds", Buckets: seconds,
 			Help: "Time from publishing a chat message on any replica to its arrival for one socket of this replica. Includes the clock difference between the replicas.",
-		}),
+		})},
 		delivered: f.NewCounter(prometheus.CounterOpts{
 			Name: "roomspa_messages_delivered_total",
 			Help: "Total chat messages sent to clients. A message counts once for each socket.",
@@ -71,3 +76,32 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 func (m *metrics) message(outcome string) { m.messages[outcome].Inc() }
+
+// The times between two exemplars of a histogram. Exemplars take memory, so that few messages have
+// one.
+const (
+	exemplarEvery = time.Second
+	slowExemplar  = 100 * time.Millisecond // of values above slowSeconds
+	slowSeconds   = .1
+)
+
+// An observer is a histogram some of whose values have an exemplar with the reference of a socket.
+type observer struct {
+	histogram prometheus.Histogram
+	last      atomic.Int64 // Unix time in nanoseconds of the last exemplar
+}
+
+// observe records a value that a socket has seen at the time now, in Unix nanoseconds.
+func (o *observer) observe(seconds float64, now int64, log *logging.Conn) {
+	every := exemplarEvery
+	if seconds >= slowSeconds {
+		every = slowExemplar
+	}
+	if last := o.last.Load(); now-last >= int64(every) && o.last.CompareAndSwap(last, now) {
+		if e, ok := o.histogram.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(seconds, log.Exemplar())
+			return
+		}
+	}
+	o.histogram.Observe(seconds)
+}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
@@ -16,7 +17,7 @@ func (s *Consumer) probe(id string) {
 		}
 		s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error())
 		_ = s.Refuse(&room.Invalid{ // if the outbox is full, the client does not read this answer either
-			Code: "channel_layer_unavailable", Detail: "the probe was not published because Redis is unavailable",
+			Code: "channel_layer_unavailable", Detail: cause.Describe(err, "the probe was not published because Redis is unavailable"),
 		}, "")
 	})
 }

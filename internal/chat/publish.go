@@ -5,6 +5,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -17,6 +18,7 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 		switch {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
+			chat.options.Failures.Failed(failure.Send, "channel_layer_unavailable", err)
 			s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
 			chat.requestSweep()
 		case logged:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -68,12 +69,13 @@ func (s *Consumer) Send(ctx context.Context, d room.Draft) error {
 // check completes a draft of the user, and returns why it is refused, or nil. It logs and counts
 // that.
 func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
+	s.chat.options.Failures.Attempt(failure.Send)
 	draft.Sender, draft.SenderRole = s.user, s.role
 	if draft.Type == room.TypeText {
 		draft.Type = "" // the default
 	}
 	if s.role == room.Support && !s.chat.options.SupportMaySend {
-		s.chat.metrics.message("refused")
+		s.refused(errSupport)
 		return errSupport
 	}
 	bad := draft.Validate(maxText)
@@ -84,9 +86,15 @@ func (s *Consumer) check(draft *room.Draft, maxText int) *room.Invalid {
 	default:
 		return nil
 	}
-	s.chat.metrics.message("refused")
+	s.refused(bad)
 	s.logRefused(bad)
 	return bad
+}
+
+// refused counts a message that is refused.
+func (s *Consumer) refused(bad *room.Invalid) {
+	s.chat.metrics.message("refused")
+	s.chat.options.Failures.Refused(failure.Send, bad.Code)
 }
 
 // A stored is a message that was stored.
@@ -118,7 +126,8 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 		outcome = "duplicate"
 	}
 	s.chat.metrics.message(outcome)
-	s.chat.metrics.commit.Observe(time.Since(began).Seconds())
+	took := time.Since(began)
+	s.chat.metrics.commit.observe(took.Seconds(), began.Add(took).UnixNano(), log)
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
@@ -145,6 +154,7 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 	log := s.Socket.Log()
 	if errors.Is(err, room.ErrErased) {
 		s.chat.metrics.message("refused")
+		s.chat.options.Failures.Refused(failure.Send, "user_inactive")
 		log.Warn(component, "Message refused: the sender is erased")
 		return &frame.Close{Code: frame.CodeIdentity, Reason: "user_inactive"}
 	}
@@ -156,7 +166,9 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 		s.resetWithout(conversation) // the client sends again, to the new conversation
 	}
 	log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
-	return storeInvalid(err)
+	bad := storeInvalid(err)
+	s.chat.options.Failures.Failed(failure.Send, bad.Code, err)
+	return bad
 }
 
 // acknowledge queues an ack. The message is about to arrive from Redis for this
@@ -178,7 +190,7 @@ func (s *Consumer) acknowledge(ack []byte) error {
 // storeInvalid returns the refusal of a frame that the store could not handle.
 func storeInvalid(err error) *room.Invalid {
 	if errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrNotFound) {
-		return &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once"}
+		return &room.Invalid{Code: "database_unavailable", Detail: cause.Describe(err, "the database is unavailable; send the frame again, a message with the same client_message_id is stored only once")}
 	}
 	return &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
 }

@@ -29,14 +29,15 @@ const (
 // rateLimited is the refusal of a message over the rate of the socket.
 var rateLimited = &room.Invalid{Code: "rate_limited", Detail: "the message exceeds the rate limit of the socket and was ignored"}
 
-// Endpoint returns the endpoint of a replica. The greeting contains the replica's
-// name.
-func Endpoint(replica string) endpoint.Endpoint {
+// Endpoint returns the endpoint of a replica. The greeting contains the replica's name and, while
+// the replica is not ready, the cause. notReady returns that, or ""; it does not block, and may be
+// nil.
+func Endpoint(replica string, notReady func() string) endpoint.Endpoint {
 	return endpoint.Endpoint{
 		Name: "test", Component: component, Anonymous: true,
 		Query: check,
 		New: func(p endpoint.Peer) endpoint.Consumer {
-			c := &consumer{Base: endpoint.NewBase(p.Socket, component, math.MaxInt), replica: replica}
+			c := &consumer{Base: endpoint.NewBase(p.Socket, component, math.MaxInt), replica: replica, notReady: notReady}
 			c.greet, c.unpinged = p.Query.Get("greet") == "1", p.Query.Has("ping")
 			c.closeCode, _ = strconv.Atoi(p.Query.Get("close"))
 			return c
@@ -61,6 +62,7 @@ func check(q url.Values) *frame.Close {
 type consumer struct {
 	endpoint.Base
 	replica   string
+	notReady  func() string
 	greet     bool
 	unpinged  bool
 	closeCode int // 0 if the client asked for none
@@ -77,13 +79,16 @@ func (c *consumer) Open(context.Context) error {
 	if !c.greet {
 		return nil
 	}
-	greeting := frame.Encode(frame.Greeting{
+	greeting := frame.Greeting{
 		Type: frame.TypeGreeting, Replica: c.replica, Ref: c.Socket.Log().Ref,
 		Time: time.Now().UTC().Format(frame.TimeLayout),
-	})
+	}
+	if c.notReady != nil {
+		greeting.NotReady = c.notReady()
+	}
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
-	return c.QueueLocked(frame.Message{Data: greeting})
+	return c.QueueLocked(frame.Message{Data: frame.Encode(greeting)})
 }
 
 // Ready reports whether the client has taken enough of its echoes. See session.Pacer.

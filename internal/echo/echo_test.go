@@ -38,7 +38,7 @@ func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := echo.Endpoint("a")
+	e := echo.Endpoint("a", nil)
 	if bad := e.Query(q); bad != nil {
 		t.Fatal(bad)
 	}
@@ -143,7 +143,7 @@ func TestParameters(t *testing.T) {
 	}
 	for query, want := range map[string]string{"close=1": "bad_close_code", "close=": "bad_close_code", "ping=on": "bad_ping", "ping=on&close=x": "bad_close_code"} {
 		q, _ := url.ParseQuery(query)
-		if bad := echo.Endpoint("a").Query(q); bad == nil || bad.Code != 4000 || bad.Reason != want {
+		if bad := echo.Endpoint("a", nil).Query(q); bad == nil || bad.Code != 4000 || bad.Reason != want {
 			t.Errorf("%s: %v, want %s", query, bad, want)
 		}
 	}

@@ -27,53 +27,51 @@ type problem struct {
 	end    string // for the log, when it has ended
 }
 
-var (
-	splitLayer = problem{
-		"split_channel_layer", slog.LevelError,
-		"Channel layer split", "replicas share Postgres, but their heartbeats do not arrive over Redis",
-		"Channel layer no longer split: the heartbeats of all replicas arrive over Redis",
-	}
-	differentSecrets = problem{
-		"different_secrets", slog.LevelWarn,
-		"JWT secrets differ", "replicas refuse each other's tokens",
-		"JWT secrets no longer differ: all replicas accept each other's tokens",
-	}
-	redisShared = problem{
-		"redis_shared", slog.LevelWarn,
-		"Redis shared", "another deployment uses the same Redis with the same prefix",
-		"Redis no longer shared with another deployment",
-	}
-	clockSkew = problem{
-		"replica_clock_skew", slog.LevelWarn,
-		"Clock skew", "the clocks of replicas differ from that of Postgres by more than 5s",
-		"No more clock skew: the clocks of all replicas are close to that of Postgres",
-	}
-)
+// found are the names of the replicas that each problem concerns, by id.
+type found map[*problem]map[string]string
 
-func (p problem) text(replicas map[string]string) string { return p.detail + ": " + names(replicas) }
+func (f found) add(p *problem, id, name string) {
+	if f[p] == nil {
+		f[p] = map[string]string{}
+	}
+	f[p][id] = name
+}
 
-// Finding returns what is wrong between the replicas, or nil. It performs no I/O.
-func (f *Fleet) Finding() error {
+// findings returns the problems as errors, the most important one first.
+func (f found) findings() (all []error) {
+	for _, p := range problems {
+		if len(f[p]) > 0 {
+			all = append(all, &finding{p.cause, p.text(f[p])})
+		}
+	}
+	return all
+}
+
+func (p *problem) text(replicas map[string]string) string { return p.detail + ": " + names(replicas) }
+
+// Findings returns what is wrong between the replicas, the most important finding first. It
+// performs no I/O.
+func (f *Fleet) Findings() (all []error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.failure != nil:
-		return fmt.Errorf("store heartbeat of this replica: %w", f.failure)
-	case len(f.skewed) > 0:
-		return &finding{clockSkew.cause, clockSkew.text(f.skewed)}
-	case len(f.unheard) > 0:
-		return &finding{splitLayer.cause, splitLayer.text(f.unheard)}
-	case len(f.strangers) > 0:
-		return &finding{differentSecrets.cause, differentSecrets.text(f.strangers)}
-	case len(f.sharing) > 0:
-		return &finding{redisShared.cause, redisShared.text(f.sharing)}
+	if f.failure != nil {
+		all = append(all, fmt.Errorf("store heartbeat of this replica: %w", f.failure))
+	}
+	return append(all, f.found.findings()...)
+}
+
+// Finding returns the first of Findings, or nil.
+func (f *Fleet) Finding() error {
+	if all := f.Findings(); len(all) > 0 {
+		return all[0]
 	}
 	return nil
 }
 
-// logChange logs a problem when it concerns a replica that it did not concern before,
-// and when it has ended.
-func (f *Fleet) logChange(p problem, before, now map[string]string) {
+// update replaces the replicas that a problem concerns. It logs when that is a replica that it
+// did not concern before, and when the problem has ended. The caller holds f.mu.
+func (f *Fleet) update(p *problem, now map[string]string) {
+	before := f.found[p]
 	isNew := func(id string) bool {
 		_, known := before[id]
 		return !known
@@ -84,6 +82,8 @@ func (f *Fleet) logChange(p problem, before, now map[string]string) {
 	case len(now) == 0 && len(before) > 0:
 		logging.Component(f.log, slog.LevelInfo, component, p.end, slog.String("cause", p.cause))
 	}
+	f.found[p] = now
+	f.metrics[p].Set(float64(len(now)))
 }
 
 // names returns the names of replicas, sorted, at most maxNames of them.

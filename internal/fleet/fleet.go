@@ -5,7 +5,9 @@
 // The package also tracks the members. Each replica sends heartbeats to the control
 // group and stores them in Postgres. Comparing the two finds replicas that share
 // Postgres but not the channel layer. Comparing fingerprints of keys finds replicas
-// that refuse each other's tokens. The package reports such findings and acts on none.
+// that refuse each other's tokens. Heartbeats also tell the options, the version and the clock of a
+// replica, and a replica whose heartbeats cease is missed. The package reports such findings and
+// acts on none.
 //
 // With each stored heartbeat a replica also reads the identity of its deployment, and
 // passes it on to the channel layer.
@@ -66,7 +68,7 @@ type Fleet struct {
 	layer    Layer
 	store    Store
 	log      *slog.Logger
-	metrics  *metrics
+	metrics  metrics
 	handlers map[event.Kind]handler // not changed while Run runs
 	started  time.Time              // when Run was called; Run's own
 
@@ -75,12 +77,10 @@ type Fleet struct {
 	counters  map[source]uint64             // of the last event
 	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
 	others    int                           // other replicas with a heartbeat in the store
-	unheard   map[string]string             // names of those that should be heard and are not, by id
-	strangers map[string]string             // names of those with other secrets, by id
-	skewed    map[string]string             // names of those whose clock differs from Postgres', by id
-	sharing   map[string]string             // other deployments on the same Redis, by id
+	found     found                         // what is wrong between them
 	current   event.Deployment              // only for exchangeHeartbeats
 	failure   error                         // of the last heartbeat; nil if it was stored
+	storing   time.Time                     // since when each heartbeat was stored; zero if the last one was not
 }
 
 // A source is a replica and a kind of event. Its events arrive in the order of their counters.
@@ -95,10 +95,16 @@ func New(replica string, id event.ProcessID, keys func() []string, layer Layer, 
 	f := &Fleet{
 		id: id, own: room.Heartbeat{ID: id.String(), Replica: replica}, keys: keys,
 		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[event.Kind]handler{},
-		lastHeard: map[event.ProcessID]time.Time{}, counters: map[source]uint64{},
+		lastHeard: map[event.ProcessID]time.Time{}, counters: map[source]uint64{}, found: found{},
 	}
 	Handle(f, func(event.ProcessID, event.Heartbeat) {}, nil) // receive notes the sender of every event
 	return f
+}
+
+// Describe sets what heartbeats say of this replica: the version of roomspa, and the options that
+// must be equal on all replicas, by name, without secrets. Call it before [Fleet.Run].
+func (f *Fleet) Describe(version string, settings map[string]string) {
+	f.own.Version, f.own.Settings = version, settings
 }
 
 // ID returns the id that this replica sends events under.

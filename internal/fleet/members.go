@@ -41,8 +41,8 @@ func (f *Fleet) hear(e *event.Event, now time.Time) (isNew bool) {
 func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	own := f.own
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
-	own.SigningKey = own.AcceptedKeys[0]
-	d, others, err := f.store.Heartbeat(ctx, own, maxAge)
+	own.SigningKey, own.Uptime = own.AcceptedKeys[0], now.Sub(f.started)
+	d, others, err := f.store.Heartbeat(ctx, own, MissedFor)
 	f.logFailure(err)
 	if err != nil {
 		return false // the findings stay
@@ -55,9 +55,7 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.compare(now, own, others)
-	f.logChange(redisShared, f.sharing, sharing)
-	f.sharing = sharing
-	f.metrics.sharing.Set(float64(len(sharing)))
+	f.update(redisShared, sharing)
 	return true
 }
 
@@ -67,6 +65,9 @@ func (f *Fleet) logFailure(err error) {
 	f.mu.Lock()
 	failed := f.failure != nil
 	f.failure = err
+	if err != nil {
+		f.storing = time.Time{}
+	}
 	f.mu.Unlock()
 	switch {
 	case err != nil && !failed:
@@ -103,32 +104,28 @@ func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 
 // compare updates the findings, and logs what has changed. The caller holds f.mu.
 func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbeat) {
-	unheard, strangers, skewed := map[string]string{}, map[string]string{}, map[string]string{}
-	heard := map[string]time.Time{}
+	if f.storing.IsZero() {
+		f.storing = now
+	}
+	v := view{
+		now: now, started: f.started, heardSelf: f.heardSelf, heard: map[string]time.Time{}, unheard: f.found[splitLayer],
+		settled: now.Sub(f.storing) > hungAfter,
+	}
 	for id, at := range f.lastHeard {
-		heard[id.String()] = at
+		v.heard[id.String()] = at
 	}
+	all := v.judge(own, others)
+	for _, p := range problems {
+		if p != redisShared {
+			f.update(p, all[p])
+		}
+	}
+	f.others = 0
 	for _, o := range others {
-		if o.ClockOffset.Abs() > maxSkew {
-			skewed[o.ID] = o.Replica // its heartbeats may be dropped as too old, which is no split
-			continue
-		}
-		_, before := f.unheard[o.ID]
-		if h := hears(now, f.heardSelf, heard[o.ID], o); h == silent || h == unsure && before {
-			unheard[o.ID] = o.Replica
-		}
-		// A replica that ended before this one started may have had the secrets of its time.
-		if now.Add(-o.Age).After(f.started) && refuse(own, o) {
-			strangers[o.ID] = o.Replica
+		if o.Age <= maxAge {
+			f.others++
 		}
 	}
-	f.logChange(splitLayer, f.unheard, unheard)
-	f.logChange(differentSecrets, f.strangers, strangers)
-	f.logChange(clockSkew, f.skewed, skewed)
-	f.others, f.unheard, f.strangers, f.skewed = len(others), unheard, strangers, skewed
-	f.metrics.unheard.Set(float64(len(unheard)))
-	f.metrics.strangers.Set(float64(len(strangers)))
-	f.metrics.skewed.Set(float64(len(skewed)))
 }
 
 // deleteHeartbeat deletes the heartbeat of this replica at shutdown. If that fails,

@@ -2,10 +2,12 @@ package fleet_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -15,7 +17,8 @@ func waitWarning(t *testing.T, r *world.Replica, cause, names string) {
 	world.Eventually(t, "it warns of "+cause+" with "+names, func() (bool, any) {
 		status, answer := r.Readyz(t)
 		f := world.Finding(answer, "replicas")
-		return status == http.StatusOK && f.OK && f.Cause == cause && strings.HasSuffix(f.Warning, ": "+names) && f.Advice != "", answer
+		warned := slices.Contains(answer.Warnings, ops.Warning{Cause: cause, Text: f.Warning, Advice: f.Advice})
+		return status == http.StatusOK && f.OK && f.Cause == cause && strings.HasSuffix(f.Warning, ": "+names) && f.Advice != "" && warned, answer
 	})
 }
 

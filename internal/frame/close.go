@@ -1,6 +1,11 @@
 package frame
 
-import "time"
+import (
+	"cmp"
+	"time"
+
+	"github.com/roomspa/roomspa/internal/cause"
+)
 
 // The close codes of the protocol. RFC 6455 §7.4.1 defines those below 3000.
 const (
@@ -67,6 +72,16 @@ func (c *Close) Error() string {
 }
 
 func (c *Close) Unwrap() error { return c.Cause }
+
+// detail returns the text for the client. If the server is at fault it begins with the word of
+// the cause, such as redis_permission_denied.
+func (c *Close) detail() string {
+	text := c.Detail
+	if c.Code == CodeInternal {
+		text = cause.Describe(c.Cause, text)
+	}
+	return cmp.Or(text, Find(c.Code, c.Reason).Means)
+}
 
 // Text returns the reason for the Close frame: the word, then the reference. RFC 6455 §5.5
 // limits it to 123 bytes.

@@ -176,6 +176,8 @@ type Greeting struct {
 	Replica string `json:"replica"`
 	Time    string `json:"time"`
 	Ref     string `json:"ref"`
+	// NotReady is the word of the cause for which the replica is not ready.
+	NotReady string `json:"not_ready,omitempty"`
 }
 
 // Pong answers a ping frame.
@@ -201,11 +203,7 @@ func (c *Close) Encode(ref string) []byte {
 	case c.Code == CodeRestart || c.Code == CodeTryLater:
 		return Encode(Reconnect{Type: TypeReconnect, AfterMS: c.After.Milliseconds(), Reason: c.Reason, Ref: ref})
 	default:
-		detail := c.Detail
-		if detail == "" {
-			detail = Find(c.Code, c.Reason).Means
-		}
-		return Encode(Error{Type: TypeError, Code: c.Reason, Detail: detail, Ref: ref, Close: c.Code})
+		return Encode(Error{Type: TypeError, Code: c.Reason, Detail: c.detail(), Ref: ref, Close: c.Code})
 	}
 }
 

@@ -2,16 +2,20 @@ package handshake
 
 import (
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/session"
 	"github.com/roomspa/roomspa/internal/story"
 )
 
 // KeepEnd records how an accepted socket ended as a story. It skips ordinary ends, which
-// are only logged.
-func KeepEnd(stories Stories, e *session.End) {
+// are only logged. An end that the server is at fault for is a failure.
+func KeepEnd(stories Stories, failures *failure.Log, e *session.End) {
 	if isOrdinary(e) {
 		return
+	}
+	if e.Code == frame.CodeInternal {
+		failures.Failed(failure.Handshake, e.Reason, e.Cause)
 	}
 	s := &story.Story{
 		Version: story.Version, Ref: e.Ref, Began: e.Opened, Endpoint: e.Endpoint, Remote: e.Remote, User: e.User,

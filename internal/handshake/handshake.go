@@ -16,6 +16,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -56,6 +57,7 @@ type Options struct {
 	Stories        Stories
 	Proxies        *listen.ProxyWatch // learns of the handshakes of users; may be nil
 	Limits         *listen.Limits     // counts sockets, and slows down strangers, by the address of their client; nil means no limit
+	Failures       *failure.Log       // learns of each handshake; may be nil
 }
 
 // Stories keeps the stories of handshakes. Its methods do not block. The server does
@@ -145,13 +147,14 @@ type attempt struct {
 // ServeHTTP answers a handshake. It returns when the session runs or is refused, and
 // leaves no goroutine of net/http with the socket.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: listen.ClientAddr(r, s.options.TrustedProxies), Mask: s.options.LogMask}
+	log := logging.Conn{Log: s.log, Ref: story.NewRef(), Remote: listen.ClientAddr(r, s.options.TrustedProxies), Mask: s.options.LogMask, Trace: logging.TraceID(r.Header.Get("Traceparent"))}
 	st := story.Begin(log.Ref)
 	began := st.Began
+	s.options.Failures.Attempt(failure.Handshake)
 	w.Header().Set(problem.Header, log.Ref)
 	path := r.URL.EscapedPath()
 	e, segments := s.match(path)
-	st.Path, st.Remote = logging.Path(path), log.Remote
+	st.Path, st.Remote, st.TraceID = logging.Path(path), log.Remote, log.Trace
 	if e != nil {
 		st.Endpoint = e.Name
 	}
@@ -185,7 +188,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if log.AllowStranger("upgrade_failed") {
 			log.Warn("Handshake", "Upgrade failed: "+err.Error(), slog.String("path", st.Path))
 		}
-		s.metrics.count(e.Name, "error", "upgrade_failed", began)
+		s.metrics.count(e.Name, "error", "upgrade_failed", began, &log)
+		s.options.Failures.Refused(failure.Handshake, "upgrade_failed") // the client has gone, or sent data too early
 		st.Refuse(story.Failed, 0, "upgrade_failed", "", err.Error())
 		s.options.Stories.RecordFailed(st)
 		return
@@ -221,7 +225,7 @@ func (a *attempt) open() {
 // the rate, and of an anonymous one also the line of its end.
 func (a *attempt) accepted() {
 	s := a.server
-	s.metrics.count(a.endpoint.Name, "accepted", "", a.began)
+	s.metrics.count(a.endpoint.Name, "accepted", "", a.began, a.log)
 	a.story.Outcome = story.Accepted
 	if u := a.peer.User; u != nil && s.options.Proxies != nil {
 		s.options.Proxies.Add(a.request, int64(u.ID), time.Now())

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 type metrics struct {
@@ -46,9 +47,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) count(endpoint, outcome, reason string, began time.Time) {
+func (m *metrics) count(endpoint, outcome, reason string, began time.Time, log *logging.Conn) {
 	m.handshakes.WithLabelValues(endpoint, outcome, reason).Inc()
-	m.duration.WithLabelValues(outcome).Observe(time.Since(began).Seconds())
+	took := time.Since(began).Seconds()
+	if o, ok := m.duration.WithLabelValues(outcome).(prometheus.ExemplarObserver); ok {
+		o.ObserveWithExemplar(took, log.Exemplar())
+	}
 }
 
 // countReported counts the close code that a client reports of its previous socket.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
@@ -55,7 +56,12 @@ func (a *attempt) refuse(err error) {
 			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
 		}
 	}
-	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began)
+	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began, a.log)
+	if word := cmp.Or(r.Cause, r.Close.Reason); outcome == story.Failed || word == "busy" && !a.endpoint.Anonymous {
+		a.server.options.Failures.Failed(failure.Handshake, word, err)
+	} else {
+		a.server.options.Failures.Refused(failure.Handshake, word)
+	}
 	detail := r.Close.Detail
 	if detail == "" && r.Close.Cause != nil {
 		detail = r.Close.Cause.Error()
@@ -86,7 +92,12 @@ func (s *Server) refuseHTTP(w http.ResponseWriter, log *logging.Conn, st *story.
 		log.Warn("Handshake", "Refused before the upgrade: "+strconv.Itoa(p.Status)+" "+p.Code,
 			slog.String("path", st.Path), slog.String("detail", p.Detail))
 	}
-	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), time.Now())
+	s.metrics.count(cmp.Or(st.Endpoint, "none"), "refused", "http_"+strconv.Itoa(p.Status), st.Began, log)
+	if p.Detail == unavailable(session.ConnectionLimit).Detail || p.Detail == unavailable(session.MemoryLimit).Detail {
+		s.options.Failures.Failed(failure.Handshake, "busy", errors.New(p.Detail))
+	} else {
+		s.options.Failures.Refused(failure.Handshake, p.Code)
+	}
 	st.Status = p.Status
 	st.Refuse(story.Refused, 0, p.Code, "", p.Detail)
 	s.options.Stories.RecordFailed(st)

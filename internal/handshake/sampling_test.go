@@ -56,7 +56,7 @@ func TestOnlyTheLinesOfGoodHandshakesAreSampled(t *testing.T) {
 		MaxMessageBytes: 1024, PingInterval: time.Minute, PongTimeout: time.Minute, WriteTimeout: time.Second, SoftLimit: 100, HardLimit: 100,
 	}, reg)
 	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewRecorder("a", nil, log, reg)}, sockets, keys, nil, []endpoint.Endpoint{
-		echo.Endpoint("a"), {Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs},
+		echo.Endpoint("a", nil), {Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs},
 	}, log, reg)
 	s.anonymous = rate.NewLimiter(0, 1)
 	server := httptest.NewServer(s)
@@ -175,7 +175,7 @@ func TestStrangersDropNoLinesOfUsers(t *testing.T) {
 	}, reg)
 	users := accounts{1: room.Customer, 2: room.Therapist, 6: room.Support}
 	s := New(t.Context(), Options{MaxHandshakes: 4, Stories: story.NewRecorder("a", nil, log, reg)}, sockets, keys, users, []endpoint.Endpoint{
-		echo.Endpoint("a"), {
+		echo.Endpoint("a", nil), {
 			Name: "chat", Component: "ChatConsumer", IDs: endpoint.RoomIDs, Authorize: endpoint.AuthorizeRoom,
 			Group: func(endpoint.Peer) string { return "chat_1_2" }, New: func(endpoint.Peer) endpoint.Consumer { return &greeter{} },
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -196,7 +197,7 @@ func (s *Consumer) markFailed(_ room.Cursor, err error) {
 	case errors.Is(err, receipt.ErrBeyond):
 		bad = &room.Invalid{Code: "out_of_range", Field: "seq", Detail: "seq is beyond the newest message of the conversation"}
 	case errors.Is(err, room.ErrUnavailable):
-		bad = &room.Invalid{Code: "database_unavailable", Detail: "the database is unavailable; send the frame again"}
+		bad = &room.Invalid{Code: "database_unavailable", Detail: cause.Describe(err, "the database is unavailable; send the frame again")}
 	default:
 		bad = &room.Invalid{Code: "internal", Detail: "the server failed; its log has the cause under the reference"}
 	}

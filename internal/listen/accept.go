@@ -2,12 +2,10 @@ package listen
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/story"
@@ -28,6 +26,7 @@ type listener struct {
 	relieve *Limits
 	trusted []netip.Prefix // proxies, which have no share
 	linger  chan struct{}  // holds one value per refused connection that is still open
+	reserve *reserve       // of the ops listener
 }
 
 // Accept returns the next connection that has a place, and refuses the others. When the
@@ -36,14 +35,23 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		t, err := l.AcceptTCP()
+		reserved := false
 		if err != nil {
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			if lacksFiles(err) {
+				l.relieve.lacked.Store(time.Now().UnixNano())
 				l.relieve.relieve()
 				l.relieve.refused(reasonFiles, netip.Prefix{}, 0, 0)
 			}
-			return nil, err //nolint:wrapcheck // net/http looks at it
+			if t, reserved, err = l.acceptReserved(err); err != nil {
+				return nil, err //nolint:wrapcheck // net/http looks at it
+			}
 		}
-		c := &conn{TCPConn: t, limits: l.limits}
+		if l.reserve == nil && l.relieve.reserve.takesDescriptor(t) {
+			l.relieve.lacked.Store(time.Now().UnixNano())
+			l.relieve.refused(reasonFiles, netip.Prefix{}, 0, 0)
+			continue
+		}
+		c := &conn{TCPConn: t, limits: l.limits, reserve: l.reserve, reserved: reserved}
 		if l.place(c) {
 			return c, nil
 		}

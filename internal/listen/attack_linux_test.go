@@ -2,10 +2,14 @@ package listen_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/roomspa/roomspa/internal/app"
+	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
@@ -106,6 +111,48 @@ func TestProbesAnswerWithoutDescriptors(t *testing.T) {
 		p.say(t)
 	}
 	counts(t, r, `roomspa_connections_refused_total{reason="open_files"}`)
+}
+
+// When sockets, which are never closed for others, have all descriptors, the ops listener has some
+// of its own, and says what is wrong.
+func TestOperatorsReadWhatIsWrongWhenSocketsHaveAllDescriptors(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	r := w.Serve(t, "a", world.Program(t))
+	p := chat(t, r)
+	pid := r.Process.PID()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := unix.Rlimit{Cur: uint64(len(files)), Max: 20000}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // they take what is free or becomes free, and wait
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, strings.Join(world.Upgrade("/ws/test/?ping=off"), "\r\n")+"\r\n\r\n")
+	}
+	counts(t, r, `roomspa_connections_refused_total{reason="open_files"}`)
+	fresh := &http.Client{Timeout: world.Limit, Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 20 {
+		res, err := fresh.Get(r.Ops("/readyz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer ops.Readiness
+		err = json.NewDecoder(res.Body).Decode(&answer)
+		_ = res.Body.Close()
+		i := slices.IndexFunc(answer.Warnings, func(w ops.Warning) bool { return w.Cause == "too_many_open_files" })
+		if err != nil || i < 0 || !regexp.MustCompile(`^the limit of \d+ open files was used up`).MatchString(answer.Warnings[i].Text) {
+			t.Errorf("it warns of %+v", answer.Warnings)
+		}
+		p.say(t)
+	}
 }
 
 func TestClientsBehindAProxyHaveASharePerAddress(t *testing.T) {

@@ -35,6 +35,9 @@ type conn struct {
 	left    bool
 	state   atomic.Int32
 	lines   int // of the head; used by the goroutine that reads
+
+	reserve  *reserve // is filled again when the connection has closed; nil for the public listener
+	reserved bool     // the connection has a place of the reserve
 }
 
 // NetConn returns the TCP connection, for options of the socket.
@@ -45,6 +48,7 @@ func (c *conn) Close() error {
 	c.limits.mu.Lock()
 	c.limits.remove(c)
 	c.limits.mu.Unlock()
+	defer c.reserve.fill()
 	return c.TCPConn.Close() //nolint:wrapcheck // it stands for the connection
 }
 
@@ -74,6 +78,9 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // SetReadDeadline shortens the idle timeout when it gets tight.
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.reserved && state(c.state.Load()) == idle { // somebody else needs the place
+		return c.TCPConn.SetReadDeadline(time.Now()) //nolint:wrapcheck // it stands for the connection
+	}
 	if c.limits.crowded.Load() && state(c.state.Load()) == idle {
 		if soon := time.Now().Add(tightIdle); t.IsZero() || t.After(soon) {
 			t = soon

@@ -57,6 +57,7 @@ var grace = [states]time.Duration{idle: 0, waiting: time.Second, serving: 5 * ti
 // LimitOptions are the limits of a listener.
 type LimitOptions struct {
 	Sockets int            // hard limit of sockets
+	Wanted  int            // sockets below which the open-file limit is a finding
 	Files   int            // open files that the stores need
 	Memory  int64          // limit of the process in bytes; 0 means unknown
 	Trusted []netip.Prefix // proxies: a client with such an address is unknown, and counts for no address
@@ -76,6 +77,9 @@ type Limits struct {
 	log     *refusalLog
 	crowded atomic.Bool   // more than half of the places are taken
 	freed   chan struct{} // receives a value when a plain connection leaves
+	wanted  int           // see LimitOptions
+	reserve *reserve      // of the ops listener; nil before it is open, which is before connections are accepted
+	lacked  atomic.Int64  // Unix time in nanoseconds when the process had no descriptors left; 0 for never
 
 	strangers strangers
 
@@ -103,10 +107,11 @@ func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Lim
 	}
 	total := o.Sockets + n
 	if files := openfiles.Limit(); files > 0 {
-		total = min(total, max(files-basicNeeds-o.Files, files/2, 1))
+		// With few files the stores and the ops listener have fewer, too, but they come first.
+		total = min(total, max(files-basicNeeds-o.Files, files/4, 1))
 	}
 	l := newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
-	l.trusted = o.Trusted
+	l.trusted, l.wanted = o.Trusted, o.Wanted
 	return l
 }
 

@@ -31,7 +31,10 @@ type Options struct {
 	Limits *Limits
 	// Relieve closes a connection of other limits when the process has no open files left. nil
 	// means Limits.
-	Relieve      *Limits
+	Relieve *Limits
+	// Reserve holds descriptors back, so that the listener accepts connections when the process
+	// has used up all others.
+	Reserve      bool
 	WriteTimeout time.Duration // of a request's handler and answer
 }
 
@@ -60,9 +63,10 @@ const (
 // A Server is one listener and the HTTP server behind it. Call [Server.Open], then
 // [Server.Serve], then [Server.Shutdown].
 type Server struct {
-	o    Options
-	http *http.Server
-	ln   net.Listener
+	o       Options
+	http    *http.Server
+	reserve *reserve
+	ln      net.Listener
 }
 
 // New returns a server that does not listen yet. The messages of net/http are
@@ -105,7 +109,12 @@ func (s *Server) Open(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("open the %s listener: %T is not TCP", s.o.Name, opened)
 	}
-	var ln net.Listener = &listener{TCPListener: tcp, limits: s.o.Limits, relieve: s.o.Relieve, trusted: s.o.TrustedProxies, linger: make(chan struct{}, lingering)}
+	own := &listener{TCPListener: tcp, limits: s.o.Limits, relieve: s.o.Relieve, trusted: s.o.TrustedProxies, linger: make(chan struct{}, lingering)}
+	if s.o.Reserve {
+		s.reserve = newReserve()
+		own.reserve, s.o.Relieve.reserve = s.reserve, s.reserve
+	}
+	var ln net.Listener = own
 	if s.o.ProxyProtocol {
 		trusted := make([]string, len(s.o.TrustedProxies))
 		for i, p := range s.o.TrustedProxies {
@@ -137,6 +146,7 @@ func (s *Server) Serve() error {
 // until ctx ends. It does not wait for WebSocket connections.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
+	s.reserve.close()
 	_ = s.ln.Close() // it is open still if Serve was never called
 	return err
 }

@@ -33,7 +33,9 @@ type ProxyWatch struct {
 	forwarded, other int       // handshakes in the window
 	users            map[netip.Addr]map[int64]struct{}
 	found            netip.Addr // zero if there is none
+	signIns          signIns    // in the window
 	logged           time.Time
+	loggedThrottled  time.Time
 }
 
 // NewProxyWatch returns a watch that has seen no handshake.
@@ -43,15 +45,11 @@ func NewProxyWatch(trusted []netip.Prefix, log *slog.Logger) *ProxyWatch {
 
 // Add records the handshake of a user.
 func (w *ProxyWatch) Add(r *http.Request, user int64, now time.Time) {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	addr := from.Addr().Unmap()
+	addr, is := w.untrusted(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now.Sub(w.began) >= proxyWindow {
-		w.began, w.forwarded, w.other = now, 0, 0
-		clear(w.users)
-	}
-	if err != nil || r.Header.Get("X-Forwarded-For") == "" || contains(w.trusted, addr) {
+	w.turn(now)
+	if !is {
 		if w.other++; w.forwarded < proxyShare*w.other {
 			w.found = netip.Addr{}
 		}
@@ -79,14 +77,33 @@ func (w *ProxyWatch) Add(r *http.Request, user int64, now time.Time) {
 	}
 }
 
+// untrusted returns the address that a request came from. is reports whether the request has
+// X-Forwarded-For although the address is not trusted.
+func (w *ProxyWatch) untrusted(r *http.Request) (addr netip.Addr, is bool) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	addr = from.Addr().Unmap()
+	return addr, err == nil && r.Header.Get("X-Forwarded-For") != "" && !contains(w.trusted, addr)
+}
+
+// turn begins a new window if the last one is over. The caller holds the mutex.
+func (w *ProxyWatch) turn(now time.Time) {
+	if now.Sub(w.began) >= proxyWindow {
+		w.began, w.forwarded, w.other, w.signIns = now, 0, 0, signIns{}
+		clear(w.users)
+	}
+}
+
 // Finding returns what is wrong with the trusted proxies, or nil.
 func (w *ProxyWatch) Finding() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.found.IsValid() {
+	if w.found.IsValid() {
+		return w.finding()
+	}
+	if time.Since(w.began) >= proxyWindow {
 		return nil
 	}
-	return w.finding()
+	return w.throttledProxy()
 }
 
 func (w *ProxyWatch) finding() error { return &proxyError{w.found} }

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/block"
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -109,6 +111,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 		return err
 	case bad != nil:
 		s.location.metrics.count("refused")
+		s.location.options.Failures.Refused(failure.Location, bad.Code)
 		s.LogRefused(bad)
 		return s.Refuse(bad, "")
 	}
@@ -117,6 +120,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 	}
 	if bad := s.mayNotSend(); bad != nil {
 		s.location.metrics.count("refused")
+		s.location.options.Failures.Refused(failure.Location, bad.Code)
 		return s.Refuse(bad, "")
 	}
 	if s.Blocked() {
@@ -136,7 +140,7 @@ func (s *Consumer) Receive(_ context.Context, m frame.Message) error {
 // sent tells the client of a position that is lost.
 func (s *Consumer) sent(err error) {
 	if err != nil {
-		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: "the position was neither published nor stored because Redis is unavailable; send the next one"}, "")
+		_ = s.Refuse(&room.Invalid{Code: "channel_layer_unavailable", Detail: cause.Describe(err, "the position was neither published nor stored because Redis is unavailable; send the next one")}, "")
 	}
 }
 

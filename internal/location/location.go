@@ -13,6 +13,7 @@ import (
 	"github.com/roomspa/roomspa/internal/block"
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -73,6 +74,8 @@ type Options struct {
 	// Passed is called with each frame whose position is passed on. It must not block. It may be
 	// nil.
 	Passed func(in room.Room, by room.UserID, text []byte, log *logging.Conn)
+	// Failures learns of the positions that users send. It may be nil.
+	Failures *failure.Log
 }
 
 // Location is the location endpoint of one replica. Make one with [New].

@@ -6,6 +6,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
@@ -54,6 +55,7 @@ func withoutFuture(p room.Position) room.Position {
 // is what the user sent. send does not block.
 func (s *sender) send(p room.Position, text []byte, o outcome) {
 	l := s.location
+	l.options.Failures.Attempt(failure.Location)
 	if l.options.Passed != nil {
 		l.options.Passed(s.room, s.user, text, s.log)
 	}
@@ -75,6 +77,7 @@ func (s *sender) send(p room.Position, text []byte, o outcome) {
 			}
 		} else {
 			l.metrics.count("failed")
+			l.options.Failures.Failed(failure.Location, "channel_layer_unavailable", err)
 			log.Error(component, "Failed to publish to group "+group+": "+err.Error(), slog.String("cause", cause.Of(err)))
 		}
 		o.sent(err)

@@ -61,6 +61,7 @@ type Conn struct {
 	Ref    string
 	Remote string // address of the client
 	Mask   bool   // mask personal data
+	Trace  string // trace id that the client sent; "" if it sent none
 
 	held *[]slog.Record // INFO lines that are held back; nil if lines are written at once
 }
@@ -144,8 +145,11 @@ func (c *Conn) info(component, msg string, attrs []slog.Attr) slog.Record {
 
 // fields returns attrs after the fields that every line of the connection has.
 func (c *Conn) fields(component string, attrs []slog.Attr) []slog.Attr {
-	all := make([]slog.Attr, 0, 3+len(attrs))
+	all := make([]slog.Attr, 0, 4+len(attrs))
 	all = append(all, slog.String("component", component), slog.String("ref", c.Ref), slog.String("remote", c.Remote))
+	if c.Trace != "" {
+		all = append(all, slog.String("trace_id", c.Trace))
+	}
 	return append(all, attrs...)
 }
 

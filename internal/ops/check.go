@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -54,13 +55,14 @@ type Monitor struct {
 
 	mu      sync.Mutex
 	failing map[string]time.Time // since when, by the name of the check
+	causes  map[string]string    // of those that fail
 	known   map[string]bool      // checks that have run
 }
 
 // NewMonitor returns a monitor of the given checks. None of them runs yet.
 func NewMonitor(log *slog.Logger, reg prometheus.Registerer, checks ...Check) *Monitor {
 	return &Monitor{
-		checks: checks, log: log, failing: map[string]time.Time{}, known: map[string]bool{},
+		checks: checks, log: log, failing: map[string]time.Time{}, causes: map[string]string{}, known: map[string]bool{},
 		up: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_dependency_up",
 			Help: "Whether a check of /readyz passes (1) or fails (0), by check.",
@@ -133,6 +135,19 @@ func (m *Monitor) Healthy() bool {
 	return len(m.failing) == 0 && len(m.known) == len(m.checks)
 }
 
+// NotReady returns the cause of the first check that failed when it last ran, or the name of the
+// check if no cause is known. It returns "" if all have passed, or none has run. It runs none.
+func (m *Monitor) NotReady() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.checks {
+		if _, failing := m.failing[c.Name]; failing {
+			return cmp.Or(m.causes[c.Name], c.Name)
+		}
+	}
+	return ""
+}
+
 // record remembers and logs the outcome of a check. It returns since when the check
 // fails, nil if it passes.
 func (m *Monitor) record(ctx context.Context, name string, err error, now time.Time) *time.Time {
@@ -161,5 +176,6 @@ func (m *Monitor) record(ctx context.Context, name string, err error, now time.T
 	if err == nil {
 		return nil
 	}
+	m.causes[name] = cause.Of(err)
 	return &since
 }

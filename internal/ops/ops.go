@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"net/http/pprof"
 	runtimepprof "runtime/pprof"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -25,7 +28,11 @@ type Options struct {
 	Draining func() bool
 	Gatherer prometheus.Gatherer
 	Stories  *story.Recorder
-	IdleCuts func() any    // report of /debug/closes, encoded as JSON
+	IdleCuts func() any   // report of /debug/closes, encoded as JSON
+	Failures *failure.Log // of this replica; may be nil
+	// Findings returns problems that keep the replica from nothing, beside the warnings of the
+	// checks. Their causes are those of package cause. Nil if there are none.
+	Findings func() []error
 	Token    func() string // that /debug/ requires; empty means that only this host may read it
 }
 
@@ -36,6 +43,16 @@ type Readiness struct {
 	Version  string   `json:"version"`
 	Draining bool     `json:"draining,omitempty"`
 	Checks   []Result `json:"checks"`
+
+	Failures []failure.Summary `json:"failures"` // of the last ten minutes
+	Warnings []Warning         `json:"warnings"`
+}
+
+// A Warning is a problem that does not keep the replica from being ready.
+type Warning struct {
+	Cause  string `json:"cause"`
+	Text   string `json:"text"`
+	Advice string `json:"advice"`
 }
 
 // New returns the handler of the ops listener. It matches raw paths, with or without a
@@ -47,7 +64,7 @@ func New(o Options) http.Handler {
 			write(w, http.StatusOK, map[string]any{"live": true, "replica": o.Replica, "version": o.Version})
 		}),
 		"/readyz":  http.HandlerFunc(o.readyz),
-		"/metrics": promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
+		"/metrics": promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}),
 		"/debug/closes": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			write(w, http.StatusOK, o.IdleCuts())
 		}),
@@ -104,7 +121,9 @@ func profiles(w http.ResponseWriter, r *http.Request) {
 
 func (o *Options) readyz(w http.ResponseWriter, r *http.Request) {
 	results, ok := o.Monitor.Check(r.Context())
-	answer := Readiness{Ready: ok, Replica: o.Replica, Version: o.Version, Checks: results}
+	answer := Readiness{
+		Ready: ok, Replica: o.Replica, Version: o.Version, Checks: results, Failures: o.Failures.Recent(), Warnings: o.warnings(results),
+	}
 	if o.Draining() {
 		answer.Ready, answer.Draining = false, true
 	}
@@ -113,6 +132,30 @@ func (o *Options) readyz(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	write(w, status, answer)
+}
+
+// warnings returns the warnings of the checks, then the other findings, each once.
+func (o *Options) warnings(results []Result) []Warning {
+	all := []Warning{}
+	add := func(w Warning) {
+		if !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	for _, r := range results {
+		if r.Warning != "" {
+			add(Warning{r.Cause, r.Warning, r.Advice})
+		}
+	}
+	found := o.Failures.Findings()
+	if o.Findings != nil {
+		found = append(o.Findings(), found...)
+	}
+	for _, err := range found {
+		word := cause.Of(err)
+		add(Warning{word, err.Error(), cause.Cure(word)})
+	}
+	return all
 }
 
 func write(w http.ResponseWriter, status int, body any) {

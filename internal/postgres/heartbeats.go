@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -13,23 +14,23 @@ import (
 
 // upsertHeartbeat is the first statement of its transaction, so now() is when it arrives.
 const upsertHeartbeat = `
-INSERT INTO roomspa.replicas (id, name, hears, signs, accepts, seen_at, clock_offset)
-VALUES ($1, $2, make_interval(secs => $3::float8), $4, $5::text[], now(), $6::timestamptz - now())
+INSERT INTO roomspa.replicas (id, name, hears, signs, accepts, seen_at, clock_offset, version, up, settings)
+VALUES ($1, $2, make_interval(secs => $3::float8), $4, $5::text[], now(), $6::timestamptz - now(), $7, make_interval(secs => $8::float8), $9::jsonb)
 ON CONFLICT (id) DO UPDATE SET
 	name = excluded.name, hears = excluded.hears, signs = excluded.signs, accepts = excluded.accepts,
-	seen_at = excluded.seen_at, clock_offset = excluded.clock_offset`
+	seen_at = excluded.seen_at, clock_offset = excluded.clock_offset, version = excluded.version, up = excluded.up, settings = excluded.settings`
 
 const otherHeartbeats = `
 SELECT id, name, extract(epoch FROM hears)::float8, signs, accepts, greatest(0, extract(epoch FROM now() - seen_at))::float8,
-	extract(epoch FROM clock_offset)::float8
+	extract(epoch FROM clock_offset)::float8, version, extract(epoch FROM up)::float8, settings::text
 FROM roomspa.replicas WHERE id <> $1 AND seen_at > now() - make_interval(secs => $2::float8)
-ORDER BY name, id LIMIT 1000`
+ORDER BY seen_at DESC LIMIT 1000`
 
-// deleteOldHeartbeats skips rows that another replica is deleting. Two minutes is far
-// longer than any caller's maxAge.
+// deleteOldHeartbeats skips rows that another replica is deleting. An hour is the longest
+// maxAge of a caller: for so long a replica that does not renew its heartbeat is missed.
 const deleteOldHeartbeats = `
 DELETE FROM roomspa.replicas WHERE id = ANY (ARRAY(
-	SELECT id FROM roomspa.replicas WHERE seen_at < now() - interval '2 minutes' LIMIT 100 FOR UPDATE SKIP LOCKED
+	SELECT id FROM roomspa.replicas WHERE seen_at < now() - interval '1 hour' LIMIT 100 FOR UPDATE SKIP LOCKED
 ))`
 
 // Heartbeat stores a replica's heartbeat, and returns the deployment and the heartbeats of
@@ -78,17 +79,48 @@ func (db *DB) suspectRestore() {
 }
 
 func queueHeartbeat(b *pgx.Batch, own room.Heartbeat, maxAge time.Duration, others *[]room.Heartbeat) {
-	b.Queue(upsertHeartbeat, own.ID, own.Replica, own.HeardSelf.Seconds(), own.SigningKey, own.AcceptedKeys, time.Now())
+	b.Queue(upsertHeartbeat, own.ID, own.Replica, own.HeardSelf.Seconds(), own.SigningKey, own.AcceptedKeys, time.Now(),
+		own.Version, own.Uptime.Seconds(), encodeSettings(own.Settings))
 	b.Queue(deleteOldHeartbeats)
 	b.Queue(otherHeartbeats, own.ID, maxAge.Seconds()).Query(func(rows pgx.Rows) (err error) {
-		*others, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (o room.Heartbeat, err error) {
-			var heardSelf, age, offset float64
-			err = row.Scan(&o.ID, &o.Replica, &heardSelf, &o.SigningKey, &o.AcceptedKeys, &age, &offset)
-			o.HeardSelf, o.Age, o.ClockOffset = seconds(heardSelf), seconds(age), seconds(offset)
-			return o, err
-		})
+		*others, err = pgx.CollectRows(rows, readHeartbeat)
 		return err
 	})
+}
+
+func readHeartbeat(row pgx.CollectableRow) (o room.Heartbeat, err error) {
+	var heardSelf, age, offset, up float64
+	var settings string
+	err = row.Scan(&o.ID, &o.Replica, &heardSelf, &o.SigningKey, &o.AcceptedKeys, &age, &offset, &o.Version, &up, &settings)
+	o.HeardSelf, o.Age, o.ClockOffset, o.Uptime = seconds(heardSelf), seconds(age), seconds(offset), seconds(up)
+	_ = json.Unmarshal([]byte(settings), &o.Settings) // of another form: unknown
+	if len(o.Settings) == 0 {
+		o.Settings = nil
+	}
+	return o, err //nolint:wrapcheck // the caller names the operation
+}
+
+func encodeSettings(settings map[string]string) string {
+	b, err := json.Marshal(settings)
+	if err != nil || settings == nil {
+		return "{}"
+	}
+	return string(b)
+}
+
+// Heartbeats returns the heartbeats of all replicas that are younger than maxAge.
+func (db *DB) Heartbeats(ctx context.Context, maxAge time.Duration) (all []room.Heartbeat, err error) {
+	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, otherHeartbeats, "", maxAge.Seconds())
+		if err == nil {
+			all, err = pgx.CollectRows(rows, readHeartbeat)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read heartbeats: %w", err)
+	}
+	return all, nil
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

@@ -15,7 +15,10 @@ func TestReplicasSeeEachOthersHeartbeats(t *testing.T) {
 	t.Parallel()
 	url := database(t)
 	a := room.Heartbeat{ID: "1", Replica: "a", SigningKey: "k", AcceptedKeys: []string{"k", "l"}}
-	b := room.Heartbeat{ID: "2", Replica: "b", HeardSelf: 90 * time.Second, SigningKey: "l", AcceptedKeys: []string{"l"}}
+	b := room.Heartbeat{
+		ID: "2", Replica: "b", HeardSelf: 90 * time.Second, SigningKey: "l", AcceptedKeys: []string{"l"},
+		Version: "1.2.3", Uptime: time.Hour, Settings: map[string]string{"redis-url": "number 5", "origins": "https://a.example"},
+	}
 	for name, pooled := range map[string]bool{"direct": false, "as behind PgBouncer": true} {
 		db := open(t, postgres.Options{URL: url, PgBouncer: pooled})
 		beats := func(own room.Heartbeat) []room.Heartbeat {
@@ -47,6 +50,9 @@ func TestReplicasSeeEachOthersHeartbeats(t *testing.T) {
 		if diff := cmp.Diff([]room.Heartbeat{a}, beats(b)); diff != "" {
 			t.Errorf("%s, the second time (-want +got):\n%s", name, diff)
 		}
+		if all, err := db.Heartbeats(t.Context(), world.Limit); err != nil || len(all) != 2 {
+			t.Errorf("%s: all are %+v, %v", name, all, err)
+		}
 		for _, id := range []string{a.ID, b.ID} {
 			if err := db.DeleteHeartbeat(t.Context(), id); err != nil {
 				t.Fatal(err)
@@ -60,13 +66,13 @@ func TestReplicasThatAreGoneAreForgotten(t *testing.T) {
 	url := database(t)
 	db, conn := open(t, postgres.Options{URL: url}), direct(t, url)
 	execute(t, conn, `INSERT INTO roomspa.replicas
-SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY[10, 90, 130, 1000]) AS n`)
+SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY[10, 90, 3500, 3700, 10000]) AS n`)
 	_, others, err := db.Heartbeat(t.Context(), room.Heartbeat{ID: "1", Replica: "a", AcceptedKeys: []string{}}, time.Minute)
 	if err != nil || len(others) != 1 || others[0].ID != "gone 10" || others[0].Age < 10*time.Second {
 		t.Errorf("%+v, %v", others, err)
 	}
 	var left int
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM roomspa.replicas WHERE name = 'gone'").Scan(&left); err != nil || left != 2 {
+	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM roomspa.replicas WHERE name = 'gone'").Scan(&left); err != nil || left != 3 {
 		t.Errorf("%d rows are left, %v", left, err)
 	}
 }

@@ -141,6 +141,9 @@ func (c *Client) isCluster() bool {
 // Address returns the address of Redis, without credentials.
 func (c *Client) Address() string { return c.address }
 
+// Database returns the number of the database.
+func (c *Client) Database() int { return c.database }
+
 // Prefix returns the beginning of every key and channel.
 func (c *Client) Prefix() string { return c.prefix }
 

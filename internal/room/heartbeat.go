@@ -18,4 +18,9 @@ type Heartbeat struct {
 	// ClockOffset is the replica's clock minus the store's. The store measures it: that
 	// of a heartbeat to store is ignored. It includes the time that the heartbeat took.
 	ClockOffset time.Duration
+	Version     string        // of roomspa; empty if the replica is of an earlier build
+	Uptime      time.Duration // of the replica, 0 if unknown
+	// Settings are the options that must be equal on all replicas, by name, without secrets.
+	// Nil means unknown.
+	Settings map[string]string
 }

@@ -58,8 +58,15 @@ func (p *printer) line(format string, args ...any) {
 }
 
 func (p *printer) head(s *Story) {
-	p.line("%s  %s on replica %s", s.Ref, strings.TrimSpace(s.Endpoint+" socket"), s.Replica)
-	p.line("%s  %s from %s%s", timestamp(s.Began), s.Path, s.Remote, userOf(s))
+	what := s.Endpoint + " socket"
+	if s.Method != "" {
+		what = "request"
+	}
+	p.line("%s  %s on replica %s", s.Ref, strings.TrimSpace(what), s.Replica)
+	p.line("%s  %s from %s%s", timestamp(s.Began), strings.TrimSpace(s.Method+" "+s.Path), s.Remote, userOf(s))
+	if s.TraceID != "" {
+		p.line("         trace %s", s.TraceID)
+	}
 	if s.LastRef != "" {
 		p.line("         previous connection %s, reported close code %s", s.LastRef, strconv.Quote(s.LastCode))
 	}

@@ -67,7 +67,9 @@ type Story struct {
 	Replica  string    `json:"replica,omitempty"`
 	Began    time.Time `json:"began,omitzero"`
 	Endpoint string    `json:"endpoint,omitempty"`
-	Path     string    `json:"path,omitempty"` // safe to log
+	Method   string    `json:"method,omitempty"` // of a request to the HTTP API; "" for a WebSocket
+	Path     string    `json:"path,omitempty"`   // safe to log
+	TraceID  string    `json:"trace_id,omitempty"`
 	Remote   string    `json:"remote,omitempty"`
 	User     int64     `json:"user,omitempty"` // 0 if unknown
 	Role     string    `json:"role,omitempty"`
@@ -84,6 +86,8 @@ type Story struct {
 
 	End     *End     `json:"end,omitempty"`
 	Returns []Return `json:"returns,omitempty"`
+
+	entered time.Time // when Enter was called last
 }
 
 // Begin starts the story of a handshake.
@@ -105,6 +109,19 @@ func (s *Story) Do(name string, run func() error) error {
 	return err
 }
 
+// Enter begins a step, which lasts until the next call, or until the story is refused.
+func (s *Story) Enter(name string) {
+	s.leave()
+	s.entered = time.Now()
+	s.Steps = append(s.Steps, Step{Name: name, Outcome: OK})
+}
+
+func (s *Story) leave() {
+	if !s.entered.IsZero() {
+		s.last().Took = time.Since(s.entered)
+	}
+}
+
 // Detail sets the detail of the current step, or of the last one if none is running.
 func (s *Story) Detail(text string) { s.last().Detail = Clip(text) }
 
@@ -116,6 +133,7 @@ func (s *Story) last() *Step { return &s.Steps[len(s.Steps)-1] }
 // Refuse records that the handshake failed at the last step. outcome is [Refused] or [Failed],
 // reason is the word for the client, and cause the sub-cause, which may be empty.
 func (s *Story) Refuse(outcome string, code int, reason, cause, detail string) {
+	s.leave()
 	s.Outcome, s.Code, s.Reason, s.Cause = outcome, code, reason, cause
 	s.last().Outcome = outcome
 	s.Detail(detail)

@@ -55,11 +55,13 @@ func (s *Session) decide(err error) decision {
 	if t, ok := errors.AsType[*tokenError](err); ok {
 		return s.decideToken(t.err)
 	}
+	renewed := s.tokenRenewed
+	s.tokenRenewed = false // a new token that nobody looked at may expire like another
 	if status, ok := errors.AsType[*StatusError](err); ok {
 		return s.decideStatus(status)
 	}
 	if closed, ok := errors.AsType[*CloseError](err); ok {
-		return s.decideClose(closed)
+		return s.decideClose(closed, renewed)
 	}
 	if gap, ok := errors.AsType[*GapError](err); ok {
 		d := decision{next: "Reconnecting to request #" + strconv.FormatInt(gap.Expected, 10) + "."}
@@ -114,7 +116,9 @@ func (s *Session) decideStatus(e *StatusError) decision {
 	}
 }
 
-func (s *Session) decideClose(c *CloseError) decision {
+// decideClose is the table of close codes. renewed says that the last attempt was refused because
+// of its token too.
+func (s *Session) decideClose(c *CloseError, renewed bool) decision {
 	code, reason := c.Code, c.Reason
 	if !c.Clean && c.AnnouncedCode != 0 {
 		code, reason = c.AnnouncedCode, c.AnnouncedReason // the Close frame itself was lost
@@ -127,7 +131,7 @@ func (s *Session) decideClose(c *CloseError) decision {
 		frame.CodeParameters, frame.CodeForbidden:
 		return decision{stop: true, next: todo}
 	case frame.CodeIdentity:
-		return s.decideIdentity(reason, todo)
+		return s.decideIdentity(reason, todo, renewed)
 	case frame.CodePolicy:
 		return decision{delay: policyDelay, next: todo}
 	case frame.CodeTooBig:
@@ -161,11 +165,11 @@ func (s *Session) decideReconnect(asked bool, after time.Duration, todo string) 
 
 // decideIdentity gets a new token once. If the server refuses that one too, the token is
 // not the problem.
-func (s *Session) decideIdentity(reason, todo string) decision {
+func (s *Session) decideIdentity(reason, todo string, renewed bool) decision {
 	switch {
 	case reason == "user_inactive", s.staticToken:
 		return decision{stop: true, next: todo}
-	case s.tokenRenewed:
+	case renewed:
 		return decision{stop: true, next: "The server refused a new token as well: look up the reference on the server."}
 	}
 	s.tokenRenewed = true

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -52,8 +53,8 @@ func (s *Session) handleFrame(ctx context.Context, wg *sync.WaitGroup, conn *Con
 			if err := s.handleResumed(conn, f); err != nil {
 				return err
 			}
-		case f.Type == frame.TypeError && f.ClientMessageID != "":
-			s.handleRefusal(conn, f)
+		case f.Type == frame.TypeError && s.refusedID(f) != "":
+			s.handleRefusal(conn, s.refusedID(f), f)
 		case f.Type == "token_expiring", f.Type == frame.TypeError && f.Code == "token_expiring":
 			s.renewToken(ctx, wg, conn)
 		}
@@ -110,17 +111,28 @@ func (s *Session) handleAck(conn *Conn, f *Frame) {
 	})
 }
 
-// handleRefusal handles an error frame about one of our messages. The message is sent
-// again after a temporary error, and dropped after any other.
-func (s *Session) handleRefusal(conn *Conn, f *Frame) {
+// refusedID returns the id of the message that an error frame is about, or "". The server may
+// have been unable to read it: then it is the message in flight.
+func (s *Session) refusedID(f *Frame) string {
 	switch f.Code {
-	case "database_unavailable", "channel_layer_unavailable", "internal", "rate_limited", "busy":
-		// The delay has a minimum: the server may refuse at once, and then again.
-		s.record(Record{Kind: RecordDeferred, Ref: conn.Ref(), ClientMessageID: f.ClientMessageID, Detail: f.Code, Frame: f})
-		s.outbox.resendLater(f.ClientMessageID, time.Second/2+s.jitter(time.Second))
+	case "bad_json", "bad_frame", "bad_text":
+		return cmp.Or(f.ClientMessageID, s.outbox.inFlight())
+	}
+	return f.ClientMessageID
+}
+
+// handleRefusal handles an error frame about one of our messages. The message is dropped after
+// the words that docs/protocol.md lists as final, and sent again after any other, including
+// words that this client does not know.
+func (s *Session) handleRefusal(conn *Conn, id string, f *Frame) {
+	switch f.Code {
+	case "bad_json", "bad_frame", "bad_text", "unknown_type", "empty_message", "too_long", "out_of_range", "wrong_role", "blocked":
+		s.dropMessage(conn.Ref(), id, fmt.Errorf("%s: %s", f.Code, f.Detail))
 		return
 	}
-	s.dropMessage(conn.Ref(), f.ClientMessageID, fmt.Errorf("%s: %s", f.Code, f.Detail))
+	// The delay has a minimum: the server may refuse at once, and then again.
+	s.record(Record{Kind: RecordDeferred, Ref: conn.Ref(), ClientMessageID: id, Detail: f.Code, Frame: f})
+	s.outbox.resendLater(id, time.Second/2+s.jitter(time.Second))
 }
 
 func (s *Session) dropMessage(ref, id string, cause error) {

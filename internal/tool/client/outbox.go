@@ -20,8 +20,9 @@ type pending struct {
 // An outbox holds the messages of a session in order until they are acknowledged, and the
 // newest position until it is sent.
 type outbox struct {
-	limit int
-	wake  chan struct{} // holds one value while there may be something to send
+	limit   int
+	inOrder bool          // a message is sent after the acknowledgement of the one before
+	wake    chan struct{} // holds one value while there may be something to send
 
 	mu       sync.Mutex
 	messages []*pending
@@ -31,8 +32,8 @@ type outbox struct {
 	removed  chan struct{} // closed and replaced when something leaves the outbox
 }
 
-func newOutbox(limit int) *outbox {
-	return &outbox{limit: limit, wake: make(chan struct{}, 1), removed: make(chan struct{})}
+func newOutbox(limit int, inOrder bool) *outbox {
+	return &outbox{limit: limit, inOrder: inOrder, wake: make(chan struct{}, 1), removed: make(chan struct{})}
 }
 
 func (b *outbox) add(p *pending) error {
@@ -107,6 +108,9 @@ func (b *outbox) take() (p *pending, position []byte, wait time.Duration) {
 			p.sent = true
 			return p, nil, 0
 		}
+		if b.inOrder {
+			break
+		}
 	}
 	return nil, nil, 0
 }
@@ -127,10 +131,22 @@ func (b *outbox) remove(id string) (text string, found bool) {
 		if p.id == id {
 			b.messages = append(b.messages[:i], b.messages[i+1:]...)
 			b.notifyRemoved()
+			b.wakeWriter()
 			return p.text, true
 		}
 	}
 	return "", false
+}
+
+// inFlight returns the id of the message that waits for its acknowledgement, or "" if there is
+// none or if there may be several.
+func (b *outbox) inFlight() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.inOrder || len(b.messages) == 0 || !b.messages[0].sent {
+		return ""
+	}
+	return b.messages[0].id
 }
 
 // largestSent returns the largest message that was sent on the current socket, or nil. It

@@ -92,6 +92,7 @@ func (s *Session) serve(ctx context.Context, conn *Conn) error {
 
 	ready := func(f *Frame) {
 		s.readyAt, s.tokenRenewed = time.Now(), false
+		s.lastRef, s.lastCode = "", 0 // this handshake has told it
 		s.outbox.resendAll()
 		s.setConn(conn)
 		s.emit(Event{Kind: Connected, Ref: conn.Ref(), Frame: f})

@@ -39,6 +39,10 @@ type SessionOptions struct {
 	// MaxUnacknowledged bounds the number of unacknowledged messages; a further send
 	// returns ErrFull. Default: 1,000.
 	MaxUnacknowledged int
+	// InOrder sends each message after the acknowledgement of the one before. Without it messages
+	// are sent at once: if the server refuses one temporarily and accepts the next one, the first is
+	// stored after the second.
+	InOrder bool
 	// Rate bounds the number of messages per second, with bursts of twice as many. The
 	// default of 18 stays below the server's default limit even when all unacknowledged
 	// messages are sent again. A negative value disables the bound.
@@ -62,9 +66,6 @@ type SessionOptions struct {
 //
 // On the location endpoint nothing is resumed, and only the newest position is kept for
 // sending.
-//
-// A send does not wait for the acknowledgement of the previous one. If the server refuses
-// a message temporarily and accepts the next one, the first is stored after the second.
 type Session struct {
 	o           SessionOptions
 	endpoint    Endpoint
@@ -88,7 +89,7 @@ type Session struct {
 
 	// The following fields belong to the goroutine that runs the session.
 	failures     int       // consecutive, without a stable connection in between
-	tokenRenewed bool      // after a refusal, and no socket has been ready since
+	tokenRenewed bool      // after a refusal, by the last attempt that the server answered
 	readyAt      time.Time // when the last socket became ready; zero if it did not
 	lastReady    time.Time // when a socket was last ready
 	lastRef      string
@@ -110,7 +111,7 @@ func NewSession(o SessionOptions) *Session {
 		o:           o,
 		staticToken: static,
 		endpoint:    EndpointOf(o.Socket.URL),
-		outbox:      newOutbox(cmp.Or(o.MaxUnacknowledged, 1000)),
+		outbox:      newOutbox(cmp.Or(o.MaxUnacknowledged, 1000), o.InOrder),
 		limiter:     rate.NewLimiter(perSecond, int(max(1, min(2*perSecond, 1<<20)))),
 		jitter:      func(limit time.Duration) time.Duration { return rand.N(limit + 1) }, //nolint:gosec // jitter is no secret
 		quit:        make(chan struct{}),

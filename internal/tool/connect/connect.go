@@ -64,6 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	if r.view.endpoint == client.Echo {
 		o.Session.Once = true // there is nothing to resume, and ?close= is a way to see a close code
 	}
+	o.Session.InOrder = true
 	r.session = client.NewSession(o.Session)
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/roomspa/roomspa/internal/cause"
+	failures "github.com/roomspa/roomspa/internal/failure"
+	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/story"
+)
+
+// Stories keeps the stories of requests that failed. It does not block. A story does not change
+// after it was passed on.
+type Stories interface {
+	RecordFailed(s *story.Story)
+}
+
+// base returns the base of a handler.
+func (o *Options) base(component string, kind failures.Kind) base {
+	return base{component: component, log: o.log, who: o.Who, kind: kind, failures: o.Failures, stories: o.Stories}
+}
+
+// step begins the next step of the story of the request. The one before has succeeded.
+func (e *exchange) step(name string) {
+	if e.story == nil {
+		e.story = story.Begin(e.log.Ref)
+	}
+	e.story.Enter(name)
+}
+
+// identified notes the user of the request.
+func (e *exchange) identified(id room.UserID) {
+	e.user, e.userID = fmt.Sprintf("user %d", id), id
+}
+
+// record records a refused request. It keeps the story if the server is at fault, or if the limits
+// refuse a sign-in.
+func (e *exchange) record(fail *failure) {
+	atFault := fail.Status >= http.StatusInternalServerError && (fail.cause != "busy" || e.kind == failures.SignIn)
+	if atFault {
+		e.failures.Failed(e.kind, fail.Code, fail.err)
+	} else {
+		e.failures.Refused(e.kind, fail.Code)
+	}
+	if e.stories == nil || !atFault && (e.kind != failures.SignIn || fail.Status != http.StatusTooManyRequests) {
+		return
+	}
+	s := e.story
+	if s == nil {
+		s = story.Begin(e.log.Ref)
+	}
+	outcome, detail := story.Refused, fail.cause
+	if atFault {
+		outcome = story.Failed
+	}
+	if fail.err != nil {
+		detail = fail.err.Error()
+	}
+	s.Method, s.Path, s.Remote, s.TraceID = e.r.Method, logging.Path(e.r.URL.EscapedPath()), e.log.Remote, e.log.Trace
+	s.User, s.Status = int64(e.userID), fail.Status
+	s.Refuse(outcome, 0, fail.Code, cause.Of(fail.err), detail)
+	e.stories.RecordFailed(s)
+}
