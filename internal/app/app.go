@@ -130,6 +130,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	reg := prometheus.NewRegistry()
 	strangers := logging.NewStrangers(log.Handler(), reg)
 	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, reg: reg, started: make(chan struct{})}
+	for _, text := range o.Warnings() {
+		a.logf(slog.LevelWarn, "Option may be wrong: %s", text)
+	}
 	a.hurry, a.cut = context.WithCancel(context.Background())
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.measureMemory()

@@ -134,14 +134,17 @@ func (l *lacking) line(user, prefix string) string {
 
 // CheckSettings looks at settings of Redis that work today and may fail tomorrow. It returns what
 // it has read, and warnings. An ACL may forbid to read them.
-func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []string) {
+func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []string, err error) {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
 	info := map[string]string{}
 	for _, section := range []string{"memory", "clients", "persistence", "replication", "server"} { // Redis 6 takes one
 		text, err := c.checks.Info(ctx, section).Result()
-		if err != nil {
-			return "INFO is not allowed, so settings are not checked", nil
+		switch word := classify(err); {
+		case word == causePermission:
+			return "an ACL denies INFO, so settings are not checked", nil, nil
+		case err != nil:
+			return "", nil, c.unavailable("INFO", err)
 		}
 		for line := range strings.Lines(text) {
 			if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
@@ -165,5 +168,5 @@ func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []s
 	if info["rdb_last_bgsave_status"] == "err" || info["aof_last_write_status"] == "err" {
 		warnings = append(warnings, "the last save to disk has failed: Redis refuses writes unless stop-writes-on-bgsave-error is no")
 	}
-	return detail, warnings
+	return detail, warnings, nil
 }

@@ -50,8 +50,8 @@ func redisChecks(ctx context.Context, o app.Options, d event.Deployment) (checks
 		}},
 		{Name: "redis_commands", Run: client.CheckCommands},
 		{Name: "redis_settings", Run: func(ctx context.Context) (detail string, err error) {
-			detail, warnings = client.CheckSettings(ctx)
-			return detail, nil
+			detail, warnings, err = client.CheckSettings(ctx)
+			return detail, err
 		}, Warn: func(context.Context) error { return join(warnings) }},
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, layerTimeout)
