@@ -96,7 +96,7 @@ func (l *lacking) add(err error, command string) bool {
 		l.channels = true
 	case found != nil:
 		l.addCommand(found[1])
-	default:
+	case command != "":
 		l.addCommand(command)
 	}
 	if l.first == nil {
@@ -113,7 +113,7 @@ func (l *lacking) addCommand(name string) {
 
 // line returns the command that gives what is lacking, or "".
 func (l *lacking) line(user, prefix string) string {
-	if l.first == nil {
+	if len(l.commands) == 0 && !l.keys && !l.channels {
 		return ""
 	}
 	words := []string{"ACL SETUSER", user}

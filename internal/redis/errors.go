@@ -81,8 +81,20 @@ func (c *Client) translate(err error) error {
 		return c.withPort(&explained{"no cause is known for: " + err.Error(), "", err})
 	case word == causeLost, word == causeStalled:
 		return c.withPort(err)
+	case word == causePermission, word == causeSubscribe:
+		return c.withACL(err, word)
 	case word == causeNoDatabase && c.databases() != "":
 		return &explained{err.Error() + c.databases(), word, err}
+	}
+	return err
+}
+
+// withACL returns the error of a command that the ACL denies, with what would allow it.
+func (c *Client) withACL(err error, word string) error {
+	var l lacking
+	l.add(err, "")
+	if line := l.line(c.user(), c.prefix); line != "" {
+		return &explained{err.Error() + "; to allow it: " + line, word, err}
 	}
 	return err
 }
