@@ -88,7 +88,7 @@ var packages = map[string][]string{
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "portpeek", "tool/client"},
 	"tool/judge":    {},
-	"tool/soak":     {"auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
+	"tool/soak":     {"../clients/js", "auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
 	// Test kit: for tests, tool/dev and tool/soak.
 	"testkit/netfault": {},

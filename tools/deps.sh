@@ -5,7 +5,7 @@
 #   macOS                                 with Homebrew
 # Elsewhere it says what to install. It prints nothing if nothing is missing.
 #   deps.sh race       prints -race if there is a C compiler, else a warning
-#   deps.sh promtool   also installs promtool, which the tests of the chart's alerts need
+#   deps.sh promtool   also installs promtool and Node, which the tests of the chart's alerts and of the JavaScript client need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-}
@@ -35,6 +35,7 @@ has_postgres() {
 has_redis() { recent 7 redis-server "$deps/usr/bin/redis-server"; }
 
 has_promtool() { recent 2 promtool "$deps/usr/bin/promtool"; }
+has_node() { recent 18 node; }
 
 # Compiles an include, since a compiler without the C library's headers is not enough. Only
 # Linux needs a compiler.
@@ -49,6 +50,7 @@ missing() {
   has_redis || echo redis-server
   has_cc || echo gcc libc6-dev
   [[ $mode != promtool ]] || has_promtool || echo prometheus
+  [[ $mode != promtool ]] || has_node || echo nodejs
 }
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
@@ -92,7 +94,7 @@ unpack_packages() {
       [[ ! -e $lib || -e $new$lib ]] || { mkdir -p "$new${lib%/*}" && ln -s "$lib" "$new$lib"; }
     done
     machine=$(basename "$new"/usr/lib/gcc/*-linux-gnu*)
-    mkdir "$new/bin"
+    mkdir -p "$new/bin"
     cat >"$new/bin/gcc" <<EOF
 #!/bin/sh
 d=\$(cd "\${0%/*}/.." && pwd)
@@ -100,6 +102,16 @@ export PATH="\$d/usr/bin:\$PATH" LD_LIBRARY_PATH="\$d/usr/lib/$machine:\$d/lib/$
 exec "\$d/usr/bin/gcc" --sysroot="\$d" "\$@"
 EOF
     chmod +x "$new/bin/gcc"
+  fi
+
+  if [[ -e $new/usr/bin/node ]]; then
+    mkdir -p "$new/bin"
+    cat >"$new/bin/node" <<'EOF'
+#!/bin/sh
+d=$(cd "${0%/*}/.." && pwd)
+LD_LIBRARY_PATH=$(printf '%s:' "$d"/usr/lib/*-linux-gnu* "$d"/lib/*-linux-gnu*) exec "$d/usr/bin/node" "$@"
+EOF
+    chmod +x "$new/bin/node"
   fi
 
   for part in usr lib lib64 bin; do
@@ -127,11 +139,12 @@ wanted=$(missing)
 if [[ $(uname) == Darwin ]] && command -v brew >/dev/null; then
   say "installing postgresql@17 and redis with Homebrew"
   brew install -q postgresql@17 redis >&2 || true
-  [[ $mode != promtool ]] || brew install -q prometheus >&2 || true
+  [[ $mode != promtool ]] || brew install -q prometheus node >&2 || true
 elif command -v apt-get >/dev/null && { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }; then
   install_packages $wanted || true
 elif command -v apt-get >/dev/null; then
   unpack_packages $(deps=/nowhere PATH=${PATH#*:} missing) || true # everything that the system lacks, since .deps is rebuilt as a whole
 fi
 if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool found: tests of the chart's alerts are skipped; install Prometheus to run them"; fi
+if [[ $mode == promtool ]] && ! has_node; then say "no Node 18 or later found: tests of the JavaScript client are skipped; install nodejs to run them"; fi
 if ! has_postgres || ! has_redis; then die "PostgreSQL or Redis is missing: install PostgreSQL 14 or later and Redis 7 or later"; fi

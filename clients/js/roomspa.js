@@ -672,7 +672,7 @@ class Inbox extends Connection {
 export class Roomspa {
   #connections = new Map();
   #getToken;
-  #token = null;
+  #token;
   #tokenUntil = 0;
   #asking = null;
   #closed = new AbortController();

@@ -27,21 +27,23 @@ type diagnoseCmd struct {
 	PeerIdentifier string `placeholder:"EMAIL" group:"Credentials" help:"Email or phone of the other side of the room, if the URL names no room."`
 	PeerPassword   string `placeholder:"PASSWORD" group:"Credentials" help:"Password of the other side of the room. Default: the value of --password."`
 
-	Origin string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect like a browser on a page of this origin, as in https://app.example.com."`
-	Idle   time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave a socket silent for this long, to measure the idle timeout of proxies."`
+	Origin string        `placeholder:"ORIGIN" env:"-" group:"Connection" help:"Connect also like a browser on a page of this origin, as in https://app.example.com. Its own origin is always tried."`
+	Idle   time.Duration `placeholder:"90s" env:"-" group:"Connection" help:"Leave sockets silent and busy for this long, to measure the timeouts of proxies."`
+	Send   bool          `env:"-" group:"Connection" help:"Store one message in the room, which both sides see."`
 	Ops    []string      `placeholder:"URL" env:"-" group:"Connection" help:"Ops listener of a replica, as in http://10.0.0.7:9090, to use what the replica reports. May be repeated."`
 	opsFlags
 	CA      string        `name:"ca" placeholder:"FILE" env:"-" group:"Connection" help:"PEM file of certificates to trust in addition to the system's."`
-	Timeout time.Duration `default:"10s" env:"-" group:"Connection" help:"Time limit for each wait."`
+	Timeout time.Duration `default:"4s" env:"-" group:"Connection" help:"Time limit for each wait. The whole ends after five times that, apart from --idle."`
 	JSON    bool          `name:"json" env:"-" group:"Connection" help:"Print the report as one JSON object."`
 }
 
 // Help is shown by --help.
 func (*diagnoseCmd) Help() string {
-	return `Connects like a client, step by step, and stops at the first problem: name, TCP, TLS, HTTP and the upgrade through all
-proxies, an echo, the token, the room, a message through Redis between two replicas. Names the cause and the cure.
-No message is stored, and the other side of the room sees nothing. Ctrl-C stops it and prints the results so far.
-Exit code: 0 if there is no problem, 1 if there is one.
+	return `Connects like each kind of client: name, all addresses, TLS, HTTP and the upgrade through all proxies, an echo, a browser,
+an app, a ticket, a classic client, the room, and a message through Redis between two replicas. Cheap steps are repeated
+ten times. The facts are judged at the end: each cause with its evidence and the cure for the side that can act.
+What was not tested is listed. No message is stored without --send. Ctrl-C stops it and prints the results so far.
+Exit code: 0 if there is no fault, 1 if there is one.
 
 Examples:
   roomspa diagnose https://host
@@ -103,7 +105,7 @@ func (c *diagnoseCmd) options(ctx context.Context, std streams) (o diagnose.Opti
 	o = diagnose.Options{
 		URL: c.URL, Token: token, Identifier: given.Identifier, Password: given.Password,
 		PeerIdentifier: c.PeerIdentifier, PeerPassword: cmp.Or(c.PeerPassword, given.Password),
-		Origin: c.Origin, Idle: c.Idle, Ops: c.Ops, OpsToken: c.OpsToken, Timeout: c.Timeout,
+		Origin: c.Origin, Idle: c.Idle, Send: c.Send, Ops: c.Ops, OpsToken: c.OpsToken, Timeout: c.Timeout, Limit: 5 * c.Timeout, CA: c.CA != "",
 	}
 	if c.CA != "" {
 		o.TLS, err = trustFile(c.CA)

@@ -21,6 +21,7 @@ type soakRunCmd struct {
 	Replicas int           `default:"3" env:"-" help:"Number of replicas to start."`
 	Clients  int           `default:"77" env:"-" help:"Number of sockets of roomspa's protocol, seven per room."`
 	Classic  int           `default:"22" env:"-" help:"Number of sockets of apps of the predecessor, which are added to the rooms in turn."`
+	JS       int           `name:"js" default:"4" env:"-" help:"Number of sockets of the JavaScript client, each a process of Node, which are added to the rooms in turn. Without Node 18 or later they are left out."`
 	Only     []string      `placeholder:"KIND,..." env:"-" help:"Kinds of faults to inject, as the plan prints them. Default: all. A long run does not fail for too few of anything then."`
 	Rate     float64       `default:"450" env:"-" help:"Total messages per second over all clients."`
 	Dir      string        `placeholder:"DIR" env:"-" help:"Empty directory for the histories and logs. Default: a new temporary directory, which is printed."`
@@ -28,8 +29,8 @@ type soakRunCmd struct {
 
 // Run runs the soak. The exit code is 1 if there were violations, or if the run proves nothing.
 func (c *soakRunCmd) Run(ctx context.Context, std streams) error {
-	if c.For <= 0 || c.Replicas < 1 || c.Clients < 1 || c.Classic < 0 || c.Rate <= 0 {
-		return &exitError{2, errors.New("--for, --replicas, --clients and --rate must be above 0, and --classic not below")}
+	if c.For <= 0 || c.Replicas < 1 || c.Clients < 1 || c.Classic < 0 || c.JS < 0 || c.Rate <= 0 {
+		return &exitError{2, errors.New("--for, --replicas, --clients and --rate must be above 0, and --classic and --js not below")}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -44,7 +45,7 @@ func (c *soakRunCmd) Run(ctx context.Context, std streams) error {
 		c.Seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	return resultError(soak.Run(ctx, soak.Options{
-		For: c.For, Seed: c.Seed, Replicas: c.Replicas, Clients: c.Clients, Classic: c.Classic, Only: c.Only, Rate: c.Rate, Dir: c.Dir,
+		For: c.For, Seed: c.Seed, Replicas: c.Replicas, Clients: c.Clients, Classic: c.Classic, JS: c.JS, Only: c.Only, Rate: c.Rate, Dir: c.Dir,
 		Command: []string{self, "serve"}, Out: std.Out,
 	}))
 }

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/roomspa/roomspa/internal/problem"
@@ -46,11 +46,23 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, into any) *fa
 
 // receiveJSON returns a body of up to limit bytes that is declared as JSON.
 func receiveJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *failure) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
+	if !declaresJSON(r) {
 		return nil, newFailure(http.StatusUnsupportedMediaType, "not_json", "Send the body as JSON, with the header Content-Type: application/json.")
 	}
 	return receive(w, r, limit)
+}
+
+// declaresJSON reports whether the Content-Type is JSON, or a kind of it (RFC 6839 §3.1).
+// Parameters do not count, however they are written: JSON has none.
+func declaresJSON(r *http.Request) bool {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "application/json" || media == "text/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+}
+
+// looksLikeJSON reports whether a body is an object, and no form.
+func looksLikeJSON(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))), []byte("{"))
 }
 
 // receive returns a body of up to limit bytes.

@@ -12,6 +12,7 @@ import (
 
 // readFields is [readJSON] for requests whose body may also be a form, URL-encoded or multipart, as
 // clients of Django send it. Of several fields with a name the last one counts; files are ignored.
+// JSON that is declared as a URL-encoded form, as curl does it by default, is read as JSON.
 func readFields(w http.ResponseWriter, r *http.Request, into any) *failure {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || r.Method != http.MethodPost || media != "application/x-www-form-urlencoded" && media != "multipart/form-data" {
@@ -20,6 +21,9 @@ func readFields(w http.ResponseWriter, r *http.Request, into any) *failure {
 	body, fail := receive(w, r, maxBody)
 	if fail != nil {
 		return fail
+	}
+	if media != "multipart/form-data" && looksLikeJSON(body) {
+		return decode(body, into)
 	}
 	var form url.Values
 	if media == "multipart/form-data" {

@@ -66,6 +66,23 @@ func TestLoginTakesForms(t *testing.T) {
 	}
 }
 
+// TestJSONIsReadHoweverItIsDeclared: curl -d declares a form.
+func TestJSONIsReadHoweverItIsDeclared(t *testing.T) {
+	t.Parallel()
+	for media, status := range map[string]int{
+		"application/x-www-form-urlencoded": 200, "application/json;charset=UTF-8": 200, "application/json; charset=": 200, "Application/JSON;": 200,
+		"application/json; charset=utf-8; charset=utf-8": 200, "application/vnd.api+json": 200, "text/json": 200,
+		"text/plain": 415, "": 415, "application/jsonp": 415, "image/svg+json": 415,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login/",
+			strings.NewReader("\ufeff {\"identifier\": \"\u200buser@example.com\u00a0\", \"password\": \""+password+"\"}"))
+		r.Header.Set("Content-Type", media)
+		if res := newLogin(t, someone(), nil).do(r); res.StatusCode != status {
+			t.Errorf("%q: %d %v", media, res.StatusCode, decode(t, res))
+		}
+	}
+}
+
 func TestTokensAreRefreshedAndRevokedByForms(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/room"
@@ -123,6 +124,7 @@ func readPositions(e *exchange) ([][]byte, *failure) {
 	}
 	body, fail := receiveJSON(e.w, e.r, maxPositionsBody)
 	if fail == nil {
+		body = frame.NullNaN(body)
 		fail = decode(body, &in)
 	}
 	switch {

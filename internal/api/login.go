@@ -149,7 +149,9 @@ const maxIdentifier = 254
 
 // validate checks the form of the credentials. It refuses only identifiers that no user can have.
 func (c *credentials) validate() *failure {
-	c.Identifier = strings.TrimSpace(c.Identifier) // keyboards append a space to completed words
+	c.Identifier = strings.TrimFunc(c.Identifier, func(r rune) bool { // keyboards append a space to completed words
+		return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)
+	})
 	switch {
 	case c.Identifier == "":
 		return badField("identifier", "is missing: send the e-mail address or the phone number")

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,6 +90,7 @@ type App struct {
 	strangers *logging.Strangers // the handler of log
 
 	memory      *memory.Meter
+	ownProcess  bool // the replica limits the heap of the process
 	budget      *budget.Budget
 	keys        *auth.Keys
 	passwords   *auth.Passwords
@@ -151,14 +153,11 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 // depend on it.
 func (a *App) measureMemory() {
 	var err error
-	if a.memory, err = memory.New(int64(a.options.MemoryLimit), a.reg); err != nil {
+	if a.memory, err = memory.New(cmp.Or(a.options.SystemRoot, "/"), int64(a.options.MemoryLimit), a.reg); err != nil {
 		a.logf(slog.LevelWarn, "Memory is not measured, so the kernel may kill this replica before it refuses sockets: %v", err)
 	}
 	a.budget = newBudget(a.memory.Limit(), a.reg)
-	if a.options.LoginConcurrency == 0 {
-		a.options.LoginConcurrency = auth.DefaultConcurrency(a.memory.Limit())
-	}
-	a.passwords = auth.NewPasswords(a.options.LoginConcurrency, a.options.LoginQueue)
+	a.passwords = auth.NewPasswords(a.loginConcurrency(), a.options.LoginQueue)
 	a.passwords.CheckMemory(a.memory.Fits)
 	a.stack.push("passwords", func(context.Context) error { a.passwords.Close(); return nil })
 }
@@ -257,7 +256,7 @@ func (a *App) wire(reloads []task) {
 		{{"receipts", a.receipts.Run}},
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"inbox sweeper", inboxes.Run}, task{"revocations", a.revocations.Run},
-			task{"blocks", a.blocks.Run},
+			task{"blocks", a.blocks.Run}, task{"memory limit", func(ctx context.Context) { a.memory.Follow(ctx, a.resizeMemory) }},
 			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
 	}
 }

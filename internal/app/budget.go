@@ -19,11 +19,7 @@ const (
 // newBudget returns the budget of a replica with a memory limit: a quarter of it. A limit of 0
 // means that none is known. It registers the metrics.
 func newBudget(limit int64, reg prometheus.Registerer) *budget.Budget {
-	total := int64(unlimitedBudget)
-	if limit > 0 {
-		total = max(minBudget, limit/4)
-	}
-	b := budget.New(total)
+	b := budget.New(budgetSize(limit))
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_budget_bytes",
@@ -34,4 +30,12 @@ func newBudget(limit int64, reg prometheus.Registerer) *budget.Budget {
 		Help: "Number of bytes of roomspa_budget_bytes that peers hold.",
 	}, func() float64 { return math.Max(0, float64(b.Held())) })
 	return b
+}
+
+// budgetSize returns the size of the budget in bytes for a memory limit.
+func budgetSize(limit int64) int64 {
+	if limit == 0 {
+		return unlimitedBudget
+	}
+	return max(minBudget, limit/4)
 }

@@ -58,7 +58,7 @@ type Options struct {
 
 	SoftLimit        int           `name:"soft-limit" default:"18000" group:"Limits" help:"Number of sockets above which new ones are asked to retry later (1013 busy)."`
 	HardLimit        int           `name:"hard-limit" default:"20000" group:"Limits" help:"Number of sockets above which handshakes are refused before the upgrade (503)."`
-	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy). Above 95 % handshakes are refused (503). Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group. With any other value only the memory of the serving process counts. Requires Linux."`
+	MemoryLimit      int           `name:"memory-limit" default:"0" placeholder:"BYTES" group:"Limits" help:"Memory limit in bytes. Above 90 % of it new sockets are asked to retry later (1013 busy). Above 95 % handshakes are refused (503). Sign-ins that do not fit are refused (503 busy). 0 means the limit of the control group, which is read again every 5 seconds. With any other value only the memory of the serving process counts. Requires Linux."`
 	AddressShare     float64       `name:"address-share" default:"0.25" group:"Limits" help:"Share of the connections that one client address (IPv6: /64 prefix) may hold once half of them are in use, and of the requests without a valid token. An address that causes more than 20 refusals a second gets further ones later. An IPv6 /48 may hold twice as many connections. Trusted proxies have no share; their clients do. 1 disables the check."`
 	UserSockets      int           `name:"user-sockets" default:"16" group:"Limits" help:"Maximum number of sockets of one user on this replica. A further one is refused (4003 too_many_sockets). 0 means no limit."`
 	MaxHandshakes    int           `name:"max-handshakes" default:"256" group:"Limits" help:"Maximum number of concurrent handshakes. One that waits longer than 2s for its turn is asked to retry later (1013 busy)."`
@@ -99,6 +99,9 @@ type Options struct {
 	// SecretFiles has the files that secrets were read from, by the name of the option. They
 	// are read again while the replica runs.
 	SecretFiles map[string]string `kong:"-"`
+	// SystemRoot is the directory that has /proc and /sys, which tell the memory limit. Empty
+	// means "/".
+	SystemRoot string `kong:"-"`
 }
 
 // DatabaseTLS names the certificates for Postgres.

@@ -29,7 +29,7 @@ func (a *App) checks() []ops.Check {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
 			return a.db.CheckSchema(ctx)
-		}},
+		}, Warn: a.db.CheckWrites},
 		{Name: "redis", Run: func(ctx context.Context) (string, error) {
 			if err := a.redis.Ping(ctx); err != nil {
 				return "", err

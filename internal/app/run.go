@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/logging"
-	"github.com/roomspa/roomspa/internal/memory"
 	"github.com/roomspa/roomspa/internal/session"
 )
 
@@ -18,24 +16,6 @@ import (
 // sign-ins take neither memory nor processor time from sockets. The command must call
 // [auth.ServePasswords] on its standard input and output. Call it before Run.
 func (a *App) DelegatePasswords(command ...string) { a.passwords.UseProcesses(command, a.log) }
-
-// OwnProcess tells the replica that it has the process for itself: it sets the garbage
-// collector's memory limit, and returns memory to the system after bursts of work.
-// Call it before Run.
-func (a *App) OwnProcess() {
-	a.tasks = append(a.tasks, []task{{"memory", memory.ReturnAfterBursts}})
-	gcLimit := a.memory.LimitHeap(int64(a.options.LoginConcurrency) * auth.PasswordMemory)
-	if gcLimit == 0 {
-		return
-	}
-	a.logf(slog.LevelInfo, "Memory: %d of %d MiB used; garbage collector limit %d MiB", a.memory.Used()>>20, a.memory.Limit()>>20, gcLimit>>20)
-	if !a.memory.Fits(auth.PasswordMemory) {
-		a.logf(slog.LevelWarn, "Memory limit too low: verifying a password takes %d MiB; all sign-ins are refused (503 busy)", auth.PasswordMemory>>20)
-	}
-	if a.memory.Share() > session.SoftMemory {
-		a.logf(slog.LevelWarn, "Memory limit too low: all sockets are refused (1013 busy)")
-	}
-}
 
 // Run runs the replica until ctx ends or a listener fails, and then stops it: it turns
 // unready, waits until the replica has left the endpoints, asks every socket to leave,

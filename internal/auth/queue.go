@@ -25,9 +25,10 @@ type Client struct {
 // out who comes later. So a network with many clients gets no more than one with a single
 // client, and a client that comes from a new network during an attack is soon next.
 type queue struct {
-	turns, places int
+	places int
 
 	mu      sync.Mutex
+	turns   int
 	running int
 	waiting []*waiter // in the order of their arrival
 	tally   *tally    // turns by client network
@@ -101,7 +102,24 @@ func (q *queue) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.running--
-	if i := q.next(); i >= 0 {
+	q.fill()
+}
+
+// resize changes the number of turns. Clients that have one keep it.
+func (q *queue) resize(turns int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.turns = turns
+	q.fill()
+}
+
+// fill gives the free turns to the next clients.
+func (q *queue) fill() {
+	for q.running < q.turns {
+		i := q.next()
+		if i < 0 {
+			return
+		}
 		w := q.waiting[i]
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		q.start(w)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -33,18 +34,25 @@ func AcceptProtocol(r *http.Request) (accept string) {
 }
 
 // FromRequest returns the token of a request: from the WebSocket subprotocols "bearer" and
-// "<token>" (with which browsers keep the token out of access logs), from the header
+// "<token>", in either order (with which browsers keep the token out of access logs), from the header
 // Authorization: Bearer (RFC 6750 §2.1), or from the query parameter token. In the header the
 // schemes JWT and Token, which some libraries use, mean the same, and so does a JWT without a
 // scheme. The same token may come more than once; two different ones are refused. The error is a
 // *[Refusal].
 func FromRequest(r *http.Request) (string, error) {
 	var found single
+	before := "" // a token that comes before its bearer
 	eachSubprotocol(r, func(protocol, next string) {
-		if strings.EqualFold(protocol, Subprotocol) {
+		switch {
+		case strings.EqualFold(protocol, Subprotocol) && (before == "" || looksLikeJWT(next)):
 			found.add(next)
+		case strings.EqualFold(next, Subprotocol) && looksLikeJWT(protocol):
+			before = protocol
 		}
 	})
+	if found.token == "" {
+		found.add(before)
+	}
 	other := "" // scheme of the header
 	for _, line := range r.Header["Authorization"] {
 		token, scheme := fromAuthorization(line)
@@ -60,9 +68,56 @@ func FromRequest(r *http.Request) (string, error) {
 	case found.conflict:
 		return "", twoTokens()
 	case found.token == "":
-		return "", tokenMissing(other)
+		refusal := tokenMissing(other)
+		if where := misplaced(r); where != "" {
+			_, advice, _ := strings.Cut(refusal.Detail, ": ")
+			refusal.Detail = "A token came " + where + ": " + advice
+		}
+		return "", refusal
 	}
 	return found.token, nil
+}
+
+// looksLikeJWT reports whether a text may be a JWT: its header is a JSON object.
+func looksLikeJWT(text string) bool {
+	return strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2
+}
+
+// misplaced returns where a request has a token that nobody looks for, or "". It never returns a
+// part of the token.
+func misplaced(r *http.Request) (where string) {
+	eachSubprotocol(r, func(protocol, _ string) {
+		if looksLikeJWT(protocol) {
+			where = `among the WebSocket subprotocols, without "bearer" before it`
+		}
+	})
+	if r.URL != nil && where == "" {
+		for name, values := range Query(r.URL.RawQuery) {
+			if slices.ContainsFunc(values, looksLikeJWT) {
+				where = "in the query parameter " + shortName(name)
+			}
+		}
+	}
+	for _, cookie := range r.Cookies() {
+		if where == "" && looksLikeJWT(cookie.Value) {
+			where = "in the cookie " + shortName(cookie.Name)
+		}
+	}
+	for name, values := range r.Header {
+		if where == "" && slices.ContainsFunc(values, func(v string) bool { return looksLikeJWT(strings.TrimPrefix(v, "Bearer ")) }) {
+			where = "in the header " + shortName(name)
+		}
+	}
+	return where
+}
+
+// shortName returns a name that a client chose, if it is short and plain.
+func shortName(name string) string {
+	odd := func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsLetter(r) && r != '-' && r != '_' }
+	if len(name) > 32 || strings.ContainsFunc(name, odd) {
+		return "of another name"
+	}
+	return name
 }
 
 // fromAuthorization returns the token of an Authorization header, or the scheme if that is not one

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,14 +14,16 @@ import (
 
 func TestFromRequest(t *testing.T) {
 	t.Parallel()
-	const a, b = "aaa.bbb.ccc", "ddd.eee.fff"
+	const a, b, jwt = "aaa.bbb.ccc", "ddd.eee.fff", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"
 	for _, tt := range []struct {
 		name          string
 		protocols     []string
 		authorization []string
 		query         string
+		header        string
 		want          string
 		word          string
+		detail        string
 	}{
 		{name: "nothing", word: "missing"},
 		{name: "the subprotocol pair in one line", protocols: []string{"bearer, " + a}, want: a},
@@ -33,6 +36,13 @@ func TestFromRequest(t *testing.T) {
 		{name: "bearer with nothing behind it, and a query", protocols: []string{"bearer"}, query: "token=" + a, want: a},
 		{name: "another subprotocol alone", protocols: []string{"chat, " + a}, word: "missing"},
 		{name: "the pair in another case", protocols: []string{"Bearer, " + a}, want: a},
+		{name: "the pair in the other order", protocols: []string{jwt + ", bearer"}, want: jwt},
+		{name: "the pair in the other order before another subprotocol", protocols: []string{jwt, "Bearer, json"}, want: jwt},
+		{name: "a token without bearer", protocols: []string{jwt}, word: "missing", detail: `among the WebSocket subprotocols, without "bearer" before it`},
+		{name: "another query parameter", query: "access_token=" + jwt, word: "missing", detail: "in the query parameter access_token"},
+		{name: "an odd query parameter", query: "x%0Ay=" + jwt, word: "missing", detail: "in the query parameter of another name"},
+		{name: "another header", header: "X-Auth-Token: Bearer " + jwt, word: "missing", detail: "in the header X-Auth-Token"},
+		{name: "a cookie", header: "Cookie: a=b; jwt=" + jwt, word: "missing", detail: "in the cookie jwt"},
 		{name: "two pairs", protocols: []string{"bearer, " + a + ", bearer, " + b}, word: "two_tokens"},
 
 		{name: "Authorization", authorization: []string{"Bearer " + a}, want: a},
@@ -69,7 +79,13 @@ func TestFromRequest(t *testing.T) {
 			for _, line := range tt.authorization {
 				r.Header.Add("Authorization", line)
 			}
+			if name, value, ok := strings.Cut(tt.header, ": "); ok {
+				r.Header.Set(name, value)
+			}
 			got, err := auth.FromRequest(r)
+			if tt.detail != "" && !strings.Contains(fmt.Sprint(err), tt.detail+": send it as") {
+				t.Errorf("%v, want %s", err, tt.detail)
+			}
 			switch {
 			case tt.word == "missing":
 				refused(t, err, auth.TokenMissing, tt.word)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,11 +27,12 @@ const workerTimeout = time.Minute
 type workers struct {
 	command []string
 	log     *slog.Logger
-	idle    chan *worker // nil for a worker that is not running
 	warn    sync.Once
 
 	mu      sync.Mutex
 	running map[*worker]struct{}
+	idle    []*worker
+	most    int // number of workers that may be idle
 	closed  bool
 }
 
@@ -48,11 +50,16 @@ type worker struct {
 // be started, this process does the work. UseProcesses must be called before the first
 // password; [Passwords.Close] ends the processes.
 func (p *Passwords) UseProcesses(command []string, log *slog.Logger) {
-	w := &workers{command: command, log: log, idle: make(chan *worker, p.queue.turns), running: map[*worker]struct{}{}}
-	for range p.queue.turns {
-		w.idle <- nil
+	p.workers = &workers{command: command, log: log, most: p.queue.turns, running: map[*worker]struct{}{}}
+}
+
+// Resize changes the number of passwords to work on at a time. Those that are under way go on.
+// Processes that are not needed any more are ended.
+func (p *Passwords) Resize(concurrency int) {
+	p.queue.resize(concurrency)
+	if p.workers != nil {
+		p.workers.resize(concurrency)
 	}
-	p.workers = w
 }
 
 // Close kills the processes, whatever they are doing. They cannot be started again.
@@ -73,8 +80,8 @@ func (p *Passwords) Close() {
 // request sends a request to a worker and returns its answer. ok is false if no worker can be
 // started, and the caller has to do the work. The error wraps [ErrBusy].
 func (w *workers) request(op byte, encoded, password string) (answer string, ok bool, err error) {
-	wk := <-w.idle // does not block: there are as many workers as turns
-	defer func() { w.idle <- wk }()
+	wk := w.take()
+	defer func() { w.give(wk) }()
 	for range 2 { // the worker may have died since its last request
 		if wk == nil {
 			if wk, err = w.start(); err != nil {
@@ -87,13 +94,59 @@ func (w *workers) request(op byte, encoded, password string) (answer string, ok 
 		if answer, err = wk.call(op, encoded, password); err == nil {
 			return answer, true, nil
 		}
-		w.mu.Lock()
-		delete(w.running, wk)
-		w.mu.Unlock()
-		wk.kill()
+		w.end(wk)
 		wk = nil
 	}
 	return "", true, fmt.Errorf("%w: the password process died: %w", ErrBusy, err)
+}
+
+// take returns an idle worker, or nil if one has to be started.
+func (w *workers) take() *worker {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.idle) == 0 {
+		return nil
+	}
+	last := len(w.idle) - 1
+	wk := w.idle[last]
+	w.idle = w.idle[:last]
+	return wk
+}
+
+// give makes a worker idle, or ends it if enough are. It may be nil.
+func (w *workers) give(wk *worker) {
+	if wk == nil {
+		return
+	}
+	w.mu.Lock()
+	w.idle = append(w.idle, wk)
+	w.mu.Unlock()
+	w.trim()
+}
+
+func (w *workers) resize(most int) {
+	w.mu.Lock()
+	w.most = most
+	w.mu.Unlock()
+	w.trim()
+}
+
+// trim ends the idle workers that are too many.
+func (w *workers) trim() {
+	w.mu.Lock()
+	surplus := slices.Clone(w.idle[min(w.most, len(w.idle)):])
+	w.idle = w.idle[:len(w.idle)-len(surplus)]
+	w.mu.Unlock()
+	for _, wk := range surplus {
+		w.end(wk)
+	}
+}
+
+func (w *workers) end(wk *worker) {
+	w.mu.Lock()
+	delete(w.running, wk)
+	w.mu.Unlock()
+	wk.kill()
 }
 
 func (w *workers) start() (*worker, error) {

@@ -148,3 +148,25 @@ func FuzzServePasswords(f *testing.F) {
 		}
 	})
 }
+
+// TestProcessesThatAreTooManyEnd when fewer passwords may be worked on at a time.
+func TestProcessesThatAreTooManyEnd(t *testing.T) {
+	t.Parallel()
+	p, _ := delegated(t, 2, os.Args[0], atOnce)
+	p.SkipRest()
+	world.Eventually(t, "two processes run", func() (bool, any) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { verifies(t, p, cheap, "secret") })
+		}
+		wg.Wait()
+		return len(p.Workers()) == 2, p.Workers()
+	})
+	p.Resize(1)
+	if n := len(p.Workers()); n != 1 {
+		t.Errorf("%d processes run", n)
+	}
+	if !verifies(t, p, cheap, "secret") {
+		t.Error("the one that is left does not verify")
+	}
+}

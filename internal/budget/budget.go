@@ -15,15 +15,21 @@ import (
 // A Budget is the number of bytes that the peers of a replica may hold together. A nil Budget
 // has no limit. Its methods may be called concurrently.
 type Budget struct {
-	total int64
+	total atomic.Int64
 	free  atomic.Int64
 }
 
 // New returns a budget of total bytes.
 func New(total int64) *Budget {
-	b := &Budget{total: total}
-	b.free.Store(total)
+	b := &Budget{}
+	b.Resize(total)
 	return b
+}
+
+// Resize changes the size of the budget. What is held stays held: while that is more than the
+// new size, no peer can take anything. Calls must not overlap.
+func (b *Budget) Resize(total int64) {
+	b.free.Add(total - b.total.Swap(total))
 }
 
 // Total returns the size of the budget in bytes, and 0 for a nil Budget.
@@ -31,7 +37,7 @@ func (b *Budget) Total() int64 {
 	if b == nil {
 		return 0
 	}
-	return b.total
+	return b.total.Load()
 }
 
 // Held returns the number of bytes that are held.
@@ -39,7 +45,7 @@ func (b *Budget) Held() int64 {
 	if b == nil {
 		return 0
 	}
-	return b.total - b.free.Load()
+	return b.total.Load() - b.free.Load()
 }
 
 // An Account is what one peer holds. The zero Account has no limit. Its methods may be called

@@ -85,3 +85,26 @@ func BenchmarkTakeAndGive(b *testing.B) {
 		a.Give(100)
 	}
 }
+
+// A budget that shrinks below what is held gives nothing until enough is given back.
+func TestASmallerBudget(t *testing.T) {
+	t.Parallel()
+	b := budget.New(1 << 20)
+	first := open(b, false)
+	fill(first, 1024)
+	b.Resize(1 << 18)
+	if b.Total() != 1<<18 || b.Held() != 1<<19 {
+		t.Errorf("%d of %d are held", b.Held(), b.Total())
+	}
+	if n := fill(open(b, false), 1); n != 0 {
+		t.Errorf("a newcomer takes %d of less than nothing", n)
+	}
+	first.Close()
+	if n := fill(open(b, false), 1024); n != 1<<17 {
+		t.Errorf("one alone takes %d of the smaller budget, want half", n)
+	}
+	b.Resize(1 << 20)
+	if n := fill(open(b, false), 1024); n < 1<<18 {
+		t.Errorf("one takes %d of the larger budget", n)
+	}
+}

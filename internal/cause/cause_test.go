@@ -81,13 +81,34 @@ func TestEveryAdviceIsWhole(t *testing.T) {
 	}
 }
 
+func TestSymptomsLeadToCauses(t *testing.T) {
+	t.Parallel()
+	for _, s := range cause.Symptoms() {
+		for _, word := range s.Causes {
+			if _, ok := cause.Find(word); !ok {
+				t.Errorf("%s leads to %s, which is no cause", s.Sees, word)
+			}
+		}
+		if !strings.HasPrefix(s.Command, "roomspa ") {
+			t.Errorf("%s leads to no command", s.Sees)
+		}
+	}
+}
+
 const troubleshootingHead = `# Troubleshooting
 
 <!-- Generated from internal/cause by go generate ./internal/cause. Do not edit. -->
 
 Every cause that roomspa reports, by its word, in the order in which a connection can meet them. The words appear in close reasons, in error
-frames, in ` + "`/readyz`" + ` and in ` + "`roomspa check`" + `, ` + "`explain`" + ` and ` + "`diagnose`" + `. To start from a symptom instead, see
+frames, in ` + "`/readyz`" + ` and in ` + "`roomspa check`" + `, ` + "`explain`" + ` and ` + "`diagnose`" + `. To start from a log line instead, see
 [symptoms and cures](operations.md#symptoms-and-cures).
+
+## What people see
+
+One command for each: it names the cause with its evidence, and what to do. The usual causes are listed, the most frequent first.
+
+| people see | run | mostly |
+| --- | --- | --- |
 `
 
 // TestGoldenTroubleshooting holds docs/troubleshooting.md to the table.
@@ -95,6 +116,9 @@ func TestGoldenTroubleshooting(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString(troubleshootingHead)
+	for _, s := range cause.Symptoms() {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(s.Sees), code(s.Command), words(s.Causes))
+	}
 	for _, c := range cause.Chapters() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| cause | means | the client sees | log | metric | what to do |\n| --- | --- | --- | --- | --- | --- |\n", c.Title, c.About)
 		for _, a := range c.Rows {
@@ -115,6 +139,14 @@ func TestGoldenTroubleshooting(t *testing.T) {
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("%s is out of date; if this is meant, run go generate ./internal/cause (-want +got):\n%s", path, diff)
 	}
+}
+
+func words(all []string) string {
+	var b []string
+	for _, w := range all {
+		b = append(b, code(w))
+	}
+	return strings.Join(b, ", ")
 }
 
 // cell writes what would be markup as it is.

@@ -218,14 +218,14 @@ func decodeLocated(text []byte) (l Located, err error) {
 	var in struct {
 		Type       *string          `json:"type"`
 		Token      *string          `json:"token"`
-		Latitude   *float64         `json:"latitude"`
-		Longitude  *float64         `json:"longitude"`
+		Latitude   *number          `json:"latitude"`
+		Longitude  *number          `json:"longitude"`
 		Accuracy   lenient[float64] `json:"accuracy"`
 		Heading    lenient[float64] `json:"heading"`
 		Speed      lenient[float64] `json:"speed"`
 		RecordedAt lenient[string]  `json:"recorded_at"`
 	}
-	if err := decode(text, &in); err != nil {
+	if err := decode(NullNaN(text), &in); err != nil {
 		return l, err
 	}
 	if in.Type != nil {
@@ -246,7 +246,7 @@ func decodeLocated(text []byte) (l Located, err error) {
 	for _, f := range []struct {
 		to   *float64
 		from *float64
-	}{{&p.Latitude, in.Latitude}, {&p.Longitude, in.Longitude}, {&p.Accuracy, in.Accuracy.value}, {&p.Heading, in.Heading.value}, {&p.Speed, in.Speed.value}} {
+	}{{&p.Latitude, (*float64)(in.Latitude)}, {&p.Longitude, (*float64)(in.Longitude)}, {&p.Accuracy, in.Accuracy.value}, {&p.Heading, in.Heading.value}, {&p.Speed, in.Speed.value}} {
 		if *f.to = math.NaN(); f.from != nil {
 			*f.to = *f.from
 		}

@@ -76,15 +76,22 @@ func TestOptionalValuesThatMakeNoSenseAreLeftOut(t *testing.T) {
 		`"heading":-1,"speed":-1.0`, `"heading":361,"speed":"fast"`, `"accuracy":null,"heading":null`, `"accuracy":"8","heading":{},"speed":[1]`,
 		`"accuracy":1e400,"speed":1e400`, `"heading":-1e-9`, `"recorded_at":12345`, `"recorded_at":"now"`, `"recorded_at":"\u0000"`, `"recorded_at":null`,
 		`"recorded_at":"9999-12-31T23:59:59-00:01"`, `"recorded_at":"1970-01-01T00:00:00+00:01"`, `"recorded_at":"0000-01-01T00:00:00Z"`, `"recorded_at":"10000-01-01T00:00:00Z"`,
+		`"heading":NaN,"speed":-Infinity,"accuracy":Infinity`, `"speed":nan,"heading":-inf`, `"note":"NaN \" NaN","heading":NaN`,
+		`"recorded_at":"1970-01-01T00:00:00Z"`, `"recorded_at":"1980-01-06T00:00:00Z"`, `"recorded_at":"2007-04-15T12:00:00Z"`,
 	} {
 		got, err := frame.DecodePosition([]byte(`{"latitude":1,"longitude":2,` + more + `}`))
 		if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", more, err, diff)
 		}
 	}
-	for _, text := range []string{`{"latitude":1,"longitude":2,"accuracy":-1}`, `{"latitude":"1","longitude":2}`, `{"latitude":1,"longitude":null}`} {
+	for _, text := range []string{`{"latitude":1,"longitude":2,"accuracy":-1}`, `{"latitude":"1","longitude":2}`, `{"latitude":1,"longitude":null}`, `{"latitude":NaN,"longitude":2}`} {
 		if got, err := frame.DecodePosition([]byte(text)); err == nil {
 			t.Errorf("%s was read as %+v", text, got)
+		}
+	}
+	for _, text := range []string{`{"latitude":1e999,"longitude":2}`, `{"latitude":1,"longitude":-1e999}`} {
+		if _, err := frame.DecodePosition([]byte(text)); err == nil || !strings.Contains(err.Error(), "must be between") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

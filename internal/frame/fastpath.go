@@ -98,11 +98,15 @@ func decodePositionFast(text []byte) (p room.Position, ok bool) {
 	return p, s.complete() && utf8.Valid(text) && p.Normalize() == nil
 }
 
-// parseRecordedAt parses an RFC 3339 time between the years 1970 and 9999.
+// firstYear is the earliest year of a recorded_at. Devices without the time show an earlier one:
+// 1970, 1980, 2000, or 1024 weeks ago, when the receiver's count of weeks has wrapped.
+const firstYear = 2010
+
+// parseRecordedAt parses an RFC 3339 time between the years 2010 and 9999.
 func parseRecordedAt(text string) (time.Time, bool) {
 	at, err := time.Parse(time.RFC3339, text)
 	at = at.UTC() // before the check: an offset may lead out of the years that RFC 3339 can write
-	return at, err == nil && at.Year() >= 1970 && at.Year() <= 9999
+	return at, err == nil && at.Year() >= firstYear && at.Year() <= 9999
 }
 
 // A scanner reads the keys and values of one flat JSON object. After the first thing that

@@ -33,7 +33,7 @@ func (s *Server) check(r *http.Request, pathExists bool) *problem.Problem {
 	if origin != "" && !auth.OriginAllowed(origin, r.Host, s.options.Origins) {
 		return &problem.Problem{
 			Status: http.StatusForbidden, Code: "origin_refused", Title: "Origin refused",
-			Detail: "Pages of the origin " + strconv.Quote(truncate(origin)) + " may not connect. Add it to --origins (ROOMSPA_ORIGINS) if they should.",
+			Detail: "Pages of the origin " + strconv.Quote(truncate(origin)) + " may not connect to the host " + strconv.Quote(truncate(r.Host)) + ". Add it to --origins (ROOMSPA_ORIGINS) if they should.",
 		}
 	}
 	return nil

@@ -106,7 +106,7 @@ func (l *listener) refuse(t *net.TCPConn, reason string, a netip.Addr) {
 	_ = t.SetDeadline(time.Now().Add(lingerTime))
 	_, _ = fmt.Fprintf(t, refusal, ref, len(body), body) // fits into the empty send buffer
 	n, held := l.limits.holder(a)
-	l.limits.refused(reason, n, held, l.limits.limit[all])
+	l.limits.refused(reason, n, held, l.limits.Places())
 	select {
 	case l.linger <- struct{}{}:
 	default:

@@ -3,6 +3,7 @@ package listen
 import (
 	"container/list"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,8 @@ type Limits struct {
 
 	strangers strangers
 
+	files int // number of connections for which there are open files
+
 	mu    sync.Mutex
 	limit [kinds]int
 	used  [kinds]int
@@ -101,18 +104,28 @@ type peer struct {
 
 // NewLimits returns the limits of the public listener.
 func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Limits {
-	n := maxPlain
-	if o.Memory > 0 {
-		n = min(max(int(o.Memory/8/plainMemory), minPlain), maxPlain)
-	}
-	total := o.Sockets + n
-	if files := openfiles.Limit(); files > 0 {
+	files := math.MaxInt
+	if n := openfiles.Limit(); n > 0 {
 		// With few files the stores and the ops listener have fewer, too, but they come first.
-		total = min(total, max(files-basicNeeds-o.Files, files/4, 1))
+		files = max(n-basicNeeds-o.Files, n/4, 1)
 	}
-	l := newLimits([kinds]int{all: total, plain: min(n, total), sockets: o.Sockets}, o.Share, log, reg)
-	l.trusted, l.wanted = o.Trusted, o.Wanted
+	l := newLimits([kinds]int{sockets: o.Sockets}, o.Share, log, reg)
+	l.trusted, l.wanted, l.files = o.Trusted, o.Wanted, files
+	l.SetMemory(o.Memory)
 	return l
+}
+
+// SetMemory changes the memory limit of the process, in bytes, on which the number of plain
+// connections depends. 0 means that none is known. Connections that are open stay open.
+func (l *Limits) SetMemory(limit int64) {
+	n := maxPlain
+	if limit > 0 {
+		n = min(max(int(limit/8/plainMemory), minPlain), maxPlain)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit[all] = min(l.limit[sockets]+n, l.files)
+	l.limit[plain] = min(n, l.limit[all])
 }
 
 // newOpsLimits returns the limits of the ops listener, whose places are reserved.
@@ -127,7 +140,11 @@ func newLimits(limit [kinds]int, share float64, log *slog.Logger, reg prometheus
 }
 
 // Places returns the number of connections that may be open at the same time.
-func (l *Limits) Places() int { return l.limit[all] }
+func (l *Limits) Places() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit[all]
+}
 
 func (l *Limits) count() int {
 	l.mu.Lock()

@@ -130,18 +130,16 @@ func (s *sender) report(ctx context.Context, positions []sentPosition, report *r
 	if newest == nil {
 		return nil
 	}
-	done := make(result, 2)
-	s.location.positions.SaveReported(s.room, s.user, newest.RecordedAt, done.sent)
+	done := make(result, 1)
+	s.location.positions.SaveReported(s.room, s.user, newest.RecordedAt, nil) // a Redis that refuses to write may publish
 	s.send(newest.Position, newest.text, done)
-	for range cap(done) {
-		select {
-		case err := <-done:
-			if err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the client has gone
+	select {
+	case err := <-done:
+		if err != nil {
+			return err
 		}
+	case <-ctx.Done():
+		return ctx.Err() //nolint:wrapcheck // the client has gone
 	}
 	return nil
 }

@@ -12,17 +12,23 @@ import (
 // it. children is the number of bytes that child processes may take: they are reserved if the
 // limit is that of a control group, which counts them too. Near that limit the collector works
 // harder, so that nobody is refused because of garbage. A GOMEMLIMIT that is set
-// stays in force. Without a limit it does nothing and returns 0.
+// stays in force. Without a limit the collector has none either, and it returns 0.
 //
-// It changes the whole process: only the owner of the process may call it, once.
+// It changes the whole process: only the owner of the process may call it, and again
+// after each change that [Meter.Follow] reports, one call at a time.
 func (m *Meter) LimitHeap(children int64) int64 {
 	if m == nil {
 		return 0
 	}
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
-		debug.SetMemoryLimit(m.heapLimit(children))
-	}
 	limit := debug.SetMemoryLimit(-1)
+	m.heapOurs = m.heapOurs || limit == math.MaxInt64 // else GOMEMLIMIT is set
+	if m.heapOurs {
+		limit = m.heapLimit(children)
+		debug.SetMemoryLimit(limit)
+	}
+	if m.Limit() == 0 {
+		limit = 0
+	}
 	m.gcLimit.Store(limit)
 	return limit
 }
@@ -31,10 +37,14 @@ func (m *Meter) LimitHeap(children int64) int64 {
 // and the distance to the share at which sockets are refused. Below half of the limit
 // the collector would run all the time.
 func (m *Meter) heapLimit(children int64) int64 {
+	limit := m.Limit()
+	if limit == 0 {
+		return math.MaxInt64
+	}
 	if m.processOnly {
 		children = 0
 	}
-	return max(m.limit/2, m.limit/5*4-children)
+	return max(limit/2, limit/5*4-children)
 }
 
 const (

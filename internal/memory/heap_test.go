@@ -56,12 +56,12 @@ func TestTheHeapLeavesRoomForTheRest(t *testing.T) {
 		{1000, 4 * 64, 800}, // does not count child processes
 		{100, 64, 80},
 	} {
-		m, err := newMeter(root, c.byHand*mib, nil)
+		m, err := New(root, c.byHand*mib, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := m.heapLimit(c.children * mib); got != c.want*mib {
-			t.Errorf("%d MiB of %d with %d in children, want %d", got/mib, m.limit/mib, c.children, c.want)
+			t.Errorf("%d MiB of %d with %d in children, want %d", got/mib, m.Limit()/mib, c.children, c.want)
 		}
 	}
 }

@@ -30,8 +30,12 @@ const (
 // A Meter measures the use of a memory limit. All sizes are bytes. A nil Meter stands
 // for no limit: nothing is used and everything fits. It is safe for concurrent use.
 type Meter struct {
-	limit       int64
+	root        string // of the file tree that describes the system
+	limit       atomic.Int64
 	processOnly bool // the limit was given by hand, and child processes are not counted
+	reg         prometheus.Registerer
+	registered  sync.Once
+	heapOurs    bool // the garbage collector's limit is the meter's, and not GOMEMLIMIT's
 	began       time.Time
 	next        atomic.Int64 // time of the next measurement, since began
 	used        atomic.Int64
@@ -39,7 +43,8 @@ type Meter struct {
 	heapShare   atomic.Uint64 // share of gcLimit in use, as the bits of a float64
 
 	mu        sync.Mutex // held while measuring
-	source    *source
+	source    *source    // nil if there is no limit
+	group     string     // the directory of the control group that has the limit
 	runtime   []metrics.Sample
 	collected time.Duration // time of the last forced collection, since began
 }
@@ -67,32 +72,38 @@ var liveBytes = []struct {
 // drops first. With any other limit, the meter counts the resident memory of this
 // process alone.
 //
-// The meter is nil if there is no limit. An error means that there is a limit whose
-// use cannot be measured.
-func New(limit int64, reg prometheus.Registerer) (*Meter, error) { return newMeter("/", limit, reg) }
-
-// newMeter is New for a file tree below root.
-func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, error) {
-	m := &Meter{limit: limit, began: time.Now(), runtime: make([]metrics.Sample, len(liveBytes))}
+// Without a limit everything fits, and the metrics are registered when [Meter.Follow] finds
+// one. An error means that there is a limit whose use cannot be measured.
+//
+// The files of /proc and /sys are read below root, which is "/" for this system.
+func New(root string, limit int64, reg prometheus.Registerer) (*Meter, error) {
+	m := &Meter{root: root, reg: reg, began: time.Now(), runtime: make([]metrics.Sample, len(liveBytes))}
 	for i, l := range liveBytes {
 		m.runtime[i].Name = l.name
 	}
 	if limit > 0 {
 		m.source, m.processOnly = processSource(root), true
-	} else {
-		m.source, m.limit = groupSource(root)
+		m.limit.Store(limit)
+	} else if g := limitingGroup(root); g.limit > 0 {
+		m.source, m.group = g.open(), g.dir
+		m.limit.Store(g.limit)
 	}
 	switch {
-	case m.limit == 0:
-		return nil, nil //nolint:nilnil // no limit is no error
+	case m.Limit() == 0:
+		return m, nil
 	case m.source == nil:
-		return nil, fmt.Errorf("the limit is %d MiB, but this system does not report how much of it is used", m.limit>>20)
+		return nil, fmt.Errorf("the limit is %d MiB, but this system does not report how much of it is used", m.Limit()>>20)
 	}
-	f := promauto.With(reg)
+	m.registered.Do(m.register)
+	return m, nil
+}
+
+func (m *Meter) register() {
+	f := promauto.With(m.reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_limit_bytes",
-		Help: "Memory limit of the replica in bytes: --memory-limit, or the limit of its control group.",
-	}, func() float64 { return float64(m.limit) })
+		Help: "Memory limit of the replica in bytes: --memory-limit, or the current limit of its control group. 0 means that the limit was removed.",
+	}, func() float64 { return float64(m.Limit()) })
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_memory_used_bytes",
 		Help: "Memory use in bytes, excluding file pages, which the kernel can reclaim.",
@@ -101,7 +112,6 @@ func newMeter(root string, limit int64, reg prometheus.Registerer) (*Meter, erro
 		Name: "roomspa_memory_used_ratio",
 		Help: "Memory use from 0 to 1: the higher of total memory relative to the memory limit and live memory relative to the garbage collector's limit. New sockets are refused above 0.9.",
 	}, m.Share)
-	return m, nil
 }
 
 // Limit returns the limit, or 0 if there is none.
@@ -109,7 +119,7 @@ func (m *Meter) Limit() int64 {
 	if m == nil {
 		return 0
 	}
-	return m.limit
+	return m.limit.Load()
 }
 
 // Used returns how much is used, measured at most 50 ms ago, or 0 if that is unknown.
@@ -125,7 +135,10 @@ func (m *Meter) Used() int64 {
 }
 
 func (m *Meter) measure(now time.Duration) {
-	used, _ := m.source.measure() // 0 if the files cannot be read any more: without a measurement nobody is refused
+	var used int64
+	if m.source != nil {
+		used, _ = m.source.measure() // 0 if the files cannot be read any more: without a measurement nobody is refused
+	}
 	m.used.Store(used)
 	if limit := m.gcLimit.Load(); limit > 0 {
 		metrics.Read(m.runtime)
@@ -159,12 +172,17 @@ func (m *Meter) Share() float64 {
 }
 
 func (m *Meter) share() float64 {
-	free := float64(m.limit - m.used.Load())
-	return max(1-free/float64(max(m.limit, minBase)), math.Float64frombits(m.heapShare.Load()))
+	limit := m.limit.Load()
+	if limit == 0 {
+		return 0
+	}
+	free := float64(limit - m.used.Load())
+	return max(1-free/float64(max(limit, minBase)), math.Float64frombits(m.heapShare.Load()))
 }
 
 // Fits reports whether so many more bytes fit into the limit while a twentieth of it,
 // and at least 6 MiB, stays free.
 func (m *Meter) Fits(bytes int64) bool {
-	return m == nil || m.Used()+bytes <= m.limit-max(m.limit, minBase)/20
+	limit := m.Limit()
+	return limit == 0 || m.Used()+bytes <= limit-max(limit, minBase)/20
 }

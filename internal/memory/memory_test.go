@@ -96,11 +96,11 @@ func TestWhatIsMeasured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg := prometheus.NewRegistry()
-			m, err := newMeter(tree(t, c.files), c.byHand, reg)
+			m, err := New(tree(t, c.files), c.byHand, reg)
 			if (err != nil) != c.unmeasured {
 				t.Errorf("error %v", err)
 			}
-			if (m != nil) != (c.limit != 0) || m.Limit() != c.limit || m.Used() != c.used {
+			if (m == nil) != c.unmeasured || m.Limit() != c.limit || m.Used() != c.used {
 				t.Errorf("%d of %d are used, want %d of %d", m.Used(), m.Limit(), c.used, c.limit)
 			}
 			page := map[string]float64{}
@@ -139,7 +139,7 @@ func TestItIsMeasuredAgain(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m, err := newMeter(root, 1<<30, prometheus.NewRegistry())
+		m, err := New(root, 1<<30, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestItIsMeasuredAgain(t *testing.T) {
 
 func TestManyMayAsk(t *testing.T) {
 	t.Parallel()
-	m, err := New(1<<40, prometheus.NewRegistry())
+	m, err := New("/", 1<<40, prometheus.NewRegistry())
 	if err != nil {
 		t.Skip(err)
 	}
@@ -214,8 +214,8 @@ func BenchmarkUsed(b *testing.B) {
 		"sys/fs/cgroup/cgroup.controllers": "memory", "sys/fs/cgroup/memory.max": "1000000000\n", "sys/fs/cgroup/memory.current": "7000000\n",
 		"sys/fs/cgroup/memory.stat": string(bytes.Repeat([]byte("workingset_refault_anon 1234567\n"), 60)) + "inactive_file 5\n",
 	}
-	group, noGroup := newMeter(tree(b, two), 0, prometheus.NewRegistry())
-	process, noProcess := New(1<<40, prometheus.NewRegistry())
+	group, noGroup := New(tree(b, two), 0, prometheus.NewRegistry())
+	process, noProcess := New("/", 1<<40, prometheus.NewRegistry())
 	if err := errors.Join(noGroup, noProcess); err != nil {
 		b.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func BenchmarkUsed(b *testing.B) {
 // would be at work all the time.
 func TestTheCollectorsLimitCounts(t *testing.T) {
 	t.Parallel()
-	m, err := New(1<<40, prometheus.NewRegistry())
+	m, err := New("/", 1<<40, prometheus.NewRegistry())
 	if err != nil {
 		t.Skip(err)
 	}

@@ -40,29 +40,41 @@ var (
 	}
 )
 
-// groupSource returns the smallest limit of the control groups around this process,
-// and its source. The limit is 0 if there is none. The source is nil if the use of
-// the limit cannot be measured.
-func groupSource(root string) (s *source, limit int64) {
+// A group is a control group that has a limit.
+type group struct {
+	layout
+
+	dir   string // of its files
+	limit int64  // in bytes, 0 if no group has one
+	known bool   // whether there is a limit: at least one file could be read
+}
+
+// open returns the source of the group, or nil if its use cannot be measured.
+func (g *group) open() *source {
+	return open(filepath.Join(g.dir, g.used), filepath.Join(g.dir, "memory.stat"), g.filePages)
+}
+
+// limitingGroup returns the one of the control groups around this process that has the
+// smallest limit.
+func limitingGroup(root string) group {
 	v := version1
 	if _, err := os.Stat(filepath.Join(root, "sys/fs/cgroup/cgroup.controllers")); err == nil {
 		v = version2
 	}
 	mount := filepath.Join(root, v.mount)
-	var dir string
-	for group := ownGroup(root, v.controller); ; group = path.Dir(group) {
-		text, err := os.ReadFile(filepath.Join(mount, group, v.limit)) // in a container, only the root may exist
-		if n, ok := parseNumber(text); err == nil && ok && n > 0 && n < unlimited && (limit == 0 || n < limit) {
-			dir, limit = group, n
+	g := group{layout: v}
+	for name := ownGroup(root, v.controller); ; name = path.Dir(name) {
+		dir := filepath.Join(mount, name)
+		text, err := os.ReadFile(filepath.Join(dir, v.limit)) // in a container, only the root may exist
+		n, ok := parseNumber(text)
+		g.known = g.known || ok || string(bytes.TrimSpace(text)) == "max"
+		if err == nil && ok && n > 0 && n < unlimited && (g.limit == 0 || n < g.limit) {
+			g.dir, g.limit = dir, n
 		}
-		if group == "/" {
-			break
+		if name == "/" {
+			return g
 		}
 	}
-	if limit == 0 {
-		return nil, 0
-	}
-	return open(filepath.Join(mount, dir, v.used), filepath.Join(mount, dir, "memory.stat"), v.filePages), limit
 }
 
 // ownGroup returns the path of this process's control group below the mount, "/" if

@@ -59,6 +59,7 @@ func (db *DB) commit(ctx context.Context, ds []*draft) {
 	start := time.Now()
 	first, repeats := deduplicate(ds)
 	db.store(ctx, first, len(first) <= maxSingleInserts)
+	db.writes.note(first)
 	var again []*draft
 	for _, r := range repeats {
 		if rejectsValue(r.first.err) {

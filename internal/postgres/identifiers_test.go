@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
 // TestIdentifiersAsPeopleTypeThem runs in a database with the locale C.
@@ -23,10 +25,13 @@ func TestIdentifiersAsPeopleTypeThem(t *testing.T) {
 	if user.Email != "ömer@example.com" || user.Phone != "+49170902783" {
 		t.Errorf("created %+v", user)
 	}
-	execute(t, direct(t, url), `INSERT INTO roomspa.users (email, phone, role, password) VALUES ('sql@example.com', '(030) 12.34/56', 'customer', '-')`)
+	execute(t, direct(t, url), `INSERT INTO roomspa.users (email, phone, role, password) VALUES ('sql@example.com', '(030) 12.34/56', 'customer', '-'),
+		('zeros@example.com', '0041-79-1234567', 'customer', '-'), ('trunk@example.com', '+44(0)20 7946', 'customer', '-')`)
 	for want, identifiers := range map[string][]string{
-		"ömer@example.com": {"ömer@example.com", "ÖMER@example.COM", "O\u0308mer@example.com", "+49170902783", "+49 170 902783", "(+49) 170-902783", "+49.170.902783"},
-		"sql@example.com":  {"030123456", "030 123-456", "(030) 12.34/56"},
+		"ömer@example.com":  {"ömer@example.com", "ÖMER@example.COM", "O\u0308mer@example.com", "+49170902783", "+49 170 902783", "(+49) 170-902783", "+49.170.902783", "0049 170 902783", "+49 (0)170 902783"},
+		"zeros@example.com": {"0041 79 123 45 67", "+41 79 123 45 67", "0041791234567"},
+		"trunk@example.com": {"+44 (0)20 7946", "+44(0)20-7946"},
+		"sql@example.com":   {"030123456", "030 123-456", "(030) 12.34/56"},
 	} {
 		for _, identifier := range identifiers {
 			if u, _, err := db.Credentials(t.Context(), identifier); err != nil || u.Email != want {
@@ -75,5 +80,40 @@ func TestMigrationNamesUsersWithTheSameIdentifier(t *testing.T) {
 		if u, _, err := db.Credentials(t.Context(), identifier); err != nil || u.ID != id {
 			t.Errorf("%s is %+v, %v", identifier, u, err)
 		}
+	}
+}
+
+// TestUsersAreWrittenWhileThePhoneNumbersAreIndexed: the build waits for the transaction of
+// another client, and users can be written meanwhile.
+func TestUsersAreWrittenWhileThePhoneNumbersAreIndexed(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	o := world.Patient(postgres.Options{URL: url})
+	downTo(t, o, 14)
+	other, conn := direct(t, url), direct(t, url)
+	execute(t, other, "BEGIN")
+	execute(t, other, `INSERT INTO roomspa.users (email, role, password) VALUES ('a@example.com', 'customer', '-')`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := postgres.Migrate(context.WithoutCancel(t.Context()), o, slog.New(slog.DiscardHandler))
+		done <- err
+	}()
+	world.Eventually(t, "the index is being built", func() (found bool, _ any) {
+		err := conn.QueryRow(t.Context(), "SELECT to_regclass('roomspa.users_phone_number') IS NOT NULL").Scan(&found)
+		return found, err
+	})
+	execute(t, conn, "SET lock_timeout = '2s'")
+	execute(t, conn, `INSERT INTO roomspa.users (email, phone, role, password) VALUES ('b@example.com', '+491', 'customer', '-')`)
+	select {
+	case err := <-done:
+		t.Fatal("the migration did not wait", err)
+	default:
+	}
+	execute(t, other, "COMMIT")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if left := invalidIndexes(t, conn); len(left) > 0 {
+		t.Error(left)
 	}
 }

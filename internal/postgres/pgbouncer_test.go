@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -160,4 +161,51 @@ func probing(t *testing.T, db *postgres.DB) error {
 	t.Helper()
 	_, err := db.Probe(t.Context())
 	return err
+}
+
+// TestIndexesAreBuiltBehindPgBouncer: migrations 10 and 15 with rows, and with users who share a
+// number, from the version before each.
+func TestIndexesAreBuiltBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	target := world.Database(t, nil)
+	o := world.Patient(postgres.Options{URL: pgbouncer(t, target), PgBouncer: true})
+	heal := open(t, o)
+	for postgres.Cause(probing(t, heal)) == "refused" { // it is starting
+	}
+	up := func() string {
+		t.Helper()
+		var log syncLog
+		if _, err := postgres.Migrate(t.Context(), o, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			t.Fatal(err)
+		}
+		return log.String()
+	}
+	up()
+	c := conversation(t, heal, 1)
+	for n := range 30 {
+		send(t, heal, c, says("x", fmt.Sprint(n)))
+	}
+	downTo(t, o, 9)
+	conn := direct(t, target)
+	execute(t, conn, `INSERT INTO roomspa.users (id, email, phone, role, password) VALUES
+		(901, 'a@example.com', '+49 1', 'customer', '-'), (902, 'b@example.com', '+491', 'customer', '-')`)
+	if log := up(); !strings.Contains(log, "Users 901, 902 have the same phone number") {
+		t.Errorf("the log does not name the users:\n%s", log)
+	}
+	if left := invalidIndexes(t, conn); len(left) > 0 {
+		t.Error(left)
+	}
+	var numbers int
+	var unique bool
+	err := conn.QueryRow(t.Context(), `SELECT (SELECT count(DISTINCT number) FROM roomspa.messages),
+		(SELECT indisunique FROM pg_index WHERE indexrelid = 'roomspa.users_phone_number'::regclass)`).Scan(&numbers, &unique)
+	if err != nil || numbers != 30 || unique {
+		t.Errorf("%d numbers, the index of phone numbers is unique: %v, %v", numbers, unique, err)
+	}
+	downTo(t, o, 14)
+	execute(t, conn, "DELETE FROM roomspa.users WHERE id = 901")
+	up()
+	if _, err := heal.CreateUser(t.Context(), room.User{Phone: "+4 9 1", Role: room.Customer}, "-"); err == nil {
+		t.Error("a second user has the number")
+	}
 }

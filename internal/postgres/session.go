@@ -11,15 +11,17 @@ import (
 // setSession overrides defaults of the server, the database and the role that not every server
 // knows, or that depend on what they are. Built-in functions are found before others of their
 // name, and the rest of the search path stays: triggers of other applications may need it.
-// Commits wait for the disk, unless the operator has chosen how they wait.
+// Commits wait for the disk, unless the operator has chosen how they wait. Triggers run, if the
+// role may decide that.
 const setSession = `
 SELECT pg_catalog.set_config(s.name, s.value, false)
 FROM (VALUES
-	('idle_session_timeout', '0'), ('transaction_timeout', '0'),
+	('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('session_replication_role', 'origin'),
 	('search_path', 'pg_catalog, ' || pg_catalog.current_setting('search_path')),
 	('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE pg_catalog.current_setting('synchronous_commit') END)
 ) AS s (name, value)
-WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL`
+WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL
+	AND (s.name <> 'session_replication_role' OR pg_catalog.current_setting('is_superuser') = 'on')`
 
 // configureSession makes a connection independent of the defaults of the server, the database
 // and the role, and of settings in the URL.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -138,14 +139,14 @@ SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.email 
 const credentialsByExactPhone = `
 SELECT ` + userColumns + `, u.password::text FROM roomspa.users u WHERE u.phone = $1 LIMIT 1`
 
-// phoneNumber is the expression of the index users_phone_number. It does what
+// phoneNumber is the expression of the index users_phone_number. It does most of what
 // [room.NormalizePhone] does, for numbers that SQL or earlier builds have stored.
 const phoneNumber = `translate(u.phone, ' -./()[]', '')`
 
 // credentialsByPhone prefers, of users who have the same number, the one who has it as it was typed.
 const credentialsByPhone = `
 SELECT ` + userColumns + `, u.password::text FROM roomspa.users u
-WHERE ` + phoneNumber + ` = $2 OR u.phone = $1 ORDER BY u.phone = $1 DESC, u.id LIMIT 1`
+WHERE ` + phoneNumber + ` IN ($2, $3) OR u.phone = $1 ORDER BY u.phone = $1 DESC, u.id LIMIT 1`
 
 // Credentials returns the user with an email address or a phone number, and the hash of the
 // password. They are compared as [room.NormalizeIdentifier] writes them, except where
@@ -156,7 +157,8 @@ func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, 
 	if err != nil {
 		return room.User{}, "", fmt.Errorf("load credentials: %w", err)
 	}
-	query, args := credentialsByPhone, []any{identifier, room.NormalizePhone(identifier)}
+	forms := room.PhoneForms(identifier)
+	query, args := credentialsByPhone, []any{identifier, forms[0], forms[1]}
 	switch email := strings.Contains(identifier, "@"); {
 	case view && email:
 		query, args = credentialsByExactEmail, []any{identifier}
@@ -165,13 +167,20 @@ func (db *DB) Credentials(ctx context.Context, identifier string) (u room.User, 
 	case email:
 		query, args = credentialsByEmail, []any{room.NormalizeEmail(identifier)}
 	}
-	err = db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, query, args...)
-		u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) {
-			return scanUser(row, &hash)
+	find := func() error {
+		return db.requestRoundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+			rows, _ := conn.Query(ctx, query, args...)
+			u, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (room.User, error) {
+				return scanUser(row, &hash)
+			})
+			return err
 		})
-		return err
-	})
+	}
+	err = find()
+	if query == credentialsByPhone && errors.Is(err, room.ErrNotFound) && !slices.Contains(forms[:2], forms[2]) {
+		args[1], args[2] = forms[2], forms[2]
+		err = find()
+	}
 	if err != nil {
 		return room.User{}, "", fmt.Errorf("load credentials: %w", err)
 	}

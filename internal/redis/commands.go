@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/roomspa/roomspa/internal/event"
 )
 
@@ -13,11 +15,15 @@ import (
 func (c *Client) Ping(ctx context.Context) error {
 	limited, cancel := c.withTimeout(ctx)
 	defer cancel()
-	if err := c.checks.Ping(limited).Err(); err != nil {
+	if err := c.checks.Ping(limited).Err(); err != nil && !answersPing(err) {
 		return c.unavailable("PING", c.investigate(ctx, c.translate(err)))
 	}
 	return nil
 }
+
+// answersPing reports whether an error is an answer to PING. A Redis that cannot save its data
+// answers PING as it answers writes, and serves all else.
+func answersPing(err error) bool { return goredis.HasErrorPrefix(err, "MISCONF") }
 
 // Publish publishes one event to a group. It is for commands, which run no [Pipeline].
 // Errors wrap [room.ErrUnavailable].

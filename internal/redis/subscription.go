@@ -68,7 +68,10 @@ func (s *Subscription) Ping() error { return s.client.explain(s.pubsub.Ping(s.ct
 // [ErrTimeout].
 func (s *Subscription) Receive(timeout time.Duration) (Event, error) {
 	received, err := s.pubsub.ReceiveTimeout(s.ctx, timeout)
-	if err != nil {
+	switch {
+	case err != nil && answersPing(err):
+		return Event{Kind: Pong}, nil
+	case err != nil:
 		return Event{}, s.client.explain(err)
 	}
 	switch received := received.(type) {

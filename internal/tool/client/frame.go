@@ -77,8 +77,9 @@ type Frame struct {
 	LastSeen   string   `json:"last_seen"`
 
 	// greeting
-	Replica string `json:"replica"`
-	Time    string `json:"time"`
+	Replica  string `json:"replica"`
+	Time     string `json:"time"`
+	NotReady string `json:"not_ready"` // the cause, if the replica is not ready
 }
 
 // A Peer is the other side of a room, as connected describes it.

@@ -19,8 +19,10 @@ const loginTimeout = 15 * time.Second
 // Tokens is the result of a sign-in.
 type Tokens struct {
 	AccessToken string `json:"access_token"`
-	ExpiresIn   int    `json:"expires_in"` // seconds
-	User        User   `json:"user"`
+	// RefreshToken renews the access token once. It is empty if the server gives none.
+	RefreshToken string `json:"refresh_token"`
+	ExpiresIn    int    `json:"expires_in"` // seconds
+	User         User   `json:"user"`
 	// Received is when the response arrived, by the client's clock.
 	Received time.Time `json:"-"`
 }

@@ -32,12 +32,15 @@ type StatusError struct {
 	// RetryAfter is the delay that the response asks for, 0 for none.
 	RetryAfter time.Duration
 	Header     http.Header
+	// Body is the beginning of the body: of a refused handshake at most 1,024 bytes.
+	Body string
 }
 
 func newStatusError(r *http.Response) *StatusError {
 	e := &StatusError{Status: r.StatusCode, RetryAfter: retryAfter(r.Header, time.Now()), Header: r.Header}
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // a part is better than nothing
+	e.Body = string(body[:min(len(body), 1024)])
 	if strings.Contains(r.Header.Get("Content-Type"), "json") {
-		body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // a truncated document is better than none
 		e.Problem = parseProblem(body)
 	}
 	e.Ref = cmp.Or(r.Header.Get("Roomspa-Ref"), e.Problem.Ref)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http/httputil"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,8 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 	for range times {
 		o := looking(t, front, a, b)
 		r := run(t, o)
-		if !r.OK || r.Cause != "" || r.Cure != "" || r.Ref != "" {
+		// The machine of the tests may be slow, which is told.
+		if !r.OK || slices.ContainsFunc(r.Findings, func(n diagnose.Finding) bool { return !strings.HasSuffix(n.Cause, "slow") }) {
 			t.Fatalf("a healthy system is found to be ill:\n%s", show(r))
 		}
 		if text := show(r); !strings.Contains(text, "between the replicas") {
@@ -68,15 +70,16 @@ func TestAllKindsOfURL(t *testing.T) {
 		o     diagnose.Options
 		steps string
 	}{
-		"the server":           {diagnose.Options{URL: "http://" + a.Addr()}, "name tcp http upgrade echo clock"},
-		"the server by TLS":    {diagnose.Options{URL: "https://localhost:" + port, TLS: root.trust()}, "name tcp tls http upgrade echo clock"},
-		"the echo":             {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/test/", Idle: time.Millisecond}, "name tcp http upgrade echo clock idle"},
-		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, world.Customer)}, "name tcp http upgrade echo clock token handshake replicas message location"},
-		"the two of a room":    {diagnose.Options{URL: "http://" + a.Addr(), Identifier: "user2@example.com", Password: world.Password, PeerIdentifier: "user1@example.com", PeerPassword: world.Password}, "name tcp http upgrade echo clock sign-in token handshake replicas message location"},
-		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: world.Password}, "name tcp tls http upgrade echo clock sign-in token handshake replicas message"},
+		"the server":           {diagnose.Options{URL: "http://" + a.Addr()}, "name tcp http upgrade echo browser routes clock"},
+		"the server by TLS":    {diagnose.Options{URL: "https://localhost:" + port, TLS: root.trust()}, "name tcp tls http upgrade echo browser routes clock"},
+		"the echo":             {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/test/", Idle: time.Millisecond}, "name tcp http upgrade echo browser routes clock idle"},
+		"a room and its token": {diagnose.Options{URL: "ws://" + a.Addr() + "/ws/chat/1/2?token=" + token(t, world.Customer)}, "name tcp http upgrade echo browser routes clock token handshake app ticket location message"},
+		"the two of a room":    {diagnose.Options{URL: "http://" + a.Addr(), Identifier: "user2@example.com", Password: world.Password, PeerIdentifier: "user1@example.com", PeerPassword: world.Password}, "name tcp http upgrade echo browser routes clock sign-in token handshake app ticket location message"},
+		"a location":           {diagnose.Options{URL: "wss://localhost:" + port + "/ws/location/1/2/", TLS: root.trust(), Identifier: "user2@example.com", Password: world.Password}, "name tcp tls http upgrade echo browser routes clock sign-in token handshake app ticket location message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			c.o.Timeout, c.o.Limit = world.Limit, world.Limit
 			r := run(t, c.o)
 			var names []string
 			for _, s := range r.Steps {
@@ -141,7 +144,7 @@ type stopping struct {
 }
 
 func (s stopping) Start(name string) {
-	if name == s.at {
+	if strings.Contains(name, s.at) {
 		s.cancel()
 	}
 }
@@ -156,7 +159,7 @@ func TestWhatIsKnownSoFarIsTold(t *testing.T) {
 	o := looking(t, a.Addr(), a)
 	o.Watch = stopping{"handshake", cancel}
 	r, err := diagnose.Run(ctx, o)
-	if err != nil || r.OK || r.Cause != "interrupted" || len(r.Steps) != 8 || !r.Steps[6].OK || r.Steps[7].Name != "handshake" {
+	if err != nil || r.OK || r.Cause != "interrupted" || len(r.Steps) != 9 || !r.Steps[8].OK || r.Steps[8].Name != "token" || !slices.Contains(r.NotTested, "handshake: not begun in time") {
 		t.Errorf("%v\n%s", err, show(r))
 	}
 	text, err := json.Marshal(r)

@@ -57,7 +57,7 @@ func handshakes() []broken {
 		{"an id that is none", "bad_id", "4000", path("/ws/chat/1/undefined/")},
 		{"a since that is none", "bad_since", "4000", path("/ws/chat/1/2/?since=x")},
 		{"no token", "token_missing", "4001", with(func(*testing.T) string { return "" })},
-		{"a proxy drops the token", "token_missing", "4001", func(t *testing.T, well *world.Replica) diagnose.Options {
+		{"a proxy drops the token", "subprotocol_dropped", "4001", func(t *testing.T, well *world.Replica) diagnose.Options {
 			return chat(t, reverse(t, always(well.Addr()), func(r *httputil.ProxyRequest) { r.Out.Header.Del("Sec-Websocket-Protocol") }))
 		}},
 		{"a token of another secret", "token_invalid", "bad_signature", with(func(t *testing.T) string {
@@ -88,7 +88,7 @@ func handshakes() []broken {
 		{"somebody else's room", "not_your_room", "4003", as(world.Customer, "/ws/chat/3/2/")},
 		{"two of one side", "wrong_role", "user 1 is a customer and user 3 is a customer", func(_ *testing.T, well *world.Replica) diagnose.Options {
 			return diagnose.Options{
-				URL: "http://" + well.Addr(), Identifier: "user1@example.com", Password: world.Password,
+				Timeout: world.Limit, Limit: world.Limit, URL: "http://" + well.Addr(), Identifier: "user1@example.com", Password: world.Password,
 				PeerIdentifier: "user3@example.com", PeerPassword: world.Password,
 			}
 		}},

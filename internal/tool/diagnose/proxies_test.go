@@ -187,8 +187,17 @@ func (c touching) Read(p []byte) (int, error) {
 // the default of its library.
 func smallFrames(t testing.TB, target string) string {
 	t.Helper()
+	plain := reverseProxy(always(target), nil, world.Limit)
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		server, response, err := websocket.Dial(r.Context(), "ws://"+target+r.URL.RequestURI(), nil)
+		if r.Header.Get("Upgrade") == "" {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		o := &websocket.DialOptions{Host: r.Host, HTTPHeader: http.Header{"Authorization": r.Header["Authorization"]}}
+		if protocols := r.Header.Get("Sec-Websocket-Protocol"); protocols != "" {
+			o.Subprotocols = strings.Split(protocols, ", ")
+		}
+		server, response, err := websocket.Dial(r.Context(), "ws://"+target+r.URL.RequestURI(), o)
 		if err != nil {
 			if response != nil {
 				w.WriteHeader(response.StatusCode)
@@ -197,7 +206,7 @@ func smallFrames(t testing.TB, target string) string {
 		}
 		server.SetReadLimit(-1)
 		defer server.CloseNow() //nolint:errcheck // it is over
-		client, err := websocket.Accept(w, r, nil)
+		client, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"bearer"}})
 		if err != nil {
 			return
 		}

@@ -32,5 +32,5 @@ func token(t testing.TB, user room.UserID) string {
 // chat is a diagnosis of a customer's room at an address.
 func chat(t testing.TB, address string) diagnose.Options {
 	t.Helper()
-	return diagnose.Options{URL: "ws://" + address + "/ws/chat/1/2/", Token: token(t, world.Customer), Timeout: world.Limit}
+	return diagnose.Options{URL: "ws://" + address + "/ws/chat/1/2/", Token: token(t, world.Customer), Timeout: 10 * time.Second, Limit: world.Limit}
 }

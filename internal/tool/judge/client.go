@@ -13,6 +13,7 @@ type clientState struct {
 	sockets   int
 	end       Kind               // Stayed, Left or GaveUp; empty until then
 	unacked   map[string]sending // by client_message_id
+	lastSent  int64              // highest seq of a message that was sent, if the client keeps their order
 	holeFound bool               // across sockets; reported only once
 	rewind    rewindState
 
@@ -155,6 +156,10 @@ func (s *clientState) handleSent(e *Entry) {
 	if stored && s.conv.messages[seq].text != e.Text {
 		s.add(Differs, e, "the stored text is not the one that was sent")
 	}
+	if stored && s.head.InOrder && seq < s.lastSent && !s.checker.isRewound(e.At) {
+		s.add(Reordered, e, fmt.Sprintf("it is stored as seq %d, but the client sent it after the message that is stored as seq %d", seq, s.lastSent))
+	}
+	s.lastSent = max(s.lastSent, seq)
 }
 
 // handleReceived checks a message against the store, against its socket and against what

@@ -118,8 +118,9 @@ type Entry struct {
 	User      int64  `json:"user,omitempty"`
 	Customer  int64  `json:"customer_id,omitempty"`
 	Therapist int64  `json:"therapist_id,omitempty"`
-	Inbox     bool   `json:"inbox,omitempty"` // the client has an inbox socket, which gets no messages
-	State     bool   `json:"state,omitempty"` // the history has the state of the conversation
+	Inbox     bool   `json:"inbox,omitempty"`    // the client has an inbox socket, which gets no messages
+	State     bool   `json:"state,omitempty"`    // the history has the state of the conversation
+	InOrder   bool   `json:"in_order,omitempty"` // the client's messages are stored in the order in which it sent them
 	// Classic is set for a client that behaves as an app of the predecessor. Its frames have no
 	// seq, and no two of its messages have the same text.
 	Classic bool `json:"classic,omitempty"`

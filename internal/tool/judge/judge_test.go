@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -139,6 +140,35 @@ func TestOneChangedWordIsFound(t *testing.T) {
 			}
 			t.Errorf("want %s, found:\n%s", c.want, strings.Join(all, "\n"))
 		})
+	}
+}
+
+func TestAClientThatKeepsTheOrderMustFindItStored(t *testing.T) {
+	t.Parallel()
+	const begins = `"client":"customer","user":1`
+	for _, inOrder := range []bool{false, true} {
+		dir := copied(t, "testdata/good")
+		text := string(dir["clients/customer.jsonl"].Data)
+		var sent []string
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, `"kind":"sent"`) && len(sent) < 2 {
+				sent = append(sent, line)
+			}
+		}
+		text = strings.Replace(text, sent[0], "", 1)
+		text = strings.Replace(text, sent[1], sent[1]+sent[0], 1) // the other way round
+		if inOrder {
+			text = strings.Replace(text, begins, begins+`,"in_order":true`, 1)
+		}
+		dir["clients/customer.jsonl"].Data = []byte(text)
+		v, err := judge.Judge(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(v.Violations, func(v judge.Violation) bool { return v.Breach == judge.Reordered })
+		if found != inOrder {
+			t.Errorf("in order: %v, found %+v", inOrder, v.Violations)
+		}
 	}
 }
 

@@ -29,6 +29,14 @@ const (
 // classicSeats are the devices of apps of the predecessor, which are added to the rooms in turn.
 var classicSeats = [...]seat{{classic: true}, {therapist: true, classic: true}, {classic: true, direct: true}, {therapist: true, classic: true, direct: true}}
 
+// jsSeats are the devices with the JavaScript client, which are added to the rooms in turn.
+var jsSeats = [...]seat{{js: true}, {therapist: true, js: true}, {js: true, direct: true}}
+
+// jsDevice makes the n-th device with the JavaScript client in the room with an index.
+func (d *deployment) jsDevice(i, n int, r *roomState, seed uint64) (*device, error) {
+	return d.newDevice(fmt.Sprintf("room%02d-js%d", i+1, n+1), jsSeats[n%len(jsSeats)], r, seed)
+}
+
 // seatDevice makes the device of a seat of the room with an index.
 func (d *deployment) seatDevice(i, seat int, r *roomState, seed uint64) (*device, error) {
 	return d.newDevice(fmt.Sprintf("room%02d-%c", i+1, 'a'+seat), seats[seat], r, seed)
@@ -82,6 +90,16 @@ func (d *deployment) startCrowd(ctx context.Context, o Options) (*crowd, error) 
 	for n := range o.Classic {
 		i := n % len(c.rooms)
 		dev, err := d.classicDevice(i, n/len(c.rooms), c.rooms[i], rng.Uint64())
+		if err := add(dev, err, roomWeight(i)); err != nil {
+			return nil, err
+		}
+	}
+	for n := range o.JS {
+		i := n % len(c.rooms)
+		dev, err := d.jsDevice(i, n/len(c.rooms), c.rooms[i], rng.Uint64())
+		if err == nil {
+			dev.session.(*node).program = d.js
+		}
 		if err := add(dev, err, roomWeight(i)); err != nil {
 			return nil, err
 		}

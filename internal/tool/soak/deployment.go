@@ -35,6 +35,7 @@ type deployment struct {
 	secret   string
 	options  []string // environment variables of the replicas, in addition to those of environment
 	replicas []*replica
+	js       *jsProgram // nil if no client is one of Node
 	logs     []*os.File
 }
 

@@ -41,7 +41,7 @@ func (r *roomState) advance(seq int64) {
 	}
 }
 
-// A session is a *client.Session, or that of an app of the predecessor.
+// A session is a *client.Session, or that of an app of the predecessor or of the JavaScript client.
 type session interface {
 	Run(ctx context.Context) error
 	SendMessage(text, id string) (string, error)
@@ -60,6 +60,7 @@ type device struct {
 	room    *roomState
 	inbox   bool    // it has an inbox socket
 	classic bool    // it is an app of the predecessor
+	js      bool    // it is the JavaScript client, in a process of Node
 	rate    float64 // messages per second; 0 for a device that only receives
 	network *network
 	session session
@@ -75,7 +76,7 @@ type device struct {
 }
 
 // A seat says what a device is.
-type seat struct{ support, therapist, inbox, direct, classic bool }
+type seat struct{ support, therapist, inbox, direct, classic, js bool }
 
 // newDevice makes a device that writes its history to path.
 func newDevice(name string, user room.UserID, s seat, r *roomState, n *network, token, path string) (*device, error) {
@@ -84,12 +85,12 @@ func newDevice(name string, user room.UserID, s seat, r *roomState, n *network, 
 		return nil, err
 	}
 	d := &device{
-		name: name, user: user, inbox: s.inbox, classic: s.classic, room: r, network: n, history: h,
+		name: name, user: user, inbox: s.inbox, classic: s.classic, js: s.js, room: r, network: n, history: h,
 		rng: rand.New(rand.NewPCG(n.rng.Uint64(), 2)),
 	}
 	h.Add(judge.Entry{
 		Kind: judge.Begins, Client: name, User: int64(user),
-		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist), Inbox: s.inbox, State: !s.classic, Classic: s.classic,
+		Customer: int64(r.room.Customer), Therapist: int64(r.room.Therapist), Inbox: s.inbox, State: !s.classic, Classic: s.classic, InOrder: s.js,
 	})
 	path = "inbox/"
 	if !s.inbox {
@@ -99,8 +100,12 @@ func newDevice(name string, user room.UserID, s seat, r *roomState, n *network, 
 		URL:   "ws://roomspa.test/ws/" + path,
 		Token: token, NetDial: n.dial, DialTimeout: clientTimeout, KeepAlive: clientTimeout,
 	}
-	if s.classic {
+	switch {
+	case s.classic:
 		d.session = newClassic(d, o)
+		return d, nil
+	case s.js:
+		d.session = newNode(d, token)
 		return d, nil
 	}
 	d.session = client.NewSession(client.SessionOptions{

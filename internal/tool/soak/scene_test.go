@@ -76,6 +76,9 @@ const processes world.Need = 1 << 16
 // apps, beside the needs of world.New, adds apps of the predecessor to the room.
 const apps world.Need = 1 << 17
 
+// scripts, beside the needs of world.New, adds JavaScript clients to the room.
+const scripts world.Need = 1 << 18
+
 // A scene is a deployment with a few replicas and one room of devices, which talk.
 type scene struct {
 	*deployment
@@ -131,6 +134,12 @@ func newSceneIn(t *testing.T, w *world.World, replicas int, needs world.Need, op
 	}
 	var err error
 	o := Options{Seed: 1, Clients: roomSize, Rate: 40}
+	if needs&scripts != 0 {
+		o.JS, o.Rate = len(jsSeats), 60
+		if sc.js, err = writeJS(t.Context(), sc.dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if needs&apps != 0 {
 		o.Classic, o.Rate = len(classicSeats), 60
 	}

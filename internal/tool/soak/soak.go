@@ -32,6 +32,7 @@ type Options struct {
 	Replicas int           // default 3
 	Clients  int           // number of sockets of roomspa's protocol; default 77
 	Classic  int           // number of sockets of apps of the predecessor, in the same rooms
+	JS       int           // number of sockets of the JavaScript client, each a process of Node, in the same rooms
 	Only     []string      // kinds of faults; empty means all
 	Rate     float64       // total messages per second over all clients; default 450
 	Dir      string        // of the histories and logs; must be empty or not exist
@@ -61,9 +62,16 @@ func Run(ctx context.Context, o Options) (good bool, err error) {
 		return false, err
 	}
 	plan := newPlan(o.Seed, o.For, o.Replicas, chosen)
-	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients and %d classic ones; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Classic, o.Dir)
+	var js *jsProgram
+	if o.JS > 0 {
+		if js, err = writeJS(ctx, o.Dir); err != nil {
+			printLine(o.Out, "soak: without the %d clients in JavaScript: %v", o.JS, err)
+			o.JS = 0
+		}
+	}
+	printLine(o.Out, "soak: seed %d, %v, %d replicas, %d clients, %d classic ones and %d in JavaScript; histories in %s", o.Seed, o.For, o.Replicas, o.Clients, o.Classic, o.JS, o.Dir)
 	plan.print(o.Out)
-	failures, err := execute(ctx, o, plan)
+	failures, err := execute(ctx, o, plan, js)
 	if err != nil {
 		return false, err
 	}
@@ -81,8 +89,8 @@ func Run(ctx context.Context, o Options) (good bool, err error) {
 
 // execute runs everything from the first process to the last history. It returns failures
 // that the histories do not show.
-func execute(ctx context.Context, o Options, plan plan) (failures []string, err error) {
-	d := &deployment{dir: o.Dir, command: o.Command}
+func execute(ctx context.Context, o Options, plan plan, js *jsProgram) (failures []string, err error) {
+	d := &deployment{dir: o.Dir, command: o.Command, js: js}
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	start, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

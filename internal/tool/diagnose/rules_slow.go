@@ -1,0 +1,91 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// explainSlow says which part of the way slow steps have spent their time on.
+func explainSlow(f *Facts) (all []Finding) {
+	way := f.medianMS(func(a *Attempt) bool { return a.Probe == "upgrade" && a.OK })
+	var worst Slow // of the steps that need a store
+	onTheWay := Finding{Cause: "slow", Level: warning, Side: network}
+	inStores := Finding{Cause: "stores_slow", Level: warning, Side: operator}
+	for _, s := range f.Slow {
+		text := fmt.Sprintf("the step %s takes %s, and its limit is %s", s.Step, milliseconds(s.MS), milliseconds(s.LimitMS))
+		if slices.Contains([]string{"name", "tcp", "tls", "http", "upgrade", "echo", "browser"}, s.Step) || way*2 > s.MS {
+			onTheWay.Evidence = append(onTheWay.Evidence, text)
+			continue
+		}
+		inStores.Evidence = append(inStores.Evidence, text)
+		if worst.Step != "handshake" && s.MS > worst.MS || s.Step == "handshake" {
+			worst = s
+		}
+	}
+	if len(onTheWay.Evidence) > 0 {
+		all = append(all, onTheWay)
+	}
+	if worst.MS == 0 {
+		return all
+	}
+	inStores.Evidence = append(inStores.Evidence, fmt.Sprintf("a socket at /ws/test/, which needs no store, opens in %s", milliseconds(way)))
+	word, evidence := f.slowStore(worst, way)
+	inStores.Cause, inStores.Evidence = word, append(inStores.Evidence, evidence...)
+	return append(all, inStores)
+}
+
+// slowStore tells which store a slow step waits for: as the replicas say, or else by the time of a
+// message that passes Redis alone.
+func (f *Facts) slowStore(s Slow, way float64) (word string, evidence []string) {
+	for _, r := range f.Replicas {
+		for _, c := range r.Checks {
+			if c.TookMS > slowStoreMS && c.TookMS > s.MS/20 && (c.Name == "postgres" || c.Name == "redis" || c.Name == "channel_layer") {
+				word = map[bool]string{true: "postgres_slow", false: "redis_slow"}[c.Name == "postgres"]
+				evidence = append(evidence, fmt.Sprintf("replica %s: its check of %s takes %s", r.Name, c.Name, milliseconds(c.TookMS)))
+			}
+		}
+	}
+	var probes []float64
+	for _, m := range f.Messages {
+		if m.Error == "" {
+			probes = append(probes, m.MS)
+		}
+	}
+	if word != "" || len(probes) == 0 {
+		return cmp.Or(word, "stores_slow"), evidence
+	}
+	redis := median(probes)
+	evidence = append(evidence, fmt.Sprintf("a message through Redis takes %s", milliseconds(redis)))
+	switch rest := s.MS - way - redis; {
+	case redis > s.MS*0.4:
+		return "redis_slow", evidence
+	case rest > s.MS*0.6:
+		return "postgres_slow", append(evidence, fmt.Sprintf("the rest of the %s, about %s, is spent on Postgres", s.Step, milliseconds(rest)))
+	}
+	return "stores_slow", evidence
+}
+
+// slowStoreMS is the duration of a readiness check above which a store is slow.
+const slowStoreMS = 200
+
+func (f *Facts) medianMS(which func(*Attempt) bool) float64 {
+	var all []float64
+	for _, a := range f.attempts(which) {
+		all = append(all, cmp.Or(a.TotalMS, a.MS))
+	}
+	return median(all)
+}
+
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+func milliseconds(ms float64) string {
+	return durationText(time.Duration(ms * float64(time.Millisecond)))
+}
