@@ -57,8 +57,9 @@ var packages = map[string][]string{
 	"block":      {"event", "fleet", "room"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "failure", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "failure", "problem", "room", "story"},
+	"api":     {"auth", "budget", "console", "failure", "frame", "problem", "receipt", "room", "story"},
+	"console": {"frame", "problem", "../clients/js"},
+	"ops":     {"auth", "budget", "console", "failure", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
@@ -75,7 +76,7 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "console", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
@@ -135,7 +136,7 @@ var libraries = map[string][]string{
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
 	"net":          {"certs", "listen", "portpeek", "postgres", "redis", "session", "testkit/...", "tool/..."},
-	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
+	"net/http/...": {"api", "app", "auth", "console", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},

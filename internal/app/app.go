@@ -22,6 +22,7 @@ import (
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/dialect"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
@@ -273,5 +274,6 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
 		IsProxy: func(remote string) bool { return listen.IsProxy(remote, o.TrustedProxies) },
+		Console: a.console(console.Client),
 	}, a.log, a.reg)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/story"
@@ -33,7 +34,8 @@ type Options struct {
 	// Findings returns problems that keep the replica from nothing, beside the warnings of the
 	// checks. Their causes are those of package cause. Nil if there are none.
 	Findings func() []error
-	Token    func() string // that /debug/ requires; empty means that only this host may read it
+	Token    func() string    // that /debug/ requires; empty means that only this host may read it
+	Console  *console.Console // nil means none. It needs no token: it has what every release has, and asks /debug/.
 }
 
 // A Readiness is the answer of /readyz.
@@ -79,6 +81,9 @@ func New(o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 		handler := handlers[path]
+		if o.Console != nil && o.Console.Serves(r.URL.EscapedPath()) {
+			handler = o.Console
+		}
 		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below {
 			handler = o.story(ref)
 		}
