@@ -30,13 +30,16 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {"story"},
+	"listen":    {"openfiles", "story"},
 	"handshake": {"auth", "endpoint", "failure", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
 	"session":   {"budget", "frame"},
 	"budget":    {},
 	"memory":    {},
 	"certs":     {},
+	"openfiles": {},
+	"portpeek":  {},
+	"unseen":    {},
 	"idlecuts":  {},
 	"receipt":   {"event", "room"},
 	"chat":      {"block", "budget", "endpoint", "event", "failure", "frame", "presence", "receipt", "room"},
@@ -68,8 +71,8 @@ var packages = map[string][]string{
 	"reload":  {},
 
 	// Dependencies.
-	"postgres": {"certs", "event", "room"},
-	"redis":    {"certs", "event", "room", "story"},
+	"postgres": {"certs", "event", "openfiles", "portpeek", "room"},
+	"redis":    {"certs", "event", "openfiles", "portpeek", "room", "story"},
 	"batch":    {},
 
 	// The replica.
@@ -80,13 +83,13 @@ var packages = map[string][]string{
 
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"postgres", "room"},
-	"tool/check":    {"app", "channel", "event", "fleet", "ops", "postgres", "redis", "room"},
+	"tool/check":    {"app", "auth", "channel", "event", "fleet", "openfiles", "ops", "postgres", "redis", "room"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
 	"tool/ctl":      {"inspect", "tool/connect"},
 	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
-	"tool/diagnose": {"auth", "frame", "tool/client"},
+	"tool/diagnose": {"auth", "frame", "portpeek", "tool/client"},
 	"tool/judge":    {},
 	"tool/soak":     {"../clients/js", "auth", "frame", "postgres", "room", "testkit/netfault", "testkit/sandbox", "tool/client", "tool/judge"},
 
@@ -105,7 +108,7 @@ var packages = map[string][]string{
 }
 
 // everyone lists the packages of internal that all packages may import.
-var everyone = []string{"batch", "cause", "logging"}
+var everyone = []string{"batch", "cause", "logging", "unseen"}
 
 // libraries lists the packages that may import a library. It holds all libraries
 // outside the standard library, and those parts of the standard library that do
@@ -134,7 +137,7 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"certs", "listen", "ops", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "ops", "portpeek", "postgres", "redis", "session", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "console", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},

@@ -12,6 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/tool/bench"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 type benchCmd struct {
@@ -94,7 +95,11 @@ func (c *benchCmd) options() (o bench.Options, err error) {
 		if err != nil {
 			return o, fmt.Errorf("read --tokens-file: %w", err)
 		}
-		if o.Seats, err = bench.ParseSeats(string(text)); err != nil {
+		lines, err := unseen.File(text)
+		if err == nil {
+			o.Seats, err = bench.ParseSeats(lines)
+		}
+		if err != nil {
 			return o, fmt.Errorf("--tokens-file: %w", err)
 		}
 	} else if secrets := auth.ParseSecrets(c.JWTSecret...); len(secrets) > 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/roomspa/roomspa/internal/certs"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // databaseFlags tell where Postgres is, for commands that use it.
@@ -85,7 +86,10 @@ func fromFiles(env func(string) string) kong.Resolver {
 		if err != nil {
 			return nil, fmt.Errorf("read %s_FILE: %w", name, err)
 		}
-		value := strings.TrimRight(string(text), "\r\n")
+		value, err := unseen.File(text)
+		if err != nil {
+			return nil, fmt.Errorf("read %s_FILE: %w", name, err)
+		}
 		if flag.IsSlice() { // without empty lines
 			value = strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\r' || r == '\n' }), ",")
 		}

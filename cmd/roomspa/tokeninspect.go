@@ -16,6 +16,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/logging"
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 type tokenInspectCmd struct {
@@ -44,13 +45,15 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 		if err != nil {
 			return fmt.Errorf("read the token: %w", err)
 		}
-		c.Token = strings.TrimSpace(string(text))
+		if c.Token, err = unseen.File(text); err != nil {
+			return fmt.Errorf("read the token: %w", err)
+		}
 	}
 	keys, err := c.keys(ctx)
 	if err != nil {
 		return err
 	}
-	v := tokenVerdict{Inspection: keys.Inspect(strings.TrimPrefix(c.Token, "Bearer "), time.Now()), signature: "not checked: no --jwt-secret is given"}
+	v := tokenVerdict{Inspection: keys.Inspect(c.Token, time.Now()), signature: "not checked: no --jwt-secret is given"}
 	switch {
 	case v.Verified:
 		v.signature = "valid"

@@ -12,6 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/room"
 	"github.com/roomspa/roomspa/internal/tool/connect"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 type userCreateCmd struct {
@@ -92,5 +93,9 @@ func (c *userCreateCmd) password(ctx context.Context, std streams, user string) 
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	password, err := unseen.File([]byte(line))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return password, nil
 }

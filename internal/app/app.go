@@ -137,6 +137,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	levels := logging.NewLevels(log.Handler())
 	strangers := logging.NewStrangers(levels, reg)
 	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, levels: levels, reg: reg, started: make(chan struct{})}
+	for _, text := range o.Warnings() {
+		a.logf(slog.LevelWarn, "Option may be wrong: %s", text)
+	}
 	a.hurry, a.cut = context.WithCancel(context.Background())
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.measureMemory()

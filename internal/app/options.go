@@ -17,6 +17,7 @@ import (
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/session"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // Options configure one replica. The struct tags are the flags of `roomspa serve`, the
@@ -189,6 +190,28 @@ func (o *Options) Validate() error {
 	}
 	return nil
 }
+
+// Warnings returns what is valid and may not be meant. They hold no secret.
+func (o *Options) Warnings() (all []string) {
+	if _, found := unseen.Ends(o.OpsToken); found != "" {
+		all = append(all, "--ops-token has "+found+", which is taken as a part of it: remove that")
+	}
+	for _, p := range o.TrustedProxies {
+		switch {
+		case p != p.Masked():
+			all = append(all, fmt.Sprintf("--trusted-proxies has %s, which means %s: write that, or %s for this address alone", p, p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen())))
+		case p.Addr().IsGlobalUnicast() && !p.Addr().IsPrivate() && p.Bits() < 16 && p.Addr().Is4():
+			all = append(all, fmt.Sprintf("--trusted-proxies has the public range %s: whoever is in it can choose an address", p))
+		}
+	}
+	if _, err := os.Stat(podSecrets); err == nil && len(o.TrustedProxies) == 0 {
+		all = append(all, "--trusted-proxies is empty in a pod: users who come through an ingress share its address and its limits (docs/production.md has the networks)")
+	}
+	return all
+}
+
+// podSecrets is a directory that Kubernetes mounts into pods.
+const podSecrets = "/var/run/secrets/kubernetes.io"
 
 // tooWide reports whether a range of trusted proxies is so wide that clients can be inside.
 func tooWide(p netip.Prefix) bool {

@@ -118,7 +118,7 @@ func TestAnACLThatDeniesScriptsIsFoundBeforeASignIn(t *testing.T) {
 	}
 	w.RedisURL, w.RedisPrefix = "redis://few:password@"+w.Redis.Addr()+"/0", "roomspa:"
 	results, ok := check.Run(t.Context(), w.Options(t), check.Selection{Redis: true})
-	if r := results[0]; ok || r.Cause != "redis_permission_denied" || !strings.Contains(r.Error, "EVAL") {
+	if r := results[1]; ok || r.Cause != "redis_permission_denied" || !strings.Contains(r.Error, "ACL SETUSER few +eval +evalsha") {
 		t.Errorf("check: %+v", results)
 	}
 	r := w.Start(t, "a")

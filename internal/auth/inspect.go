@@ -26,11 +26,12 @@ type Inspection struct {
 func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	var in Inspection
 	head, payload, _, refusal := splitToken(token)
-	if refusal != nil {
-		in.Refusal = refusal
-		if token == "" {
-			in.Refusal = tokenMissing("")
-		}
+	switch {
+	case token == "":
+		in.Refusal = tokenMissing("")
+		return in
+	case refusal != nil && len(token) <= MaxToken:
+		in.Refusal = k.explain(token, Access, now)
 		return in
 	}
 	in.Header, in.Claims = decodePart(head), decodePart(payload)
@@ -38,8 +39,10 @@ func (k *Keys) Inspect(token string, now time.Time) Inspection {
 	switch {
 	case len(token) > MaxToken:
 		in.Refusal = invalid("too_long", "The token has more than "+strconv.Itoa(MaxToken)+" bytes.")
+	case refusal != nil:
+		in.Refusal = refusal
 	case in.Header == nil:
-		in.Refusal = invalid("malformed", "The token's header is not a JSON object, encoded in base64url.")
+		in.Refusal = k.explain(token, Access, now)
 	case !ok:
 		in.Refusal = invalid("malformed", "The token's claims are not a JSON object, encoded in base64url.")
 	default:

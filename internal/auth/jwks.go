@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -243,7 +244,7 @@ func (j *JWKS) read(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, &keySetError{"jwks_unreadable", fmt.Errorf("read JWKS: %w", err)}
 		}
-		return text, nil
+		return bytes.TrimPrefix(text, []byte(byteOrderMark)), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, jwksTimeout)
 	defer cancel()

@@ -20,6 +20,7 @@ type Refusal struct {
 	User room.UserID
 	// Refresh is set if a valid refresh token was sent instead of an access token.
 	Refresh bool
+	unread  bool // the text is no JWT, and nobody has looked why
 }
 
 func (r *Refusal) Error() string { return r.Word + ": " + r.Detail }

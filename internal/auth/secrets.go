@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // A Secret is an HS256 secret.
@@ -65,6 +67,9 @@ func (k *Keys) warnings(kids bool) (texts []string) {
 		if bytes.HasPrefix(secret, djangoInsecure) {
 			texts = append(texts, fmt.Sprintf("JWT secret %d begins with django-insecure-: Django made it for development, and it may be in a repository. "+
 				"Whoever knows it can sign in as anybody; replace SECRET_KEY and this secret", i+1))
+		}
+		if _, found := unseen.Ends(string(secret)); found != "" {
+			texts = append(texts, fmt.Sprintf("JWT secret %d has %s, which is taken as a part of it: remove that, unless every other program that signs or verifies tokens has it too", i+1, found))
 		}
 		id, rest, found := bytes.Cut(secret, []byte("="))
 		if !kids && found && (len(id) == 0 || isKeyID(string(id))) && len(rest) >= MinSecret {

@@ -58,7 +58,7 @@ func TestKeysFile(t *testing.T) {
 	t.Parallel()
 	comma := "a, b " + secretC + " "
 	_, keys, log, err := keysFile(t, "\ufeff"+`{"keys": [{"kid": "2026-07", "secret": "`+secretA+`"}, {"secret": "k=`+secretB+`"}, {"kid": "", "secret": "`+comma+`"}]}`)
-	if err != nil || log != "" {
+	if err != nil || strings.Count(log, "\n") != 1 || !strings.Contains(log, "JWT secret 3 has a blank (U+0020) after its end") {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	want := namedKeys(t, "2026-07", secretA, "", "k="+secretB, "", comma)

@@ -36,6 +36,17 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	if token == "" {
 		return Claims{}, tokenMissing("")
 	}
+	c, refusal := k.verify(token, now)
+	switch {
+	case refusal == nil:
+		return c, nil
+	case refusal.unread:
+		return Claims{}, k.explain(token, Access, now)
+	}
+	return Claims{}, refusal
+}
+
+func (k *Keys) verify(token string, now time.Time) (Claims, *Refusal) {
 	set, fromJWKS, refusal := k.parse(token, false)
 	if refusal != nil {
 		return Claims{}, refusal
@@ -45,11 +56,7 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 			return Claims{}, refusal
 		}
 	}
-	claims, refusal := readClaims(set, Access, now)
-	if refusal != nil {
-		return Claims{}, refusal
-	}
-	return claims, nil
+	return readClaims(set, Access, now)
 }
 
 // VerifyRefresh verifies a refresh token, which must have a jti and be signed by one of the
@@ -57,6 +64,17 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 // family, which SimpleJWT does not have. A token without it is the first of its family. The
 // error is a *[Refusal].
 func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) {
+	r, refusal := k.verifyRefresh(token, now)
+	switch {
+	case refusal == nil:
+		return r, nil
+	case refusal.unread:
+		return room.Refresh{}, k.explain(token, Refresh, now)
+	}
+	return room.Refresh{}, refusal
+}
+
+func (k *Keys) verifyRefresh(token string, now time.Time) (room.Refresh, *Refusal) {
 	set, _, refusal := k.parse(token, true)
 	if refusal != nil {
 		return room.Refresh{}, refusal
@@ -101,6 +119,9 @@ func (k *Keys) parse(token string, ownOnly bool) (set claimSet, fromJWKS bool, _
 	}
 	fromJWKS, refusal = k.verifySignature(h, token[:len(head)+1+len(payload)], signature, ownOnly)
 	if refusal != nil {
+		if text := cutOff(h, sig); text != "" && refusal.Word == "bad_signature" {
+			refusal.Detail = text
+		}
 		return set, false, refusal
 	}
 	decoded, err := strictBase64.DecodeString(payload)
@@ -119,19 +140,23 @@ func (k *Keys) parse(token string, ownOnly bool) (set claimSet, fromJWKS bool, _
 var strictBase64 = base64.RawURLEncoding.Strict()
 
 // splitToken splits a token at its dots. It refuses every byte that is not base64url, because
-// Go's decoder skips line breaks.
+// Go's decoder skips line breaks. Such a refusal has no detail yet: see [Keys.explain].
 func splitToken(token string) (head, payload, sig string, _ *Refusal) {
 	for i := range len(token) {
 		if !isBase64URL(token[i]) && token[i] != '.' {
-			return "", "", "", invalid("malformed", "The token has a character that no JWT has, at byte "+strconv.Itoa(i+1)+".")
+			return "", "", "", unread()
 		}
 	}
-	if n := strings.Count(token, ".") + 1; n != 3 {
-		return "", "", "", invalid("malformed", "The token has "+strconv.Itoa(n)+" part(s); a JWT has three, with dots between them.")
+	if strings.Count(token, ".") != 2 {
+		return "", "", "", unread()
 	}
 	head, rest, _ := strings.Cut(token, ".")
 	payload, sig, _ = strings.Cut(rest, ".")
 	return head, payload, sig, nil
+}
+
+func unread() *Refusal {
+	return &Refusal{Reason: TokenInvalid, Word: "malformed", Detail: "The token is not a JWT.", unread: true}
 }
 
 func isBase64URL(c byte) bool {
@@ -151,7 +176,7 @@ func (k *Keys) readHeader(encoded string) (header, *Refusal) {
 	}
 	h, crit, ok := decodeHeader(encoded)
 	if !ok {
-		return header{}, invalid("malformed", "The token's header is not a JSON object with alg, encoded in base64url.")
+		return header{}, unread()
 	}
 	if crit { // RFC 7515 §4.1.11: it lists extensions that the verifier must support
 		return header{}, invalid("malformed", "The token's header has crit, but no extensions are supported.")

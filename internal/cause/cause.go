@@ -29,7 +29,7 @@ type Chapter struct {
 // Chapters returns the whole table, in the order in which a connection meets the
 // areas, from the outside in. The caller must not modify the result.
 func Chapters() []Chapter {
-	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, betweenReplicas, ofReplicas, seenByDiagnose}
+	return []Chapter{onTheWay, beforeTheUpgrade, closes, tokens, keySets, frames, inRedis, inPostgres, inTheReplica, betweenReplicas, ofReplicas, seenByDiagnose}
 }
 
 // Find returns the entry for a cause's word.
@@ -78,8 +78,9 @@ func Of(err error) string {
 // of it. Otherwise the store may be unreachable.
 func IsRefusal(err error) bool {
 	switch Of(err) {
-	case "redis_permission_denied", "redis_subscribe_forbidden", "redis_wrong_password", "redis_read_only", "redis_out_of_memory",
-		"redis_is_cluster", "redis_is_not_cluster", "redis_is_sentinel":
+	case "redis_permission_denied", "redis_subscribe_forbidden", "redis_wrong_password", "redis_read_only", "redis_out_of_memory", "redis_cannot_save",
+		"redis_protected_mode", "redis_no_such_database", "redis_no_replicas", "redis_unknown_command", "redis_wrong_type",
+		"redis_is_cluster", "redis_not_cluster", "redis_is_sentinel", "redis_not_sentinel", "redis_no_such_master":
 		return true
 	}
 	return false

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // Files are paths of PEM files. The zero value means the CAs of the system and no client
@@ -31,7 +33,7 @@ func (f Files) Paths() (paths []string) {
 func (f Files) Load(store string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.CA != "" {
-		pem, err := os.ReadFile(f.CA)
+		pem, err := readText(f.CA)
 		if err != nil {
 			return nil, fmt.Errorf("--%s-ca-file: %w", store, err)
 		}
@@ -44,11 +46,38 @@ func (f Files) Load(store string) (*tls.Config, error) {
 		return nil, fmt.Errorf("--%s-client-cert-file and --%s-client-key-file need each other: give both or none", store, store)
 	}
 	if f.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		pair, err := f.pair()
 		if err != nil {
 			return nil, fmt.Errorf("--%s-client-cert-file or --%s-client-key-file: %w", store, store, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// pair reads the client certificate and its key.
+func (f Files) pair() (tls.Certificate, error) {
+	cert, err := readText(f.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readText(f.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// readText reads a file without the byte order mark that some editors put before a text, and
+// behind which no certificate is found.
+func readText(path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := unseen.File(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return []byte(text), nil
 }

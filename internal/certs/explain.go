@@ -10,6 +10,31 @@ import (
 	"time"
 )
 
+// A Kind is a way in which a TLS handshake fails that has a cure of its own.
+type Kind int
+
+// The kinds of failures.
+const (
+	Other                  Kind = iota // a wrong name, an expired certificate, or no failure of TLS
+	UnknownAuthority                   // the certificate of the server is signed by an authority that is not known here
+	NoTLS                              // the server does not speak TLS
+	WantsClientCertificate             // the server wants another client certificate, or one at all
+)
+
+// KindOf returns the kind of a failure that [Explain] explains.
+func KindOf(err error) Kind {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return UnknownAuthority
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return NoTLS
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate") {
+		return WantsClientCertificate
+	}
+	return Other
+}
+
 // Explain returns why a TLS handshake failed, or "" if err is not the failure of one. Each way to
 // fail has words of its own: an unknown authority with the name of the issuer, a wrong name with
 // the names in the certificate, an expired certificate with the time.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/openfiles"
 )
 
 const (
@@ -117,7 +119,7 @@ func (*filesError) Cause() string { return tooManyOpenFiles }
 
 // Findings returns what is wrong with the open-file limit of the process.
 func (l *Limits) Findings() []error {
-	files := openFiles()
+	files := openfiles.Limit()
 	if last := l.lacked.Load(); last != 0 && time.Since(time.Unix(0, last)) < remembered {
 		return []error{&filesError{fmt.Sprintf("the limit of %d open files was used up %v ago, so connections were not accepted",
 			files, time.Since(time.Unix(0, last)).Round(time.Second))}}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/roomspa/roomspa/internal/openfiles"
 )
 
 // Descriptors that a process needs besides the connections of its public listener.
@@ -104,7 +105,7 @@ type peer struct {
 // NewLimits returns the limits of the public listener.
 func NewLimits(o LimitOptions, log *slog.Logger, reg prometheus.Registerer) *Limits {
 	files := math.MaxInt
-	if n := openFiles(); n > 0 {
+	if n := openfiles.Limit(); n > 0 {
 		// With few files the stores and the ops listener have fewer, too, but they come first.
 		files = max(n-basicNeeds-o.Files, n/4, 1)
 	}

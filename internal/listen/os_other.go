@@ -2,6 +2,4 @@
 
 package listen
 
-func openFiles() int { return 0 }
-
 func boundBuffers(uintptr) error { return nil }

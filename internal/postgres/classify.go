@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -12,7 +13,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/certs"
+	"github.com/roomspa/roomspa/internal/openfiles"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -33,6 +36,7 @@ func (db *DB) translate(caller context.Context, err error) error {
 	case f.cause == causeReadOnly:
 		db.resetPool()
 	}
+	f = db.found.complete(f)
 	db.metrics.countFailure(f)
 	return f
 }
@@ -62,73 +66,38 @@ func classify(caller context.Context, err error) *failure {
 	if errors.Is(caller.Err(), context.Canceled) {
 		return newFailure(causeCallerGone, "", caller.Err())
 	}
+	if text := openfiles.Explain(err); text != "" {
+		return newFailure(causeFiles, text)
+	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return newFailure(classifyConnect(err), connectDetail(err))
+		word := classifyConnect(err)
+		return newFailure(word, driverText(err, word))
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
-		return newFailure(causeStalled, "", context.DeadlineExceeded)
+		return newFailure(causeStalled, driverText(err, causeStalled), context.DeadlineExceeded)
 	case isNetwork(err):
-		return newFailure(causeLost, "")
+		return newFailure(causeLost, driverText(err, causeLost))
 	default:
 		return newFailure(causeOther, err.Error())
 	}
 }
 
-// classifyServer uses the SQLSTATE (PostgreSQL, appendix A), since the server may
-// translate its messages.
+// classifyServer uses the table of package cause.
 func classifyServer(pg *pgconn.PgError) *failure {
-	detail := pg.Message + ", SQLSTATE " + pg.Code
-	switch pg.Code {
-	case "28P01", "28000":
-		return newFailure(causePassword, detail)
-	case "3D000":
-		return newFailure(causeNoDatabase, detail)
-	case "42501":
-		return newFailure(causePermission, detail)
-	case "53300":
-		return newFailure(causeTooMany, detail)
-	case "53100":
-		return newFailure(causeDiskFull, detail)
-	case "53200":
-		return newFailure(causeMemory, detail)
-	case "57P03":
-		return newFailure(causeStarting, detail)
-	case "57P01", "57P02":
-		return newFailure(causeShutdown, detail)
-	case "57014":
-		return newFailure(causeStatement, detail)
-	case "55P03":
-		return newFailure(causeLock, detail)
-	case "25006":
-		return newFailure(causeReadOnly, detail)
-	case "40P01", "40001":
-		return newFailure(causeDeadlock, detail)
-	case "3F000", "42P01", "42703":
-		return newFailure(causeSchemaMissing, detail)
-	case "42P05", "26000":
-		return newFailure(causePooler, detail)
-	case "08P01": // of PgBouncer
-		if strings.Contains(pg.Message, "startup parameter") {
-			return newFailure(causePooler, detail)
-		}
-		return newFailure(causePool, detail) // its pool has no free connection
+	f := newFailure(shortCause(cause.Postgres(pg.Code, pg.Message, pg.Routine)), pg.Message+", SQLSTATE "+pg.Code)
+	if f.isValue() {
+		f.wraps = nil
 	}
-	switch pg.Code[:min(2, len(pg.Code))] {
-	case "22", "23", "54": // data exception, constraint violated, limit exceeded
-		return &failure{cause: causeRejected, detail: detail}
-	case "08":
-		return newFailure(causeLost, detail)
-	}
-	return newFailure(causeOther, detail)
+	return f
 }
 
 func classifyConnect(err error) string {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return causeDNS
-	}
+	_, unresolved := errors.AsType[*net.DNSError](err)
 	_, standby := errors.AsType[*pgconn.NotPreferredError](err)
 	switch {
+	case unresolved:
+		return causeDNS
 	case standby:
 		return causeReadOnly
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
@@ -137,36 +106,51 @@ func classifyConnect(err error) string {
 		return causeStalled
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ETIMEDOUT):
 		return causeUnreachable
-	case tlsProblem(err) != "":
-		return causeTLS
+	case strings.Contains(err.Error(), "refused TLS"):
+		return causeNoTLS
+	case certs.Explain(err) != "":
+		return classifyTLS(err)
 	case isNetwork(err):
 		return causeLost
 	}
-	return causeUnreachable
+	return causeOther
 }
 
-// tlsProblem returns why the TLS handshake failed, or "".
-func tlsProblem(err error) string {
-	if strings.Contains(err.Error(), "refused TLS") {
-		return "the server does not offer TLS"
+// classifyTLS returns the cause of a TLS handshake that failed.
+func classifyTLS(err error) string {
+	switch certs.KindOf(err) {
+	case certs.UnknownAuthority:
+		return causeUnknownCA
+	case certs.NoTLS:
+		return causeNoTLS
+	case certs.WantsClientCertificate:
+		return causeClientCert
+	case certs.Other:
 	}
-	return certs.Explain(err)
+	return causeTLS
 }
 
-// connectDetail returns what is known of a failed connection attempt.
-func connectDetail(err error) string {
-	if classifyConnect(err) == causeTLS {
-		return tlsProblem(err)
-	}
-	return address(err)
-}
+// maxDriverText bounds a text of the driver, which may concern several hosts.
+const maxDriverText = 500
 
-// address returns the address of a failed connection attempt, if the error has it.
-func address(err error) string {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
-		return op.Addr.String()
+// driverText returns what the driver says about a failure on the way to the server, in one line
+// and without user and database. It returns "" if that is only that time has run out.
+func driverText(err error, word string) string {
+	switch word {
+	case causeTLS, causeUnknownCA, causeClientCert:
+		return certs.Explain(err)
 	}
-	return ""
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		err = connect.Unwrap()
+	}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) && !strings.HasPrefix(line, "timeout: context") && line != "context deadline exceeded" {
+			lines = append(lines, line)
+		}
+	}
+	text := strings.ToValidUTF8(strings.Join(lines, "; "), "")
+	return text[:min(len(text), maxDriverText)]
 }
 
 func isNetwork(err error) bool {

@@ -62,7 +62,7 @@ func (db *DB) commit(ctx context.Context, ds []*draft) {
 	db.writes.note(first)
 	var again []*draft
 	for _, r := range repeats {
-		if Cause(r.first.err) == causeRejected {
+		if rejectsValue(r.first.err) {
 			again = append(again, r.draft) // the first one was not stored, so this one may be
 			continue
 		}
@@ -118,7 +118,7 @@ func (db *DB) store(ctx context.Context, ds []*draft, single bool) {
 	case err == nil && len(known) > 0:
 		db.store(ctx, known, false)
 	case err == nil:
-	case len(ds) > 1 && Cause(err) == causeRejected:
+	case len(ds) > 1 && rejectsValue(err):
 		// Halving finds one bad row among 500 in 18 roundtrips, and keeps the order.
 		db.log.WarnContext(ctx, "Postgres rejected a batch of messages; retrying in halves", "messages", len(ds), "cause", err)
 		db.store(ctx, ds[:len(ds)/2], single)

@@ -23,6 +23,9 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if o.URL == "" {
 		return nil, errors.New("the database URL is missing")
 	}
+	if err := checkURL(o.URL); err != nil {
+		return nil, err
+	}
 	withFiles, err := urlWithTLS(o)
 	if err != nil {
 		return nil, err
@@ -30,6 +33,11 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	cfg, err := ParseURL(withFiles)
 	if err == nil && strings.ContainsAny(cfg.ConnConfig.Host, "@[]? ") {
 		err = errors.New("the host may be a part of the password")
+	}
+	if err == nil {
+		if err := checkParameters(cfg.ConnConfig.RuntimeParams); err != nil {
+			return nil, err
+		}
 	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, fmt.Errorf("read a file named in the database URL: %w", path)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -145,7 +146,7 @@ func migrationError(ctx context.Context, err error, password string) error {
 	if !ok {
 		c = classify(ctx, err)
 	}
-	if c.cause == causeOther || c.cause == causeRejected || c.cause == causeSchemaMissing {
+	if c.cause == causeOther || c.isValue() || strings.HasPrefix(c.cause, "schema_") {
 		// A migration itself has failed, and goose's error says which.
 		return fmt.Errorf("migrate: %s", redact(err.Error(), password))
 	}

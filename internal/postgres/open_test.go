@@ -84,7 +84,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		"no_such_database":     edit(func(u *url.URL) { u.Path = "/nowhere" }),
 		"refused":              edit(func(u *url.URL) { u.Host = "127.0.0.1:1"; u.User = limited }),
 		"name_not_found":       edit(func(u *url.URL) { u.Host = "no-such-host.invalid:5432"; u.User = limited }),
-		"tls":                  edit(func(u *url.URL) { u.RawQuery = "sslmode=require" }),
+		"no_tls":               edit(func(u *url.URL) { u.RawQuery = "sslmode=require" }),
 		"too_many_connections": edit(func(u *url.URL) { u.User = limited }),
 	} {
 		db := open(t, postgres.Options{URL: target})

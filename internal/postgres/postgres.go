@@ -72,6 +72,7 @@ type DB struct {
 	metrics       *metrics
 	known         knownDeployment
 	recent        recentCommits // of this process
+	found         findings      // after failures
 	writes        writeFailure
 	suspected     chan struct{} // holds a value if the database may have gone back in time
 	requests      chan struct{} // holds a value per call of requestRoundtrip that runs

@@ -59,7 +59,7 @@ func (db *DB) Probe(ctx context.Context) (Status, error) {
 		return nil
 	})
 	if err != nil {
-		return s, fmt.Errorf("probe: %w", err)
+		return s, fmt.Errorf("probe: %w", db.investigate(ctx, err))
 	}
 	return s, nil
 }
@@ -118,7 +118,7 @@ func (db *DB) CheckServer(ctx context.Context) (detail string, err error) {
 		return nil
 	})
 	if err != nil {
-		return detail, fmt.Errorf("probe server: %w", err)
+		return detail, fmt.Errorf("probe server: %w", db.investigate(ctx, err))
 	}
 	return detail, nil
 }

@@ -35,7 +35,8 @@ func (w *writeFailure) note(ds []*draft) {
 	for _, d := range ds {
 		if f, ok := errors.AsType[*failure](d.err); ok {
 			switch f.cause {
-			case causeDiskFull, causeMemory, causePermission, causeReadOnly, causeSchemaMissing, causeOther:
+			case causeDiskFull, causeMemory, causePermission, causeRowSecurity, causeReadOnly, causeSchemaMissing, causeOther,
+				"schema_damaged", "io_error", "corrupted", "wraparound", "limit_exceeded", "statement_too_complex":
 				w.last.Store(&timedFailure{f, time.Now()})
 				return
 			}

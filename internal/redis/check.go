@@ -79,6 +79,17 @@ func (c *Client) CheckAccess(ctx context.Context) error {
 	return nil
 }
 
+// CheckMode returns an error that wraps [room.ErrUnavailable] if the server is of another kind than
+// the mode says, as far as it tells.
+func (c *Client) CheckMode(ctx context.Context) error {
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	if err := c.checkMode(ctx); err != nil {
+		return c.unavailable("INFO", err)
+	}
+	return nil
+}
+
 // checkMode returns an error if the server is of another kind than the mode says. It returns nil
 // if the server does not tell: an ACL may forbid INFO. In a cluster the commands then show it.
 func (c *Client) checkMode(ctx context.Context) error {

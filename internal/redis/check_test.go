@@ -90,7 +90,7 @@ func TestAClusterThatWasNotDeclaredIsFoundEveryTime(t *testing.T) {
 		t.Error(err)
 	}
 	alone := open(t, redis.Options{URL: world.StartRedis(t).URL(), Mode: "cluster", Timeout: world.Limit})
-	if err := alone.Ping(t.Context()); cause.Of(err) != "redis_is_not_cluster" {
+	if err := alone.Ping(t.Context()); cause.Of(err) != "redis_not_cluster" {
 		t.Errorf("no cluster: %v (%s)", err, cause.Of(err))
 	}
 	sentinel, _, _ := strings.Cut(strings.TrimPrefix(world.RedisSentinel(t).Options.URL, "redis://default:"+world.RedisPassword+"@"), "/")

@@ -9,12 +9,14 @@ import (
 	"github.com/roomspa/roomspa/internal/event"
 )
 
-// Ping sends PING over a connection that no other command takes. Errors wrap [room.ErrUnavailable].
+// Ping sends PING over a connection that no other command takes. Errors wrap
+// [room.ErrUnavailable]. If a failure may be one of another protocol on the port, Ping also finds
+// out what listens there, which takes 2 s more once in 15 s.
 func (c *Client) Ping(ctx context.Context) error {
-	ctx, cancel := c.withTimeout(ctx)
+	limited, cancel := c.withTimeout(ctx)
 	defer cancel()
-	if err := c.checks.Ping(ctx).Err(); err != nil && !answersPing(err) {
-		return c.unavailable("PING", err)
+	if err := c.checks.Ping(limited).Err(); err != nil && !answersPing(err) {
+		return c.unavailable("PING", c.investigate(ctx, c.translate(err)))
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ type connections struct {
 type conn struct {
 	net.Conn
 
-	all      *connections
-	greeting atomic.Int32 // unheard, heard or refused
+	all     *connections
+	heard   atomic.Bool            // something was received, or looked for
+	refusal atomic.Pointer[string] // what the server has said to refuse the connection
 }
 
 // A permit, carried by a context, allows one dial.

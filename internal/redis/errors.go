@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/roomspa/roomspa/internal/certs"
+	"github.com/roomspa/roomspa/internal/openfiles"
 	"github.com/roomspa/roomspa/internal/room"
 )
 
@@ -55,29 +56,58 @@ func (c *Client) explain(err error) error {
 	return &failure{reason, reason}
 }
 
-// translate replaces errors whose texts tell an operator nothing.
+// translate replaces errors whose texts tell an operator nothing. What the driver said stays in
+// the text.
 func (c *Client) translate(err error) error {
 	var network net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return fmt.Errorf("%w within %v", ErrTimeout, c.timeout)
-	case errors.Is(err, io.EOF):
-		return errEOF
-	case classify(err) == causeTLS:
-		return &tlsError{"the TLS handshake failed: " + certs.Explain(err), err}
-	default:
+	if e, ok := errors.AsType[*explained](err); ok {
+		if e.cause == "" {
+			err = c.withPort(err)
+		}
 		return err
 	}
+	switch word := classify(err); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return c.withPort(fmt.Errorf("%w within %v", ErrTimeout, c.timeout))
+	case errors.As(err, &network) && network.Timeout() && word != causeFiles:
+		return c.withPort(fmt.Errorf("%w within %v (%s)", ErrTimeout, c.timeout, err))
+	case errors.Is(err, io.EOF):
+		return c.withPort(errEOF)
+	case word == causeFiles:
+		return &explained{openfiles.Explain(err), word, err}
+	case word == causeTLS, word == causeUnknownCA, word == causeNoTLS, word == causeClientCert:
+		return &explained{"the TLS handshake failed: " + certs.Explain(err), word, err}
+	case word == causeOther:
+		return c.withPort(&explained{"no cause is known for: " + err.Error(), "", err})
+	case word == causeLost, word == causeStalled:
+		return c.withPort(err)
+	case word == causePermission, word == causeSubscribe:
+		return c.withACL(err, word)
+	case word == causeNoDatabase && c.databases() != "":
+		return &explained{err.Error() + c.databases(), word, err}
+	}
+	return err
 }
 
-// A tlsError says why a TLS handshake failed.
-type tlsError struct {
-	text string
-	err  error
+// withACL returns the error of a command that the ACL denies, with what would allow it.
+func (c *Client) withACL(err error, word string) error {
+	var l lacking
+	l.add(err, "")
+	if line := l.line(c.user(), c.prefix); line != "" {
+		return &explained{err.Error() + "; to allow it: " + line, word, err}
+	}
+	return err
 }
 
-func (e *tlsError) Error() string { return e.text }
-func (e *tlsError) Unwrap() error { return e.err }
+// An explained error has a text that an operator understands.
+type explained struct {
+	text  string
+	cause string // "" if the error itself tells
+	err   error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
 
 // isReply reports whether err is the answer of Redis to one command. Such an answer
 // says nothing about the connection, unless the server cannot serve any command.

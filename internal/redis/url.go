@@ -5,15 +5,21 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // errURL is the only error for a malformed URL: any part of such a URL may belong to the
 // password.
 var errURL = errors.New("the URL cannot be read: it must be like redis://user:password@host:6379/0 " +
 	"(rediss:// for TLS), with characters such as / @ # ? % percent-encoded in the password")
+
+// foreignScheme matches schemes of other programs. No other one is quoted: it may be a part of a
+// password.
+var foreignScheme = regexp.MustCompile(`^(?i:redis-sentinel|rediss?[+-][a-z]+|valkeys?|tcp|tls|unix|https?|amqps?|memcached|postgres(?:ql)?(?:\+[a-z0-9]+)?|jdbc:[a-z]+|jdbc):`)
 
 // universal returns the options of go-redis.
 func (o *Options) universal() (*goredis.UniversalOptions, error) {
@@ -67,8 +73,14 @@ func (o *Options) addCertificates(u *goredis.UniversalOptions) error {
 
 // parse parses a URL that may list several hosts, which net/url does not accept.
 func parse(raw string) (*goredis.UniversalOptions, error) {
+	if _, found := unseen.Ends(raw); found != "" && raw != "" {
+		return nil, fmt.Errorf("the URL has %s: remove that", found)
+	}
 	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok || scheme != "redis" && scheme != "rediss" {
+	switch {
+	case foreignScheme.MatchString(raw):
+		return nil, fmt.Errorf("the scheme must be redis:// (rediss:// for TLS), not %s", foreignScheme.FindString(raw))
+	case !ok || scheme != "redis" && scheme != "rediss":
 		return nil, errURL
 	}
 	authority, tail := rest, ""

@@ -46,6 +46,24 @@ func TestNoErrorShowsThePassword(t *testing.T) {
 	}
 }
 
+func TestWhatIsWrongWithARedisURLIsNamed(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"redis://:hunter@host\n":      "a line break (U+000A) after its end: remove that",
+		`"redis://:hunter@host"`:      "quotes (U+0022) around it",
+		"\ufeffredis://:hunter@host":  "a BOM (U+FEFF) before it",
+		"redis-sentinel://host":       "the scheme must be redis:// (rediss:// for TLS), not redis-sentinel:",
+		"redis+tls://:hunter@host":    "not redis+tls:",
+		"valkey://:hunter@host":       "not valkey:",
+		"postgres://user:hunter@host": "not postgres:",
+		"https://hunter@host:6379":    "not https:",
+	} {
+		if _, err := redis.Open(redis.Options{URL: url}, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -11,12 +11,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 const (
@@ -157,7 +157,11 @@ func readFile(path string) (string, error) {
 	if len(text) > maxSize {
 		return "", fmt.Errorf("read the secret file: it has more than %d bytes", maxSize)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	clean, err := unseen.File(text)
+	if err != nil {
+		return "", fmt.Errorf("read the secret file: %s: %w", path, err)
+	}
+	return clean, nil
 }
 
 func unreadable(err error) error {

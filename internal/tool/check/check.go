@@ -10,46 +10,48 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roomspa/roomspa/internal/app"
-	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/event"
+	"github.com/roomspa/roomspa/internal/openfiles"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/postgres"
-	"github.com/roomspa/roomspa/internal/redis"
 )
 
 // A Selection chooses what to check. The zero value means everything, including the
 // rest of the configuration.
 type Selection struct{ Database, Redis, Schema, Tokens bool }
 
-// layerTimeout bounds the wait for the channel layer and for a message over it.
-const layerTimeout = 3 * time.Second
+// Limits of the whole: each check ends within probeTimeout, whatever it waits for, and the
+// connections are closed within closeTimeout.
+const (
+	probeTimeout = 4 * time.Second
+	closeTimeout = time.Second
+)
 
 // Run checks what a replica with these options needs. It returns the results, and
 // whether all checks have passed. Options that the selection does not need may be
-// missing. It changes nothing, except for a short-lived key that it writes to Redis.
+// missing. It returns within nine seconds. It leaves nothing behind but keys of Redis that expire
+// after a second, and gaps in the numbers of messages and conversations.
 func Run(ctx context.Context, o app.Options, s Selection) (results []ops.Result, ok bool) {
 	everything := s == Selection{}
 	var checks []ops.Check
 	if everything {
-		checks = append(checks, ops.Check{Name: "configuration", Run: func(context.Context) (string, error) {
-			return "all options are valid", o.Validate()
-		}})
+		checks = append(checks, optionsCheck(o), openFilesCheck(o))
 	}
 	if everything || s.Database || s.Schema {
 		more, closeDB := databaseChecks(ctx, o, everything || s.Database, everything || s.Schema)
-		defer closeDB()
+		defer within(closeTimeout, closeDB)
 		checks = append(checks, more...)
 	}
 	if everything || s.Redis {
 		more, closeRedis := redisChecks(ctx, o, identity(ctx, o))
-		defer closeRedis()
+		defer within(closeTimeout, closeRedis)
 		checks = append(checks, more...)
 	}
 	if everything || s.Tokens {
@@ -61,7 +63,119 @@ func Run(ctx context.Context, o app.Options, s Selection) (results []ops.Result,
 	if everything {
 		checks = append(checks, replicasCheck(o))
 	}
-	return ops.NewMonitor(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Check(ctx)
+	for i := range checks {
+		checks[i].Run = bounded(checks[i].Run)
+	}
+	results, ok = ops.NewMonitor(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Check(ctx)
+	shorten(results)
+	return results, ok
+}
+
+// bounded returns a check that ends within probeTimeout. What it waits for is left alone.
+func bounded(run func(context.Context) (string, error)) func(context.Context) (string, error) {
+	type outcome struct {
+		detail string
+		err    error
+	}
+	return func(ctx context.Context) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		done := make(chan outcome, 1)
+		go func() {
+			defer cancel()
+			detail, err := run(ctx)
+			done <- outcome{detail, err}
+		}()
+		select {
+		case o := <-done:
+			return o.detail, o.err
+		case <-time.After(probeTimeout + probeTimeout/8): // it has had time to see that ctx has ended
+			return "", fmt.Errorf("not tested: no answer within %v", probeTimeout)
+		}
+	}
+}
+
+// within calls f and waits for it, but not longer than a time.
+func within(limit time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
+
+// shorten replaces the results of checks of a store that failed because it is away, since the
+// first one of them says why.
+func shorten(results []ops.Result) {
+	first := map[[2]string]string{}
+	for i, r := range results {
+		key := [2]string{r.Address, r.Cause}
+		switch name := first[key]; {
+		case r.OK || r.Address == "" || r.Cause == "" || slices.Contains(ofSingleObjects, r.Cause):
+		case name == "":
+			first[key] = r.Name
+		default:
+			results[i].Error, results[i].Advice = "not tested: see "+name, ""
+		}
+	}
+}
+
+// ofSingleObjects are causes that concern one table, key or value: others may fail for them too.
+var ofSingleObjects = []string{
+	"postgres_permission_denied", "postgres_row_security", "postgres_encoding", "postgres_other", "schema_damaged",
+	"redis_permission_denied", "redis_subscribe_forbidden", "redis_other",
+}
+
+// optionsCheck checks the options by themselves.
+func optionsCheck(o app.Options) ops.Check {
+	return ops.Check{
+		Name: "configuration",
+		Run:  func(context.Context) (string, error) { return "all options are valid", o.Validate() },
+		Warn: func(context.Context) error { return join(o.Warnings()) },
+	}
+}
+
+// openFilesCheck compares the open-file limit with the sockets that the options allow.
+func openFilesCheck(o app.Options) ops.Check {
+	limit, want := openfiles.Limit(), o.HardLimit+o.DatabaseMaxConnections+filesBesideSockets
+	return ops.Check{
+		Name: "open_files",
+		Run: func(context.Context) (string, error) {
+			if limit == 0 {
+				return "no limit is known", nil
+			}
+			return fmt.Sprintf("limit %d", limit), nil
+		},
+		Warn: func(context.Context) error {
+			if limit > 0 && limit < want {
+				return &tooFewFiles{fmt.Sprintf("the limit of %d open files of this process is below --hard-limit %d and %d for all else", limit, o.HardLimit, want-o.HardLimit)}
+			}
+			return nil
+		},
+	}
+}
+
+// filesBesideSockets is how many files a replica has open beside its sockets and its connections
+// to Postgres.
+const filesBesideSockets = 300
+
+// A tooFewFiles is a warning about the open-file limit.
+type tooFewFiles struct{ text string }
+
+func (e *tooFewFiles) Error() string { return e.text }
+
+// Cause returns the word of package cause.
+func (e *tooFewFiles) Cause() string { return "too_many_open_files" }
+
+// join returns texts as one error, or nil.
+func join(texts []string) error {
+	if len(texts) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(texts, "; "))
 }
 
 // failed is a check that fails with err.
@@ -72,85 +186,15 @@ func failed(name string, err error, advice string) ops.Check {
 	}
 }
 
-func databaseChecks(ctx context.Context, o app.Options, server, schema bool) (checks []ops.Check, closeDB func()) {
-	const advice = "Set --database-url or ROOMSPA_DATABASE_URL, as in postgres://user:password@host:5432/name."
-	db, err := postgres.Open(ctx, o.Postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	add := func(name string, run func(context.Context, *postgres.DB) (string, error)) {
-		if err != nil {
-			checks = append(checks, failed(name, err, advice))
-			return
-		}
-		checks = append(checks, ops.Check{Name: name, Address: db.Address(), Run: func(ctx context.Context) (string, error) {
-			return run(ctx, db)
-		}})
-	}
-	if server {
-		add("database", func(ctx context.Context, db *postgres.DB) (string, error) { return db.CheckServer(ctx) })
-	}
-	if schema {
-		add("schema", checkSchema)
-	}
-	if err != nil {
-		return checks, func() {}
-	}
-	return checks, db.Close
-}
-
-// checkSchema checks the schema. It also returns the identity of the deployment as text: it is
-// in the names of keys and channels, and replicas name each other by it.
-func checkSchema(ctx context.Context, db *postgres.DB) (detail string, err error) {
-	if detail, err = db.CheckSchema(ctx); err != nil {
-		return detail, err
-	}
-	d, err := db.Deployment(ctx)
-	if err != nil {
-		return detail, err
-	}
-	return fmt.Sprintf("%s, deployment %s, timeline %d", detail, d.ID, d.Timeline), nil
-}
-
-// redisChecks checks Redis and, with a message to itself, the channel layer: an ACL or
-// a proxy may allow the one and not the other.
-func redisChecks(ctx context.Context, o app.Options, d event.Deployment) (checks []ops.Check, closeRedis func()) {
-	const advice = "Set --redis-url or ROOMSPA_REDIS_URL, as in redis://:password@host:6379/0; in the modes sentinel and cluster also --redis-mode."
-	o.Replica = "check"
-	client, err := redis.Open(o.Redis(), nil)
-	if err != nil {
-		if o.RedisURL == "" {
-			err = errors.New("the Redis URL is missing")
-		}
-		return []ops.Check{failed("redis", err, advice)}, func() {}
-	}
-	running, cancel := context.WithCancel(ctx)
-	layer := channel.New(client, slog.New(slog.DiscardHandler), nil)
-	layer.Use(d)
-	var run sync.WaitGroup
-	run.Go(func() { layer.Run(running) })
-	closeRedis = func() {
-		cancel()
-		run.Wait()
-		_ = client.Close() // the connections are gone in any case
-	}
-	return []ops.Check{
-		{Name: "redis", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-			if err := client.Ping(ctx); err != nil {
-				return "", err
-			}
-			return strings.TrimSpace("Redis " + client.ServerVersion(ctx)), client.CheckWrite(ctx)
-		}},
-		{Name: "channel_layer", Address: client.Address(), Run: func(ctx context.Context) (string, error) {
-			ctx, cancel := context.WithTimeout(ctx, layerTimeout)
-			defer cancel()
-			return "a test message came back over the subscription", checkLayer(ctx, layer)
-		}},
-	}, closeRedis
-}
-
 // identity returns the identity of the deployment. Without the database it makes one up: the
 // checks of Redis do not need the real one, unless an ACL allows no other.
 func identity(ctx context.Context, o app.Options) event.Deployment {
-	if db, err := postgres.Open(ctx, o.Postgres(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil {
-		defer db.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout/2)
+	defer cancel()
+	options := o.Postgres()
+	options.MaxConnections = 1
+	if db, err := postgres.Open(ctx, options, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil {
+		defer within(closeTimeout, db.Close)
 		if d, err := db.Deployment(ctx); err == nil {
 			return d
 		}
@@ -160,23 +204,6 @@ func identity(ctx context.Context, o app.Options) event.Deployment {
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand, since Go 1.24)
 	_, _ = rand.Read(key.Secret[:])
 	return event.Deployment{ID: hex.EncodeToString(id[:]), Keys: []event.Key{key}}
-}
-
-// checkLayer waits until the layer is up, and then for a message of its own.
-func checkLayer(ctx context.Context, layer *channel.Layer) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		_, err := layer.Health()
-		if err == nil {
-			return layer.Check(ctx)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 // secretsCheck signs a token and verifies it.

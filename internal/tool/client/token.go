@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/unseen"
 )
 
 // A TokenSource returns the access token for a handshake. refused is a token that the
@@ -38,7 +40,11 @@ func TokenFile(path string) TokenSource {
 		if err != nil {
 			return "", fmt.Errorf("read the token file: %w", err)
 		}
-		token := strings.TrimSpace(string(text))
+		clean, err := unseen.File(text)
+		if err != nil {
+			return "", fmt.Errorf("read the token file %s: %w", path, err)
+		}
+		token := strings.TrimSpace(clean)
 		switch token {
 		case "":
 			return "", fmt.Errorf("the token file %s is empty", path)
