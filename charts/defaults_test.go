@@ -134,22 +134,24 @@ func TestEveryValueHasADefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check := func(what string, old map[string]any) {
-			if got, err := reuse(t, old, nil); err != nil || !cmp.Equal(base, got) {
+		check := func(what string, old, given map[string]any) {
+			if got, err := reuse(t, old, given); err != nil || !cmp.Equal(base, got) {
 				t.Errorf("%s, %s: %v\n%s", name, what, err, cmp.Diff(base, got))
 			}
 		}
-		check("all absent", without(all, chart.Values, ""))
-		check("all null", without(all, chart.Values, "", nil))
+		absent := without(all, chart.Values, "")
+		check("all absent", absent, nil)
+		// Helm removes a null that stands for a value of the chart, and leaves others.
+		check("all null", all, without(all, chart.Values, "", nil))
+		check("all null and new", absent, without(all, chart.Values, "", nil))
 		for key, value := range chart.Values {
 			if !cmp.Equal(all[key], value) {
 				continue // given
 			}
-			absent, null := maps.Clone(all), maps.Clone(all)
+			absent := maps.Clone(all)
 			delete(absent, key)
-			null[key] = nil
-			check(key+" absent", absent)
-			check(key+" null", null)
+			check(key+" absent", absent, nil)
+			check(key+" null", absent, map[string]any{key: nil})
 		}
 	}
 }
