@@ -15,8 +15,9 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VER
 
 # Nested modules keep their dependencies out of the product's go.mod.
 NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod))
-# The tests of e2e need a cluster: make test only compiles them.
-LOCAL  = $(filter-out e2e,$(NESTED))
+# The tests of e2e need a cluster: make test only compiles them. Those of browser start roomspa, so Go cannot cache them:
+# they run with all tests only.
+LOCAL  = $(filter-out e2e browser,$(NESTED))
 
 # tools/deps.sh unpacks packages into .deps if it cannot install them. Expanded late: the target deps may create it.
 export ROOMSPA_DEPS = $(shell test ! -d .deps || echo "$(CURDIR)/.deps")
@@ -38,6 +39,7 @@ test: deps ## Run all tests, with the race detector (PKG=./internal/chat TESTFLA
 	@tools/deps.sh promtool
 	@cd e2e && go test -c -o /dev/null .
 	@for module in $(LOCAL); do (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
+	@[[ "$(PKG)" != ./... ]] || { tools/deps.sh chromium && cd browser && go test -count=1 -timeout $(TIMEOUT) .; }
 	@race=$$(tools/deps.sh race); cores=$$(nproc); \
 	  go test $$race -count=1 -timeout $(TIMEOUT) -p $$((cores * 2)) -parallel $$((cores + 1)) $(TESTFLAGS) $(PKG)
 

@@ -155,7 +155,7 @@ func checkChat(t *testing.T, c *cluster) {
 			t.Fatalf("diagnose found %s, and of its steps:\n%s", report.Cause, steps)
 		}
 		seen = steps
-		return strings.Contains(steps, "two replicas answer")
+		return strings.Contains(steps, "two replicas answered")
 	})
 	t.Logf("diagnose:\n%s", seen)
 	g := connectCrowd(t, c, load{clients: 2, rooms: 1, every: time.Second})

@@ -53,7 +53,7 @@ func testOutage(t *testing.T, store string, meanwhile func(*crowd)) {
 	outside, seen := runDiagnose(t)
 	t.Logf("diagnose through the ingress says %s:\n%s", outside.Cause, seen)
 	inside, seen := runDiagnose(t, ops...)
-	if outside.Cause != "no_ready_replica" || inside.Cause != "no_ready_replica" || !strings.Contains(seen, " inside: "+store+"_") {
+	if outside.Cause != "no_ready_replica" || inside.Cause != "no_ready_replica" || !strings.Contains(seen, " "+store+"_") {
 		t.Errorf("diagnose says %s, and with the ops listeners %s, or does not name %s:\n%s", outside.Cause, inside.Cause, store, seen)
 	}
 	t.Logf("diagnose with the ops listeners says %s: %s", inside.Cause, inside.Cure)

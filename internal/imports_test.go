@@ -52,10 +52,12 @@ var packages = map[string][]string{
 	"rebalance":  {"event", "fleet", "frame"},
 	"presence":   {"event", "fleet", "room"},
 	"block":      {"event", "fleet", "room"},
+	"inspect":    {"event", "fleet", "frame", "room", "session", "story"},
 
 	// HTTP.
-	"api":     {"auth", "budget", "failure", "frame", "problem", "receipt", "room", "story"},
-	"ops":     {"auth", "budget", "failure", "problem", "room", "story"},
+	"api":     {"auth", "budget", "console", "failure", "frame", "problem", "receipt", "room", "story"},
+	"console": {"frame", "problem", "../clients/js"},
+	"ops":     {"auth", "budget", "console", "failure", "inspect", "problem", "room", "story"},
 	"problem": {},
 
 	// Knowledge.
@@ -72,15 +74,16 @@ var packages = map[string][]string{
 
 	// The replica.
 	"app": {
-		"api", "auth", "block", "budget", "certs", "channel", "chat", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "listen", "location", "memory",
+		"api", "auth", "block", "budget", "certs", "channel", "chat", "console", "dialect", "echo", "endpoint", "event", "failure", "fleet", "frame", "handshake", "idlecuts", "inbox", "inspect", "listen", "location", "memory",
 		"ops", "postgres", "presence", "problem", "rebalance", "receipt", "redis", "reload", "revocation", "room", "session", "story",
 	},
 
 	// Tools: imported by cmd alone, apart from client and judge.
 	"tool/adopt":    {"postgres", "room"},
-	"tool/check":    {"app", "channel", "event", "ops", "postgres", "redis"},
+	"tool/check":    {"app", "channel", "event", "fleet", "ops", "postgres", "redis", "room"},
 	"tool/bench":    {"auth", "room", "tool/client"},
 	"tool/client":   {"frame", "room"},
+	"tool/ctl":      {"inspect", "tool/connect"},
 	"tool/connect":  {"frame", "room", "tool/client"},
 	"tool/dev":      {"auth", "postgres", "room", "testkit/sandbox"},
 	"tool/diagnose": {"auth", "frame", "tool/client"},
@@ -96,8 +99,8 @@ var packages = map[string][]string{
 	"../clients/js": {},
 
 	"../cmd/roomspa": {
-		"app", "auth", "certs", "channel", "event", "frame", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
-		"tool/connect", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
+		"app", "auth", "certs", "channel", "event", "frame", "inspect", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
+		"tool/connect", "tool/ctl", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",
 	},
 }
 
@@ -131,8 +134,8 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"certs", "listen", "postgres", "redis", "session", "testkit/...", "tool/..."},
-	"net/http/...": {"api", "app", "auth", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "ops", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net/http/...": {"api", "app", "auth", "console", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
 	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},

@@ -6,6 +6,7 @@
 # Elsewhere it says what to install. It prints nothing if nothing is missing.
 #   deps.sh race       prints -race if there is a C compiler, else a warning
 #   deps.sh promtool   also installs promtool and Node, which the tests of the chart's alerts and of the JavaScript client need
+#   deps.sh chromium   also installs Chromium (350 MB) as root or with sudo, which the tests of the console need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-}
@@ -34,6 +35,15 @@ has_postgres() {
 }
 has_redis() { recent 7 redis-server "$deps/usr/bin/redis-server"; }
 
+# On Ubuntu the package chromium is a snap, whose program does not run without snapd.
+has_chromium() {
+  local program
+  for program in "${ROOMSPA_CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+    [[ -z $program ]] || ! "$program" --version &>/dev/null || return 0
+  done
+  return 1
+}
+
 has_promtool() { recent 2 promtool "$deps/usr/bin/promtool"; }
 has_node() { recent 18 node; }
 
@@ -51,7 +61,10 @@ missing() {
   has_cc || echo gcc libc6-dev
   [[ $mode != promtool ]] || has_promtool || echo prometheus
   [[ $mode != promtool ]] || has_node || echo nodejs
+  [[ $mode != chromium ]] || has_chromium || ! can_be_root || ! command -v apt-get >/dev/null || echo chromium
 }
+
+can_be_root() { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }
 
 as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
 
@@ -59,6 +72,12 @@ as_root() { if [[ $EUID == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
 quiet() {
   local out
   out=$("$@" 2>&1) || { tail -n 5 <<<"$out" >&2; return 1; }
+}
+
+say_skipped() {
+  if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool found: tests of the chart's alerts are skipped; install Prometheus to run them"; fi
+  if [[ $mode == promtool ]] && ! has_node; then say "no Node 18 or later found: tests of the JavaScript client are skipped; install nodejs to run them"; fi
+  if [[ $mode == chromium ]] && ! has_chromium; then say "no Chromium found: the tests of the console in a browser are skipped; install Chromium to run them"; fi
 }
 
 install_packages() {
@@ -134,17 +153,17 @@ lock=/etc/apt
 if command -v flock >/dev/null; then exec 9<"$lock" && flock 9; fi
 
 wanted=$(missing)
-[[ -n $wanted ]] || exit 0
+[[ -n $wanted ]] || { say_skipped; exit 0; }
+[[ $mode != chromium ]] || say "Chromium takes 80 MB to download and 300 MB on disk"
 # shellcheck disable=SC2046,SC2086 # one word per package
 if [[ $(uname) == Darwin ]] && command -v brew >/dev/null; then
   say "installing postgresql@17 and redis with Homebrew"
   brew install -q postgresql@17 redis >&2 || true
   [[ $mode != promtool ]] || brew install -q prometheus node >&2 || true
-elif command -v apt-get >/dev/null && { [[ $EUID == 0 ]] || sudo -n true 2>/dev/null; }; then
+elif command -v apt-get >/dev/null && can_be_root; then
   install_packages $wanted || true
 elif command -v apt-get >/dev/null; then
   unpack_packages $(deps=/nowhere PATH=${PATH#*:} missing) || true # everything that the system lacks, since .deps is rebuilt as a whole
 fi
-if [[ $mode == promtool ]] && ! has_promtool; then say "no promtool found: tests of the chart's alerts are skipped; install Prometheus to run them"; fi
-if [[ $mode == promtool ]] && ! has_node; then say "no Node 18 or later found: tests of the JavaScript client are skipped; install nodejs to run them"; fi
+say_skipped
 if ! has_postgres || ! has_redis; then die "PostgreSQL or Redis is missing: install PostgreSQL 14 or later and Redis 7 or later"; fi

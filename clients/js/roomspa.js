@@ -31,7 +31,7 @@ export const initial = (endpoint, { since = null, id = null, queue = [], deliver
   queue, inFlight: null, sendAt: 0, ackBy: 0, // frames without an ack; the one that was sent on this socket
   failures: 0, // in a row
   refused: false, renewed: false, // the last token was refused; so was the one before it
-  ref: null, readyAt: 0, dialedAt: 0, deadline: 0, heardAt: 0, pongBy: 0, // of the socket
+  ref: null, readyAt: 0, dialedAt: 0, deadline: 0, heardAt: 0, pongBy: 0, spared: false, // of the socket
   asked: null, told: null, // the reconnect frame, and the error frame that announces a close
   last: null, // how the last socket with a ref ended, until the server knows
   retryAt: 0, ownWait: false, // of phase waiting; false if the server asked for the wait
@@ -122,8 +122,13 @@ class Rules {
 
   // Events of time and of the platform.
 
-  /** A tick that comes late says that the page was frozen, and that the other deadlines mean nothing. */
-  tick() { if (this.now > wakeAt(this.s) + LATE) this.wake(); }
+  /** A tick that comes late says that the page was frozen, and that a pong may be overdue for that. Once: timers of
+   *  hidden pages are always late. */
+  tick() {
+    if (this.s.spared || this.now <= wakeAt(this.s) + LATE) return;
+    this.s.spared = true;
+    this.wake();
+  }
 
   /** The device is online, or the page is visible, again: what looks open may be dead, and need not wait. */
   wake() {
@@ -245,13 +250,13 @@ class Rules {
     const { queue } = this.s;
     Object.assign(this.s, { phase: "over", queue: [], inFlight: null, peerTyping: 0 });
     this.act("state", { state: "over", ...why });
-    for (const f of queue) this.act("failed", { id: f.client_message_id, frame: f, ...why, code: why.reason, over: true });
+    for (const f of queue) this.act("failed", { id: f.client_message_id, frame: f, ...why, code: why.reason });
   }
 
   frame({ frame: f }) {
     const { s, now } = this;
     if (s.phase !== "opening" && s.phase !== "live") return;
-    Object.assign(s, { heardAt: now, pongBy: 0 });
+    Object.assign(s, { heardAt: now, pongBy: 0, spared: false });
     if (s.phase === "opening" && f.type === "connected") return this.connected(f);
     switch (f.type) {
       case "chat_message": return this.message(f);
@@ -557,7 +562,7 @@ class Chat extends Connection {
     }
     if (type === "acked" || type === "failed") {
       this.#sends.delete(id);
-      if (!action.over) this.#store("remove", id); // else a later page may send it
+      this.#store("remove", id);
     }
     if (type === "acked" && send) send.resolve(action.ack);
     if (type === "failed" && send) return send.reject(new RoomspaError(action));
@@ -621,6 +626,7 @@ class Chat extends Connection {
     }));
   }
 
+  /** After the end: what is stored is for a later page. */
   #forget() {
     this.#unlock?.();
     this.#key = null;

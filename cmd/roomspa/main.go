@@ -36,6 +36,7 @@ type commands struct {
 	Connect   connectCmd   `cmd:"" help:"Chat or follow a position from the terminal, with every frame and close code explained."`
 	Diagnose  diagnoseCmd  `cmd:"" help:"Test a deployment step by step as a client, and print the cause of a failure and its cure."`
 	Explain   explainCmd   `cmd:"" help:"Print why a connection failed and what to do, by its reference."`
+	Ctl       ctlCmd       `cmd:"" help:"Look into all replicas while they run: sockets, rates, log levels, traces; close sockets."`
 	Soak      soakCmd      `cmd:"" help:"Inject faults into replicas, Postgres, Redis and the network, and check that no message is lost."`
 	Bench     benchCmd     `cmd:"" help:"Load a deployment, and measure sockets, messages, latency and cost."`
 

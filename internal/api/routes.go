@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/budget"
+	"github.com/roomspa/roomspa/internal/console"
 	failures "github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/room"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	Stories     Stories                  // of requests that failed; nil: they are not kept
 	IsProxy     func(remote string) bool // whether an address of Who stands for many clients; nil means never
 	Budget      *budget.Budget           // bounds the bytes that requests hold; nil means no limit
+	Console     *console.Console         // nil means none
 	// Classic serves the paths of the predecessor.
 	Classic bool
 	// AddressShare is the share of the places for requests without a valid token that one
@@ -113,6 +115,10 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 				history.ServeHTTP(w, r)
 				return
 			}
+			if o.Console != nil && o.Console.Serves(path) {
+				o.Console.ServeHTTP(w, r)
+				return
+			}
 			o.notFound(w, r)
 		}
 	})))
@@ -135,6 +141,9 @@ func (o *Options) notFound(w http.ResponseWriter, r *http.Request) {
 	paths := append(slices.Clone(Paths), o.SocketPaths...)
 	if o.Classic {
 		paths = append(paths, ClassicPaths...)
+	}
+	if o.Console != nil {
+		paths = append(paths, "/console/")
 	}
 	fail.More = map[string]any{"paths": paths}
 	o.base("HTTP", failures.REST).exchange(w, r).reject(fail)

@@ -22,6 +22,7 @@ import (
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/chat"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/dialect"
 	"github.com/roomspa/roomspa/internal/echo"
 	"github.com/roomspa/roomspa/internal/endpoint"
@@ -30,6 +31,7 @@ import (
 	"github.com/roomspa/roomspa/internal/handshake"
 	"github.com/roomspa/roomspa/internal/idlecuts"
 	"github.com/roomspa/roomspa/internal/inbox"
+	"github.com/roomspa/roomspa/internal/inspect"
 	"github.com/roomspa/roomspa/internal/listen"
 	"github.com/roomspa/roomspa/internal/location"
 	"github.com/roomspa/roomspa/internal/logging"
@@ -88,6 +90,7 @@ type App struct {
 	reg     *prometheus.Registry
 
 	strangers *logging.Strangers // the handler of log
+	levels    *logging.Levels    // below it
 
 	memory      *memory.Meter
 	ownProcess  bool // the replica limits the heap of the process
@@ -109,6 +112,7 @@ type App struct {
 	rebalance   *rebalance.Rebalancer
 	revocations *revocation.Revoker
 	blocks      *block.Registry
+	inspector   *inspect.Inspector
 	monitor     *ops.Monitor
 
 	limits      *listen.Limits
@@ -130,8 +134,9 @@ func New(o Options, version string, log *slog.Logger) (*App, error) {
 	}
 	o.Replica = o.Name()
 	reg := prometheus.NewRegistry()
-	strangers := logging.NewStrangers(log.Handler(), reg)
-	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, reg: reg, started: make(chan struct{})}
+	levels := logging.NewLevels(log.Handler())
+	strangers := logging.NewStrangers(levels, reg)
+	a := &App{options: o, version: version, log: slog.New(strangers), strangers: strangers, levels: levels, reg: reg, started: make(chan struct{})}
 	a.hurry, a.cut = context.WithCancel(context.Background())
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.measureMemory()
@@ -200,6 +205,10 @@ func (a *App) wire(reloads []task) {
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
+	slow := inspect.NewSlowRooms()
+	a.inspector = inspect.New(inspect.Options{
+		Replica: o.Replica, Version: a.version, Sockets: a.sockets, Levels: a.levels, Gatherer: reg, Log: a.log,
+	}, a.fleet, slow)
 	a.fleet.Describe(a.version, o.Settings(a.redis))
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
@@ -207,7 +216,7 @@ func (a *App) wire(reloads []task) {
 	inboxes := inbox.New(a.db, a.layer, a.receipts, a.presence, a.blocks, reg)
 	chats := chat.New(chat.Options{
 		MaxMessageLength: o.MaxMessageLength, Presence: a.presence, Blocks: a.blocks, Inboxes: inboxes, SupportMaySend: o.SupportMaySend,
-		Failures: &a.failures,
+		Failures: &a.failures, Slow: slow.Add,
 	}, a.db, a.layer, a.receipts, reg)
 	positions := location.Options{Blocks: a.blocks, Presence: a.presence, TherapistsOnly: o.therapistsOnly(), Failures: &a.failures}
 	wrap := func(e endpoint.Endpoint) endpoint.Endpoint { return e }
@@ -254,7 +263,7 @@ func (a *App) wire(reloads []task) {
 		append(reloads,
 			task{"socket sweeper", a.sockets.Run}, task{"chat sweeper", chats.Run}, task{"inbox sweeper", inboxes.Run}, task{"revocations", a.revocations.Run},
 			task{"blocks", a.blocks.Run}, task{"memory limit", func(ctx context.Context) { a.memory.Follow(ctx, a.resizeMemory) }},
-			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"fleet", a.fleet.Run}),
+			task{"readiness checks", a.monitor.Run}, task{"rebalance", a.rebalance.Run}, task{"presence", a.presence.Run}, task{"inspector", a.inspector.Run}, task{"fleet", a.fleet.Run}),
 	}
 }
 
@@ -270,5 +279,6 @@ func (a *App) api(socketPaths []string, positions *location.Reporter) http.Handl
 			return story.NewRef(), listen.ClientAddr(r, o.TrustedProxies)
 		},
 		IsProxy: func(remote string) bool { return listen.IsProxy(remote, o.TrustedProxies) },
+		Console: a.console(console.Client),
 	}, a.log, a.reg)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/ops"
 	"github.com/roomspa/roomspa/internal/testkit/world"
+	"github.com/roomspa/roomspa/internal/tool/check"
 )
 
 // waitKnown waits until /readyz warns of a cause with a text that has all parts, and returns the failures that it lists.
@@ -155,6 +156,11 @@ func TestReplicasWithDifferentRedisNumbersAreKnown(t *testing.T) {
 	waitKnown(t, rd, "replicas_differ", "ra (--presence: on, here off; --redis-url: number 0, here number 5)")
 	if n := ra.Metric(t, "roomspa_replicas_with_other_options"); n != 1 {
 		t.Errorf("the metric is %v", n)
+	}
+	results, ok := check.Run(t.Context(), w.Options(t), check.Selection{})
+	f := world.Finding(ops.Readiness{Checks: results}, "replicas")
+	if !ok || f.Cause != "replicas_differ" || !strings.Contains(f.Warning, "rd (--presence: off, here on; --redis-url: number 5, here number 0)") || f.Advice == "" || f.Detail != "live replicas: 2; they are compared with these options" {
+		t.Errorf("check: %+v", results)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/certs"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/postgres"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/session"
@@ -83,6 +84,9 @@ type Options struct {
 	ClassicMaxAge  time.Duration `name:"classic-max-age" default:"24h" group:"Predecessor" help:"Age at which the socket of an app of the predecessor is closed (1012 max_age). Such a socket outlives its token."`
 	LocationFrom   string        `name:"location-from" default:"" enum:",therapist,both" placeholder:"SIDES" group:"Predecessor" help:"Whose positions are passed on: therapist or both. Default: therapist with --classic-clients, otherwise both. Apps of the predecessor get the positions of therapists only."`
 	SupportMaySend bool          `name:"support-may-send" group:"Predecessor" help:"Let users with the role support send chat messages in the rooms that they read."`
+
+	Console      bool   `name:"console" group:"Console" help:"Serve the web console at /console/: a client for both sides of a room on the public listener, and the fleet on the ops listener."`
+	ConsoleTiles string `name:"console-tiles" placeholder:"URL" group:"Console" help:"URL of the map tiles that the web console shows, as in https://tile.openstreetmap.org/{z}/{x}/{y}.png. Browsers load them from there. Without it the map has a grid."`
 
 	Presence string `name:"presence" default:"on" enum:"on,off" group:"Presence" help:"Tell clients whether the other side is online and when it was last seen: on or off."`
 
@@ -171,6 +175,11 @@ func (o *Options) Validate() error {
 	} {
 		if !c.ok {
 			return fmt.Errorf("--%s %s", c.name, c.want)
+		}
+	}
+	if o.ConsoleTiles != "" {
+		if err := console.CheckTiles(o.ConsoleTiles); err != nil {
+			return fmt.Errorf("--console-tiles %w", err)
 		}
 	}
 	for _, entry := range o.Origins {

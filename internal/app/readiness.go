@@ -6,14 +6,17 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/ops"
 )
 
 func (a *App) opsHandler() http.Handler {
 	return ops.New(ops.Options{
 		Replica: a.options.Replica, Version: a.version, Gatherer: a.reg, Draining: a.sockets.Draining, Monitor: a.monitor, Stories: a.stories,
+		Console:  a.console(console.Fleet),
 		Failures: &a.failures, Findings: a.findings,
 		IdleCuts: func() any { return a.idleCuts.Report(time.Now()) }, Token: func() string { return *a.opsToken.Load() },
+		Inspector: a.inspector, Stopping: a.hurry.Done(),
 	})
 }
 

@@ -87,6 +87,9 @@ func (a *Account) Take(n int) bool {
 	return false
 }
 
+// Held returns the number of bytes that the peer holds.
+func (a *Account) Held() int64 { return max(0, a.held.Load()) }
+
 // Give gives back n bytes that Take has taken.
 func (a *Account) Give(n int) {
 	if a.budget != nil && n > 0 && a.held.Add(-int64(n)) >= 0 {

@@ -76,6 +76,9 @@ type Inboxes interface {
 // are sampled. Failures are always logged.
 const logRate = 100
 
+// slowAfter is the time above which a commit or a delivery is reported to [Options.Slow].
+const slowAfter = 100 * time.Millisecond
+
 // Options are the limits of the chat endpoint.
 type Options struct {
 	MaxMessageLength int      // code points
@@ -84,6 +87,15 @@ type Options struct {
 	Inboxes          Inboxes  // nil: nobody has an inbox open
 	SupportMaySend   bool
 	Failures         *failure.Log // learns of the messages that clients send; may be nil
+	// Slow learns of each commit and delivery that took longer than 100 ms. It must not block.
+	// It may be nil.
+	Slow func(r room.Room, what string, took time.Duration)
+}
+
+func (o *Options) slow(r room.Room, what string, took time.Duration) {
+	if o.Slow != nil {
+		o.Slow(r, what, took)
+	}
 }
 
 // Chat is the chat endpoint of one replica. Make one with [New], and run [Chat.Run]:

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/event"
@@ -46,7 +47,14 @@ func (s *Consumer) deliverMessage(m event.Message, at time.Time) {
 		return
 	}
 	now := time.Now().UnixNano()
-	s.chat.metrics.fanout.observe(max(0, float64(now-at.UnixNano())/1e9), now, s.Socket.Log())
+	took := time.Duration(max(0, now-at.UnixNano()))
+	s.chat.metrics.fanout.observe(took.Seconds(), now, s.Socket.Log())
+	if took > slowAfter {
+		s.chat.options.slow(s.room, "delivery", took)
+	}
+	if log := s.Socket.Log(); log.Watched() {
+		log.Debug(component, "Message delivered", slog.Int64("seq", m.Seq), slog.Int("bytes", len(m.Frame)), slog.Duration("after", took))
+	}
 	s.Mu.Lock()
 	wake := !s.closed && s.cursor.accept(delivery{m, now})
 	if s.cursor.gap && s.overflowedAt == 0 {

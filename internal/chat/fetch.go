@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -33,7 +34,12 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 	var messages []room.Message
 	var more bool
 	var err error
+	began := time.Now()
 	s.unlocked(func() { messages, more, err = s.chat.store.After(ctx, conversation, after, rows, replayBytes) })
+	if log := s.Socket.Log(); log.Watched() {
+		log.Debug(component, "Messages read from Postgres", slog.String("because", cause), slog.Int64("after_seq", after),
+			slog.Int("messages", len(messages)), slog.Duration("took", time.Since(began)), slog.Bool("failed", err != nil))
+	}
 	if resets != s.resets || s.closed {
 		return 0 // the messages may be of before the reset, which has woken the writer
 	}

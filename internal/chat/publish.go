@@ -19,9 +19,12 @@ func (s *Consumer) publish(m *room.Message, logged bool) {
 		case err != nil:
 			chat.metrics.unpublished.Inc()
 			chat.options.Failures.Failed(failure.Send, "channel_layer_unavailable", err)
-			s.Socket.Log().Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
+			log := s.Socket.Log()
+			log.Error(component, "Failed to publish to group "+s.group+": "+err.Error(), seq, slog.String("cause", cause.Of(err)))
+			log.Note(component, "Failed to publish to group "+s.group, seq, slog.String("cause", cause.Of(err)))
 			chat.requestSweep()
 		case logged:
+			s.Socket.Log().Note(component, "Published to group "+s.group, seq)
 			s.Socket.Log().Info(component, "Published to group "+s.group, seq)
 		}
 	})

@@ -107,7 +107,7 @@ type stored struct {
 // save stores a draft. The error is a [*room.Invalid] that refuses it, or ends the session.
 func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.Draft) (stored, error) {
 	log := s.Socket.Log()
-	logged := s.chat.logLimiter.Allow()
+	logged := s.chat.logLimiter.Allow() || log.Watched()
 	if logged {
 		log.Info(component, "Message received", slog.Int("length", len(draft.Text)))
 	}
@@ -128,6 +128,12 @@ func (s *Consumer) save(ctx context.Context, conversation room.ID, draft *room.D
 	s.chat.metrics.message(outcome)
 	took := time.Since(began)
 	s.chat.metrics.commit.observe(took.Seconds(), began.Add(took).UnixNano(), log)
+	if took > slowAfter {
+		s.chat.options.slow(s.room, "commit", took)
+	}
+	if log.Watched() {
+		log.Debug(component, "Message committed", slog.Int64("seq", m.Seq), slog.Int("length", len(draft.Text)), slog.Duration("took", took), slog.Bool("duplicate", duplicate))
+	}
 	if logged {
 		log.Info(component, "Message stored: "+m.ID.String(), slog.Int64("seq", m.Seq), slog.Bool("duplicate", duplicate))
 	}
@@ -166,6 +172,7 @@ func (s *Consumer) saveFailed(conversation room.ID, err error) error {
 		s.resetWithout(conversation) // the client sends again, to the new conversation
 	}
 	log.Error(component, "Database error in save_message: "+err.Error(), slog.String("cause", cause.Of(err)))
+	log.Note(component, "Database error in save_message", slog.String("cause", cause.Of(err)))
 	bad := storeInvalid(err)
 	s.chat.options.Failures.Failed(failure.Send, bad.Code, err)
 	return bad

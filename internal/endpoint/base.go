@@ -121,6 +121,13 @@ func (b *Base) QueueLocked(m frame.Message) error {
 	return OverBudget("the client does not read the answers, and the replica is short of memory for them")
 }
 
+// Behind returns the number of messages that wait for the client.
+func (b *Base) Behind() int64 {
+	b.Mu.Lock()
+	defer b.Mu.Unlock()
+	return int64(b.out.Len())
+}
+
 // Ready reports whether the client has taken enough of the answers for another message to be
 // handled. See session.Pacer.
 func (b *Base) Ready() bool { return b.ReadyBelow(b.limit / 2) }

@@ -37,6 +37,9 @@ const (
 	KindMessage    Kind = 17
 
 	KindClassicPosition Kind = 18
+
+	KindInquiry Kind = 19
+	KindFinding Kind = 20
 )
 
 // maxAge is the age at which events expire that mean something only when they are new.
@@ -70,6 +73,9 @@ var kinds = [256]struct {
 	KindMessage:    {"numbered_message", 1, 0, check(ReadMessage)},
 
 	KindClassicPosition: {"classic_position", 1, maxAge, check(ReadClassicPosition)},
+
+	KindInquiry: {"inquiry", 1, maxAge, check(Read[Inquiry])},
+	KindFinding: {"finding", 1, maxAge, check(ReadFinding)},
 }
 
 func check[T any](read func([]byte) (T, error)) func([]byte) error {

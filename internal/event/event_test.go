@@ -57,6 +57,8 @@ var bodies = []event.Body{
 	event.Inbox{Conversation: room.ID{1, 15: 2}, Room: room.Room{Customer: 7, Therapist: 8}, Seq: 41, Sender: 7, At: at.Truncate(time.Millisecond), Text: "hi"},
 	event.Message{Seq: 41, Sender: 7, Number: 9_000_000, At: at.UnixMicro(), Frame: []byte(`{"type":"chat_message"}`)},
 	event.ClassicPosition{Frame: []byte(`{"type": "location"}`)},
+	event.Inquiry{ID: 7, What: "connections", By: "127.0.0.1", Arguments: json.RawMessage(`{"user":42}`)},
+	event.Finding{To: event.ProcessID{1, 11: 2}, Inquiry: 7, Body: []byte("deflated")},
 }
 
 // TestEventsOfEachKindAreReadAsTheyWereSealed also holds the wire to recorded vectors: an

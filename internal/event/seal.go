@@ -43,6 +43,12 @@ type ProcessID [12]byte
 // String returns the id as 24 hexadecimal digits.
 func (id ProcessID) String() string { return hex.EncodeToString(id[:]) }
 
+// ParseProcessID reads what [ProcessID.String] returns.
+func ParseProcessID(s string) (id ProcessID, ok bool) {
+	b, err := hex.DecodeString(s)
+	return ProcessID(append(b, make([]byte, len(id))...)), err == nil && len(b) == len(id)
+}
+
 // A KeyID identifies a master key.
 type KeyID [4]byte
 

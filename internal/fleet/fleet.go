@@ -76,7 +76,8 @@ type Fleet struct {
 	lastHeard map[event.ProcessID]time.Time // last event of each replica
 	counters  map[source]uint64             // of the last event
 	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
-	others    int                           // other replicas with a heartbeat in the store
+	others    []room.Heartbeat              // in the store, of other replicas
+	compared  time.Time                     // when others was read
 	found     found                         // what is wrong between them
 	current   event.Deployment              // only for exchangeHeartbeats
 	failure   error                         // of the last heartbeat; nil if it was stored
@@ -114,7 +115,13 @@ func (f *Fleet) ID() event.ProcessID { return f.id }
 func (f *Fleet) Summary() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fmt.Sprintf("other live replicas: %d", f.others)
+	live := 0
+	for i := range f.others {
+		if f.others[i].Age <= maxAge {
+			live++
+		}
+	}
+	return fmt.Sprintf("other live replicas: %d", live)
 }
 
 // Run receives events and exchanges heartbeats until ctx ends. Call it once.

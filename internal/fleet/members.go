@@ -120,12 +120,44 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 			f.update(p, all[p])
 		}
 	}
-	f.others = 0
-	for _, o := range others {
-		if o.Age <= maxAge {
-			f.others++
+	f.others, f.compared = others, now
+}
+
+// A Member is another replica that has a heartbeat in the store, or had one 10 s ago at most, or
+// was heard in the control group a moment ago. One that has ended in order has no heartbeat.
+type Member struct {
+	ID      event.ProcessID
+	Replica string        // its name; "" if its heartbeat is not read yet
+	Silent  time.Duration // since it was last heard of, in the store or the control group
+	Lost    bool          // its heartbeats have ceased
+}
+
+// Members returns the other replicas. It performs no I/O.
+func (f *Fleet) Members() []Member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	members := make([]Member, 0, len(f.others))
+	for i := range f.others {
+		o := &f.others[i]
+		id, ok := event.ParseProcessID(o.ID)
+		if !ok {
+			continue // of another build
+		}
+		last := f.compared.Add(-o.Age)
+		if heard := f.lastHeard[id]; heard.After(last) {
+			last = heard
+		}
+		silent := max(0, now.Sub(last))
+		members = append(members, Member{ID: id, Replica: o.Replica, Silent: silent, Lost: silent > maxAge})
+	}
+	for id, at := range f.lastHeard {
+		known := slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
+		if silent := now.Sub(at); id != f.id && !known && silent < maxGap {
+			members = append(members, Member{ID: id, Silent: max(0, silent)})
 		}
 	}
+	return members
 }
 
 // deleteHeartbeat deletes the heartbeat of this replica at shutdown. If that fails,

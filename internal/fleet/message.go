@@ -12,19 +12,24 @@ type handler struct {
 	missed  func()
 }
 
-// Handle registers the handler of the events with bodies of type B. Call it before
-// [Fleet.Run].
+// Handle registers the handler of the events with bodies of type B, which are JSON. Call it
+// before [Fleet.Run].
 //
 // deliver gets every event of the kind, those of this replica included, and the process
 // that sent it, which may be a command. missed, which may be nil, is called when events may
 // have been lost. Neither may block.
 func Handle[B event.Body](f *Fleet, deliver func(sender event.ProcessID, body B), missed func()) {
+	HandleRead(f, event.Read[B], deliver, missed)
+}
+
+// HandleRead is [Handle] for bodies that read decodes.
+func HandleRead[B event.Body](f *Fleet, read func([]byte) (B, error), deliver func(sender event.ProcessID, body B), missed func()) {
 	if missed == nil {
 		missed = func() {}
 	}
 	var zero B
 	f.handlers[zero.Kind()] = handler{missed: missed, deliver: func(e event.Event) error {
-		body, err := event.Read[B](e.Body)
+		body, err := read(e.Body)
 		if err == nil {
 			deliver(e.Sender, body)
 		}

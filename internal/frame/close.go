@@ -123,6 +123,7 @@ var Reasons = []Reason{
 	{CodeRestart, "restart", "The replica is shutting down.", afterDelay},
 	{CodeRestart, "rebalance", "The replica has more connections than other replicas and sheds some.", afterDelay},
 	{CodeRestart, "max_age", "The connection has reached its maximum age.", afterDelay},
+	{CodeRestart, "closed_by_operator", "An operator closed the connection.", afterDelay},
 	{CodeTryLater, "busy", "The replica has reached its connection or memory limit.", afterDelay},
 	{CodeTryLater, "slow_consumer", "The client reads too slowly and fell behind.", afterDelay},
 	{CodeTryLater, "over_budget", "The replica is short of memory for what the client leaves unread or unfinished.", afterDelay},

@@ -49,6 +49,9 @@ func (o *Outbox) Add(m Message, limit int) error {
 	return nil
 }
 
+// Len returns the number of messages that are queued.
+func (o *Outbox) Len() int { return len(o.frames) }
+
 // Bytes returns the number of bytes that are queued.
 func (o *Outbox) Bytes() int { return o.bytes }
 

@@ -178,6 +178,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	slot.AppCodes = query.Get("close_codes") == frame.AppCloseCodes
+	slot.Client = clientName(r.UserAgent())
 	header := http.Header{problem.Header: {log.Ref}, ReplicaHeader: {s.options.Replica}}
 	if protocol := auth.AcceptProtocol(r); protocol != "" {
 		header.Set("Sec-Websocket-Protocol", protocol)
@@ -225,6 +226,7 @@ func (a *attempt) open() {
 // the rate, and of an anonymous one also the line of its end.
 func (a *attempt) accepted() {
 	s := a.server
+	a.log.Note(a.endpoint.Component, "Handshake accepted", slog.Duration("took", time.Since(a.began)))
 	s.metrics.count(a.endpoint.Name, "accepted", "", a.began, a.log)
 	a.story.Outcome = story.Accepted
 	if u := a.peer.User; u != nil && s.options.Proxies != nil {

@@ -56,6 +56,7 @@ func (a *attempt) refuse(err error) {
 			line(a.endpoint.Component, "Connection rejected - user not authenticated", attrs...)
 		}
 	}
+	a.log.Note(a.endpoint.Component, "Handshake refused", attrs...)
 	a.server.metrics.count(a.endpoint.Name, outcome, r.Close.Reason, a.began, a.log)
 	if word := cmp.Or(r.Cause, r.Close.Reason); outcome == story.Failed || word == "busy" && !a.endpoint.Anonymous {
 		a.server.options.Failures.Failed(failure.Handshake, word, err)

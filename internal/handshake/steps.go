@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/endpoint"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -135,6 +137,7 @@ func (a *attempt) join(ctx context.Context) error {
 	defer cancel()
 	e, group := a.endpoint, a.peer.Group
 	a.log.Info(e.Component, "Room group name: "+group)
+	began := time.Now()
 	if err := a.consumer.Join(ctx); err != nil {
 		return &endpoint.Rejection{
 			Close: &frame.Close{Code: frame.CodeInternal, Reason: "channel_layer_unavailable", Cause: err},
@@ -143,6 +146,9 @@ func (a *attempt) join(ctx context.Context) error {
 	}
 	a.story.Detail(group)
 	a.log.Info(e.Component, "Added to channel group successfully")
+	if a.log.Watched() {
+		a.log.Debug(e.Component, "Joined channel group", slog.String("group", group), slog.Duration("took", time.Since(began)))
+	}
 	return nil
 }
 

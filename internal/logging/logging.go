@@ -61,6 +61,7 @@ type Conn struct {
 	Ref    string
 	Remote string // address of the client
 	Mask   bool   // mask personal data
+	watch  uint32 //nolint:modernize // see SetWatch; no atomic.Uint32, because a Conn is copied before it is used
 	Trace  string // trace id that the client sent; "" if it sent none
 
 	held *[]slog.Record // INFO lines that are held back; nil if lines are written at once
@@ -104,8 +105,8 @@ func (c *Conn) Drop() bool {
 // Info logs an event of normal operation.
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	if c.held != nil {
-		if c.held != muted && c.Log.Enabled(context.Background(), slog.LevelInfo) {
-			*c.held = append(*c.held, c.info(component, msg, attrs))
+		if c.held != muted && c.enabled(slog.LevelInfo) {
+			*c.held = append(*c.held, c.record(slog.LevelInfo, component, msg, attrs))
 		}
 		return
 	}
@@ -116,7 +117,7 @@ func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 // written at once, at the level INFO, while lines are held back and whatever the level of the
 // logger is.
 func (c *Conn) Audit(msg string, attrs ...slog.Attr) {
-	_ = c.Log.Handler().Handle(context.Background(), c.info("Audit", msg, attrs)) // slog ignores the error too
+	c.write(slog.LevelInfo, "Audit", msg, attrs)
 }
 
 // Warn logs an event that is unusual but handled.
@@ -130,15 +131,13 @@ func (c *Conn) Error(component, msg string, attrs ...slog.Attr) {
 }
 
 func (c *Conn) line(level slog.Level, component, msg string, attrs []slog.Attr) {
-	ctx := context.Background()
-	if !c.Log.Enabled(ctx, level) {
-		return
+	if c.enabled(level) {
+		c.write(level, component, msg, attrs)
 	}
-	c.Log.LogAttrs(ctx, level, "["+component+"] "+msg, c.fields(component, attrs)...)
 }
 
-func (c *Conn) info(component, msg string, attrs []slog.Attr) slog.Record {
-	r := slog.NewRecord(time.Now(), slog.LevelInfo, "["+component+"] "+msg, 0)
+func (c *Conn) record(level slog.Level, component, msg string, attrs []slog.Attr) slog.Record {
+	r := slog.NewRecord(time.Now(), level, "["+component+"] "+msg, 0)
 	r.AddAttrs(c.fields(component, attrs)...)
 	return r
 }

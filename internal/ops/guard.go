@@ -3,6 +3,7 @@ package ops
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -10,10 +11,23 @@ import (
 	"github.com/roomspa/roomspa/internal/problem"
 )
 
+// isLoopbackName reports whether the Host of a request is this host without the help of DNS.
+func isLoopbackName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}
+
 // refuse returns why a request may not read /debug/, or nil. With a token the request must
 // carry it. Without one it must come from this host, as kubectl port-forward does. A proxy on
-// this host, such as the sidecar of a service mesh, is not the host itself.
+// this host, such as the sidecar of a service mesh, is not the host itself. Nor is a page in a
+// browser of this host, whose name resolves to it.
 func (o *Options) refuse(r *http.Request) *problem.Problem {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return &problem.Problem{Status: http.StatusForbidden, Code: "cross_origin", Detail: "A page of another site may not send this request."}
+	}
 	required := ""
 	if o.Token != nil {
 		required = o.Token()
@@ -21,7 +35,13 @@ func (o *Options) refuse(r *http.Request) *problem.Problem {
 	if required == "" {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		if addr := from.Addr().Unmap(); err == nil && (addr == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || addr == netip.IPv6Loopback()) && r.Header["X-Forwarded-For"] == nil {
-			return nil
+			if isLoopbackName(r.Host) {
+				return nil
+			}
+			return &problem.Problem{
+				Status: http.StatusForbidden, Code: "loopback_only",
+				Detail: "Without --ops-token (ROOMSPA_OPS_TOKEN), /debug/ answers only requests to localhost or a loopback address, so that web pages cannot send them under a name of their own. Use http://127.0.0.1 and the port.",
+			}
 		}
 		return &problem.Problem{
 			Status: http.StatusForbidden, Code: "loopback_only",
@@ -36,6 +56,6 @@ func (o *Options) refuse(r *http.Request) *problem.Problem {
 	}
 	return &problem.Problem{
 		Status: http.StatusUnauthorized, Code: "ops_token_required",
-		Detail: "Send the replica's ops token as Authorization: Bearer. roomspa explain and roomspa diagnose take it as --ops-token (ROOMSPA_OPS_TOKEN).",
+		Detail: "Send the replica's ops token as Authorization: Bearer. roomspa explain, roomspa diagnose and roomspa ctl take it as --ops-token (ROOMSPA_OPS_TOKEN).",
 	}
 }

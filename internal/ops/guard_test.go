@@ -58,7 +58,7 @@ func TestWithoutATokenDebugPagesAreForTheHost(t *testing.T) {
 	} {
 		for _, forwarded := range []bool{false, true} {
 			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/closes", nil)
-			req.RemoteAddr = remote
+			req.RemoteAddr, req.Host = remote, "localhost:9090"
 			if forwarded {
 				req.Header.Set("X-Forwarded-For", "192.0.2.1")
 				want = http.StatusForbidden

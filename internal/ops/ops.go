@@ -3,8 +3,10 @@
 package ops
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	runtimepprof "runtime/pprof"
@@ -15,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roomspa/roomspa/internal/cause"
+	"github.com/roomspa/roomspa/internal/console"
 	"github.com/roomspa/roomspa/internal/failure"
+	"github.com/roomspa/roomspa/internal/inspect"
 	"github.com/roomspa/roomspa/internal/problem"
 	"github.com/roomspa/roomspa/internal/story"
 )
@@ -33,7 +37,11 @@ type Options struct {
 	// Findings returns problems that keep the replica from nothing, beside the warnings of the
 	// checks. Their causes are those of package cause. Nil if there are none.
 	Findings func() []error
-	Token    func() string // that /debug/ requires; empty means that only this host may read it
+	Token    func() string    // that /debug/ requires; empty means that only this host may read it
+	Console  *console.Console // nil means none. It needs no token: it has what every release has, and asks /debug/.
+
+	Inspector *inspect.Inspector // looks into the fleet; nil: nobody can
+	Stopping  <-chan struct{}    // closed when the replica stops
 }
 
 // A Readiness is the answer of /readyz.
@@ -76,15 +84,22 @@ func New(o Options) http.Handler {
 		"/debug/pprof/symbol":  http.HandlerFunc(pprof.Symbol),
 		"/debug/pprof/trace":   http.HandlerFunc(pprof.Trace),
 	}
+	if o.Inspector != nil {
+		maps.Copy(handlers, o.inspections())
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
 		handler := handlers[path]
+		if o.Console != nil && o.Console.Serves(r.URL.EscapedPath()) {
+			handler = o.Console
+		}
 		if ref, below := strings.CutPrefix(path, "/debug/stories/"); below {
 			handler = o.story(ref)
 		}
 		if name, below := strings.CutPrefix(path, "/debug/pprof/"); below && handler == nil && runtimepprof.Lookup(name) != nil {
 			handler = pprof.Handler(name)
 		}
+		allowed := cmp.Or(methods[path], "GET, HEAD")
 		var refused *problem.Problem
 		if path == "/debug" || strings.HasPrefix(path, "/debug/") {
 			refused = o.refuse(r)
@@ -98,11 +113,11 @@ func New(o Options) http.Handler {
 		case handler == nil:
 			problem.Problem{
 				Status: http.StatusNotFound, Code: "no_such_path", Detail: "The ops listener serves the paths in the member paths.",
-				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/stories/{ref}", "/debug/closes", "/debug/pprof/"}},
+				More: map[string]any{"paths": []string{"/livez", "/readyz", "/metrics", "/debug/stories/{ref}", "/debug/closes", "/debug/connections", "/debug/top", "/debug/log", "/debug/trace", "/debug/close", "/debug/pprof/"}},
 			}.Write(w)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Send a GET."}.Write(w)
+		case !slices.Contains(strings.Split(allowed, ", "), r.Method):
+			w.Header().Set("Allow", allowed)
+			problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "This path takes " + allowed + "."}.Write(w)
 		default:
 			handler.ServeHTTP(w, r)
 		}

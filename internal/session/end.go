@@ -94,6 +94,7 @@ func (r *Registry) remove(s *Session) {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
 	}
 	s.log.Info(s.endpoint.component, "WebSocket disconnected", attrs...)
+	s.log.Note(s.endpoint.component, "WebSocket disconnected", attrs...)
 	if r.options.OnEnd != nil {
 		r.options.OnEnd(e)
 	}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -146,10 +148,20 @@ func (s *Session) handleControl(h *header) error {
 		s.pendingPong = &text
 		s.mu.Unlock()
 		s.Wake()
+		if s.log.Watched() {
+			s.log.Debug(s.endpoint.component, "Ping received", slog.Int("bytes", h.size))
+		}
 	default:
 		s.mu.Lock()
+		if s.pingSent != 0 {
+			s.roundTrip = int32(min(max(1, (now-s.pingSent)/1000), math.MaxInt32)) //nolint:gosec // bounded
+		}
+		took := s.roundTrip
 		s.pingSent, s.lastPong = 0, now
 		s.mu.Unlock()
+		if s.log.Watched() {
+			s.log.Debug(s.endpoint.component, "Pong received", slog.Duration("round_trip", time.Duration(took)*time.Microsecond))
+		}
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ func (s *Session) Admit(role string, ids []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.role, s.ids = role, ids
+	s.chooseWatchLocked()
 }
 
 // Grants returns the facts that admitted the open sessions. Sessions without a token are

@@ -24,6 +24,9 @@ type Slot struct {
 	// AppCodes makes the socket's Close frames say 4012 and 4013 in place of 1012 and 1013. Set it
 	// before [Slot.Upgrade].
 	AppCodes bool
+	// Client is a short name of the client's software, for operators. Set it before
+	// [Slot.Upgrade]. Sockets with the same name share its memory.
+	Client string
 }
 
 // A Limit is a limit because of which a replica accepts no more sockets, as text for clients.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
+	"github.com/roomspa/roomspa/internal/logging"
 )
 
 // Options are the settings of a [Registry].
@@ -57,6 +58,7 @@ type Registry struct {
 	anonymous atomic.Int64 // of count, those of anonymous endpoints
 	refused   atomic.Int64 // of count, those whose handshake failed and that are being closed
 	draining  atomic.Bool
+	watch     atomic.Pointer[func(Subject) logging.Watch]
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
 	members   map[memberKey]*member

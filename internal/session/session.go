@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"unique"
 
 	"github.com/gorilla/websocket"
 
@@ -51,31 +52,33 @@ type Session struct {
 	messages bucket  // rate of handled messages; used by work only
 	warnings bucket  // rate of messages over that rate; used by work only
 
-	opened       int64        // Unix nanoseconds
-	messageBegan atomic.Int64 // Unix nanoseconds; 0 if no message is being read
-	handling     atomic.Bool  // the handler is in Receive, or about to be
+	client       unique.Handle[string] // see [Slot.Client]
+	opened       int64                 // Unix nanoseconds
+	messageBegan atomic.Int64          // Unix nanoseconds; 0 if no message is being read
+	handling     atomic.Bool           // the handler is in Receive, or about to be
 
 	received, sent           atomic.Uint32 // messages
 	receivedBytes, sentBytes atomic.Uint64
 	lastActive               atomic.Int64 // Unix nanoseconds of the last byte in either direction
 
 	mu          sync.Mutex
-	appCodes    bool         // see [Slot.AppCodes]; never changes
 	cause       *frame.Close // nil while the session is open
 	endedBy     string       // server, client or network
 	writing     bool         // a writer runs
 	wakePending bool         // Wake was called while the writer ran
 	pingDue     bool
 	pingsPaused bool    // no ping was sent since [Session.PausePings]
+	counted     bool    // in member.sockets
+	appCodes    bool    // see [Slot.AppCodes]; never changes
 	pendingPong *string // payload of a ping that is not answered yet
 	pingSent    int64   // Unix nanoseconds at which the unanswered ping was sent, 0 if there is none
 	lastPing    int64
 	lastPong    int64
-	refused     bool // the handshake failed
+	roundTrip   int32 // microseconds that the last ping took, 0 if unknown
+	refused     bool  // the handshake failed
 	readerDone  bool
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
-	counted     bool // in member.sockets
 
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded

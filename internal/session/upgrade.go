@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/gorilla/websocket"
 
@@ -48,12 +49,13 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
 		raw: gate.conn, reader: gate.reader, log: log,
-		opened: now, lastPing: now, appCodes: slot.AppCodes,
+		opened: now, lastPing: now, appCodes: slot.AppCodes, client: unique.Make(slot.Client),
 	}
 	s.account.Open(slot.registry.options.Budget, true)
 	s.lastActive.Store(now)
 	tune(s.raw)
 	slot.registry.add(s)
+	s.chooseWatch()
 	if s.endpoint.anonymous && slot.registry.options.ShareRate {
 		slot.registry.join(s, memberKey{network: logging.Network(log.Remote)})
 	}

@@ -60,6 +60,9 @@ func (s *Session) dispatch(m message) {
 	s.receivedBytes.Add(uint64(len(m.Data)))
 	s.lastActive.Store(time.Now().UnixNano())
 	s.endpoint.received.Inc()
+	if s.log.Watched() {
+		s.showFrame("Frame received", m.Message)
+	}
 	s.mu.Lock()
 	work := !s.working
 	if work {
@@ -289,6 +292,9 @@ func (s *Session) takeTurn(m *message, slow time.Duration) time.Duration {
 // client has left before: else the message would be missing among those of its socket.
 func (s *Session) handle(m frame.Message) {
 	defer s.recoverPanic("Receive")
+	if s.log.Watched() {
+		defer s.showTime("Frame handled", time.Now())
+	}
 	if err := s.handler.Receive(s.registry.ctx, m); err != nil {
 		s.mu.Lock()
 		s.failed = true

@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -120,6 +121,9 @@ func (s *Session) fill(b *batch) (full, last bool) {
 			b.append(op, m.Data)
 			s.sent.Add(1)
 			s.endpoint.sent.Inc()
+			if s.log.Watched() {
+				s.showFrame("Frame sent", m)
+			}
 		}
 		if len(b.buf) >= batchBytes {
 			return true, false
@@ -159,6 +163,9 @@ func (s *Session) begin(b *batch) Handler {
 	if s.pingDue {
 		b.append(opPing, nil)
 		s.pingDue, s.pingSent = false, time.Now().UnixNano()
+		if s.log.Watched() {
+			s.log.Debug(s.endpoint.component, "Ping sent")
+		}
 	}
 	return s.handler
 }
@@ -214,6 +221,9 @@ func (s *Session) send(b *batch) bool {
 				return false
 			}
 			taken, timeout = cap(b.buf), s.registry.options.WriteTimeout-blockedAfter
+			if s.log.Watched() {
+				s.log.Debug(s.endpoint.component, "Write blocked", slog.Int("bytes", len(rest)))
+			}
 			continue
 		case progress == 0 || attempt == maxAttempts || !errors.Is(err, os.ErrDeadlineExceeded):
 			s.cut("network", err)

@@ -93,6 +93,17 @@ test("a timer that is late says that the page was frozen", () => world(async ({ 
   assert.ok(!last().closed);
 }));
 
+test("a hidden page, whose timers are always late, finds a dead socket too", () => world(async ({ make, settle, sockets, clock }) => {
+  make().chat(1, 2);
+  await settle();
+  sockets[0].live();
+  for (let minute = 0; minute < 4; minute++) {
+    clock.freeze(60_000);
+    await clock.run(60_000);
+  }
+  assert.ok(sockets[0].closed && sockets.length > 1, `${sockets[0].types()}`);
+}));
+
 test("online, pageshow and visibility wake all connections", () => world(async ({ make, settle, last }) => {
   const window = new EventTarget(), document = new EventTarget();
   window.document = document;

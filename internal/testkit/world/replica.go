@@ -39,10 +39,10 @@ func (w *World) Start(t testing.TB, name string, edit ...func(*app.Options)) *Re
 	o := w.Options(t, edit...)
 	o.Replica = name
 	r := &Replica{World: w, Log: &Journal{tee: t.Output()}, JSONLog: &Journal{}}
-	log := slog.New(slog.NewMultiHandler(
+	log := slog.New(both{
 		logging.New(r.Log, logging.Options{Format: "text", Level: o.LogLevel, Replica: name}).Handler(),
 		logging.New(r.JSONLog, logging.Options{Format: "json", Level: o.LogLevel, Replica: name}).Handler(),
-	))
+	})
 	a, err := app.New(o, "test", log)
 	if err != nil {
 		t.Fatal(err)

@@ -58,6 +58,9 @@ func Run(ctx context.Context, o app.Options, s Selection) (results []ops.Result,
 			checks = append(checks, keySetCheck(o))
 		}
 	}
+	if everything {
+		checks = append(checks, replicasCheck(o))
+	}
 	return ops.NewMonitor(slog.New(slog.DiscardHandler), prometheus.NewRegistry(), checks...).Check(ctx)
 }
 

@@ -86,7 +86,7 @@ func playVector(t *testing.T, v *vector) {
 	}
 	started := false
 	for _, step := range v.Steps {
-		time.Sleep(time.Until(p.began.Add(time.Duration(step.At) * time.Millisecond)))
+		<-time.After(time.Until(p.began.Add(time.Duration(step.At) * time.Millisecond)))
 		synctest.Wait()
 		switch event := step.Event; event["type"] {
 		case nil:

@@ -57,6 +57,7 @@ func (e *environment) serve(name string, port, ops int) *exec.Cmd {
 	cmd.Env = append(os.Environ(),
 		"ROOMSPA_REPLICA="+name, fmt.Sprintf("ROOMSPA_LISTEN=127.0.0.1:%d", port), fmt.Sprintf("ROOMSPA_OPS_LISTEN=127.0.0.1:%d", ops),
 		"ROOMSPA_DATABASE_URL="+e.postgres.URL(database), "ROOMSPA_REDIS_URL="+e.redis.URL(), "ROOMSPA_JWT_SECRET="+e.secret,
+		"ROOMSPA_CONSOLE=true",
 		"ROOMSPA_ADDRESS_SHARE=1",  // all clients come from this machine
 		"ROOMSPA_SHUTDOWN_WAIT=0s", // there are no endpoints to leave first
 	)

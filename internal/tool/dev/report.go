@@ -13,6 +13,7 @@ import (
 
 // A Report describes a running deployment. `roomspa dev --json` prints it.
 type Report struct {
+	ConsoleURL  string          `json:"console_url"` // with the sign-in of two demo users, for a browser
 	URL         string          `json:"url"`
 	Replicas    []ReplicaReport `json:"replicas"`
 	DatabaseURL string          `json:"database_url"`
@@ -38,8 +39,10 @@ type UserReport struct {
 }
 
 func (e *environment) newReport() (*Report, error) {
+	address := "http://" + e.front.ln.Addr().String()
 	r := &Report{
-		URL: "http://" + e.front.ln.Addr().String(), DatabaseURL: e.postgres.URL(database),
+		ConsoleURL: address + "/console/#demo=" + Demo(1).Email + "," + Demo(2).Email + "," + Password,
+		URL:        address, DatabaseURL: e.postgres.URL(database),
 		RedisURL: e.redis.URL(), JWTSecret: e.secret,
 	}
 	for _, p := range e.replicas {
@@ -57,9 +60,12 @@ func (e *environment) newReport() (*Report, error) {
 }
 
 var text = template.Must(template.New("report").Parse(`
+  Open this in a browser:  {{.ConsoleURL}}
+
 roomspa is running: {{len .Replicas}} replicas with a private Postgres and Redis.
 
   Address      {{.URL}}
+  Fleet        {{(index .Replicas 0).OpsURL}}/console/
 {{- range .Replicas}}
   Replica      {{.URL}}   ops {{.OpsURL}}/readyz   pid {{.PID}}
 {{- end}}
@@ -68,13 +74,16 @@ roomspa is running: {{len .Replicas}} replicas with a private Postgres and Redis
   Token secret {{.JWTSecret}}
   Sign-in      {{range $i, $u := .Users}}{{if lt $i 4}}{{if $i}}, {{end}}{{$u.Email}}{{else if eq $i 4}}, …{{end}}{{end}} (password {{(index .Users 0).Password}})
 
-Chat: run each of these commands in its own terminal, then type.
+Chat in the terminal: run each of these commands in its own terminal, then type.
 
   {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 0).AccessToken}}
   {{.Command}} connect {{.WS}}/ws/chat/1/2/ --token {{(index .Users 1).AccessToken}}
 
 Location:  the same with /ws/location/1/2/; type 52.52,13.405
 Test all:  {{.Command}} connect --smoke {{.URL}}
+Look in:   {{.Command}} ctl top --ops {{(index .Replicas 0).OpsURL}}
+           {{.Command}} ctl connections --ops {{(index .Replicas 0).OpsURL}}
+           {{.Command}} ctl trace --user 1 --ops {{(index .Replicas 0).OpsURL}}
 Break it:  kill -9 {{(index .Replicas 0).PID}}   (both clients reconnect and miss nothing)
 
 Ctrl-C stops everything. The next start uses the same data, unless it is run with --reset.

@@ -119,7 +119,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	})
 	r := Report{Steps: w.steps, NotTested: append([]string{}, w.notTested...), Facts: w.facts, Findings: append([]Finding{}, judge(&w.facts)...)} // never null
 	if ctx.Err() != nil {
-		r.Findings = append(r.Findings, Finding{Cause: interrupted, Level: fault, Side: byClient, Evidence: []string{"the diagnosis was interrupted"}, Cure: "Run it to its end."})
+		stopped := Finding{Cause: interrupted, Level: fault, Side: byClient, Evidence: []string{"the diagnosis was interrupted"}, Cure: "Run it to its end."}
+		r.Findings = append([]Finding{stopped}, r.Findings...)
 	}
 	r.OK = !slices.ContainsFunc(r.Findings, func(n Finding) bool { return n.Level == fault })
 	if len(r.Findings) > 0 && r.Findings[0].Level != note {

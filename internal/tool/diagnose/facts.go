@@ -104,7 +104,7 @@ type Attempt struct {
 type Message struct {
 	From  string  `json:"from"` // replica
 	To    string  `json:"to"`
-	Error string  `json:"error,omitempty"` // own: it did not come back to its sender; other: it did not reach the other socket
+	Error string  `json:"error,omitempty"` // own: it did not come back to its sender; other: it did not reach the other socket; else what ended the socket
 	MS    float64 `json:"ms"`
 }
 

@@ -45,12 +45,15 @@ func judge(f *Facts) []Finding {
 			return
 		}
 		o := &all[at]
+		if general := cause.Cure(n.Cause); o.Cure == general && n.Cure != general { // a replica knows better
+			o.Cure = n.Cure
+		}
 		o.Ref = cmp.Or(o.Ref, n.Ref)
 		if slices.Index(levels, n.Level) < slices.Index(levels, o.Level) {
 			o.Level = n.Level
 		}
 		for _, e := range n.Evidence {
-			if !slices.Contains(o.Evidence, e) {
+			if !slices.Contains(o.Evidence, e) && len(o.Evidence) < 2*maxEvidence {
 				o.Evidence = append(o.Evidence, e)
 			}
 		}
@@ -77,7 +80,7 @@ var levels = []string{fault, warning, note}
 // vague are causes that another finding explains, if there is one: the last the least.
 var vague = []string{
 	"database_unavailable", "channel_layer_unavailable", "internal", "busy", "unavailable", "bad_gateway", "gateway_timeout",
-	"proxy_sees_no_replica", "replica_hung", "abnormal", "draining", "no_answer", "connection_refused", "redis_other", "postgres_other",
+	"abnormal", "draining", "no_answer", "connection_refused", "redis_other", "postgres_other",
 	"redis_connection_lost", "postgres_connection_lost", "deployment_unread", "ops_unreachable", unexpected,
 }
 

@@ -37,7 +37,7 @@ func (w *walk) compare(ctx context.Context) result {
 			lines = append(lines, "the port speaks "+strings.Join(w.facts.Speaks, ", "))
 		}
 	}
-	if otherProtocol(&w.facts) == "" && (silent || size) {
+	if otherProtocol(&w.facts) == "" && (silent && !w.facts.hangs() || size) {
 		lines = append(lines, w.compareSizes(ctx))
 	}
 	if refused && !none {

@@ -47,6 +47,9 @@ func (w *walk) exchangeProbes(ctx context.Context) result {
 	if there.Error == "own" {
 		return failed("a message sent through replica %s did not come back to it through Redis", there.From)
 	}
+	if there.Error != "other" {
+		return failed("%s", there.Error)
+	}
 	return failed("a message sent through replica %s did not reach replica %s through Redis", there.From, there.To)
 }
 
@@ -71,6 +74,7 @@ func (w *walk) sendProbe(ctx context.Context, from, to *client.Conn) Message {
 			m.Error = "unknown"
 		case a.Error != "timeout": // the socket ended, or the frame was refused
 			w.record(ctx, a)
+			m.Error = a.result()
 		}
 		return m
 	}

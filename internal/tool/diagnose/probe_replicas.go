@@ -91,10 +91,13 @@ func (r *Replica) line() (string, bool) {
 	}
 	for _, x := range r.Failures {
 		n := r.explainFailure(x)
+		if n.Side == byClient {
+			continue // listed, not judged
+		}
 		words = append(words, n.Cause+": "+strings.TrimPrefix(n.Evidence[0], "replica "+r.Name+": "))
 		well = well && n.Level != fault
 	}
-	for _, x := range r.Warnings {
+	for _, x := range r.newWarnings() {
 		n := r.finding(x.Cause, x.Text, x.Advice)
 		words = append(words, n.Cause+": "+x.Text)
 		well = well && n.Level != fault

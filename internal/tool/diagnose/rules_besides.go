@@ -40,6 +40,9 @@ var besides = map[string]func(*Facts) []string{
 		}
 		return []string{"the response 101 came without Sec-WebSocket-Protocol: bearer, which this program asked for; browsers close such a socket"}
 	},
+	"no_route_for_host": func(f *Facts) []string {
+		return []string{"nothing at " + f.Host + " is answered by roomspa: it may be the default server of the proxy"}
+	},
 	"wrong_path_prefix": func(f *Facts) []string {
 		return some(f.Prefix != "", "the URL has the prefix "+f.Prefix+" before /ws/")
 	},

@@ -91,13 +91,11 @@ func explainReplicas(f *Facts) (all []Finding) {
 				all = append(all, n)
 			}
 		}
-		for _, x := range r.Failures {
-			all = append(all, r.explainFailure(x))
-		}
-		for _, x := range r.Warnings {
+		for _, x := range r.newWarnings() {
 			all = append(all, r.finding(x.Cause, x.Text, x.Advice))
 		}
 	}
+	all = append(all, explainFailures(f)...)
 	all = append(all, unreadyReplicas(f)...)
 	if versions := f.versions(); len(versions) > 1 {
 		all = append(all, Finding{Cause: "mixed_versions", Level: note, Side: operator, Evidence: []string{strings.Join(versions, ", ") + " run, as during an update"}})
@@ -147,6 +145,33 @@ const (
 	maxFailureShare = 0.001
 )
 
+// newWarnings returns the warnings that do not only repeat a failure.
+func (r *Replica) newWarnings() []Warning {
+	return slices.DeleteFunc(slices.Clone(r.Warnings), func(x Warning) bool {
+		return slices.ContainsFunc(r.Failures, func(y Failure) bool { return x.Cause == y.Cause })
+	})
+}
+
+// explainFailures judges the failures of all replicas, the latest first: the earlier ones may have
+// ended.
+func explainFailures(f *Facts) (all []Finding) {
+	type failure struct {
+		last    string
+		finding Finding
+	}
+	var sorted []failure
+	for i := range f.Replicas {
+		for _, x := range f.Replicas[i].Failures {
+			sorted = append(sorted, failure{x.Last, f.Replicas[i].explainFailure(x)})
+		}
+	}
+	slices.SortStableFunc(sorted, func(a, b failure) int { return cmp.Compare(b.last, a.last) })
+	for _, x := range sorted {
+		all = append(all, x.finding)
+	}
+	return all
+}
+
 // explainFailure judges failures of the server's side, and lists those of clients.
 func (r *Replica) explainFailure(x Failure) Finding {
 	text := fmt.Sprintf("replica %s: %d of %d in the last 10 minutes failed (%s)", r.Name, x.Count, max(x.Of, x.Count), strings.ReplaceAll(x.Kind, "_", "-"))
@@ -157,6 +182,7 @@ func (r *Replica) explainFailure(x Failure) Finding {
 	switch few := x.Count <= maxFailures && (x.Of == 0 || float64(x.Count) <= maxFailureShare*float64(x.Of)); {
 	case x.Side == "client":
 		n.Level, n.Side = note, byClient
+		n.Evidence[0] = fmt.Sprintf("clients of replica %s: %d of %d in the last 10 minutes (%s)", r.Name, x.Count, max(x.Of, x.Count), strings.ReplaceAll(x.Kind, "_", "-"))
 	case few:
 		n.Level = note
 	}

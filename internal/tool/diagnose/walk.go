@@ -65,7 +65,6 @@ func (w *walk) run(ctx context.Context) {
 	early, end := context.WithTimeout(limited, w.Limit-w.Limit/5) // leaves time to compare, and to ask the replicas
 	w.walk(early)
 	end()
-	w.closeSockets()
 	w.stage(limited, step{"compare", w.compare})
 	w.stage(limited, step{"inside", w.inspectReplicas})
 	w.stage(ctx, step{"idle", w.measureIdle})
@@ -82,18 +81,19 @@ func (w *walk) walk(ctx context.Context) {
 		return
 	}
 	if w.facts.hangs() { // no need to wait long for what others answer at once
-		w.Timeout = min(w.Timeout, time.Second)
+		w.Timeout = min(w.Timeout, 750*time.Millisecond)
 	}
 	w.stage(ctx, step{"echo", w.testEcho}, step{"browser", w.connectAsBrowser}, step{"routes", w.testRoutes})
 	w.stage(ctx, step{"clock", w.compareClocks}, step{"sign-in", w.signIn})
 	w.stage(ctx, step{"token", w.inspectToken})
 	w.stage(ctx, step{"handshake", w.joinRoom})
+	w.stage(ctx, step{"message", w.exchangeProbes})
+	w.stage(ctx, step{"stored", w.storeMessage})
+	w.closeSockets()
 	if len(w.facts.Slow) > 0 { // more at once would make it slower
 		w.width = 1
 	}
 	w.stage(ctx, step{"app", w.connectAsApp}, step{"ticket", w.connectByTicket}, step{"classic", w.connectAsClassic}, step{"location", w.testLocation})
-	w.stage(ctx, step{"message", w.exchangeProbes})
-	w.stage(ctx, step{"stored", w.storeMessage})
 }
 
 // leaveOut records that the rest of the walk is not tested.

@@ -19,35 +19,35 @@ type bridge struct {
 	conns map[net.Conn]bool
 }
 
-func newBridge(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*bridge, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func newBridge(ctx context.Context, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*bridge, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for another process: %w", err)
 	}
 	b := &bridge{listener: l, dial: dial, conns: map[net.Conn]bool{}}
-	b.serving.Go(b.serve)
+	b.serving.Go(func() { b.serve(ctx) })
 	return b, nil
 }
 
 func (b *bridge) addr() string { return b.listener.Addr().String() }
 
-func (b *bridge) serve() {
+func (b *bridge) serve(ctx context.Context) {
 	for {
 		c, err := b.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err == nil {
-			b.serving.Go(func() { b.join(c) })
+			b.serving.Go(func() { b.join(ctx, c) })
 		}
 	}
 }
 
 // join copies between a connection and a new one of the network, until one of them ends.
-func (b *bridge) join(near net.Conn) {
+func (b *bridge) join(ctx context.Context, near net.Conn) {
 	b.add(near)
 	defer b.remove(near)
-	far, err := b.dial(context.Background(), "tcp", "")
+	far, err := b.dial(ctx, "tcp", "")
 	if err != nil {
 		return // the process sees that its connection ends
 	}

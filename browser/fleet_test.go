@@ -1,0 +1,40 @@
+package browser_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
+	t.Parallel()
+	client := room(t, 13)
+	client.fill("[name=therapist]", "16"+kb.Enter) // of another room
+	client.wait(sideB+".state", "4003")
+	ref := eval[string](client, `document.querySelector("#side-B .state").textContent.match(/Reference (\w+)/)?.[1] ?? ""`)
+	if ref == "" {
+		t.Fatalf("no reference in %q", client.text(sideB+".state"))
+	}
+
+	p := open(t, world.report.Replicas[0].OpsURL+"/console/", older)
+	p.wait("#about", "Replica replica-1")
+	p.wait("#health", "postgres")
+	p.wait("#failures", "not_your_room")
+	eventually(t, "the story is told", func() (bool, any) { // it may have to reach Redis first
+		p.fill("#ask [name=ref]", ref+kb.Enter)
+		seen := p.text("#story")
+		return seen != "", seen
+	})
+	p.wait("#story", "Refused with 4003 not_your_room at the step authorized")
+	p.wait("#story", "What to do:")
+	p.wait("#closes", "The client closed the connection.")
+	if seen := p.text("#connections"); !strings.Contains(seen, "has no /debug/connections") {
+		p.fill("#filter [name=user]", "13"+kb.Enter)
+		p.wait("#connections", "customer 13")
+		p.wait("#replicas", "replica-2")
+	}
+	p.size(360, 740, true)
+	p.wide()
+	p.labels()
+}
