@@ -31,7 +31,7 @@ func TestAReplicaIsKilledWhileAUserTypes(t *testing.T) {
 
 func TestRedisIsAway(t *testing.T) {
 	p := room(t, 11)
-	fleet := open(t, world.report.Replicas[0].OpsURL+"/console/", lostServer, older)
+	fleet := open(t, world.report.Replicas[0].OpsURL+"/console/", lostServer, refused)
 	fleet.wait("#about", ": ready")
 	p.say(sideA, "before")
 	p.wait(sideB+lastMessage+".text", "before")

@@ -1,7 +1,6 @@
 package browser_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -17,10 +16,14 @@ func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
 		t.Fatalf("no reference in %q", client.text(sideB+".state"))
 	}
 
-	p := open(t, world.report.Replicas[0].OpsURL+"/console/", older)
+	p := open(t, world.report.Replicas[0].OpsURL+"/console/", refused)
 	p.wait("#about", "Replica replica-1")
 	p.wait("#health", "postgres")
 	p.wait("#failures", "not_your_room")
+	p.wait("#why", "need the token of the replica")
+	p.fill("#token [name=token]", "another token"+kb.Enter)
+	p.wait("#why", "not accepted")
+	p.fill("#token [name=token]", opsToken+kb.Enter)
 	eventually(t, "the story is told", func() (bool, any) { // it may have to reach Redis first
 		p.fill("#ask [name=ref]", ref+kb.Enter)
 		seen := p.text("#story")
@@ -29,11 +32,10 @@ func TestTheFleetAndTheStoryOfARefusal(t *testing.T) {
 	p.wait("#story", "Refused with 4003 not_your_room at the step authorized")
 	p.wait("#story", "What to do:")
 	p.wait("#closes", "The client closed the connection.")
-	if seen := p.text("#connections"); !strings.Contains(seen, "has no /debug/connections") {
-		p.fill("#filter [name=user]", "13"+kb.Enter)
-		p.wait("#connections", "customer 13")
-		p.wait("#replicas", "replica-2")
-	}
+	p.wait("#replicas", "replica-2")
+	p.wait("#connections", "customer 13")
+	p.fill("#filter [name=user]", "14"+kb.Enter)
+	p.wait("#connections", "0 sockets")
 	p.size(360, 740, true)
 	p.wide()
 	p.labels()

@@ -22,6 +22,9 @@ var update = flag.Bool("update", false, "write the screenshots of the documents"
 // limit is how long a test waits for something.
 const limit = 30 * time.Second
 
+// opsToken is the token of the ops listeners.
+const opsToken = "a token of the operators"
+
 // world is what all tests share: a deployment as `make run` starts it, and a browser.
 var world struct {
 	report  report
@@ -121,6 +124,7 @@ func startDeployment(dir string) (stop func() error, err error) {
 		return nil, fmt.Errorf("build roomspa: %w: %s", err, out)
 	}
 	cmd := exec.Command(program, "dev", "--json", "--dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--users", "8")
+	cmd.Env = append(os.Environ(), "ROOMSPA_OPS_TOKEN="+opsToken)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return nil, err

@@ -29,7 +29,6 @@ type page struct {
 var (
 	lostSocket = regexp.MustCompile(`^error: WebSocket connection to '.*' failed`)
 	lostServer = regexp.MustCompile(`^error: Failed to load resource: (net::ERR_|the server responded with a status of 503)`)
-	older      = regexp.MustCompile(`^error: Failed to load resource: the server responded with a status of 404`)
 	refused    = regexp.MustCompile(`^error: Failed to load resource: the server responded with a status of 401`)
 )
 
