@@ -84,6 +84,7 @@ var matrix = map[string]string{
 	"annotations of each kind of pod":  "{podAnnotations: {a: b, mesh: 'on'}, migrations: {annotations: {j: k}, podAnnotations: {mesh: 'off'}, podLabels: {x: job}}, test: {podAnnotations: {mesh: test}, podLabels: {x: test}}}",
 	"another autoscaler":               "autoscaling: {by: external}",
 	"KEDA with metadata":               "autoscaling: {by: keda, keda: {serverAddress: 'http://p', authentication: prom, authenticationKind: ClusterTriggerAuthentication, metadata: {authModes: bearer, query: up}}}",
+	"a load balancer":                  "service: {type: LoadBalancer, nodePort: 30080, spec: {loadBalancerClass: internal, externalTrafficPolicy: Local}, annotations: {a: b}, unready: true}",
 	"paths of a shared host":           "{ingress: {enabled: true, hosts: [a.example.com], paths: [/ws/, /chat/]}, httpRoute: {enabled: true, parentRefs: [{name: public}], paths: [/ws/, /chat/]}}",
 	"a policy that follows":            "{networkPolicy: {enabled: true, dns: {port: 5353}, extraEgress: [{ports: [{port: 8200, protocol: TCP}], to: [{namespaceSelector: {}}]}]}, options: {redis-mode: sentinel, redis-master-name: m, database-pooler: pgbouncer, jwks: 'https://id.example.com:8443/keys'}, extraEnv: [{name: EXTRA_PROXY, value: 'http://proxy:3128'}]}",
 	"everything":                       everything,

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	dependencies "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
+	"sigs.k8s.io/yaml"
 )
 
 // renderParent renders a chart that has roomspa as dependencies.
@@ -77,6 +79,34 @@ func TestChartTwiceUnderAliases(t *testing.T) {
 	}
 	if selects(t, eu.deployment.Spec.Selector, us.deployment.Spec.Template.Labels) {
 		t.Error("one selects the pods of the other")
+	}
+}
+
+// An alias is also a key of the values, so that it often has capitals and underscores.
+func TestNamesUnderAnAlias(t *testing.T) {
+	t.Parallel()
+	for alias, want := range map[string]string{"roomspaEU": "demo-roomspaeu", "chat_eu": "demo-chat-eu"} {
+		files := renderParent(t, "{}", &chart.Dependency{Name: "roomspa", Version: "0.1.0", Alias: alias})
+		if got := decode(t, files).deployment.Name; got != want {
+			t.Errorf("under %s it is named %s, want %s", alias, got, want)
+		}
+	}
+}
+
+// Helm removes a null where it merges values, or leaves it, depending on who gives it.
+func TestNullsOfAParentChart(t *testing.T) {
+	t.Parallel()
+	as := &chart.Dependency{Name: "roomspa", Version: "0.1.0"}
+	given := map[string]any{}
+	for key := range values(t, "") {
+		given[key] = nil
+	}
+	text, err := yaml.Marshal(map[string]any{"roomspa": given})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(renderParent(t, "{}", as), renderParent(t, string(text), as)); diff != "" {
+		t.Errorf("with each value null (-default +null):\n%s", diff)
 	}
 }
 

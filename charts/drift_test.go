@@ -92,7 +92,7 @@ func TestSchemaListsTheOptions(t *testing.T) {
 		switch {
 		case slices.Contains(owned, name):
 		case o.secret: // only in a file
-			want[name+"-file"] = map[string]any{"type": "string"}
+			want[name+"-file"] = map[string]any{"type": []any{"string", "null"}}
 		default:
 			want[name] = o.schema(t)
 		}
@@ -113,21 +113,24 @@ func (o option) schema(t *testing.T) map[string]any {
 		for _, v := range o.enum {
 			values = append(values, v)
 		}
-		return map[string]any{"enum": values}
+		return map[string]any{"enum": append(values, nil)}
 	}
+	orNull := func(kind string) map[string]any { return map[string]any{"type": []any{kind, "null"}} }
 	switch o.kind {
 	case "string":
-		return map[string]any{"type": "string"}
+		return orNull("string")
 	case "int":
-		return map[string]any{"type": "integer"}
+		return orNull("integer")
 	case "float64":
-		return map[string]any{"type": "number"}
+		return orNull("number")
 	case "bool":
-		return map[string]any{"type": "boolean"}
+		return orNull("boolean")
 	case "time.Duration":
 		return map[string]any{"$ref": "#/definitions/duration"}
 	case "[]string", "[]netip.Prefix":
-		return map[string]any{"type": "array", "items": map[string]any{"type": "string"}}
+		list := orNull("array")
+		list["items"] = map[string]any{"type": "string"}
+		return list
 	}
 	t.Fatalf("--%s is a %s: teach the chart how to write one", o.name, o.kind)
 	return nil

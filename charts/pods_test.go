@@ -21,6 +21,18 @@ var onEveryPod = map[string]func(corev1.PodTemplateSpec) bool{
 	"serviceAccountName: own":          func(p corev1.PodTemplateSpec) bool { return p.Spec.ServiceAccountName == "own" },
 	"affinity: {podAntiAffinity: {}}":  func(p corev1.PodTemplateSpec) bool { return p.Spec.Affinity.PodAntiAffinity != nil },
 	"dnsConfig: {searches: [a]}":       func(p corev1.PodTemplateSpec) bool { return p.Spec.DNSConfig.Searches[0] == "a" },
+	"{global: {imagePullSecrets: [{name: a}, b]}, image: {pullSecrets: [c]}}": func(p corev1.PodTemplateSpec) bool {
+		return slices.Equal(p.Spec.ImagePullSecrets, []corev1.LocalObjectReference{{Name: "c"}, {Name: "a"}, {Name: "b"}})
+	},
+	"global: {imageRegistry: 'mirror:5000/hub/'}": func(p corev1.PodTemplateSpec) bool {
+		return p.Spec.Containers[0].Image == "mirror:5000/hub/roomspa:0.1.0"
+	},
+	"{global: {imageRegistry: mirror}, image: {repository: quay.io/team/chat, tag: '2'}}": func(p corev1.PodTemplateSpec) bool {
+		return p.Spec.Containers[0].Image == "mirror/team/chat:2"
+	},
+	"{global: {imageRegistry: mirror}, image: {repository: team/chat, tag: '2'}}": func(p corev1.PodTemplateSpec) bool {
+		return p.Spec.Containers[0].Image == "mirror/team/chat:2"
+	},
 	"image: {pullSecrets: [registry]}": func(p corev1.PodTemplateSpec) bool { return p.Spec.ImagePullSecrets[0].Name == "registry" },
 	"image: {pullPolicy: Always}":      func(p corev1.PodTemplateSpec) bool { return p.Spec.Containers[0].ImagePullPolicy == "Always" },
 	"podSecurityContext: {fsGroup: 7}": func(p corev1.PodTemplateSpec) bool { return *p.Spec.SecurityContext.FSGroup == 7 },

@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestRefusals(t *testing.T) {
 		"half a connection":             {"options: {database-max-connections: 7.5}", []string{"/options/database-max-connections"}},
 		"a mode that does not exist":    {"options: {redis-mode: mesh}", []string{"/options/redis-mode", "sentinel"}},
 		"a secret without a name":       {"secrets: {redisURL: {name: ''}}", []string{"/secrets/redisURL/name"}},
-		"a missing value":               {"replicas: null", []string{"replicas"}},
+		"a missing value in a list":     {"extraVolumes: [null]", []string{"/extraVolumes/0"}},
 		"no time to flush":              {"shutdown: {flushSeconds: 0}", []string{"/shutdown/flushSeconds"}},
 		"a grace period as long":        {"shutdown: {gracePeriodSeconds: 30}", []string{"shutdown.gracePeriodSeconds is 30", "above 30", "shutdown.drainSeconds"}},
 		"a grace period of none":        {"shutdown: {gracePeriodSeconds: 0}", []string{"shutdown.gracePeriodSeconds is 0"}},
@@ -40,7 +41,6 @@ func TestRefusals(t *testing.T) {
 		"a target that is never reached":   {"autoscaling: {by: hpa, connectionsPerReplica: 18000}", []string{"autoscaling.connectionsPerReplica is 18000", "options.soft-limit, 18000"}},
 		"no way down":                      {"autoscaling: {by: hpa, behavior: {scaleDown: null}}", []string{"autoscaling.behavior.scaleDown.policies"}},
 		"no steps down":                    {"autoscaling: {by: keda, keda: {serverAddress: 'http://p'}, behavior: {scaleDown: {policies: []}}}", []string{"autoscaling.behavior.scaleDown.policies"}},
-		"no behaviour":                     {"autoscaling: {by: hpa, behavior: null}", []string{"autoscaling.behavior.scaleDown.policies"}},
 		"KEDA without Prometheus":          {"autoscaling: {by: keda}", []string{"autoscaling.keda.serverAddress"}},
 		"one replica that must stay":       {"{replicas: 1, disruptionBudget: {maxUnavailable: '', minAvailable: 1}}", []string{"disruptionBudget.minAvailable is 1", "replicas"}},
 		"half of one replica must stay":    {"{replicas: 1, disruptionBudget: {maxUnavailable: '', minAvailable: '50%'}}", []string{"disruptionBudget.minAvailable is 50%"}},
@@ -61,6 +61,10 @@ func TestRefusals(t *testing.T) {
 		"a name that is too long":          {"fullnameOverride: a-name-that-is-longer-than-the-names-that-kubernetes-takes", []string{"/fullnameOverride"}},
 		"a family that does not exist":     {"service: {ipFamilies: [IPv5]}", []string{"/service/ipFamilies/0"}},
 		"an affinity of unknown kind":      {"affinity: {pods: {}}", []string{"/affinity", "pods"}},
+		"a Service of unknown type":        {"service: {type: Loadbalancer}", []string{"/service/type", "LoadBalancer"}},
+		"a Service's selector":             {"service: {spec: {selector: {a: b}}}", []string{"/service/spec", "selector"}},
+		"a constraint without a topology":  {"topologySpreadConstraints: [{maxSkew: 1, whenUnsatisfiable: DoNotSchedule}]", []string{"/topologySpreadConstraints/0", "topologyKey"}},
+		"a registry that is no text":       {"global: {imageRegistry: 5}", []string{"/global/imageRegistry"}},
 		"a time-out without unit":          {"httpRoute: {timeouts: {request: '30'}}", []string{"/httpRoute/timeouts/request"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +93,8 @@ func TestSchemaIsClosed(t *testing.T) {
 		if !ok {
 			return
 		}
-		if object["type"] == "object" && object["additionalProperties"] != false && !isMap(object["additionalProperties"]) && where != "/properties/global" &&
+		kinds, _ := object["type"].([]any)
+		if (object["type"] == "object" || slices.Contains(kinds, "object")) && object["additionalProperties"] != false && !isMap(object["additionalProperties"]) && where != "/properties/global" &&
 			where != "/definitions/kubernetes" && where != "/definitions/named" {
 			t.Errorf("%s takes any key", where)
 		}

@@ -33,6 +33,7 @@ func renderAs(t *testing.T, as common.ReleaseOptions, values string) release {
 var neighbours = []string{
 	"roomspa", "roomspa-eu", "eu", "roomspa-6c9d8bf5b4", "roomspa-eu-6c9d8bf5b4", "x.roomspa", "demo",
 	"a-name-that-is-as-long-as-helm-allows-one-for-roomspa", "a-name-that-is-almost-as-long-as-helm-allows-it-for",
+	"a-name-that-is-as-long-as-helm-allows-one-for-roomsp2", "a-name-that-is-as-long-as-helm-allows-one-for-roomsp3",
 }
 
 // podName returns the name that Kubernetes gives to a pod of a Deployment: at most 58
@@ -211,12 +212,18 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s with another name: %s", name, got)
 		}
 	}
-	r := renderAs(t, named("1234", "1e3"), "") // numbers to YAML
-	if r.deployment.Name != "1234-roomspa" || r.deployment.Namespace != "1e3" || r.deployment.Spec.Selector.MatchLabels["app.kubernetes.io/instance"] != "1234" {
+	if _, err := templatesAs(named("1234", "chat"), ""); err == nil || !strings.Contains(err.Error(), "1234-roomspa") || !strings.Contains(err.Error(), "begin with a letter") {
+		t.Errorf("a Service whose name begins with a digit: %v", err)
+	}
+	r := renderAs(t, named("1234", "1e3"), "fullnameOverride: chat") // numbers to YAML
+	if r.deployment.Namespace != "1e3" || r.deployment.Spec.Selector.MatchLabels["app.kubernetes.io/instance"] != "1234" {
 		t.Errorf("%s in %s selects %v", r.deployment.Name, r.deployment.Namespace, r.deployment.Spec.Selector)
 	}
 	if got := renderAs(t, named("my.app", "chat"), "").services["my-app-roomspa"]; got == nil {
 		t.Error("a release with a dot has no Service of a valid name")
+	}
+	if long := strings.Repeat("a", 52); renderAs(t, named(long+"b", "chat"), "").deployment.Name == renderAs(t, named(long+"c", "chat"), "").deployment.Name {
+		t.Error("two long releases have objects of one name")
 	}
 	labels := render(t, matrix["own labels and names"])
 	for kind, object := range map[string]map[string]string{"deployment": labels.deployment.Labels, "job": labels.job.Labels, "ingress": labels.ingress.Labels, "service": labels.services["demo-roomspa"].Labels} {

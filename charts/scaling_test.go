@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -143,6 +144,20 @@ func TestReplicasAreKeptApart(t *testing.T) {
 		if got := render(t, matrix[name]).deployment.Spec.Template.Spec.TopologySpreadConstraints; len(got) != want {
 			t.Errorf("%s: %d constraints, want %d", name, len(got), want)
 		}
+	}
+}
+
+func TestConstraintsCountWhatTheySay(t *testing.T) {
+	t.Parallel()
+	r := render(t, "topologySpreadConstraints: [{topologyKey: rack, maxSkew: 2, whenUnsatisfiable: DoNotSchedule, minDomains: 3, labelSelector: {matchLabels: {a: b}}}, {topologyKey: zone, maxSkew: 1, whenUnsatisfiable: ScheduleAnyway}]")
+	want := []corev1.TopologySpreadConstraint{{
+		TopologyKey: "rack", MaxSkew: 2, WhenUnsatisfiable: corev1.DoNotSchedule, MinDomains: new(int32(3)),
+		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+	}, {
+		TopologyKey: "zone", MaxSkew: 1, WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: r.deployment.Spec.Selector,
+	}}
+	if diff := cmp.Diff(want, r.deployment.Spec.Template.Spec.TopologySpreadConstraints); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

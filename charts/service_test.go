@@ -48,6 +48,20 @@ func TestServicesReachReplicasOnly(t *testing.T) {
 	})
 }
 
+func TestServiceOfAnotherType(t *testing.T) {
+	t.Parallel()
+	r := render(t, matrix["a load balancer"])
+	s := r.services["demo-roomspa"].Spec
+	if s.Type != corev1.ServiceTypeLoadBalancer || *s.LoadBalancerClass != "internal" || s.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal || s.Ports[0].NodePort != 30080 {
+		t.Errorf("the Service is %+v", s)
+	}
+	for _, name := range []string{"demo-roomspa-ops", "demo-roomspa-unready"} {
+		if s := r.services[name].Spec; s.Type != "" || s.Ports[0].NodePort != 0 {
+			t.Errorf("%s is exposed: %+v", name, s)
+		}
+	}
+}
+
 func TestServiceAccount(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r release) {

@@ -20,8 +20,8 @@ file that holds the value (line breaks at its end do not count), which is how Ku
 option can be read from a file like that; the table names the variable for those that are secrets.
 
 A flag wins over everything else. A variable and its ` + "`_FILE`" + ` variant together are refused, since nobody could say which was
-meant. What is said nowhere has its default. There is no configuration file, and nothing is read again while the server
-runs, but for the files and URLs of ` + "`--jwt-secret-file`, `--jwt-keys-file`" + ` and ` + "`--jwks`" + `.
+meant. What is said nowhere has its default. There is no configuration file. While the server runs it reads only these again:
+the files of secrets and certificates, and the key set of ` + "`--jwks`" + `.
 
 Durations are written as in ` + "`300ms`, `2s` or `168h`" + `. Lists are comma-separated. Switches take ` + "`true` or `false`" + ` from a variable.
 Options marked **required** have no default. Secrets appear in no log, error or page.

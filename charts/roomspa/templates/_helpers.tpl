@@ -1,6 +1,7 @@
 {{/*
-The limit of 63 characters includes "-migrate" and the suffix of a pod's name. The chart has
-another name if a parent chart gives it an alias.
+The limit of 63 characters includes "-migrate" and the suffix of a pod's name. A longer name
+ends with a hash, since two of them may start alike. The chart has another name if a parent
+chart gives it an alias, which may have capitals and underscores.
 */}}
 {{- define "roomspa.fullname" -}}
 {{- $chart := .Chart.Name -}}
@@ -8,7 +9,11 @@ another name if a parent chart gives it an alias.
 {{- if and (eq $chart "roomspa") (contains $chart .Release.Name) -}}
 {{- $full = .Release.Name -}}
 {{- end -}}
-{{- .Values.fullnameOverride | default ($full | replace "." "-" | trunc 52 | trimSuffix "-") -}}
+{{- $full = $full | lower | replace "." "-" | replace "_" "-" -}}
+{{- if gt (len $full) 52 -}}
+{{- $full = printf "%s-%s" ($full | trunc 43 | trimSuffix "-") (sha256sum $full | trunc 8) -}}
+{{- end -}}
+{{- .Values.fullnameOverride | default $full -}}
 {{- end -}}
 
 {{/* Labels that must not change during the life of a release; call with (list . "component"). */}}

@@ -36,14 +36,14 @@ serviceAccountName: {{ . }}
 automountServiceAccountToken: {{ .token }}
 # The variables of a Service named roomspa would start with ROOMSPA_, as the options do.
 enableServiceLinks: false
-{{- with include "roomspa.withoutNull" $root.Values.podSecurityContext | fromYaml }}
+{{- with $root.Values.podSecurityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $root.Values.image.pullSecrets }}
+{{- with concat $root.Values.image.pullSecrets $root.Values.global.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
   {{- end }}
 {{- end }}
 {{- range $key := list "priorityClassName" "nodeSelector" "tolerations" "affinity" "dnsConfig" }}
@@ -74,7 +74,7 @@ and "env" (text) and "resources".
 {{- $root := .root -}}
 image: {{ include "roomspa.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-{{- with include "roomspa.withoutNull" $root.Values.securityContext | fromYaml }}
+{{- with $root.Values.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -102,22 +102,14 @@ volumeMounts:
 {{- end -}}
 
 {{- define "roomspa.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
+{{- end -}}
 {{- with .Values.image -}}
-{{- $tag := .tag | default (ternary "" $.Chart.AppVersion (ne (get . "digest") "")) -}}
-{{- .repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with get . "digest" }}@{{ . }}{{ end }}
+{{- $tag := .tag | default (ternary "" $.Chart.AppVersion (ne .digest "")) -}}
+{{- $repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end -}}
-{{- end -}}
-
-{{/*
-A null takes a default away, as in podSecurityContext.runAsUser=null. So does "", since Helm
-4 keeps the default where a parent chart has the null among its own values.
-*/}}
-{{- define "roomspa.withoutNull" -}}
-{{- $kept := dict -}}
-{{- range $key, $value := . -}}
-{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}{{ $_ := set $kept $key $value }}{{ end -}}
-{{- end -}}
-{{- toYaml $kept -}}
 {{- end -}}
 
 {{/*

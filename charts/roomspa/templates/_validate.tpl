@@ -19,6 +19,9 @@ message names the key and says what works.
 {{- $other := $name | splitList "-" | initial | join "-" -}}
 {{- fail (printf "the objects of this release would be named %s, as an object of a release named %s: choose another release name, or set fullnameOverride" $name $other) -}}
 {{- end -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "the objects of this release would be named %s, but the name of a Service must begin with a letter: choose another release name, or set fullnameOverride" $name) -}}
+{{- end -}}
 {{- $set := dict -}}
 {{- $files := include "roomspa.fileEnv" (dict "root" . "secrets" list) | fromYamlArray -}}
 {{- range concat (include "roomspa.env" . | fromYamlArray) $files .Values.extraEnv -}}
