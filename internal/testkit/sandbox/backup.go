@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Dump writes a backup of a database into the server's directory, with pg_dump, and returns its path. A later call for
@@ -23,13 +24,18 @@ func (p *Postgres) Dump(ctx context.Context, database, name string) (path string
 }
 
 // Restore puts a backup of Dump in the place of what the database contains, with pg_restore, in one transaction. The
-// database keeps its identity, and its connections stay open. It fails if it deadlocks with one of them; then it has
-// changed nothing.
+// database keeps its identity, and its connections stay open. If it deadlocks with one of them it has changed nothing, and
+// tries again.
 func (p *Postgres) Restore(ctx context.Context, database, path string) error {
-	out, err := p.cluster.run(ctx, p.cluster.tools.path("pg_restore"), "--clean", "--if-exists", "--single-transaction", "--exit-on-error",
-		"--dbname="+p.URL(database), path)
-	if err != nil {
-		return fmt.Errorf("restore database %q: %w: %s", database, err, out)
+	const attempts = 5
+	for attempt := 1; ; attempt++ {
+		out, err := p.cluster.run(ctx, p.cluster.tools.path("pg_restore"), "--clean", "--if-exists", "--single-transaction", "--exit-on-error",
+			"--dbname="+p.URL(database), path)
+		switch {
+		case err == nil:
+			return nil
+		case attempt == attempts || !strings.Contains(string(out), "blocked by process"):
+			return fmt.Errorf("restore database %q: %w: %s", database, err, out)
+		}
 	}
-	return nil
 }
