@@ -50,7 +50,8 @@ var factRules = []factRule{
 	}, func(*Facts) string {
 		return "Set the clock of this machine by NTP: it misjudges when tokens expire. If several machines see the same difference, set the clocks of the replicas."
 	}},
-	tokenRule("token_invalid"), tokenRule("token_expired"), tokenRule("token_revoked"),
+	{"api_cached", fault, ingress, (*Facts).cachedAnswers, nil},
+	tokenRule("token_expired"), tokenRule("token_revoked"),
 	{"subprotocol_dropped", fault, ingress, func(f *Facts) []string {
 		dropped := f.attempts(func(a *Attempt) bool {
 			return a.Ours && a.Status == 101 && a.sent("subprotocol") && a.Header["Sec-WebSocket-Protocol"] != "bearer"
