@@ -101,9 +101,9 @@ func rank(all []Finding) []Finding {
 	if slices.ContainsFunc(all, func(n Finding) bool { return n.Cause == "replica_hung" || n.Cause == "no_answer" }) {
 		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "ops_unreachable" })
 	}
-	// Replicas of two databases take each other for strangers in Redis.
+	// Replicas of two databases take each other for strangers in Redis, and do not know their tickets.
 	if slices.ContainsFunc(all, func(n Finding) bool { return n.Cause == splitDatabase }) {
-		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "split_channel_layer" })
+		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "split_channel_layer" || n.Cause == "replicas_differ" })
 	}
 	// The proxy's answer stands, but the replica's cause says what to do about it.
 	at := slices.IndexFunc(all, func(n Finding) bool { return n.Cause == "no_ready_replica" && n.Level == fault })

@@ -67,7 +67,12 @@ var factRules = []factRule{
 	}, nil},
 	{"split_channel_layer", fault, operator, func(f *Facts) []string {
 		return f.lost("other", "a message sent through replica %s came back to it through Redis, but did not reach replica %s")
-	}, nil},
+	}, func(f *Facts) string {
+		if f.given("send") {
+			return ""
+		}
+		return cause.Cure("split_channel_layer") + " Replicas with different databases do not hear each other either: give --send to tell."
+	}},
 	{"lifetime_limit", fault, ingress, lifetime, nil},
 	{"idle_timeout", fault, ingress, idleTimeout, nil},
 	{"idle_timeout", note, ingress, harmlessTimeout, func(*Facts) string { return "Nothing: the pings of roomspa prevent it." }},

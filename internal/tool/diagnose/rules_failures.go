@@ -3,7 +3,6 @@ package diagnose
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/roomspa/roomspa/internal/auth"
@@ -22,8 +21,8 @@ func (x Failure) share() string {
 }
 
 // withoutOwn subtracts from the failures of a replica's clients those of this run. It reports
-// whether any are left. Probes that only ask who answers are refused on purpose in every run, so
-// what is left of these is of an earlier one.
+// whether any are left. Some probes are refused on purpose in every run, so what is left of these
+// refusals is mostly of earlier runs.
 func (f *Facts) withoutOwn(replica string, x Failure) (Failure, bool) {
 	if x.Side != "client" {
 		return x, true
@@ -33,7 +32,7 @@ func (f *Facts) withoutOwn(replica string, x Failure) (Failure, bool) {
 		if !a.refusedFor(x.Cause) {
 			continue
 		}
-		onPurpose = onPurpose || a.Status == http.StatusMethodNotAllowed || a.Status == http.StatusUpgradeRequired
+		onPurpose = onPurpose || a.OK
 		if a.Replica == replica || a.Replica == "" {
 			own++
 		}

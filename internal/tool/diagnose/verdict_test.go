@@ -71,19 +71,17 @@ func TestWhatTheRunDidItselfIsNoFinding(t *testing.T) {
 		Attempts: []Attempt{
 			{Probe: "routes", Path: "/login/", OK: true, Ours: true, Replica: "ra", Status: 405, Code: "method_not_allowed"},
 			{Probe: "http", Path: "/ws/test/", OK: true, Ours: true, Replica: "ra", Status: 426, Code: "upgrade_required"},
-			{Probe: "app", Path: "/api/conversations/", Sent: noToken, OK: true, Ours: true, Replica: "ra", Status: 401, Code: "token_missing"},
+			{Probe: "app", Path: "/api/conversations/", Sent: noToken, OK: true, Ours: true, Status: 401, Code: "token_missing"},
+			{Probe: "app", Path: "/api/conversations/", Sent: "Authorization", OK: true, Ours: true, Status: 200},
 		},
 		Replicas: []Replica{{Name: "ra", Ready: true, Failures: []Failure{
 			{Kind: "sign_in", Cause: "method_not_allowed", Side: "client", Count: 3, Of: 4},
 			{Kind: "handshake", Cause: "upgrade_required", Side: "client", Count: 1, Of: 4},
-			{Kind: "rest", Cause: "token_missing", Side: "client", Count: 1, Of: 4},
+			{Kind: "rest", Cause: "token_missing", Side: "client", Count: 2, Of: 4},
+			{Kind: "rest", Cause: "token_expired", Side: "client", Count: 3, Of: 4},
 		}}},
 	}
-	if all := judge(&f); len(all) != 0 {
-		t.Errorf("%+v", all)
-	}
-	f.Replicas[0].Failures[2].Count = 4
-	if all := judge(&f); len(all) != 1 || all[0].Level != note || all[0].Evidence[0] != "clients of replica ra: 3 of 3 REST requests in the last 10 minutes" {
+	if all := judge(&f); len(all) != 1 || all[0].Level != note || all[0].Evidence[0] != "clients of replica ra: 3 of 4 REST requests in the last 10 minutes" {
 		t.Errorf("%+v", all)
 	}
 }
