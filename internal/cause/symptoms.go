@@ -36,6 +36,7 @@ var symptoms = []Symptom{
 	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "postgres_locked", "postgres_other", "schema_damaged", "redis_refused"}},
 	{"Messages come and go, or one is missing after the chat is opened again", checkEach, []string{"split_database", "database_restored"}},
 	{"Messages arrive seconds late", diagnoseInside, []string{"split_channel_layer", "replica_clock_skew", "redis_slow", "redis_connection_lost"}},
+	{"Some people never see a message that others see, or it is gone after a reconnect", diagnoseInside, []string{"split_database", "database_restored"}},
 	{"The map is frozen, and chat works", "roomspa explain REF (the ref of the location socket)", []string{"replica_clock_skew", "redis_out_of_memory", "channel_layer_unavailable", "out_of_range"}},
 	{"The map is empty until the other side moves", "roomspa check --redis (if it warns of maxmemory-policy, Redis evicts positions)", []string{"redis_out_of_memory", "redis_cannot_save", "redis_permission_denied"}},
 	{"The badge shows a wrong number", "roomspa user unread ID", nil},
