@@ -17,7 +17,9 @@ func (f *Facts) cachedAnswers() (all []string) {
 	type answer struct{ path, ref string }
 	copies := map[answer][]*Attempt{}
 	var order []answer
-	for _, a := range f.attempts(func(a *Attempt) bool { return a.Ours && a.Ref != "" && a.Probe != "direct" && !strings.HasPrefix(a.Path, "/ws/") }) {
+	for _, a := range f.attempts(func(a *Attempt) bool {
+		return a.Ours && a.Ref != "" && a.Probe != "direct" && !strings.HasPrefix(a.Path, "/ws/")
+	}) {
 		key := answer{a.Path, a.Ref}
 		if copies[key] == nil {
 			order = append(order, key)
