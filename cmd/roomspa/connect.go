@@ -33,7 +33,10 @@ type connectCmd struct {
 
 // Help is shown by --help.
 func (*connectCmd) Help() string {
-	return `Examples:
+	return `Each line of the input is sent as the text of a message. A line that begins with { is sent as it is, as a frame of its
+own: a position on /ws/location/ is {"type":"location_update","latitude":52.52,"longitude":13.40}.
+
+Examples:
   roomspa connect wss://host/ws/test/
   roomspa connect wss://host/ws/chat/1/2/ --identifier ann@example.com
   roomspa connect https://host --smoke`
