@@ -125,7 +125,7 @@ func shorten(results []ops.Result) {
 
 // ofSingleObjects are causes that concern one table, key or value: others may fail for them too.
 var ofSingleObjects = []string{
-	"postgres_permission_denied", "postgres_row_security", "postgres_encoding", "postgres_other", "schema_damaged",
+	"postgres_permission_denied", "postgres_foreign_trigger", "postgres_row_security", "postgres_encoding", "postgres_other", "schema_damaged",
 	"redis_permission_denied", "redis_subscribe_forbidden", "redis_other",
 }
 
