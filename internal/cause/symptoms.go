@@ -33,7 +33,7 @@ var symptoms = []Symptom{
 	{"4001 for everybody, or after a while", diagnoseRoom, []string{"bad_signature", "malformed", "clock_skew", "token_expired", "subprotocol_dropped"}},
 	{"The history is empty or answers 401, and chat works", diagnoseRoom, []string{"authorization_dropped", "path_not_routed", "query_stripped"}},
 	{"Sign-in fails for everybody", diagnoseRoom, []string{"path_not_routed", "channel_layer_unavailable", "redis_permission_denied", "untrusted_proxy", "too_many_attempts"}},
-	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "postgres_locked", "postgres_other", "schema_damaged", "redis_refused"}},
+	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "postgres_foreign_trigger", "postgres_locked", "redis_refused"}},
 	{"Messages come and go, some people never see one, or it is gone after the chat is opened again", checkEach, []string{"split_database", "database_restored"}},
 	{"Messages arrive seconds late", diagnoseInside, []string{"split_channel_layer", "replica_clock_skew", "redis_slow", "redis_connection_lost"}},
 	{"The map is frozen, and chat works", "roomspa explain REF (the ref of the location socket)", []string{"replica_clock_skew", "redis_out_of_memory", "channel_layer_unavailable", "out_of_range"}},
