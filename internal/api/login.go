@@ -42,7 +42,7 @@ type login struct {
 	duration  prometheus.Histogram
 }
 
-func newLogin(o Options, log *slog.Logger, reg prometheus.Registerer) *login {
+func newLogin(o Options, reg prometheus.Registerer) *login {
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "roomspa_logins_waiting",

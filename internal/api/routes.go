@@ -73,8 +73,8 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 		o.Throttle = newReplicaThrottle(o.Throttle)
 	}
 	users := authenticator{o.Keys, o.Store}
-	login := newLogin(o, log, reg)
-	signIn := newSignIn(o, log, reg)
+	login := newLogin(o, reg)
+	signIn := newSignIn(o, reg)
 	ticket := &ticketIssuer{o.base("Tickets", failures.Ticket), o, users}
 	history := &history{o.base("History", failures.REST), o.Store, o.Receipts, users}
 	unread := &unreadCounter{o.base("Unread", failures.REST), o.Store, users}

@@ -49,7 +49,7 @@ type signIn struct {
 	refresh, logout    base
 }
 
-func newSignIn(o Options, log *slog.Logger, reg prometheus.Registerer) *signIn {
+func newSignIn(o Options, reg prometheus.Registerer) *signIn {
 	f := promauto.With(reg)
 	return &signIn{
 		o: o, refresh: o.base("Tokens", failures.SignIn), logout: o.base("Logout", failures.SignIn),

@@ -24,7 +24,8 @@ var refusals = map[string]struct {
 	"a snapshot that fails": {
 		"redis_cannot_save",
 		[][]any{{"CONFIG", "SET", "save", "3600 1000000", "dir", "/proc"}, {"BGSAVE"}},
-		[][]any{{"CONFIG", "SET", "save", "", "dir", "/tmp"}}, "MISCONF",
+		[][]any{{"CONFIG", "SET", "save", "", "dir", "/tmp"}},
+		"MISCONF",
 	},
 	"too few replicas": {"redis_no_replicas", [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}}, [][]any{{"CONFIG", "SET", "min-replicas-to-write", "0"}}, "NOREPLICAS"},
 	"a replica":        {"redis_read_only", [][]any{{"REPLICAOF", "127.0.0.1", "1"}}, [][]any{{"REPLICAOF", "NO", "ONE"}}, "READONLY"},

@@ -91,7 +91,7 @@ func findMistake(s string) mistake {
 	case slices.Contains(placeholders, strings.ToLower(s)):
 		return mistake{what: fmt.Sprintf("is the text %q: the client has no token, and sends that", strings.ToLower(s))}
 	case strings.Contains(s, "\x00"):
-		return mistake{"has NULs between its characters: it was read from a file in UTF-16", "as UTF-8", strings.Trim(strings.ReplaceAll(s, "\x00", ""), "\ufffd\xff\xfe")}
+		return mistake{"has NULs between its characters: it was read from a file in UTF-16", "as UTF-8", strings.Trim(strings.ReplaceAll(s, "\x00", ""), "\ufffd")}
 	case ends != "":
 		return mistake{"has " + ends, "without that", core}
 	}

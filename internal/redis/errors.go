@@ -70,7 +70,7 @@ func (c *Client) translate(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return c.withPort(fmt.Errorf("%w within %v", ErrTimeout, c.timeout))
 	case errors.As(err, &network) && network.Timeout() && word != causeFiles:
-		return c.withPort(fmt.Errorf("%w within %v (%s)", ErrTimeout, c.timeout, err))
+		return c.withPort(fmt.Errorf("%w within %v (%w)", ErrTimeout, c.timeout, err))
 	case errors.Is(err, io.EOF):
 		return c.withPort(errEOF)
 	case word == causeFiles:

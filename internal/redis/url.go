@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/roomspa/roomspa/internal/unseen"
 )
 

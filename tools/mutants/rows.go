@@ -19,7 +19,7 @@ var messageMutants = []mutant{
 		file: "internal/chat/save.go",
 		edits: []edit{{
 			old: `
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
+	m, duplicate, err := s.append(ctx, conversation, draft)
 `,
 			new: `
 	s.Mu.Lock()
@@ -31,7 +31,7 @@ var messageMutants = []mutant{
 	if err := s.Answer(frame.AppendAck(nil, &early, false, false)); err != nil {
 		return stored{}, err
 	}
-	m, duplicate, err := s.chat.store.Append(ctx, conversation, *draft)
+	m, duplicate, err := s.append(ctx, conversation, draft)
 `,
 		}},
 

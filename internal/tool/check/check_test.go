@@ -201,7 +201,7 @@ func TestWhatTheRedisUserLacks(t *testing.T) {
 			}
 			world.RedisDirect(t, server.URL(), func(ctx context.Context, admin *goredis.Client) {
 				args := []any{"ACL", "SETUSER", name, "reset", "on", ">x"}
-				for _, r := range strings.Fields(rules) {
+				for r := range strings.FieldsSeq(rules) {
 					args = append(args, r)
 				}
 				if err := admin.Do(ctx, args...).Err(); err != nil {
