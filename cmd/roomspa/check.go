@@ -27,7 +27,8 @@ type unvalidated app.Options
 
 // Help is shown by --help.
 func (*checkCmd) Help() string {
-	return `Checks what a replica needs. It takes the flags and environment of "roomspa serve", and prints for each dependency its
+	return `Checks what a replica needs. It takes the flags and environment of "roomspa serve": load the environment of the replica
+first, or run it within a replica. It prints for each dependency its
 address (without secrets), its version, the time it took, and what to do if it is unusable. Without --database, --redis,
 --schema or --tokens it checks everything, including the other options.
 
@@ -40,6 +41,7 @@ Exit code: 0 if all checks pass, 1 if one fails.
 Examples:
   roomspa check
   roomspa check --database --schema --json
+  (set -a; . /etc/roomspa/replica.env; roomspa check)
   kubectl exec deploy/roomspa -- roomspa check`
 }
 

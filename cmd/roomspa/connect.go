@@ -33,9 +33,13 @@ type connectCmd struct {
 
 // Help is shown by --help.
 func (*connectCmd) Help() string {
-	return `Examples:
+	return `Each line of the input is sent: on /ws/chat/ as the text of a message, and on /ws/location/ as a position, which is
+latitude,longitude in degrees, as in 13.7563,100.5018. A line that begins with { is sent as it is, as a frame of its own.
+
+Examples:
   roomspa connect wss://host/ws/test/
   roomspa connect wss://host/ws/chat/1/2/ --identifier ann@example.com
+  echo 13.7563,100.5018 | roomspa connect wss://host/ws/location/1/2/ --identifier ann@example.com
   roomspa connect https://host --smoke`
 }
 

@@ -22,12 +22,14 @@ type explainCmd struct {
 func (*explainCmd) Help() string {
 	return `Prints the story of a connection that failed: its steps, the step that failed, the cause, what to do, and other failures
 of the same user. It works for connections to any replica. Either ask the ops listener of one replica, or give the URLs of
-Redis, which holds the stories, and of Postgres, which holds the key that they are sealed with.
+Redis, which holds the stories, and of Postgres, which holds the key that they are sealed with. The URLs are read from
+the replica's environment, so load that or run it within a replica.
 Exit code: 0 if there is a story, 1 if not, 2 for wrong usage.
 
 Examples:
   roomspa explain 5y9wf9nkmtdb0j4q
   roomspa explain 5y9wf9nkmtdb0j4q --ops http://10.0.3.7:9090 --json
+  (set -a; . /etc/roomspa/replica.env; roomspa explain 5y9wf9nkmtdb0j4q)
   kubectl exec deploy/roomspa -- roomspa explain 5y9wf9nkmtdb0j4q`
 }
 

@@ -23,6 +23,8 @@ type tokenInspectCmd struct {
 	databaseFlags
 	Token      string   `arg:"" help:"Token, or - to read it from standard input, which keeps it out of the shell's history."`
 	JWTSecrets []string `name:"jwt-secret" sep:"none" placeholder:"SECRET" help:"Secrets of the server, comma-separated. Without any key the signature is not checked."`
+	SecretFile string   `name:"jwt-secret-file" placeholder:"FILE" help:"File with the secrets of the server, as serve takes it."`
+	KeysFile   string   `name:"jwt-keys-file" placeholder:"FILE" help:"JSON file with the secrets and key ids of the server, as serve takes it."`
 	JWKS       string   `name:"jwks" placeholder:"URL|FILE" help:"JWK Set of the server, if it uses one."`
 	JSON       bool     `name:"json" env:"-" help:"Print one JSON object."`
 }
@@ -31,11 +33,16 @@ type tokenInspectCmd struct {
 func (*tokenInspectCmd) Help() string {
 	return `Prints the claims of a token and why the server would refuse it, in the words of the close reasons. It never prints the
 signature. It contacts only what is given: Postgres with --database-url, and the URL of --jwks.
+It takes the secrets from the same flags and environment as serve. To judge a token as a replica does, run it with the
+replica's environment. If the signature does not fit, it tries what the secret may have been meant to be (decoded,
+encoded, without quotes or line breaks) and says which of these fits, without printing any part of it.
 Exit code: 0 if the token would be accepted, as far as can be checked, 1 if not.
 
 Examples:
   roomspa token mint 7 | roomspa token inspect -
-  pbpaste | roomspa token inspect - --json`
+  pbpaste | roomspa token inspect - --json
+  (set -a; . /etc/roomspa/replica.env; roomspa token inspect - < token.txt)
+  kubectl exec -i deploy/roomspa -- roomspa token inspect - < token.txt`
 }
 
 // Run inspects a token.
@@ -53,7 +60,7 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	v := tokenVerdict{Inspection: keys.Inspect(c.Token, time.Now()), signature: "not checked: no --jwt-secret is given"}
+	v := tokenVerdict{Inspection: keys.Inspect(c.Token, time.Now()), signature: "not checked: neither --jwt-secret nor --jwt-secret-file, --jwt-keys-file or --jwks is given"}
 	switch {
 	case v.Verified:
 		v.signature = "valid"
@@ -61,7 +68,7 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 		v.signature = "invalid"
 	}
 	if v.Refusal != nil {
-		v.reason, v.cause, v.detail = v.Refusal.Reason, v.Refusal.Word, v.Refusal.Detail
+		v.reason, v.cause, v.detail, v.hint = v.Refusal.Reason, v.Refusal.Word, v.Refusal.Detail, v.Refusal.Hint
 	} else if c.DatabaseURL != "" {
 		if err := c.checkUser(ctx, &v); err != nil {
 			return err
@@ -78,15 +85,24 @@ func (c *tokenInspectCmd) Run(ctx context.Context, std streams) error {
 
 // keys returns nil if no key is given.
 func (c *tokenInspectCmd) keys(ctx context.Context) (*auth.Keys, error) {
-	secrets := auth.ParseSecrets(c.JWTSecrets...)
-	if len(secrets) == 0 && c.JWKS == "" {
+	source := auth.SecretSource{Texts: c.JWTSecrets, File: c.SecretFile, KeysFile: c.KeysFile}
+	given := 0
+	for _, is := range []bool{len(auth.ParseSecrets(c.JWTSecrets...)) > 0, c.SecretFile != "", c.KeysFile != ""} {
+		if is {
+			given++
+		}
+	}
+	if given == 0 && c.JWKS == "" {
 		return nil, nil
 	}
 	keys := new(auth.Keys)
-	if len(secrets) > 0 {
+	switch {
+	case given > 1:
+		return nil, &exitError{2, errors.New("--jwt-secret, --jwt-secret-file and --jwt-keys-file exclude each other (ROOMSPA_JWT_SECRET, ROOMSPA_JWT_SECRET_FILE, ROOMSPA_JWT_KEYS_FILE)")}
+	case given == 1:
 		var err error
-		if keys, err = auth.NewKeys(secrets); err != nil {
-			return nil, &exitError{2, fmt.Errorf("--jwt-secret: %w", err)}
+		if _, keys, err = auth.OpenSecretFile(source, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+			return nil, &exitError{2, fmt.Errorf("secrets of the server: %w", err)}
 		}
 	}
 	set, err := auth.NewJWKS(auth.JWKSOptions{Source: c.JWKS}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
@@ -123,9 +139,9 @@ func (c *tokenInspectCmd) checkUser(ctx context.Context, v *tokenVerdict) error 
 type tokenVerdict struct {
 	auth.Inspection
 
-	signature             string
-	reason, cause, detail string
-	user                  *room.User
+	signature                   string
+	reason, cause, detail, hint string
+	user                        *room.User
 }
 
 func (v *tokenVerdict) print(out io.Writer, asJSON bool) error {
@@ -152,6 +168,9 @@ func (v *tokenVerdict) print(out io.Writer, asJSON bool) error {
 		line("accepted", "as far as it was checked")
 	} else {
 		line("refused", strings.TrimSuffix(v.reason+", "+v.cause, ", ")+": "+v.detail)
+		if v.hint != "" {
+			line("secret", v.hint)
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -170,6 +189,7 @@ func (v *tokenVerdict) printJSON(out io.Writer) error {
 		Reason    string          `json:"reason,omitempty"`
 		Cause     string          `json:"cause,omitempty"`
 		Detail    string          `json:"detail,omitempty"`
+		Hint      string          `json:"hint,omitempty"`
 		User      any             `json:"user,omitempty"`
-	}{v.Header, v.Claims, v.signature, v.reason == "", v.reason, v.cause, v.detail, user})
+	}{v.Header, v.Claims, v.signature, v.reason == "", v.reason, v.cause, v.detail, v.hint, user})
 }

@@ -81,6 +81,9 @@ func tokenRefusal(err error) *failure {
 	default:
 		fail := unauthenticated(r.Reason, r.Detail)
 		fail.cause += " " + r.Word
+		if r.Hint != "" {
+			fail.err = errors.New(r.Hint)
+		}
 		fail.More = map[string]any{"cause": r.Word}
 		return fail
 	}

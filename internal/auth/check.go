@@ -9,14 +9,14 @@ import (
 )
 
 // Check signs a token that lives for ttl and verifies it. It returns the ids of the
-// secrets as text.
-func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
+// secrets as text, and what may be wrong with the secrets.
+func (k *Keys) Check(ttl time.Duration) (detail string, warnings []string, err error) {
 	token, _, err := k.Mint(Access, room.MaxID, time.Now(), ttl)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if _, err := k.Verify(token, time.Now()); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	ids := k.IDs()
 	for i, id := range ids {
@@ -25,8 +25,5 @@ func (k *Keys) Check(ttl time.Duration) (detail string, err error) {
 		}
 	}
 	detail = fmt.Sprintf("HS256 secrets: %d (%s); the first one signs new tokens", len(ids), strings.Join(ids, ", "))
-	for _, text := range k.warnings(true) {
-		detail += ". Warning: " + text
-	}
-	return detail, nil
+	return detail, k.warnings(true), nil
 }

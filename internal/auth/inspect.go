@@ -69,6 +69,9 @@ func (k *Keys) inspectClaims(token string, set claimSet, now time.Time) (Claims,
 		_, err = k.Verify(token, now)
 	}
 	refusal, _ = errors.AsType[*Refusal](err)
+	if refusal != nil && refusal.Word == "bad_signature" {
+		refusal.Hint = k.suspect(token)
+	}
 	return says, refusal
 }
 

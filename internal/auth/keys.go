@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
 )
 
 // MinSecret is the minimum length of an HS256 secret in bytes (RFC 7518 §3.2).
@@ -24,6 +25,7 @@ const MinSecret = 32
 type Keys struct {
 	secrets *atomic.Pointer[[]key] // shared with the Keys that WithJWKS returns; may be nil
 	jwks    *JWKS                  // may be nil
+	hints   *rate.Limiter          // of [Keys.suspect]; nil if there are no own keys
 }
 
 // own returns the current own keys. They can change between two calls.
@@ -40,7 +42,7 @@ func (k *Keys) WithJWKS(j *JWKS) *Keys {
 	if j.o.Source == "" {
 		return k
 	}
-	return &Keys{k.secrets, j}
+	return &Keys{k.secrets, j, k.hints}
 }
 
 // A key verifies one algorithm, whatever a token's header asks for, which prevents algorithm
@@ -88,7 +90,7 @@ func newNamedKeys(secrets []Secret) (*Keys, error) {
 			header: encodeHeader(jwt.SigningMethodHS256.Alg(), s.ID),
 		})
 	}
-	k := &Keys{secrets: new(atomic.Pointer[[]key])}
+	k := &Keys{secrets: new(atomic.Pointer[[]key]), hints: newHintLimiter()}
 	k.secrets.Store(&all)
 	return k, nil
 }

@@ -1,6 +1,10 @@
 package auth
 
-import "github.com/roomspa/roomspa/internal/room"
+import (
+	"cmp"
+
+	"github.com/roomspa/roomspa/internal/room"
+)
 
 // The close reasons of refused tokens.
 const (
@@ -20,10 +24,17 @@ type Refusal struct {
 	User room.UserID
 	// Refresh is set if a valid refresh token was sent instead of an access token.
 	Refresh bool
-	unread  bool // the text is no JWT, and nobody has looked why
+	// Hint is what an operator may do about it, or "". It must not reach the client, since it tells
+	// something of the server's secrets.
+	Hint   string
+	unread bool // the text is no JWT, and nobody has looked why
 }
 
 func (r *Refusal) Error() string { return r.Word + ": " + r.Detail }
+
+// Report returns the sub-cause with the hint, or with the detail if there is none. It is for logs
+// and stories.
+func (r *Refusal) Report() string { return r.Word + ": " + cmp.Or(r.Hint, r.Detail) }
 
 func invalid(word, detail string) *Refusal {
 	return &Refusal{Reason: TokenInvalid, Word: word, Detail: detail}

@@ -71,6 +71,10 @@ func (k *Keys) warnings(kids bool) (texts []string) {
 		if _, found := unseen.Ends(string(secret)); found != "" {
 			texts = append(texts, fmt.Sprintf("JWT secret %d has %s, which is taken as a part of it: remove that, unless every other program that signs or verifies tokens has it too", i+1, found))
 		}
+		if looksEncoded(secret) {
+			texts = append(texts, fmt.Sprintf("JWT secret %d is base64 of a readable text, and is taken as it is: if the issuer signs with that text, the secret was encoded once too often "+
+				"(Kubernetes data: instead of stringData:?)", i+1))
+		}
 		id, rest, found := bytes.Cut(secret, []byte("="))
 		if !kids && found && (len(id) == 0 || isKeyID(string(id))) && len(rest) >= MinSecret {
 			texts = append(texts, fmt.Sprintf("JWT secret %d contains = and is taken as a whole. If it was written as kid=secret or =secret, which earlier versions split, "+

@@ -123,7 +123,7 @@ func TestSecretsThatSeemWrongAreTold(t *testing.T) {
 		"a = in front, as before":        {"=" + secretA, split},
 		"a key of Django with =":         {djangoKey, split},
 		"what could not be a kid before": {"a b=" + secretA, ""},
-		"base64":                         {padded, ""},
+		"base64 of a text":               {padded, "JWT secret 1 is base64 of a readable text"},
 	} {
 		var log bytes.Buffer
 		_, keys, err := auth.OpenSecretFile(auth.SecretSource{Texts: []string{c.text}}, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())

@@ -43,6 +43,7 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	case refusal.unread:
 		return Claims{}, k.explain(token, Access, now)
 	}
+	k.hint(refusal, token)
 	return Claims{}, refusal
 }
 
@@ -71,6 +72,7 @@ func (k *Keys) VerifyRefresh(token string, now time.Time) (room.Refresh, error) 
 	case refusal.unread:
 		return room.Refresh{}, k.explain(token, Refresh, now)
 	}
+	k.hint(refusal, token)
 	return room.Refresh{}, refusal
 }
 

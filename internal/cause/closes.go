@@ -57,7 +57,7 @@ var tokens = Chapter{
 	Title: "Tokens",
 	About: "The sub-causes of `token_invalid`: in the `detail` of the error frame, in the log line and in the story.",
 	Rows: []Entry{
-		{"bad_signature", "The token was signed with another secret or modified.", "4001 token_invalid.", badToken + "bad_signature", refused, "Add the issuer's secret to --jwt-secret (comma-separated), during a rotation both. If only some replicas refuse the token, see different_secrets."},
+		{"bad_signature", "The token was signed with another secret or modified.", "4001 token_invalid.", badToken + "bad_signature", refused, "Run roomspa token inspect with the replica's environment: it names a secret that was encoded in base64 twice, or has quotes or line breaks around it. Else add the issuer's secret to --jwt-secret (comma-separated), during a rotation both. If only some replicas refuse the token, see different_secrets."},
 		{"wrong_algorithm", "The token's algorithm does not match any key.", "4001 token_invalid.", badToken + "wrong_algorithm", refused, "Sign tokens with HS256 and a secret of --jwt-secret, or with a key of --jwks."},
 		{"unknown_key", "The token names a key (kid) that is not known.", "4001 token_invalid.", badToken + "unknown_key", refused, "Add the key with this kid to the file of --jwt-keys-file or to the JWKS of --jwks."},
 		{"malformed", "The token is not a JWT.", "4001 token_invalid.", badToken + "malformed", refused, "The detail names the mistake, such as a line break after its end, quotes, a second encoding, or a text that is cut off, and says whether the token is good without it. Correct it where the client reads or sends the token; a new token ends the same way."},

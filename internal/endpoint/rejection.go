@@ -17,6 +17,8 @@ type Rejection struct {
 	Component string
 	// Cause is the more exact word below Close.Reason, if there is one.
 	Cause string
+	// Report is what the story keeps in place of Close.Detail, which the client gets. It may be empty.
+	Report string
 }
 
 func (r *Rejection) Error() string { return r.Line }

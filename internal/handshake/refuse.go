@@ -63,7 +63,7 @@ func (a *attempt) refuse(err error) {
 	} else {
 		a.server.options.Failures.Refused(failure.Handshake, word)
 	}
-	detail := r.Close.Detail
+	detail := cmp.Or(r.Report, r.Close.Detail)
 	if detail == "" && r.Close.Cause != nil {
 		detail = r.Close.Cause.Error()
 	}

@@ -142,8 +142,8 @@ func (a *attempt) rejectToken(err error) error {
 	if refusal.User != 0 {
 		a.story.User = int64(refusal.User)
 	}
-	r := rejectUser(refusal.Reason, "Invalid token: "+refusal.Error())
-	r.Close.Detail = refusal.Error()
+	r := rejectUser(refusal.Reason, "Invalid token: "+refusal.Report())
+	r.Close.Detail, r.Report = refusal.Error(), refusal.Report()
 	switch refusal.Reason {
 	case auth.TokenMissing:
 		r.Line = "No token provided"

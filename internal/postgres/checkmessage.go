@@ -29,6 +29,9 @@ func (db *DB) CheckMessage(ctx context.Context) (detail string, err error) {
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // a connection that is not in order is closed
 		return db.storeAndReadBack(ctx, tx)
 	})
+	if f, ok := errors.AsType[*failure](err); ok && f.cause == causeRejected { // it is not the value's fault
+		err = newFailure(causeOther, f.detail)
+	}
 	if err != nil {
 		return "", fmt.Errorf("store a message: %w", err)
 	}

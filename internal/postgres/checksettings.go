@@ -59,7 +59,7 @@ type Settings struct {
 	Warnings []string
 }
 
-// CheckSettings looks at the encoding, at row-level security, at settings of the role and the
+// CheckSettings looks at the encoding, at row-level security, at triggers and rules of others, at settings of the role and the
 // database, and at the room that is left for connections and transactions. Postgres does not say
 // how much of its disk is free: [DB.CheckMessage] writes to it. pool is the number of connections
 // that a replica makes.
@@ -102,6 +102,11 @@ func readSettings(ctx context.Context, conn *pgx.Conn, pool int, s *Settings) er
 		s.Detail += "; set for the role or the database: " + strings.Join(settings, ", ")
 	}
 	s.Warnings = append(s.Warnings, f.warnings(pool)...)
+	foreign, err := foreignWarnings(ctx, conn)
+	if err != nil {
+		return err
+	}
+	s.Warnings = append(s.Warnings, foreign...)
 	switch {
 	case f.encoding != "UTF8":
 		return newFailure(causeEncoding, "it is "+f.encoding+" and must be UTF8")

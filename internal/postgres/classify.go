@@ -89,7 +89,7 @@ func classifyServer(pg *pgconn.PgError) *failure {
 	if f.isValue() {
 		f.wraps = nil
 	}
-	return f
+	return foreignFailure(f, pg)
 }
 
 func classifyConnect(err error) string {

@@ -22,6 +22,7 @@ const (
 	causeNotPostgres   = "not_postgres"
 	causeRowSecurity   = "row_security"
 	causeEncoding      = "encoding"
+	causeForeign       = "foreign_trigger"
 	causeNoStandby     = "sync_standby_missing"
 	causePassword      = "wrong_password"
 	causeNoDatabase    = "no_such_database"
@@ -66,6 +67,7 @@ var causes = map[string]string{
 	causeHostRejected: "pg_hba.conf does not let this user in from here",
 	causeRowSecurity:  "row-level security rejects the row",
 	causeEncoding:     "the encoding of the database lacks a character",
+	causeForeign:      "a trigger or rule on a table of roomspa that is not roomspa's own makes the statement fail",
 	causeNoStandby:    "commits wait for a synchronous standby, and none is connected",
 
 	"auth_method":           "pg_hba.conf demands another authentication than a password",
@@ -130,7 +132,9 @@ func (f *failure) Error() string {
 func (f *failure) Unwrap() []error { return f.wraps }
 
 // isValue reports whether the server cannot store one value, and takes others.
-func (f *failure) isValue() bool { return f.cause == causeRejected || f.cause == causeEncoding }
+func (f *failure) isValue() bool {
+	return f.cause == causeRejected || f.cause == causeEncoding || f.cause == causeForeign && f.wraps == nil
+}
 
 // newFailure returns a failure that wraps [room.ErrUnavailable].
 func newFailure(cause, detail string, also ...error) *failure {

@@ -143,8 +143,8 @@ END $$`)
 		execute(t, conn, when)
 		for code, want := range map[string]string{
 			"53100": "disk_full", "53200": "out_of_memory", "53300": "too_many_connections", "25006": "read_only",
-			"57P01": "shutting_down", "57P03": "starting", "40P01": "deadlock", "42501": "permission_denied",
-			"42P01": "schema_missing", "55P03": "lock_timeout", "57014": "statement_timeout", "XX000": "other",
+			"57P01": "shutting_down", "57P03": "starting", "40P01": "deadlock", "42501": "foreign_trigger",
+			"42P01": "foreign_trigger", "55P03": "lock_timeout", "57014": "statement_timeout", "XX000": "foreign_trigger",
 		} {
 			_, _, err := db.Append(t.Context(), c, says(code, ""))
 			if postgres.Cause(err) != want || !errors.Is(err, room.ErrUnavailable) || errors.Is(err, room.ErrOutcomeUnknown) {
@@ -154,7 +154,7 @@ END $$`)
 				t.Errorf("%s: the word is %q, and there is no cure for it", code, word)
 			}
 		}
-		if _, _, err := db.Append(t.Context(), c, says("22003", "")); postgres.Cause(err) != "rejected" || errors.Is(err, room.ErrUnavailable) {
+		if _, _, err := db.Append(t.Context(), c, says("22003", "")); postgres.Cause(err) != "foreign_trigger" || errors.Is(err, room.ErrUnavailable) {
 			t.Errorf("a bad value: %v", err)
 		}
 	}

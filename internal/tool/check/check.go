@@ -125,7 +125,7 @@ func shorten(results []ops.Result) {
 
 // ofSingleObjects are causes that concern one table, key or value: others may fail for them too.
 var ofSingleObjects = []string{
-	"postgres_permission_denied", "postgres_row_security", "postgres_encoding", "postgres_other", "schema_damaged",
+	"postgres_permission_denied", "postgres_foreign_trigger", "postgres_row_security", "postgres_encoding", "postgres_other", "schema_damaged",
 	"redis_permission_denied", "redis_subscribe_forbidden", "redis_other",
 }
 
@@ -151,7 +151,8 @@ func openFilesCheck(o app.Options) ops.Check {
 		},
 		Warn: func(context.Context) error {
 			if limit > 0 && limit < want {
-				return &tooFewFiles{fmt.Sprintf("the limit of %d open files of this process is below --hard-limit %d and %d for all else", limit, o.HardLimit, want-o.HardLimit)}
+				return fmt.Errorf("this process may open %d files; a replica with --hard-limit %d needs %d. If roomspa serve runs with the same limit, raise it (ulimit -n, LimitNOFILE, the container runtime) or lower --soft-limit and --hard-limit; "+
+					"else run check where serve runs", limit, o.HardLimit, want)
 			}
 			return nil
 		},
@@ -161,14 +162,6 @@ func openFilesCheck(o app.Options) ops.Check {
 // filesBesideSockets is how many files a replica has open beside its sockets and its connections
 // to Postgres.
 const filesBesideSockets = 300
-
-// A tooFewFiles is a warning about the open-file limit.
-type tooFewFiles struct{ text string }
-
-func (e *tooFewFiles) Error() string { return e.text }
-
-// Cause returns the word of package cause.
-func (e *tooFewFiles) Cause() string { return "too_many_open_files" }
 
 // join returns texts as one error, or nil.
 func join(texts []string) error {
@@ -208,6 +201,7 @@ func identity(ctx context.Context, o app.Options) event.Deployment {
 
 // secretsCheck signs a token and verifies it.
 func secretsCheck(o app.Options) ops.Check {
+	var warnings []string
 	return ops.Check{
 		Name: "tokens",
 		Advise: func(error) string {
@@ -218,8 +212,11 @@ func secretsCheck(o app.Options) ops.Check {
 			if err != nil {
 				return "", err
 			}
-			return keys.Check(o.AccessTokenTTL)
+			detail, found, err := keys.Check(o.AccessTokenTTL)
+			warnings = found
+			return detail, err
 		},
+		Warn: func(context.Context) error { return join(warnings) },
 	}
 }
 
