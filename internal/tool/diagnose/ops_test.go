@@ -69,7 +69,7 @@ func handshakes() []broken {
 		{"a token of another algorithm", "wrong_algorithm", "", with(func(t *testing.T) string { return signed(t, jwt.SigningMethodHS512) })},
 		{"a token that is not signed", "wrong_algorithm", "", with(func(*testing.T) string { return byHand(`{"alg":"none"}`, claims(now), "") })},
 		{"a refresh token", "wrong_type", "", with(func(t *testing.T) string { return mint(t, world.Secret, auth.Refresh, world.Customer, now, time.Hour) })},
-		{"something that is no token", "malformed", "", with(func(*testing.T) string { return "undefined" })},
+		{"something that is no token", "malformed", "", with(func(*testing.T) string { return "not-a-token" })},
 		{"a token without an end", "missing_exp", "", with(func(*testing.T) string {
 			return byHand(`{"alg":"HS256"}`, `{"token_type":"access","user_id":1}`, world.Secret)
 		})},
