@@ -212,7 +212,7 @@ func (a *App) wire(reloads []task) {
 	a.inspector = inspect.New(inspect.Options{
 		Replica: o.Replica, Version: a.version, Sockets: a.sockets, Levels: a.levels, Gatherer: reg, Log: a.log,
 	}, a.fleet, slow)
-	a.fleet.Describe(a.version, o.Settings(a.redis))
+	a.fleet.Describe(a.version, a.db.Address(), o.Settings(a.redis))
 	a.presence = presence.New(presence.Options{Off: o.Presence == "off"}, a.fleet, a.redis.Presence, reg)
 	a.blocks = block.New(a.fleet, a.db, 0, a.log, reg)
 	a.receipts = receipt.New(a.db, a.layer, a.presence.HasInbox, a.log, reg)

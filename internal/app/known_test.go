@@ -159,7 +159,7 @@ func TestReplicasWithDifferentRedisNumbersAreKnown(t *testing.T) {
 	}
 	results, ok := check.Run(t.Context(), w.Options(t), check.Selection{})
 	f := world.Finding(ops.Readiness{Checks: results}, "replicas")
-	if !ok || f.Cause != "replicas_differ" || !strings.Contains(f.Warning, "rd (--presence: off, here on; --redis-url: number 5, here number 0)") || f.Advice == "" || f.Detail != "live replicas: 2; they are compared with these options" {
+	if !ok || f.Cause != "replicas_differ" || !strings.Contains(f.Warning, "rd (--presence: off, here on; --redis-url: number 5, here number 0)") || f.Advice == "" || f.Detail != "live in this Postgres: ra, rd; they are compared with these options" {
 		t.Errorf("check: %+v", results)
 	}
 }

@@ -28,7 +28,7 @@ func (a *App) findings() []error {
 // checks are the checks of /readyz.
 func (a *App) checks() []ops.Check {
 	return []ops.Check{
-		{Name: "postgres", Run: func(ctx context.Context) (string, error) {
+		{Name: "postgres", Address: a.db.Address(), Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
 			return a.db.CheckSchema(ctx)

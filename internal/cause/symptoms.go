@@ -32,6 +32,7 @@ var symptoms = []Symptom{
 	{"Sign-in fails for everybody", diagnoseRoom, []string{"path_not_routed", "channel_layer_unavailable", "redis_permission_denied", "untrusted_proxy", "too_many_attempts"}},
 	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "redis_refused"}},
 	{"Messages arrive seconds late", diagnoseInside, []string{"split_channel_layer", "replica_clock_skew", "redis_slow", "redis_connection_lost"}},
+	{"Some people never see a message that others see, or it is gone after a reconnect", diagnoseInside, []string{"split_database", "database_restored"}},
 	{"The map is frozen, and chat works", "roomspa explain REF (the ref of the location socket)", []string{"replica_clock_skew", "redis_out_of_memory", "channel_layer_unavailable", "out_of_range"}},
 	{"The badge shows a wrong number", "roomspa user unread ID", nil},
 	{"The ingress answers 503", diagnoseInside, []string{"no_ready_replica", "proxy_sees_no_replica", "busy"}},

@@ -140,8 +140,12 @@ func ReadClassicPosition(body []byte) (ClassicPosition, error) {
 	return ClassicPosition{Frame: body}, nil
 }
 
-// A Heartbeat shows that its sender is alive.
-type Heartbeat struct{}
+// A Heartbeat shows that its sender is alive. The fields are empty if an earlier release sent it.
+type Heartbeat struct {
+	Replica  string `json:"replica,omitempty"`  // its name
+	Database string `json:"database,omitempty"` // host:port/name of its Postgres, without secrets
+	Stored   bool   `json:"stored,omitempty"`   // it stores its heartbeats there now
+}
 
 // Kind implements [Body].
 func (Heartbeat) Kind() Kind { return KindHeartbeat }

@@ -97,3 +97,35 @@ func TestACopiedDatabaseIsAnotherDeployment(t *testing.T) {
 		}
 	}
 }
+
+// TestReplicasOnTwoServersSaySo has two replicas on two servers that are the same deployment, as
+// after a move to a standby that was promoted.
+func TestReplicasOnTwoServersSaySo(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	w.Exec(t, "CREATE OR REPLACE FUNCTION roomspa.origin() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'both' $$")
+	w.Exec(t, "UPDATE roomspa.deployment SET origin = 'both'")
+	clone := copyDatabase(t, w)
+	a, b := w.Ready(t, "a"), clone.Ready(t, "b")
+	address := func(w *world.World) string {
+		u, err := url.Parse(w.DatabaseURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Host + u.Path
+	}
+	here, there := address(w), address(clone)
+	waitWarning(t, a, "split_database", "b ("+there+", here "+here+")")
+	waitWarning(t, b, "split_database", "a ("+here+", here "+there+")")
+	for r, at := range map[*world.Replica]string{a: here, b: there} {
+		if _, answer := r.Readyz(t); !strings.HasSuffix(world.Finding(answer, "postgres").Address, at) {
+			t.Errorf("the address is %q, want %s", world.Finding(answer, "postgres").Address, at)
+		}
+		if n := r.Metric(t, "roomspa_replicas_on_another_database"); n != 1 {
+			t.Errorf("the metric is %v", n)
+		}
+		if log := r.Log.String(); !strings.Contains(log, `level=ERROR msg="[Replicas] Database split: `) || !strings.Contains(log, "cause=split_database") {
+			t.Errorf("the log is\n%s", log)
+		}
+	}
+}

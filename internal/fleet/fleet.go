@@ -4,7 +4,7 @@
 //
 // The package also tracks the members. Each replica sends heartbeats to the control
 // group and stores them in Postgres. Comparing the two finds replicas that share
-// Postgres but not the channel layer. Comparing fingerprints of keys finds replicas
+// Postgres but not the channel layer, or the channel layer but not Postgres. Comparing fingerprints of keys finds replicas
 // that refuse each other's tokens. Heartbeats also tell the options, the version and the clock of a
 // replica, and a replica whose heartbeats cease is missed. The package reports such findings and
 // acts on none.
@@ -64,6 +64,7 @@ type Store interface {
 type Fleet struct {
 	id       event.ProcessID
 	own      room.Heartbeat  // without the keys, which may change
+	database string          // the address of Postgres
 	keys     func() []string // fingerprints; the first key signs
 	layer    Layer
 	store    Store
@@ -75,6 +76,7 @@ type Fleet struct {
 	mu        sync.Mutex
 	lastHeard map[event.ProcessID]time.Time // last event of each replica
 	counters  map[source]uint64             // of the last event
+	peers     map[event.ProcessID]*peer     // what each replica says of itself
 	heardSelf time.Time                     // since when this replica hears itself; zero if it does not
 	others    []room.Heartbeat              // in the store, of other replicas
 	compared  time.Time                     // when others was read
@@ -97,15 +99,17 @@ func New(replica string, id event.ProcessID, keys func() []string, layer Layer, 
 		id: id, own: room.Heartbeat{ID: id.String(), Replica: replica}, keys: keys,
 		layer: layer, store: store, log: log, metrics: newMetrics(reg), handlers: map[event.Kind]handler{},
 		lastHeard: map[event.ProcessID]time.Time{}, counters: map[source]uint64{}, found: found{},
+		peers: map[event.ProcessID]*peer{},
 	}
-	Handle(f, func(event.ProcessID, event.Heartbeat) {}, nil) // receive notes the sender of every event
+	Handle(f, f.meet, nil)
 	return f
 }
 
-// Describe sets what heartbeats say of this replica: the version of roomspa, and the options that
-// must be equal on all replicas, by name, without secrets. Call it before [Fleet.Run].
-func (f *Fleet) Describe(version string, settings map[string]string) {
-	f.own.Version, f.own.Settings = version, settings
+// Describe sets what heartbeats say of this replica: the version of roomspa, the address of Postgres
+// without secrets, and the options that must be equal on all replicas, by name, without secrets. Call
+// it before [Fleet.Run].
+func (f *Fleet) Describe(version, database string, settings map[string]string) {
+	f.own.Version, f.own.Settings, f.database = version, settings, database
 }
 
 // ID returns the id that this replica sends events under.
@@ -130,7 +134,7 @@ func (f *Fleet) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { f.listen(ctx) })
 	running.Go(func() {
-		repeat(ctx, heartbeatInterval, func() { f.Publish(event.Heartbeat{}, nil) })
+		repeat(ctx, heartbeatInterval, func() { f.Publish(f.heartbeat(), nil) })
 	})
 	f.storeHeartbeats(ctx)
 	f.deleteHeartbeat(ctx)

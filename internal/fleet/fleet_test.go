@@ -128,6 +128,7 @@ func (w *world) joins(name, layer string, keys ...string) *replica {
 	w.t.Helper()
 	r := &replica{world: w, layer: layer, reg: prometheus.NewRegistry()}
 	r.Fleet = New(name, event.NewProcess().ID(), func() []string { return keys }, r, w, slog.New(slog.NewTextHandler(&r.log, nil)), r.reg)
+	r.Describe("", "of-"+name+":5432/chat", nil)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.end = cancel
 	w.set(func() { w.replicas = append(w.replicas, r) })

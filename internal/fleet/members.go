@@ -96,6 +96,7 @@ func (f *Fleet) heardSelfFor(now time.Time) time.Duration {
 	}
 	maps.DeleteFunc(f.lastHeard, func(_ event.ProcessID, at time.Time) bool { return now.Sub(at) > 2*(splitAfter+maxAge) })
 	maps.DeleteFunc(f.counters, func(from source, _ uint64) bool { return f.lastHeard[from.sender].IsZero() })
+	maps.DeleteFunc(f.peers, func(id event.ProcessID, _ *peer) bool { return f.lastHeard[id].IsZero() })
 	if f.heardSelf.IsZero() {
 		return 0
 	}
@@ -116,10 +117,11 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 	}
 	all := v.judge(own, others)
 	for _, p := range problems {
-		if p != redisShared {
+		if p != redisShared && p != splitDatabase {
 			f.update(p, all[p])
 		}
 	}
+	f.update(splitDatabase, f.apart(now, others))
 	f.others, f.compared = others, now
 }
 
@@ -127,7 +129,7 @@ func (f *Fleet) compare(now time.Time, own room.Heartbeat, others []room.Heartbe
 // was heard in the control group a moment ago. One that has ended in order has no heartbeat.
 type Member struct {
 	ID      event.ProcessID
-	Replica string        // its name; "" if its heartbeat is not read yet
+	Replica string        // its name; "" if no heartbeat of it was read yet
 	Silent  time.Duration // since it was last heard of, in the store or the control group
 	Lost    bool          // its heartbeats have ceased
 }
@@ -154,7 +156,11 @@ func (f *Fleet) Members() []Member {
 	for id, at := range f.lastHeard {
 		known := slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
 		if silent := now.Sub(at); id != f.id && !known && silent < maxGap {
-			members = append(members, Member{ID: id, Silent: max(0, silent)})
+			m := Member{ID: id, Silent: max(0, silent)}
+			if p := f.peers[id]; p != nil {
+				m.Replica = p.Replica
+			}
+			members = append(members, m)
 		}
 	}
 	return members

@@ -15,6 +15,10 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "roomspa_replicas_unheard",
 			Help: "Number of other replicas that share Postgres with this replica but whose heartbeats do not arrive over Redis.",
 		}),
+		splitDatabase: f.NewGauge(prometheus.GaugeOpts{
+			Name: "roomspa_replicas_on_another_database",
+			Help: "Number of other replicas of this deployment that are heard over Redis but store their heartbeats in another Postgres.",
+		}),
 		hungReplicas: f.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_replicas_hung",
 			Help: "Number of other replicas that have not been heard for 30 s and have not shut down. Each counts for up to an hour.",

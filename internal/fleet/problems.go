@@ -3,13 +3,18 @@ package fleet
 import "log/slog"
 
 // problems are all problems, the most important one first.
-var problems = []*problem{clockSkew, splitLayer, hungReplicas, differentOptions, differentSecrets, redisShared, mixedVersions}
+var problems = []*problem{splitDatabase, clockSkew, splitLayer, hungReplicas, differentOptions, differentSecrets, redisShared, mixedVersions}
 
 var (
 	splitLayer = &problem{
 		"split_channel_layer", slog.LevelError,
 		"Channel layer split", "replicas share Postgres, but their heartbeats do not arrive over Redis",
 		"Channel layer no longer split: the heartbeats of all replicas arrive over Redis",
+	}
+	splitDatabase = &problem{
+		"split_database", slog.LevelError,
+		"Database split", "replicas are heard over Redis as part of this deployment, but are not in this Postgres: they use another server, a copy",
+		"Database no longer split: all replicas that are heard over Redis are in this Postgres",
 	}
 	hungReplicas = &problem{
 		"replica_hung", slog.LevelWarn,

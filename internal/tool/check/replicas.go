@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +21,9 @@ import (
 
 // liveFor is the age up to which a stored heartbeat is that of a live replica.
 const liveFor = 25 * time.Second
+
+// maxNames is the number of replicas that are named.
+const maxNames = 20
 
 // A warning is several findings as one. Its cause is that of the first one.
 type warning struct{ error }
@@ -40,16 +45,28 @@ func replicasCheck(o app.Options) ops.Check {
 			if findings := fleet.Compare(own, all); len(findings) > 0 {
 				found = warning{errors.Join(findings...)}
 			}
-			live := 0
-			for _, h := range all {
-				if h.Age < liveFor {
-					live++
-				}
-			}
-			return fmt.Sprintf("live replicas: %d; they are compared with these options", live), nil
+			return live(all) + "; they are compared with these options", nil
 		},
 		Warn: func(context.Context) error { return found },
 	}
+}
+
+// live says which replicas store their heartbeats in this Postgres.
+func live(all []room.Heartbeat) string {
+	var names []string
+	for i := range all {
+		if all[i].Age < liveFor {
+			names = append(names, all[i].Replica)
+		}
+	}
+	if len(names) == 0 {
+		return "no replica is live in this Postgres"
+	}
+	slices.Sort(names)
+	if more := len(names) - maxNames; more > 0 {
+		names = append(names[:maxNames], fmt.Sprintf("and %d more", more))
+	}
+	return "live in this Postgres: " + strings.Join(names, ", ")
 }
 
 // heartbeats returns what a replica with these options would store, and what all replicas have.
