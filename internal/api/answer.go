@@ -34,8 +34,8 @@ func (b base) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 type encodedAnswer []byte
 
 // serve answers a request with the result of do: an answer, or nil for an empty response, or a
-// failure. It logs message after it has sent the answer, unless message is empty. The response
-// is not cached unless do sets Cache-Control.
+// failure. It logs message after it has sent the answer, unless message is empty. No cache may
+// store the response: the next user must not see it.
 func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (answer any, message string, fail *failure)) {
 	e := b.exchange(w, r)
 	b.failures.Attempt(b.kind)
@@ -45,9 +45,7 @@ func (b base) serve(w http.ResponseWriter, r *http.Request, do func(*exchange) (
 		return
 	}
 	h := w.Header()
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
-	}
+	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1, RFC 9111 §5.2.2.5
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(problem.Header, e.log.Ref)
 	if answer == nil {

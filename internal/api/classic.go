@@ -55,7 +55,6 @@ func (c *classic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			asPredecessor(fail)
 			return nil, "", fail
 		}
-		w.Header().Set("Cache-Control", "private, no-cache") // the next user must not see it
 		w.Header().Set("Vary", "Origin, Authorization")
 		return answer, message, nil
 	})

@@ -42,7 +42,6 @@ func (h *history) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, func(e *exchange) (any, string, *failure) {
 		answer, fail := h.read(e)
 		if fail == nil {
-			w.Header().Set("Cache-Control", "private, no-cache") // the next user must not see it
 			w.Header().Set("Vary", "Origin, Authorization")
 		}
 		return answer, "", fail

@@ -92,7 +92,7 @@ func TestHistoryIsReadPageByPage(t *testing.T) {
 			if res.StatusCode != http.StatusOK || got.HasMore != (first > 1) {
 				t.Fatalf("user %d, before %d: %d, %+v", who, before, res.StatusCode, got)
 			}
-			if cc := res.Header.Get("Cache-Control"); !strings.Contains(cc, "private") {
+			if cc := res.Header.Get("Cache-Control"); cc != "no-store" {
 				t.Errorf("Cache-Control: %s", cc)
 			}
 			for i, m := range got.Messages {

@@ -10,6 +10,7 @@ type Symptom struct {
 const (
 	diagnoseServer = "roomspa diagnose https://host"
 	diagnoseRoom   = "roomspa diagnose wss://host/ws/chat/1/2/ --identifier EMAIL"
+	checkEach      = "roomspa check, in the environment of each replica"
 	diagnoseInside = diagnoseRoom + " --ops http://replica:9090"
 )
 
@@ -27,13 +28,16 @@ var symptoms = []Symptom{
 	{"Everything is slow: connecting takes seconds", diagnoseInside, []string{"postgres_slow", "redis_slow", "stores_slow", "slow"}},
 	{"The socket opens, and nothing comes", diagnoseRoom, []string{"query_stripped", "frames_held_back", "not_roomspa"}},
 	{"Short messages arrive, long ones end in 1006 or hang", diagnoseServer, []string{"frame_size_limited", "mtu_too_small", "too_large"}},
-	{"4001 for everybody, or after a while", diagnoseRoom, []string{"token_invalid", "clock_skew", "token_expired", "subprotocol_dropped"}},
+	{"Somebody sees another user's conversations, or the list is out of date", diagnoseRoom, []string{"api_cached"}},
+	{"Only users of one issuer get 4001; give a token of that issuer", diagnoseServer + " --token-file FILE", []string{"bad_signature", "unknown_key", "wrong_issuer", "wrong_audience"}},
+	{"4001 for everybody, or after a while", diagnoseRoom, []string{"bad_signature", "malformed", "clock_skew", "token_expired", "subprotocol_dropped"}},
 	{"The history is empty or answers 401, and chat works", diagnoseRoom, []string{"authorization_dropped", "path_not_routed", "query_stripped"}},
 	{"Sign-in fails for everybody", diagnoseRoom, []string{"path_not_routed", "channel_layer_unavailable", "redis_permission_denied", "untrusted_proxy", "too_many_attempts"}},
-	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "redis_refused"}},
+	{"1011, or messages are not acknowledged", diagnoseInside + " --send", []string{"postgres_disk_full", "postgres_permission_denied", "postgres_read_only", "postgres_foreign_trigger", "postgres_locked", "redis_refused"}},
+	{"Messages come and go, some people never see one, or it is gone after the chat is opened again", checkEach, []string{"split_database", "database_restored"}},
 	{"Messages arrive seconds late", diagnoseInside, []string{"split_channel_layer", "replica_clock_skew", "redis_slow", "redis_connection_lost"}},
-	{"Some people never see a message that others see, or it is gone after a reconnect", diagnoseInside, []string{"split_database", "database_restored"}},
 	{"The map is frozen, and chat works", "roomspa explain REF (the ref of the location socket)", []string{"replica_clock_skew", "redis_out_of_memory", "channel_layer_unavailable", "out_of_range"}},
+	{"The map is empty until the other side moves", "roomspa check --redis (if it warns of maxmemory-policy, Redis evicts positions)", []string{"redis_out_of_memory", "redis_cannot_save", "redis_permission_denied"}},
 	{"The badge shows a wrong number", "roomspa user unread ID", nil},
 	{"The ingress answers 503", diagnoseInside, []string{"no_ready_replica", "proxy_sees_no_replica", "busy"}},
 	{"Somebody reports a ref", "roomspa explain REF", nil},

@@ -91,7 +91,9 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// NotTested names the steps that were left out or not finished, and why.
 	NotTested []string `json:"not_tested"`
-	Facts     Facts    `json:"facts"`
+	// Next says, if no fault was found, what the run does not cover and what to run for it.
+	Next  string `json:"next,omitempty"`
+	Facts Facts  `json:"facts"`
 }
 
 // interrupted is the cause of a diagnosis that its caller ended.
@@ -126,13 +128,16 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if len(r.Findings) > 0 && r.Findings[0].Level != note {
 		r.Cause, r.Cure, r.Ref = r.Findings[0].Cause, r.Findings[0].Cure, r.Findings[0].Ref
 	}
+	if r.OK && len(r.NotTested) > 0 {
+		r.Next = next(&r)
+	}
 	return r, nil
 }
 
 // probeOrder is the order in which a client meets what the probes test.
 var probeOrder = []string{
 	"http", "upgrade", "again", "beside", "size", "direct", "browser", "preflight", "echo", "frame", "routes", "sign-in", "refresh", "app", "ticket", "classic",
-	"handshake", "location", "stored",
+	"handshake", "location", "stored", "history",
 }
 
 func newWalk(o Options) (*walk, error) {

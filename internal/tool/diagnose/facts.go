@@ -132,7 +132,7 @@ type Slow struct {
 // seenHeaders are the response headers that Facts keeps.
 var seenHeaders = []string{
 	"Server", "Via", "Location", "Content-Type", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After",
-	"Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+	"Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Cache-Control", "Age", "X-Cache", "X-Cache-Status", "CF-Cache-Status",
 }
 
 func keepHeaders(h http.Header) map[string]string {

@@ -44,6 +44,9 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 		if !r.OK || slices.ContainsFunc(r.Findings, func(n diagnose.Finding) bool { return n.Level != "note" && !strings.HasSuffix(n.Cause, "slow") }) {
 			t.Fatalf("a healthy system is found to be ill:\n%s", show(r))
 		}
+		if slices.ContainsFunc(r.Findings, func(n diagnose.Finding) bool { return n.Side == "client" }) {
+			t.Errorf("the diagnosis finds itself:\n%s", show(r))
+		}
 		if text := show(r); !strings.Contains(text, "between the replicas") {
 			t.Errorf("two replicas were not seen:\n%s", text)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/cause"
 )
 
@@ -63,6 +64,10 @@ func judge(f *Facts) []Finding {
 			add(Finding{Cause: r.cause, Level: r.level, Side: r.side, Evidence: evidence, Cure: r.cureOf(f)})
 		}
 	}
+	if t := f.Token; t != nil && t.Refusal == auth.TokenInvalid {
+		word := subCause(t.Detail)
+		add(Finding{Cause: word, Level: fault, Side: tokenSide(word), Evidence: []string{t.Detail}})
+	}
 	for _, n := range explainAttempts(f) {
 		add(n)
 	}
@@ -95,6 +100,10 @@ func rank(all []Finding) []Finding {
 	// That an ops listener does not answer either is among the evidence of these.
 	if slices.ContainsFunc(all, func(n Finding) bool { return n.Cause == "replica_hung" || n.Cause == "no_answer" }) {
 		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "ops_unreachable" })
+	}
+	// Replicas of two databases take each other for strangers in Redis, and do not know their tickets.
+	if slices.ContainsFunc(all, func(n Finding) bool { return n.Cause == splitDatabase }) {
+		all = slices.DeleteFunc(all, func(n Finding) bool { return n.Cause == "split_channel_layer" || n.Cause == "replicas_differ" })
 	}
 	// The proxy's answer stands, but the replica's cause says what to do about it.
 	at := slices.IndexFunc(all, func(n Finding) bool { return n.Cause == "no_ready_replica" && n.Level == fault })
@@ -150,6 +159,10 @@ func explain(f *Facts, a *Attempt) (word, side string) {
 			return r.cause, r.side
 		}
 	}
+	if a.Code == auth.TokenInvalid {
+		word = f.tokenFault(a)
+		return word, tokenSide(word)
+	}
 	if word := specific(a.Code, a.Detail); word != "" {
 		return word, sideOf(word)
 	}
@@ -178,7 +191,7 @@ func storeWord(word string) bool {
 
 // sideOf returns who can act on a word that roomspa itself has sent.
 func sideOf(word string) string {
-	if storeWord(word) || slices.Contains(vague, word) || word == "too_many_open_files" {
+	if storeWord(word) || slices.Contains(vague, word) || word == "too_many_open_files" || word == splitDatabase {
 		return operator
 	}
 	return byClient

@@ -4,10 +4,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +55,32 @@ func refusing(status int, when func(*http.Request) bool, header ...string) func(
 	}
 }
 
+// cachingAPI is a reverse proxy that keeps good answers to GET of the API, whatever they say about it.
+func cachingAPI(t testing.TB, target string, key func(*http.Request) string) string {
+	t.Helper()
+	var kept sync.Map
+	p := reverseProxy(always(target), nil, world.Limit)
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/api/") {
+			p.ServeHTTP(w, r)
+			return
+		}
+		hit, found := kept.Load(key(r))
+		if !found {
+			answer := httptest.NewRecorder()
+			p.ServeHTTP(answer, r)
+			if hit = answer; answer.Code == http.StatusOK {
+				kept.Store(key(r), answer)
+			}
+		}
+		answer := hit.(*httptest.ResponseRecorder) //nolint:forcetypeassert,errcheck // it is one
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Set("X-Cache", map[bool]string{true: "HIT", false: "MISS"}[found])
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	}))
+}
+
 func everything(*http.Request) bool { return true }
 
 func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
@@ -77,6 +106,12 @@ func kinds() []broken {
 		}},
 		{"a proxy drops Authorization", "authorization_dropped", "/api/conversations/", edited(func(r *httputil.ProxyRequest) { r.Out.Header.Del("Authorization") })},
 		{"a proxy puts its own Authorization", "authorization_dropped", "", edited(func(r *httputil.ProxyRequest) { r.Out.Header.Set("Authorization", "Basic eDp5") })},
+		{"a proxy caches answers of the API", "api_cached", "without a token got the conversations of somebody", func(t *testing.T, well *world.Replica) diagnose.Options {
+			return chat(t, cachingAPI(t, well.Addr(), func(r *http.Request) string { return r.URL.Path }))
+		}},
+		{"a proxy caches answers of the API by token", "api_cached", "had the same Roomspa-Ref", func(t *testing.T, well *world.Replica) diagnose.Options {
+			return chat(t, cachingAPI(t, well.Addr(), func(r *http.Request) string { return r.URL.Path + r.Header.Get("Authorization") }))
+		}},
 		{"a proxy rewrites Host", "host_rewritten", "backend.internal", edited(func(r *httputil.ProxyRequest) { r.Out.Host = "backend.internal" })},
 		{"a proxy strips the query", "query_stripped", "", edited(func(r *httputil.ProxyRequest) { r.Out.URL.RawQuery = "" })},
 		{"a proxy strips tickets and tokens from the query", "query_stripped", "ticket", edited(func(r *httputil.ProxyRequest) {

@@ -60,23 +60,23 @@ func handshakes() []broken {
 		{"a proxy drops the token", "subprotocol_dropped", "4001", func(t *testing.T, well *world.Replica) diagnose.Options {
 			return chat(t, reverse(t, always(well.Addr()), func(r *httputil.ProxyRequest) { r.Out.Header.Del("Sec-Websocket-Protocol") }))
 		}},
-		{"a token of another secret", "token_invalid", "bad_signature", with(func(t *testing.T) string {
+		{"a token of another secret", "bad_signature", "", with(func(t *testing.T) string {
 			return mint(t, "another secret that has 32 bytes or more", auth.Access, world.Customer, now, time.Hour)
 		})},
-		{"a token that names another key", "token_invalid", "unknown_key", with(func(*testing.T) string {
+		{"a token that names another key", "unknown_key", "", with(func(*testing.T) string {
 			return byHand(`{"alg":"HS256","kid":"another"}`, claims(now), "another secret that has 32 bytes or more")
 		})},
-		{"a token of another algorithm", "token_invalid", "wrong_algorithm", with(func(t *testing.T) string { return signed(t, jwt.SigningMethodHS512) })},
-		{"a token that is not signed", "token_invalid", "wrong_algorithm", with(func(*testing.T) string { return byHand(`{"alg":"none"}`, claims(now), "") })},
-		{"a refresh token", "token_invalid", "wrong_type", with(func(t *testing.T) string { return mint(t, world.Secret, auth.Refresh, world.Customer, now, time.Hour) })},
-		{"something that is no token", "token_invalid", "malformed", with(func(*testing.T) string { return "undefined" })},
-		{"a token without an end", "token_invalid", "missing_exp", with(func(*testing.T) string {
+		{"a token of another algorithm", "wrong_algorithm", "", with(func(t *testing.T) string { return signed(t, jwt.SigningMethodHS512) })},
+		{"a token that is not signed", "wrong_algorithm", "", with(func(*testing.T) string { return byHand(`{"alg":"none"}`, claims(now), "") })},
+		{"a refresh token", "wrong_type", "", with(func(t *testing.T) string { return mint(t, world.Secret, auth.Refresh, world.Customer, now, time.Hour) })},
+		{"something that is no token", "malformed", "", with(func(*testing.T) string { return "undefined" })},
+		{"a token without an end", "missing_exp", "", with(func(*testing.T) string {
 			return byHand(`{"alg":"HS256"}`, `{"token_type":"access","user_id":1}`, world.Secret)
 		})},
-		{"a token of milliseconds", "token_invalid", "bad_exp", with(func(*testing.T) string {
+		{"a token of milliseconds", "bad_exp", "", with(func(*testing.T) string {
 			return byHand(`{"alg":"HS256"}`, fmt.Sprintf(`{"token_type":"access","user_id":1,"exp":%d}`, now.Add(time.Hour).UnixMilli()), world.Secret)
 		})},
-		{"a token from the future", "token_invalid", "not_yet_valid", with(func(t *testing.T) string {
+		{"a token from the future", "not_yet_valid", "", with(func(t *testing.T) string {
 			return mint(t, world.Secret, auth.Access, world.Customer, now.Add(time.Hour), time.Hour)
 		})},
 		{"a token that has expired", "token_expired", "expired", with(func(t *testing.T) string {
@@ -223,6 +223,15 @@ func replicas() []broken {
 		{"two secrets, seen from the inside alone", "different_secrets", "replicas refuse each other's tokens: b", inside("different_secrets", func(t *testing.T, w *world.World) { w.SetSecret(t, strings.ToUpper(w.Secret)) })},
 		{"two replicas on two Redis servers", "split_channel_layer", "replica b", two(func(t *testing.T, w *world.World) { w.RedisURL = world.StartRedis(t).URL() })},
 		{"two replicas with two prefixes", "split_channel_layer", "replica b", two(func(_ *testing.T, w *world.World) { w.RedisPrefix += "other:" })},
+		{"two replicas with two databases", "split_database", "is not in its history", func(t *testing.T, _ *world.Replica) diagnose.Options {
+			first, other := world.New(t), world.New(t)
+			second := *first
+			second.DatabaseURL = other.DatabaseURL
+			a, b := first.Ready(t, "a"), second.Ready(t, "b")
+			o := chat(t, reverse(t, roundRobin(a.Addr(), b.Addr()), nil))
+			o.Send = true
+			return o
+		}},
 		{"two replicas with two secrets", "different_secrets", "bad_signature", two(func(t *testing.T, w *world.World) { w.SetSecret(t, strings.ToUpper(w.Secret)) })},
 		{"the name of an ops listener is wrong", "ops_unreachable", "", func(t *testing.T, well *world.Replica) diagnose.Options {
 			o := chat(t, well.Addr())

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -100,7 +101,37 @@ func (w *walk) storeMessage(ctx context.Context) result {
 	if a = w.record(ctx, a); !ok {
 		return summary([]Attempt{a}, "", 0)
 	}
-	r := passed("message %d of the conversation is stored, acknowledged in %s", f.Seq, milliseconds(a.TotalMS))
-	r.median, r.limit = time.Duration(a.TotalMS*float64(time.Millisecond)), messageLimit
+	stored := time.Duration(a.TotalMS * float64(time.Millisecond))
+	all := w.readBack(ctx, id)
+	if len(failures(all)) > 0 {
+		return summary(all, "", 0)
+	}
+	_, by, _ := shares(all)
+	r := passed("message %d of the conversation is stored, acknowledged in %s, and read back %d times from replica %s", f.Seq, durationText(stored), len(all), by)
+	r.median, r.limit = stored, messageLimit
 	return r
 }
+
+// readBacks is how often a stored message is read: a proxy gets to each of its replicas.
+const readBacks = 6
+
+// readBack reads a stored message from the history of new sockets.
+func (w *walk) readBack(ctx context.Context, id string) []Attempt {
+	return repeat(ctx, readBacks, w.width, func(i int) (Attempt, bool) {
+		conn, _, a := w.enter(ctx, Attempt{Probe: "history", Path: w.roomPath(client.Chat), Sent: "a request for the history", Address: w.address(i)}, client.Options{Token: w.Token}, "")
+		if conn == nil {
+			return w.record(ctx, a), i < 2
+		}
+		defer closeSocket(conn)
+		_ = conn.Send([]byte(`{"type":"history"}`)) // the error of Read says more
+		f, ok := w.await(ctx, conn, &a, ofType(frame.TypeHistory))
+		a.OK = ok && slices.ContainsFunc(f.Messages, func(m client.Frame) bool { return m.ClientMessageID == id })
+		if ok && !a.OK {
+			a.Code, a.Detail = splitDatabase, "the message that was stored a moment ago is not in its history"
+		}
+		return w.record(ctx, a), true
+	})
+}
+
+// splitDatabase is the cause of messages that some replicas have and others lack.
+const splitDatabase = "split_database"

@@ -12,6 +12,8 @@ var attemptRules = []struct {
 	cause, side string
 	when        func(f *Facts, a *Attempt) bool
 }{
+	{"api_cached", ingress, func(_ *Facts, a *Attempt) bool { return a.servedToStranger() }},
+
 	// Headers and parameters that roomspa did not get.
 	{"host_rewritten", ingress, func(f *Facts, a *Attempt) bool {
 		return a.Code == "origin_refused" && strings.HasPrefix(a.Sent, "its own origin")

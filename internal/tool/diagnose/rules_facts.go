@@ -50,7 +50,8 @@ var factRules = []factRule{
 	}, func(*Facts) string {
 		return "Set the clock of this machine by NTP: it misjudges when tokens expire. If several machines see the same difference, set the clocks of the replicas."
 	}},
-	tokenRule("token_invalid"), tokenRule("token_expired"), tokenRule("token_revoked"),
+	{"api_cached", fault, ingress, (*Facts).cachedAnswers, nil},
+	tokenRule("token_expired"), tokenRule("token_revoked"),
 	{"subprotocol_dropped", fault, ingress, func(f *Facts) []string {
 		dropped := f.attempts(func(a *Attempt) bool {
 			return a.Ours && a.Status == 101 && a.sent("subprotocol") && a.Header["Sec-WebSocket-Protocol"] != "bearer"
@@ -66,7 +67,12 @@ var factRules = []factRule{
 	}, nil},
 	{"split_channel_layer", fault, operator, func(f *Facts) []string {
 		return f.lost("other", "a message sent through replica %s came back to it through Redis, but did not reach replica %s")
-	}, nil},
+	}, func(f *Facts) string {
+		if f.given("send") {
+			return ""
+		}
+		return cause.Cure("split_channel_layer") + " Replicas with different databases do not hear each other either: give --send to tell."
+	}},
 	{"lifetime_limit", fault, ingress, lifetime, nil},
 	{"idle_timeout", fault, ingress, idleTimeout, nil},
 	{"idle_timeout", note, ingress, harmlessTimeout, func(*Facts) string { return "Nothing: the pings of roomspa prevent it." }},

@@ -6,6 +6,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/roomspa/roomspa/internal/auth"
+	"github.com/roomspa/roomspa/internal/cause"
 )
 
 // badUpgrade is the text of a 101 response without the headers that the client expects.
@@ -44,6 +47,41 @@ func acceptedElsewhere(a *Attempt) bool {
 // refusedSignature reports whether a replica refused the token for its signature.
 func refusedSignature(a *Attempt) bool {
 	return containsAny(a.Detail, "bad_signature", "unknown_key", "signature does not fit", "unknown key")
+}
+
+// tokenFault returns why roomspa refused the token of an attempt: the sub-cause of token_invalid.
+// Answers of the API have none, so another answer to the same token may tell it.
+func (f *Facts) tokenFault(a *Attempt) string {
+	if word := subCause(a.Detail); word != auth.TokenInvalid {
+		return word
+	}
+	for _, b := range f.attempts(func(b *Attempt) bool { return b.Code == auth.TokenInvalid && !b.sent("ticket") }) {
+		if word := subCause(b.Detail); word != auth.TokenInvalid {
+			return word
+		}
+	}
+	if refusedSignature(a) {
+		return map[bool]string{true: "unknown_key", false: "bad_signature"}[containsAny(a.Detail, "unknown key")]
+	}
+	return auth.TokenInvalid
+}
+
+// subCause returns the word before the colon of a refusal's detail, or token_invalid if there is
+// none.
+func subCause(detail string) string {
+	word, _, _ := strings.Cut(detail, ":")
+	if _, known := cause.Find(word); known {
+		return word
+	}
+	return auth.TokenInvalid
+}
+
+// tokenSide returns who can act on a sub-cause of token_invalid. The operator has the keys.
+func tokenSide(word string) string {
+	if slices.Contains([]string{"bad_signature", "unknown_key", "wrong_issuer", "wrong_audience"}, word) {
+		return operator
+	}
+	return byClient
 }
 
 func limited(a *Attempt) bool { return a.Status == 503 || a.Status == 429 || a.Status == 403 }

@@ -162,7 +162,9 @@ func explainFailures(f *Facts) (all []Finding) {
 	var sorted []failure
 	for i := range f.Replicas {
 		for _, x := range f.Replicas[i].Failures {
-			sorted = append(sorted, failure{x.Last, f.Replicas[i].explainFailure(x)})
+			if x, left := f.withoutOwn(f.Replicas[i].Name, x); left {
+				sorted = append(sorted, failure{x.Last, f.Replicas[i].explainFailure(x)})
+			}
 		}
 	}
 	slices.SortStableFunc(sorted, func(a, b failure) int { return cmp.Compare(b.last, a.last) })
@@ -174,7 +176,7 @@ func explainFailures(f *Facts) (all []Finding) {
 
 // explainFailure judges failures of the server's side, and lists those of clients.
 func (r *Replica) explainFailure(x Failure) Finding {
-	text := fmt.Sprintf("replica %s: %d of %d in the last 10 minutes failed (%s)", r.Name, x.Count, max(x.Of, x.Count), strings.ReplaceAll(x.Kind, "_", "-"))
+	text := fmt.Sprintf("replica %s: %s failed", r.Name, x.share())
 	if at, err := time.Parse(time.RFC3339, x.Last); err == nil {
 		text += ", the last one at " + at.UTC().Format(time.TimeOnly) + " UTC"
 	}
@@ -182,7 +184,7 @@ func (r *Replica) explainFailure(x Failure) Finding {
 	switch few := x.Count <= maxFailures && (x.Of == 0 || float64(x.Count) <= maxFailureShare*float64(x.Of)); {
 	case x.Side == "client":
 		n.Level, n.Side = note, byClient
-		n.Evidence[0] = fmt.Sprintf("clients of replica %s: %d of %d in the last 10 minutes (%s)", r.Name, x.Count, max(x.Of, x.Count), strings.ReplaceAll(x.Kind, "_", "-"))
+		n.Evidence[0] = fmt.Sprintf("clients of replica %s: %s", r.Name, x.share())
 	case few:
 		n.Level = note
 	}

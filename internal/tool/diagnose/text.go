@@ -65,11 +65,21 @@ func (t *Text) Finish(r Report) {
 		}
 		fmt.Fprintf(&b, "%s   %s %s\n", t.paint("1", "cure"), actors[n.Side], n.Cure)
 		if n.Ref != "" {
-			fmt.Fprintf(&b, "%s    %s  (roomspa explain %s)\n", t.paint("1", "ref"), n.Ref, n.Ref)
+			fmt.Fprintf(&b, "%s    %s  (%s)\n", t.paint("1", "ref"), n.Ref, r.explain(n.Ref))
 		}
 	}
 	b.WriteString(t.rest(r, shown))
 	t.print("%s", b.String())
+}
+
+// explain returns the command that tells the story of a ref. Any replica knows it.
+func (r *Report) explain(ref string) string {
+	for _, one := range r.Facts.Replicas {
+		if one.Error == "" {
+			return "roomspa explain " + ref + " --ops " + one.Address
+		}
+	}
+	return "roomspa explain " + ref
 }
 
 // actors name who can act.
@@ -99,6 +109,9 @@ func (t *Text) rest(r Report, shown int) string {
 		b.WriteString(t.paint("32", "No fault was found in what was tested.") + "\n")
 	default:
 		b.WriteString(t.paint("32", "All is well.") + "\n")
+	}
+	if r.Next != "" {
+		b.WriteString(r.Next + "\n")
 	}
 	return b.String()
 }

@@ -29,6 +29,63 @@ func TestAllIsWellIsSaidOnlyIfNothingIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotCoveredIsSaid(t *testing.T) {
+	t.Parallel()
+	r := Report{OK: true, NotTested: []string{"stored: x", "idle: x"}}
+	r.Next = next(&r)
+	const want = "Not covered: the last position of a map, whether all replicas use the same database, stored messages, timeouts of silent connections. " +
+		"Next: roomspa diagnose with --send, --idle 90s; roomspa check with the environment of each replica, and compare the addresses that they print.\n"
+	var b strings.Builder
+	(&Text{Out: &b}).Finish(r)
+	if !strings.HasSuffix(b.String(), "No fault was found in what was tested.\n"+want) {
+		t.Error(b.String())
+	}
+	r.Facts.Attempts = []Attempt{{Probe: "history", OK: true}}
+	if strings.Contains(next(&r), "database") {
+		t.Error(next(&r))
+	}
+}
+
+func TestExplainIsPrintedWithTheOpsListener(t *testing.T) {
+	t.Parallel()
+	r := Report{Findings: []Finding{{Cause: "busy", Level: fault, Ref: "8bx3p0q2m5n7r9tv"}}}
+	for _, c := range []struct {
+		replicas []Replica
+		want     string
+	}{
+		{nil, "(roomspa explain 8bx3p0q2m5n7r9tv)"},
+		{[]Replica{{Address: "http://ra:9090", Error: "x"}, {Address: "http://rb:9090"}}, "(roomspa explain 8bx3p0q2m5n7r9tv --ops http://rb:9090)"},
+	} {
+		var b strings.Builder
+		r.Facts.Replicas = c.replicas
+		if (&Text{Out: &b}).Finish(r); !strings.Contains(b.String(), c.want) {
+			t.Error(b.String())
+		}
+	}
+}
+
+// TestWhatTheRunDidItselfIsNoFinding has replicas that count the requests of the run.
+func TestWhatTheRunDidItselfIsNoFinding(t *testing.T) {
+	t.Parallel()
+	f := Facts{
+		Attempts: []Attempt{
+			{Probe: "routes", Path: "/login/", OK: true, Ours: true, Replica: "ra", Status: 405, Code: "method_not_allowed"},
+			{Probe: "http", Path: "/ws/test/", OK: true, Ours: true, Replica: "ra", Status: 426, Code: "upgrade_required"},
+			{Probe: "app", Path: "/api/conversations/", Sent: noToken, OK: true, Ours: true, Status: 401, Code: "token_missing"},
+			{Probe: "app", Path: "/api/conversations/", Sent: "Authorization", OK: true, Ours: true, Status: 200},
+		},
+		Replicas: []Replica{{Name: "ra", Ready: true, Failures: []Failure{
+			{Kind: "sign_in", Cause: "method_not_allowed", Side: "client", Count: 3, Of: 4},
+			{Kind: "handshake", Cause: "upgrade_required", Side: "client", Count: 1, Of: 4},
+			{Kind: "rest", Cause: "token_missing", Side: "client", Count: 2, Of: 4},
+			{Kind: "rest", Cause: "token_expired", Side: "client", Count: 3, Of: 4},
+		}}},
+	}
+	if all := judge(&f); len(all) != 1 || all[0].Level != note || all[0].Evidence[0] != "clients of replica ra: 3 of 4 REST requests in the last 10 minutes" {
+		t.Errorf("%+v", all)
+	}
+}
+
 // TestTheWholeEndsInTime diagnoses a server that takes connections and says nothing.
 func TestTheWholeEndsInTime(t *testing.T) {
 	t.Parallel()
