@@ -138,7 +138,7 @@ func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []s
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
 	info := map[string]string{}
-	for _, section := range []string{"memory", "clients", "persistence", "replication", "server"} { // Redis 6 takes one
+	for _, section := range []string{"memory", "clients", "persistence", "replication", "server", "stats", "keyspace"} { // Redis 6 takes one
 		text, err := c.checks.Info(ctx, section).Result()
 		switch word := classify(err); {
 		case word == causePermission:
@@ -157,7 +157,10 @@ func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []s
 	clients, most := number("connected_clients"), number("maxclients")
 	detail = fmt.Sprintf("mode %s, role %s, maxmemory %d MB (%s), %d of %d clients", info["redis_mode"], info["role"], limit>>20, policy, clients, most)
 	if strings.HasPrefix(policy, "allkeys-") || policy == "volatile-random" || policy == "volatile-lru" || policy == "volatile-lfu" {
-		warnings = append(warnings, "maxmemory-policy is "+policy+": when memory is full, tickets, the counts of sign-ins and presence are lost before their time; set noeviction or volatile-ttl")
+		warnings = append(warnings, "maxmemory-policy is "+policy+": when memory is full, tickets, the counts of sign-ins and presence are lost before their time; give roomspa a Redis of its own with noeviction. In a Redis that others use too, no policy protects its keys")
+	}
+	if n := number("evicted_keys"); n > 0 && limit > 0 {
+		warnings = append(warnings, c.evicting(ctx, n, info))
 	}
 	if limit > 0 && used > limit/10*9 {
 		warnings = append(warnings, fmt.Sprintf("%d of %d MB of maxmemory are in use", used>>20, limit>>20))
@@ -169,4 +172,41 @@ func (c *Client) CheckSettings(ctx context.Context) (detail string, warnings []s
 		warnings = append(warnings, "the last save to disk has failed: Redis refuses writes unless stop-writes-on-bgsave-error is no")
 	}
 	return detail, warnings, nil
+}
+
+// sampledKeys bounds the keys of Redis that are looked at to see whose they are.
+const sampledKeys = 1000
+
+// evicting returns what is to be done about a server that has evicted keys.
+func (c *Client) evicting(ctx context.Context, evicted int, info map[string]string) string {
+	text := fmt.Sprintf("redis_evicting: Redis has evicted %d keys", evicted)
+	if foreign, all := c.foreignKeys(ctx, info); foreign > 0 {
+		text += fmt.Sprintf("; about %d of %d keys are not roomspa's", foreign, all)
+	}
+	return text + ". Last positions, tickets, counts of sign-ins, presence and stories vanish early. Give roomspa a Redis of its own, or more maxmemory"
+}
+
+// foreignKeys estimates from a part of the keys how many lack the prefix. It returns 0 if the
+// server does not tell, and in a cluster.
+func (c *Client) foreignKeys(ctx context.Context, info map[string]string) (foreign, all int) {
+	for db, text := range info {
+		if strings.HasPrefix(db, "db") {
+			n, _, _ := strings.Cut(strings.TrimPrefix(text, "keys="), ",")
+			keys, _ := strconv.Atoi(n)
+			all += keys
+		}
+	}
+	if c.isCluster() {
+		return 0, all
+	}
+	keys, _, err := c.checks.Scan(ctx, 0, "", sampledKeys).Result()
+	if err != nil || len(keys) == 0 {
+		return 0, all
+	}
+	for _, key := range keys {
+		if !strings.HasPrefix(key, c.prefix) {
+			foreign++
+		}
+	}
+	return foreign * max(all, len(keys)) / len(keys), max(all, len(keys))
 }
