@@ -14,23 +14,31 @@ func TestAForeignTriggerIsNamed(t *testing.T) {
 	t.Parallel()
 	server := world.StartPostgres(t)
 	for name, tt := range map[string]struct{ made, detail, warning string }{
-		"partition": {`
+		"partition": {
+			`
 CREATE SCHEMA audit; CREATE TABLE audit.log (at timestamptz) PARTITION BY RANGE (at);
 CREATE FUNCTION audit.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit.log VALUES (now()); RETURN NEW; END $$;
 CREATE TRIGGER "Keep" AFTER INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION audit.keep()`,
-			"function audit.keep, table audit.log", `ALTER TABLE roomspa.messages DISABLE TRIGGER "Keep"`},
-		"gone": {`
+			"function audit.keep, table audit.log", `ALTER TABLE roomspa.messages DISABLE TRIGGER "Keep"`,
+		},
+		"gone": {
+			`
 CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.nowhere VALUES (1); RETURN NEW; END $$;
 CREATE TRIGGER keep AFTER INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION public.keep()`,
-			`relation "public.nowhere" does not exist`, "DISABLE TRIGGER keep"},
-		"raises": {`
+			`relation "public.nowhere" does not exist`, "DISABLE TRIGGER keep",
+		},
+		"raises": {
+			`
 CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
 CREATE TRIGGER keep BEFORE INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION public.keep()`,
-			"not today, SQLSTATE P0001; in function keep", "DISABLE TRIGGER keep"},
-		"rule": {`
+			"not today, SQLSTATE P0001; in function keep", "DISABLE TRIGGER keep",
+		},
+		"rule": {
+			`
 CREATE TABLE public.copies (id bigint CHECK (id < 0));
 CREATE RULE copy AS ON INSERT TO roomspa.cursors DO ALSO INSERT INTO public.copies VALUES (1)`,
-			"", "DROP RULE copy ON roomspa.cursors"},
+			"", "DROP RULE copy ON roomspa.cursors",
+		},
 	} {
 		execute(t, direct(t, server.URL("postgres")), "CREATE DATABASE "+name)
 		if err := world.Migrate(t.Context(), server.URL(name)); err != nil {
