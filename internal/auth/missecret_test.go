@@ -82,7 +82,7 @@ func TestCheckWarnsOfAnEncodedSecret(t *testing.T) {
 		base64.StdEncoding.EncodeToString([]byte("a readable secret of 40 bytes, as it is.\n")): true,
 		base64.StdEncoding.EncodeToString(random[:]):                                            false,
 		"a readable secret of 40 bytes, as it is.":                                              false,
-		strings.Repeat("0a", 32): false,
+		"0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a":                      false,
 	} {
 		_, warnings, err := newKeys(t, secret).Check(60e9)
 		if got := strings.Contains(strings.Join(warnings, " "), "encoded once too often"); got != want || err != nil {
