@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// redisProcess returns the process id of Redis, which it tells by itself.
+// redisProcess returns the process id of Redis, as INFO reports it.
 func redisProcess(t *testing.T) (pid int) {
 	t.Helper()
 	u, err := url.Parse(world.report.RedisURL)

@@ -141,7 +141,7 @@ func TestEveryValueHasADefault(t *testing.T) {
 		}
 		absent := without(all, chart.Values, "")
 		check("all absent", absent, nil)
-		// Helm removes a null that stands for a value of the chart, and leaves others.
+		// Helm drops a null of a key that the chart's values have, and passes on other nulls.
 		check("all null", all, without(all, chart.Values, "", nil))
 		check("all null and new", absent, without(all, chart.Values, "", nil))
 		for key, value := range chart.Values {

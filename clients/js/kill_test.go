@@ -108,7 +108,7 @@ func startApp(t *testing.T, node, url string, user int) *app {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = in.Close() // the app ends by itself
+		_ = in.Close() // the app exits at the end of its input
 		defer kill()
 		defer time.AfterFunc(world.Limit, kill).Stop()
 		if err := command.Wait(); err != nil {

@@ -115,7 +115,7 @@ func receipts() []vector {
 	}
 }
 
-// typing is sent seldom, and ends by itself.
+// typing limits how often the client sends typing, and expires that of the other side.
 func typing() []vector {
 	types := func(active string) string { return `{"type":"type","active":` + active + `}` }
 	sent := func(active string) string {
