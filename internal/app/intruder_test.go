@@ -142,7 +142,7 @@ func (x *intruder) publishInVain(t *testing.T, all ...published) {
 	want := before + float64(x.publish(t, all...))
 	world.Eventually(t, "all that was sent is dropped", func() (bool, any) {
 		got := x.sum(t, "roomspa_events_dropped_total")
-		return got == want, fmt.Sprintf("%v of %v", got-before, want-before)
+		return got >= want, fmt.Sprintf("%v of %v", got-before, want-before) // more: a replica that had not yet seen the new timeline
 	})
 }
 

@@ -114,5 +114,5 @@ func (e *explained) Unwrap() error { return e.err }
 func isReply(err error) bool {
 	var reply goredis.Error
 	return errors.As(err, &reply) && !goredis.HasErrorPrefix(err, "LOADING") && !goredis.HasErrorPrefix(err, "MASTERDOWN") &&
-		!goredis.HasErrorPrefix(err, "READONLY") && !goredis.HasErrorPrefix(err, "CLUSTERDOWN")
+		!goredis.HasErrorPrefix(err, "CLUSTERDOWN")
 }
