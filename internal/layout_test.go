@@ -41,7 +41,7 @@ func picture(all []layer) string {
 	var b strings.Builder
 	b.WriteString("```mermaid\nflowchart TD\n")
 	for i, l := range all {
-		fmt.Fprintf(&b, "  l%d[\"<b>%s</b><br/>%s\"]\n", i, l.title, strings.Join(l.packages, ", "))
+		fmt.Fprintf(&b, "  l%d[\"<b>%s</b><br/>%s\"]\n", i, l.title, strings.ReplaceAll(strings.Join(l.packages, ", "), "../", ""))
 	}
 	for i, from := range all {
 		var to []string
