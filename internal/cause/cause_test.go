@@ -141,12 +141,13 @@ func causes() string {
 	var chapters []string
 	for _, c := range cause.Chapters() {
 		columns := []struct {
-			title, usual string
+			title, intro string
 			of           func(cause.Entry) string
+			usual        string
 		}{
-			{"the client sees", "", func(e cause.Entry) string { return cell(e.Client) }},
-			{"log", "", func(e cause.Entry) string { return code(e.Log) }},
-			{"metric", "", func(e cause.Entry) string { return code(e.Metric) }},
+			{title: "the client sees", intro: "Usually the client sees:", of: func(e cause.Entry) string { return cell(e.Client) }},
+			{title: "log", intro: "The usual log line is", of: func(e cause.Entry) string { return code(e.Log) }},
+			{title: "metric", intro: "The usual metric is", of: func(e cause.Entry) string { return code(e.Metric) }},
 		}
 		var b strings.Builder
 		fmt.Fprintf(&b, "### %s\n\n%s\n", c.Title, c.About)
@@ -154,7 +155,7 @@ func causes() string {
 		for i, column := range columns {
 			columns[i].usual = usual(c.Rows, column.of)
 			if u := columns[i].usual; u != "" {
-				fmt.Fprintf(&b, "\nUsually %s: %s\n", column.title, strings.TrimSuffix(u, ".")+".")
+				fmt.Fprintf(&b, "\n%s %s\n", column.intro, strings.TrimSuffix(u, ".")+".")
 			}
 			if slices.ContainsFunc(c.Rows, func(e cause.Entry) bool { return rest(column.of(e), columns[i].usual) != "" }) {
 				titles = append(titles, column.title)
