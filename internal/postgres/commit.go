@@ -21,7 +21,7 @@ const maxCommit = 500
 // not count, as long as all of them together have fewer than maxBesideSlow messages: more of them
 // means that it is the load that takes the time, for which large batches are better.
 const (
-	slowCommit     = 2 * time.Millisecond
+	slowCommit     = time.Millisecond
 	maxBesideSlow  = 16
 	maxConcurrency = 8 // transactions, and at most half of the pool
 )

@@ -74,11 +74,10 @@ func TestLoneMessagesHaveNoHole(t *testing.T) {
 	t.Parallel()
 	url := database(t)
 	const replicas, each = 4, 100
-	var c room.ID
+	c := conversation(t, open(t, postgres.Options{URL: url}), 1)
 	var senders sync.WaitGroup
 	for s := range replicas {
 		db := open(t, postgres.Options{URL: url})
-		c = conversation(t, db, 1)
 		senders.Go(func() {
 			for i := range each {
 				if _, _, err := db.Append(t.Context(), c, says("x", fmt.Sprint(s, " ", i))); err != nil {

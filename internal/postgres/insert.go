@@ -98,14 +98,11 @@ const maxSingleInserts = 3
 // that this statement would take. That is a conflict, and no row is stored. So the number before
 // the one that is stored was visible before the statement began.
 const insertMessage = `
-WITH c AS MATERIALIZED (
-	SELECT id FROM roomspa.conversations WHERE id = $1 FOR UPDATE SKIP LOCKED
-)
 INSERT INTO roomspa.messages
 	(conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at, message_type, metadata)
 SELECT c.id, coalesce(last.seq, 0) + 1, (` + hexMilliseconds + ` || $2)::uuid, $3, $4, nullif($5, ''), $6,
 	greatest(at, last.created_at + interval '1 microsecond'), nullif($7, ''), nullif($8::text, '')::json
-FROM c CROSS JOIN (SELECT clock_timestamp() AS at OFFSET 0) t
+FROM (SELECT id, clock_timestamp() AS at FROM roomspa.conversations WHERE id = $1 FOR UPDATE SKIP LOCKED) c
 LEFT JOIN LATERAL ` + lastMessage + ` last ON true
 WHERE NOT EXISTS (SELECT FROM roomspa.erasures e WHERE e.user_id = $3)
 ON CONFLICT DO NOTHING
