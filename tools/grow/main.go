@@ -33,7 +33,7 @@ func run(input, docs string) error {
 		return fmt.Errorf("read the benchmarks: %w", err)
 	}
 	all := parse(string(text))
-	for _, name := range []string{"GrowIdle", "GrowRooms", "GrowRoom", "GrowReplicas", "TableSize"} {
+	for _, name := range []string{"GrowIdle", "GrowRooms", "GrowPositions", "GrowRoom", "GrowReplicas", "TableSize"} {
 		if len(all[name]) < 2 {
 			return fmt.Errorf("%s has fewer than two results of Benchmark%s", input, name)
 		}

@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/roomspa/roomspa/internal/auth"
 	"github.com/roomspa/roomspa/internal/testkit/sandbox"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 	"github.com/roomspa/roomspa/internal/tool/bench"
@@ -108,6 +106,20 @@ func BenchmarkGrowRooms(b *testing.B) {
 			for b.Loop() {
 				o := f.load(b, rooms)
 				o.Rate = 1500
+				f.report(b, measured(b, o))
+			}
+		})
+	}
+}
+
+// BenchmarkGrowPositions sends more and more positions a second in 100 rooms.
+func BenchmarkGrowPositions(b *testing.B) {
+	for _, rate := range []int{500, 2000, 8000} {
+		b.Run(fmt.Sprint("rate=", rate), func(b *testing.B) {
+			f := newFleet(b, 2, "", "")
+			for b.Loop() {
+				o := f.load(b, 100)
+				o.Kind, o.Rate = bench.Location, float64(rate)
 				f.report(b, measured(b, o))
 			}
 		})
@@ -225,18 +237,4 @@ func (f *fleet) used(b *testing.B) (u fleetUsage) {
 		b.Fatal(err)
 	}
 	return u
-}
-
-// openHeld opens sockets in a process of the role holder, as its input says: address, first, last.
-func openHeld(words []string) error {
-	first, err := strconv.Atoi(words[1])
-	if err != nil {
-		return err
-	}
-	last, err := strconv.Atoi(words[2])
-	if err != nil {
-		return err
-	}
-	_, err = openMany(first, last, func(k *auth.Keys, i int) (*websocket.Conn, error) { return openOne(k, words[0], i) })
-	return err
 }

@@ -185,3 +185,17 @@ func openMany(first, last int, one func(*auth.Keys, int) (*websocket.Conn, error
 	all.Wait()
 	return conns, errors.Join(errs...)
 }
+
+// openHeld opens sockets in a process of the role holder, as its input says: address, first, last.
+func openHeld(words []string) error {
+	first, err := strconv.Atoi(words[1])
+	if err != nil {
+		return err
+	}
+	last, err := strconv.Atoi(words[2])
+	if err != nil {
+		return err
+	}
+	_, err = openMany(first, last, func(k *auth.Keys, i int) (*websocket.Conn, error) { return openOne(k, words[0], i) })
+	return err
+}
