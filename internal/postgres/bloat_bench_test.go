@@ -73,7 +73,7 @@ func wear(b *testing.B, db *postgres.DB, rooms []room.ID, soak time.Duration) {
 					return
 				}
 				if i == 0 {
-					beat := room.Heartbeat{ID: fmt.Sprint("replica-", rand.IntN(20)), Replica: "r", Version: "v"}
+					beat := room.Heartbeat{ID: fmt.Sprint("replica-", rand.IntN(20)), Replica: "r", AcceptedKeys: []string{}, Version: "v"}
 					if _, _, err := db.Heartbeat(b.Context(), beat, time.Minute); err != nil {
 						b.Error(err)
 						return

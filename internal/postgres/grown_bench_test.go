@@ -89,7 +89,7 @@ func grow(b *testing.B, conn *pgx.Conn, conversations int) *grown {
 					ELSE now() - interval '1 hour' - (%[4]d - seq) * interval '36 days' - (c.customer_id %% 86400) * interval '1 second' END
 			) t (at)`,
 		`INSERT INTO roomspa.cursors (conversation_id, user_id, delivered_seq, read_seq, changed_at)
-			SELECT c.id, u, 10, 5, now() - (c.customer_id %% 86400) * interval '5 minutes' - interval '1 hour'
+			SELECT c.id, u, 10, 5, now() - (c.customer_id % 86400) * interval '5 minutes' - interval '1 hour'
 			FROM roomspa.conversations c CROSS JOIN LATERAL unnest(ARRAY[c.customer_id, c.therapist_id]) u`,
 		makeIndexes, "VACUUM ANALYZE",
 	} {
@@ -149,45 +149,48 @@ func (g *grown) measure(b *testing.B, db *postgres.DB) map[string]float64 {
 		return room.UserID(n), room.UserID(firstTherapist + n/perTherapist)
 	}
 	results := map[string]float64{}
-	for name, call := range map[string]func(id room.ID, customer, therapist room.UserID) error{
-		"append": func(id room.ID, customer, _ room.UserID) error {
+	for _, c := range []struct {
+		name string
+		call func(id room.ID, customer, therapist room.UserID) error
+	}{
+		{"append", func(id room.ID, customer, _ room.UserID) error {
 			_, _, err := db.Append(ctx, id, room.Draft{Sender: customer, SenderRole: room.Customer, Text: "Good morning."})
 			return err
-		},
-		"open": func(_ room.ID, customer, therapist room.UserID) error {
+		}},
+		{"open", func(_ room.ID, customer, therapist room.UserID) error {
 			_, err := db.Conversation(ctx, room.Room{Customer: customer, Therapist: therapist}, customer)
 			return err
-		},
-		"catch-up": func(id room.ID, _, _ room.UserID) error { _, _, err := db.After(ctx, id, 5, 100, mebibyte); return err },
-		"history":  func(id room.ID, _, _ room.UserID) error { _, _, err := db.Before(ctx, id, 0, 50, mebibyte); return err },
-		"unread":   func(_ room.ID, _, therapist room.UserID) error { _, err := db.Unread(ctx, therapist); return err },
-		"inbox": func(_ room.ID, _, therapist room.UserID) error {
+		}},
+		{"catch-up", func(id room.ID, _, _ room.UserID) error { _, _, err := db.After(ctx, id, 5, 100, mebibyte); return err }},
+		{"history", func(id room.ID, _, _ room.UserID) error { _, _, err := db.Before(ctx, id, 0, 50, mebibyte); return err }},
+		{"unread", func(_ room.ID, _, therapist room.UserID) error { _, err := db.Unread(ctx, therapist); return err }},
+		{"inbox", func(_ room.ID, _, therapist room.UserID) error {
 			_, _, err := db.Summaries(ctx, therapist, nil, 50, mebibyte)
 			return err
-		},
-		"receipt": func(id room.ID, customer, _ room.UserID) error {
+		}},
+		{"receipt", func(id room.ID, customer, _ room.UserID) error {
 			_, err := db.AdvanceCursors(ctx, []room.Receipt{{Conversation: id, User: customer, Cursor: room.Cursor{Delivered: 10, Read: 5 + rand.Int64N(5)}}})
 			return err
-		},
-		"sweep": func(room.ID, room.UserID, room.UserID) error { _, err := db.Tails(ctx, time.Minute); return err },
-		"cursors-sweep": func(room.ID, room.UserID, room.UserID) error {
+		}},
+		{"sweep", func(room.ID, room.UserID, room.UserID) error { _, err := db.Tails(ctx, time.Minute); return err }},
+		{"cursors-sweep", func(room.ID, room.UserID, room.UserID) error {
 			_, err := db.ChangedCursors(ctx, time.Minute)
 			return err
-		},
-		"erase-customer": func(_ room.ID, customer, _ room.UserID) error { _, err := db.EraseUser(ctx, customer); return err },
+		}},
+		{"erase-customer", func(_ room.ID, customer, _ room.UserID) error { _, err := db.EraseUser(ctx, customer); return err }},
 	} {
 		var took []time.Duration
 		for range 200 {
 			customer, therapist := users()
 			id := g.ids[rand.IntN(len(g.ids))]
 			began := time.Now()
-			if err := call(id, customer, therapist); err != nil {
-				b.Fatalf("%s: %v", name, err)
+			if err := c.call(id, customer, therapist); err != nil {
+				b.Fatalf("%s: %v", c.name, err)
 			}
 			took = append(took, time.Since(began))
 		}
 		slices.Sort(took)
-		results[name] = float64(took[len(took)/2].Nanoseconds()) / 1000
+		results[c.name] = float64(took[len(took)/2].Nanoseconds()) / 1000
 	}
 	began := time.Now()
 	done, err := db.DeleteMessages(ctx, 2*365*24*time.Hour, nil)

@@ -110,7 +110,7 @@ const ticksPerSecond = 100
 func readProcess(pid int) (u usage, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	u.connections = -1
-	_, own, ended, err := readStat(dir)
+	_, own, ended, err := readStat(dir + "stat")
 	if err != nil {
 		return u, err
 	}
@@ -133,8 +133,8 @@ func readProcess(pid int) (u usage, err error) {
 
 // readStat reads the parent of a process, and the CPU seconds of the process and of its
 // children that have ended.
-func readStat(dir string) (parent int, own, ended float64, err error) {
-	text, err := os.ReadFile(dir + "stat")
+func readStat(path string) (parent int, own, ended float64, err error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -142,7 +142,7 @@ func readStat(dir string) (parent int, own, ended float64, err error) {
 	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
 	f := strings.Fields(rest)
 	if len(f) < 15 {
-		return 0, 0, 0, fmt.Errorf("parse %sstat: %d fields after the name, want 15 or more", dir, len(f))
+		return 0, 0, 0, fmt.Errorf("parse %s: %d fields after the name, want 15 or more", path, len(f))
 	}
 	var ticks [4]float64
 	for i := range ticks {
@@ -154,9 +154,9 @@ func readStat(dir string) (parent int, own, ended float64, err error) {
 
 // childrenCPU returns the CPU seconds of the children of a process that are running.
 func childrenCPU(pid int) (seconds float64) {
-	dirs, _ := filepath.Glob("/proc/[0-9]*/")
-	for _, dir := range dirs {
-		if parent, own, ended, err := readStat(dir); err == nil && parent == pid {
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range paths {
+		if parent, own, ended, err := readStat(path); err == nil && parent == pid {
 			seconds += own + ended
 		}
 	}
