@@ -74,9 +74,13 @@ func grow(b *testing.B, conn *pgx.Conn, conversations int) *grown {
 	b.Helper()
 	began := time.Now()
 	for _, sql := range []string{
-		`INSERT INTO roomspa.users (id, email, role, password)
-			SELECT n, 'customer' || n || '@example.com', 'customer', '!' FROM generate_series(1, %[1]d) n
-			UNION ALL SELECT %[2]d + n, 'therapist' || n || '@example.com', 'therapist', '!' FROM generate_series(0, %[1]d / %[3]d) n`,
+		`INSERT INTO roomspa.users (id, email, phone, role, password)
+			SELECT n, 'customer' || n || '@example.com', '+49 170 ' || n, 'customer', '!' FROM generate_series(1, %[1]d) n
+			UNION ALL SELECT %[2]d + n, 'therapist' || n || '@example.com', NULL, 'therapist', '!' FROM generate_series(0, %[1]d / %[3]d) n`,
+		`INSERT INTO roomspa.user_facts (user_id, tokens_valid_after) SELECT n, now() - interval '1 year' FROM generate_series(1, %[1]d, 10) n`,
+		`INSERT INTO roomspa.refresh_families (family, user_id, current, issued_at, expires_at)
+			SELECT md5(n::text), n, md5(n::text), now(), now() + interval '1 day' FROM generate_series(1, %[1]d) n`,
+		`INSERT INTO roomspa.erasures (user_id, began_at, finished_at) SELECT 2 * %[2]d + n, now() - interval '1 year', now() - interval '1 year' FROM generate_series(1, %[1]d, 10) n`,
 		`INSERT INTO roomspa.conversations (customer_id, therapist_id, created_at)
 			SELECT n, %[2]d + n / %[3]d, now() - interval '365 days' FROM generate_series(1, %[1]d) n`,
 		`CREATE TEMPORARY TABLE later (sql text)`, dropIndexes,

@@ -124,7 +124,7 @@ func number(v float64) string {
 			s = s[:i] + "," + s[i:]
 		}
 		return s
-	case a >= 100:
+	case math.Abs(v-math.Round(v)) < 1e-6, a >= 100:
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case a >= 10:
 		return strconv.FormatFloat(v, 'f', 1, 64)
