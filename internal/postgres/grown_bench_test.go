@@ -83,6 +83,10 @@ func grow(b *testing.B, conn *pgx.Conn, conversations int) *grown {
 		`INSERT INTO roomspa.erasures (user_id, began_at, finished_at) SELECT 2 * %[2]d + n, now() - interval '1 year', now() - interval '1 year' FROM generate_series(1, %[1]d, 10) n`,
 		`INSERT INTO roomspa.conversations (customer_id, therapist_id, created_at)
 			SELECT n, %[2]d + n / %[3]d, now() - interval '365 days' FROM generate_series(1, %[1]d) n`,
+		`INSERT INTO roomspa.blocks (blocker_id, blocked_id, active, changed_at)
+			SELECT customer_id, therapist_id, true, now() - interval '1 year' FROM roomspa.conversations WHERE customer_id % 10 = 5`,
+		`INSERT INTO roomspa.reports (reporter_id, conversation_id, reason, created_at, closed_at)
+			SELECT customer_id, id, 'spam', now() - interval '1 year', now() - interval '1 year' FROM roomspa.conversations WHERE customer_id % 10 = 5`,
 		`CREATE TEMPORARY TABLE later (sql text)`, dropIndexes,
 		`INSERT INTO roomspa.messages (conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at)
 			SELECT c.id, seq, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(c.id::text || seq), 14))::uuid,
