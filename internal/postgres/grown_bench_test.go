@@ -50,6 +50,7 @@ func BenchmarkTableSize(b *testing.B) {
 			for b.Loop() {
 				for name, micros := range g.measure(b, db) {
 					b.ReportMetric(micros, name+"-us")
+					b.Logf("%s: %.0f µs", name, micros)
 					if before, known := small[name]; !known {
 						small[name] = micros
 					} else if micros > 4*before+500 {

@@ -15,14 +15,16 @@ var perMessage = []column{
 	{"server-ms/msg", "replicas, ms a message"}, {"postgres-ms/msg", "Postgres"}, {"redis-ms/msg", "Redis"}, {"p99-ms", "p99, ms"},
 }
 
+var perSocket = []column{
+	{"server-%", "CPU of the replicas, % of a core"}, {"postgres-%", "of Postgres"}, {"redis-%", "of Redis"},
+	{"server-MiB", "RSS of the replicas, MiB"}, {"redis-MiB", "Redis, MiB"},
+}
+
 // tables returns what was measured.
 func tables(all results) string {
 	var b strings.Builder
 	b.WriteString("![How cost grows](growth.svg)\n\n")
-	table(&b, "idle sockets, one message each, on four replicas", all["GrowIdle"], []column{
-		{"server-%", "CPU of the replicas, % of a core"}, {"postgres-%", "of Postgres"}, {"redis-%", "of Redis"},
-		{"server-MiB", "RSS of the replicas, MiB"}, {"redis-MiB", "Redis, MiB"},
-	})
+	table(&b, "idle sockets, one message each, on four replicas", all["GrowIdle"], perSocket)
 	table(&b, "rooms of two; 1,500 messages/s in all", all["GrowRooms"], perMessage)
 	table(&b, "positions a second, in 100 rooms of two", all["GrowPositions"], perMessage)
 	table(&b, "sockets in one room; about 6,000 frames/s", all["GrowRoom"], perMessage)
