@@ -263,14 +263,14 @@ func TestBatchesGoBesideSlowOnes(t *testing.T) {
 		}
 		add(1, 1)
 		add(1, 1) // the first one is not slow yet
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		may = false
 		add(1, 1)
 		may = true
 		add(1, 2) // with all three that wait
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		add(1, 3) // 1 + 3 + 1 items
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		add(1, 3) // as many batches as may be
 		release <- struct{}{}
 		synctest.Wait()
@@ -299,7 +299,7 @@ func TestNoBatchGoesBesideSlowOnesWithManyItems(t *testing.T) {
 		var run sync.WaitGroup
 		run.Go(func() { q.Run(ctx) })
 		synctest.Wait()
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		q.Add(6)
 		synctest.Wait()
 		if len(started) != 1 {
@@ -310,3 +310,5 @@ func TestNoBatchGoesBesideSlowOnesWithManyItems(t *testing.T) {
 		run.Wait()
 	})
 }
+
+func sleep(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's time

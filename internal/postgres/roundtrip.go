@@ -91,7 +91,7 @@ func (db *DB) hasIdleConn() bool {
 	if s.TotalConns() < s.MaxConns() && db.growing.CompareAndSwap(false, true) {
 		go func() {
 			defer db.growing.Store(false)
-			ctx, cancel := context.WithTimeout(context.Background(), db.opts.AcquireTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), db.opts.AcquireTimeout) //nolint:forbidigo // no caller waits for the connection
 			defer cancel()
 			if conn, err := db.pool.Acquire(ctx); err == nil {
 				conn.Release()
