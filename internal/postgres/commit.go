@@ -23,7 +23,7 @@ const maxCommit = 500
 const (
 	slowCommit     = time.Millisecond
 	maxBesideSlow  = 16
-	maxConcurrency = 8 // transactions, and at most half of the pool
+	maxConcurrency = 8 // transactions, and at most a third of the pool
 )
 
 // maxDeadlocks is how often a batch is tried again that the server rolled back because of a
