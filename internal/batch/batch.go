@@ -39,14 +39,20 @@ func New[T any](batchSize, limit int, run func(context.Context, []T)) *Queue[T] 
 func (q *Queue[T]) AllowSecond(small int) { q.small = small }
 
 // Add adds an item. It never blocks. It returns false if the queue is full or has stopped.
-func (q *Queue[T]) Add(item T) bool {
+func (q *Queue[T]) Add(item T) bool { return q.add(item, true) }
+
+// AddHeld is Add for an item that need not be processed before the next one is added. So the two
+// are in one batch.
+func (q *Queue[T]) AddHeld(item T) bool { return q.add(item, false) }
+
+func (q *Queue[T]) add(item T, start bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.stopped || len(q.waiting) >= q.limit {
 		return false
 	}
 	q.waiting = append(q.waiting, item)
-	if q.mayStart() {
+	if start && q.mayStart() {
 		q.changed.Signal()
 	}
 	return true
