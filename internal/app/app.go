@@ -207,6 +207,7 @@ func (a *App) wire(reloads []task) {
 	a.proxies = listen.NewProxyWatch(o.TrustedProxies, a.log)
 	a.limits = a.connectionLimits()
 	a.sockets = session.NewRegistry(handlers, a.sessionOptions(), reg)
+	a.layer.Around(a.sockets.Hold, a.sockets.Flush)
 	a.fleet = fleet.New(o.Replica, a.redis.Process(), a.keys.Fingerprints, a.layer, a.db, a.log, reg)
 	slow := inspect.NewSlowRooms()
 	a.inspector = inspect.New(inspect.Options{

@@ -74,6 +74,14 @@ func (q *Queue[T]) Add(item T) bool {
 	return ok
 }
 
+// AddHeld is Add for an item that need not be processed before the next one is added. So the two
+// are in one batch.
+func (q *Queue[T]) AddHeld(item T) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.add(item)
+}
+
 // Do is [Queue.Add], but processes the next batch in the calling goroutine if it may be started.
 // Then the item is processed when Do returns, without waiting for another goroutine. The context
 // of the function does not end with ctx.

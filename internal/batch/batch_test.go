@@ -312,3 +312,27 @@ func TestNoBatchGoesBesideSlowOnesWithManyItems(t *testing.T) {
 }
 
 func sleep(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's time
+
+func TestAHeldItemWaitsForTheNextOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]int
+		q := batch.New(10, 100, func(_ context.Context, items []int) { got = append(got, slices.Clone(items)) })
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { q.Run(ctx) })
+		synctest.Wait()
+		q.AddHeld(1)
+		synctest.Wait()
+		if len(got) != 0 {
+			t.Errorf("got %v before the next item", got)
+		}
+		q.Add(2)
+		q.AddHeld(3)
+		cancel() // what is held is still handed over
+		wg.Wait()
+		if all := slices.Concat(got...); len(got) == 0 || !slices.Equal(got[0][:2], []int{1, 2}) || !slices.Equal(all, []int{1, 2, 3}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}

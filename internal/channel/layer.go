@@ -39,6 +39,10 @@ func New(client *redis.Client, log *slog.Logger, reg prometheus.Registerer) *Lay
 	return &Layer{client: client, metrics: m, health: h, shard: newShard(client, h, m)}
 }
 
+// Around makes the layer call hold before it delivers an event to the members of a group, and flush
+// afterwards. Neither may block. It must be called before Run.
+func (l *Layer) Around(hold, flush func()) { l.shard.hold, l.shard.flush = hold, flush }
+
 // Use sets the deployment that the layer belongs to. Before the first call the layer is
 // down. If a later call changes the deployment or its timeline, the layer leaves all
 // channels, subscribes to the new ones, and then tells every member so, by missed(true).

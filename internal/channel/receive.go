@@ -87,9 +87,11 @@ func (s *subscriber) receiveMessage(channel, text string) {
 	case channel == s.echo:
 		s.receiveEcho(&e)
 	default:
+		s.shard.hold()
 		for _, m := range members {
 			m.deliver(e)
 		}
+		s.shard.flush()
 		s.shard.metrics.deliveries.Add(float64(len(members)))
 	}
 }

@@ -23,6 +23,8 @@ type shard struct {
 	groups   *groups
 	echoes   echoes
 
+	hold, flush func() // see [Layer.Around]
+
 	current    atomic.Pointer[subscriber] // nil while there is no connection
 	subscribes bool                       // a connection has been made before; only for stayConnected
 	failed     chan struct{}              // the pipeline went down: send the next heartbeat soon
@@ -37,6 +39,7 @@ type shard struct {
 func newShard(client *redis.Client, h *health, m *metrics) *shard {
 	silence := client.Timeout() * 3 / 2 // three heartbeats, at the default of 2 s
 	return &shard{
+		hold: func() {}, flush: func() {},
 		client: client, pipeline: client.Pipeline, silence: silence, metrics: m, health: h,
 		groups: newGroups(m, silence), echoes: echoes{start: time.Now()}, failed: make(chan struct{}, 1), stopped: make(chan struct{}),
 		deployments: deployments{channel: client.Prefix() + "deployments"}, known: make(chan struct{}), reconnect: make(chan struct{}, 1),

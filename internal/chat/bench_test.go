@@ -70,7 +70,7 @@ func opened(b *testing.B) (*stage, *chat.Consumer) {
 	if err := c.Open(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if m, err := c.Next(b.Context()); err != nil || m.Data == nil {
+	if m, err := c.Next(b.Context(), true); err != nil || m.Data == nil {
 		b.Fatal(err)
 	}
 	return s, c
@@ -96,11 +96,11 @@ func BenchmarkDeliver(b *testing.B) {
 					s.deliver(e)
 				}
 				for range events {
-					if m, err := c.Next(ctx); err != nil || m.Data == nil {
+					if m, err := c.Next(ctx, true); err != nil || m.Data == nil {
 						b.Fatalf("%v, %v", m, err)
 					}
 				}
-				if m, _ := c.Next(ctx); m.Data != nil {
+				if m, _ := c.Next(ctx, true); m.Data != nil {
 					b.Fatal("there is more than was delivered")
 				}
 			}
@@ -118,7 +118,7 @@ func BenchmarkReceive(b *testing.B) {
 		if err := c.Receive(ctx, frame.Message{Data: text}); err != nil {
 			b.Fatal(err)
 		}
-		if m, err := c.Next(ctx); err != nil || m.Data == nil {
+		if m, err := c.Next(ctx, true); err != nil || m.Data == nil {
 			b.Fatal("there is no acknowledgement")
 		}
 	}

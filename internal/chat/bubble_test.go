@@ -90,7 +90,7 @@ func inBubble(t *testing.T, before int, since *int64, test func(*desk)) {
 func (d *desk) take() (frame.Message, error) {
 	for {
 		woken := d.wakes()
-		m, err := d.s.Next(d.t.Context())
+		m, err := d.s.Next(d.t.Context(), true)
 		if m.Data != nil || err != nil {
 			return m, err
 		}

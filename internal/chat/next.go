@@ -31,7 +31,7 @@ const (
 // Next returns the next frame to send: first the answers of the outbox and the page of history,
 // then the messages in the order of seq, from the inbox or from the store, then receipts, and at
 // last the hints. It does not wait for the store, except after a reset.
-func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
+func (s *Consumer) Next(ctx context.Context, wait bool) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	if m := s.TakeLocked(); m.Data != nil {
@@ -43,8 +43,13 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 	if s.failure != nil {
 		return frame.Message{}, s.failure
 	}
-	if s.mustReload() && !s.reload(ctx) {
-		return frame.Message{}, nil // reload has scheduled a retry
+	if s.mustReload() {
+		if !wait {
+			return frame.Message{}, frame.ErrWait
+		}
+		if !s.reload(ctx) {
+			return frame.Message{}, nil // reload has scheduled a retry
+		}
 	}
 	if page := s.takePage(); page != nil {
 		return frame.Message{Data: page}, nil

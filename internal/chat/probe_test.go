@@ -15,7 +15,7 @@ func TestAProbeComesBackToItsSenderAndLeavesNothing(t *testing.T) {
 			d.t.Fatal(err)
 		}
 		defer peer.Closed()
-		_, _ = peer.Next(d.t.Context()) // connected
+		_, _ = peer.Next(d.t.Context(), true) // connected
 		probe := frame.Message{Data: []byte(`{"type":"probe","id":"p-1"}`)}
 		if err := d.s.Receive(d.t.Context(), probe); err != nil {
 			d.t.Fatal(err)
@@ -30,7 +30,7 @@ func TestAProbeComesBackToItsSenderAndLeavesNothing(t *testing.T) {
 		if got := d.next(); got != "probe 0" {
 			d.t.Errorf("the sender got %q", got)
 		}
-		if m, err := peer.Next(d.t.Context()); m.Data != nil || err != nil {
+		if m, err := peer.Next(d.t.Context(), true); m.Data != nil || err != nil {
 			d.t.Errorf("the other side got %s, %v", m.Data, err)
 		}
 		if len(d.stored) != 3 || d.reads != 0 {

@@ -128,9 +128,9 @@ func (c *chat) store(ctx context.Context, d room.Draft) error {
 
 // Next returns the next message of the conversation. All other frames of the endpoint are
 // dropped.
-func (c *chat) Next(ctx context.Context) (frame.Message, error) {
+func (c *chat) Next(ctx context.Context, wait bool) (frame.Message, error) {
 	for {
-		m, err := c.Consumer.Next(ctx)
+		m, err := c.Consumer.Next(ctx, wait)
 		if err != nil || m.Data == nil {
 			return m, err //nolint:wrapcheck // a close
 		}

@@ -77,9 +77,9 @@ func (l *location) deliver(e event.Event) {
 }
 
 // Next returns the newest position. All frames of the endpoint are dropped.
-func (l *location) Next(ctx context.Context) (frame.Message, error) {
+func (l *location) Next(ctx context.Context, wait bool) (frame.Message, error) {
 	for {
-		m, err := l.Consumer.Next(ctx)
+		m, err := l.Consumer.Next(ctx, wait)
 		if err != nil {
 			return m, err //nolint:wrapcheck // a close
 		}

@@ -107,7 +107,7 @@ func (c *consumer) Receive(_ context.Context, m frame.Message) error {
 
 // Next returns the oldest message of the outbox, then the close that the client
 // asked for.
-func (c *consumer) Next(context.Context) (frame.Message, error) {
+func (c *consumer) Next(context.Context, bool) (frame.Message, error) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	m := c.TakeLocked()

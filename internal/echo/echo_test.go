@@ -52,7 +52,7 @@ func open(t *testing.T, query string) (endpoint.Consumer, *socket) {
 // next returns the next frame, or the close, in short.
 func next(t *testing.T, c endpoint.Consumer) string {
 	t.Helper()
-	m, err := c.Next(t.Context())
+	m, err := c.Next(t.Context(), true)
 	if end, ok := errors.AsType[*frame.Close](err); ok {
 		return fmt.Sprintf("close %d %s", end.Code, end.Reason)
 	}

@@ -103,6 +103,6 @@ type Consumer interface {
 	Open(ctx context.Context) error
 
 	Receive(ctx context.Context, m frame.Message) error
-	Next(ctx context.Context) (frame.Message, error)
+	Next(ctx context.Context, wait bool) (frame.Message, error)
 	Closed()
 }

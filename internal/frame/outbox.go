@@ -17,6 +17,9 @@ type Outbox struct {
 	bytes  int
 }
 
+// ErrWait is the error of a handler that has to wait for a store before it has the next message.
+var ErrWait = errors.New("the next message has to wait for a store")
+
 // A Message is one WebSocket message. Data is nil if there is no message.
 type Message struct {
 	Data   []byte

@@ -153,7 +153,7 @@ type greeter struct {
 func (*greeter) Join(context.Context) error { return nil }
 func (*greeter) Open(context.Context) error { return nil }
 func (*greeter) Closed()                    {}
-func (g *greeter) Next(context.Context) (m frame.Message, err error) {
+func (g *greeter) Next(context.Context, bool) (m frame.Message, err error) {
 	if !g.greeted {
 		m.Data, g.greeted = []byte("{}"), true
 	}

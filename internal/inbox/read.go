@@ -34,7 +34,7 @@ func (p *pager) restart(again bool) { *p = pager{complete: p.complete && !again}
 
 // Next returns the answers of the outbox, then what has changed. It reads the store when it
 // has nothing to send.
-func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
+func (s *Consumer) Next(ctx context.Context, wait bool) (frame.Message, error) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	for {
@@ -52,6 +52,8 @@ func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
 			return frame.Message{Data: frame.InboxComplete}, nil
 		case s.pager.done && len(s.list.stale) == 0 && len(s.list.unwatched) == 0, s.mustWait():
 			return frame.Message{}, nil
+		case !wait:
+			return frame.Message{}, frame.ErrWait
 		}
 		read := s.repair
 		switch {

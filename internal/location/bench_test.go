@@ -57,7 +57,7 @@ func opened(b *testing.B) (*stage, *location.Consumer) {
 	if err := c.Open(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if m, err := c.Next(b.Context()); err != nil || m.Data == nil {
+	if m, err := c.Next(b.Context(), true); err != nil || m.Data == nil {
 		b.Fatal(err)
 	}
 	return s, c
@@ -72,10 +72,10 @@ func BenchmarkDeliver(b *testing.B) {
 	for b.Loop() {
 		e.Counter++
 		s.deliver(e)
-		if m, err := c.Next(ctx); err != nil || m.Data == nil {
+		if m, err := c.Next(ctx, true); err != nil || m.Data == nil {
 			b.Fatalf("%v, %v", m, err)
 		}
-		if m, _ := c.Next(ctx); m.Data != nil {
+		if m, _ := c.Next(ctx, true); m.Data != nil {
 			b.Fatal("there is more than was delivered")
 		}
 	}

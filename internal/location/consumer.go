@@ -184,18 +184,20 @@ func (s *Consumer) put(e event.Event, stored bool) {
 }
 
 // Next returns the answers of the outbox, then the newest position of each sender.
-func (s *Consumer) Next(ctx context.Context) (frame.Message, error) {
+func (s *Consumer) Next(ctx context.Context, wait bool) (frame.Message, error) {
 	s.Mu.Lock()
-	reload := s.reload
-	s.reload = false
-	s.Mu.Unlock()
-	if reload {
+	defer s.Mu.Unlock()
+	if s.reload && !wait {
+		return frame.Message{}, frame.ErrWait
+	}
+	if s.reload {
+		s.reload = false
+		s.Mu.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 		_ = s.load(ctx) // the next position makes up for a failure
 		cancel()
+		s.Mu.Lock()
 	}
-	s.Mu.Lock()
-	defer s.Mu.Unlock()
 	if m := s.TakeLocked(); m.Data != nil {
 		return m, nil
 	}

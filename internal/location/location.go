@@ -37,7 +37,7 @@ type Layer interface {
 // Positions keeps the last position of each sender of a room for a limited time.
 type Positions interface {
 	// Save keeps a position in place of the one before. It does not block, and calls done
-	// once unless it is nil.
+	// once unless it is nil. The caller must publish something next.
 	Save(r room.Room, p event.Position, done func(error))
 	// SaveReported keeps when the last position was recorded that a user sent by HTTP. It does not
 	// block, and calls done once.

@@ -30,6 +30,7 @@ type command struct {
 	ttl       time.Duration
 	done      func(error)
 	submitted time.Time
+	held      bool // may wait for the next command
 }
 
 // A Pipeline sends commands to Redis in the order in which they were submitted. All
@@ -89,7 +90,11 @@ func (p *Pipeline) submit(c command) {
 	full := p.queued.Add(1) > maxQueued
 	full = p.queuedBytes.Add(size) > maxQueuedBytes || full
 	c.submitted = time.Now()
-	if full || !p.queue.Add(c) {
+	add := p.queue.Add
+	if c.held {
+		add = p.queue.AddHeld
+	}
+	if full || !add(c) {
 		p.queued.Add(-1)
 		p.queuedBytes.Add(-size)
 		p.refuse(&c, errQueueFull)

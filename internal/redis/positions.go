@@ -28,10 +28,11 @@ const reportedTTL = 24 * time.Hour
 
 // Save stores the last position of a user in the room. It replaces the one before.
 //
-// Save follows the contract of [Pipeline]. What is published after a Save is published
-// after the position can be read.
+// Save follows the contract of [Pipeline], but the caller has to publish something next: the two
+// share a round trip. What is published after a Save is published after the position can be
+// read.
 func (p *Positions) Save(r room.Room, position event.Position, done func(error)) {
-	p.save(r, position, "", p.ttl, done)
+	p.save(r, position, command{done: done, ttl: p.ttl, held: true}, "")
 }
 
 // SaveReported stores when the last position was recorded that a user sent to the room by HTTP; the
@@ -41,18 +42,20 @@ func (p *Positions) SaveReported(r room.Room, user room.UserID, recorded time.Ti
 	if !recorded.IsZero() {
 		position.Recorded = recorded.UnixMilli()
 	}
-	p.save(r, position, reported, reportedTTL, done)
+	p.save(r, position, command{done: done, ttl: reportedTTL}, reported)
 }
 
-func (p *Positions) save(r room.Room, position event.Position, suffix string, ttl time.Duration, done func(error)) {
+func (p *Positions) save(r room.Room, position event.Position, c command, suffix string) {
+	c.kind = set
 	ring := p.client.Ring()
 	if ring == nil {
-		p.client.Pipeline.refuse(&command{kind: set, name: "a position", done: done}, errNoDeployment)
+		c.name = "a position"
+		p.client.Pipeline.refuse(&c, errNoDeployment)
 		return
 	}
-	key := p.key(ring, r, position.User) + suffix
-	sealed := ring.Seal([]byte(mark), key, time.Now(), position)
-	p.client.Pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: ttl})
+	c.name = p.key(ring, r, position.User) + suffix
+	c.payload = ring.Seal([]byte(mark), c.name, time.Now(), position)
+	p.client.Pipeline.submit(c)
 }
 
 // Reported returns what [Positions.SaveReported] has stored, or the zero time. Errors wrap

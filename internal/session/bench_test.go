@@ -31,7 +31,7 @@ func (f *fountain) Receive(context.Context, frame.Message) error {
 	return nil
 }
 
-func (f *fountain) Next(context.Context) (frame.Message, error) {
+func (f *fountain) Next(context.Context, bool) (frame.Message, error) {
 	if f.left.Add(-1) < 0 {
 		f.left.Add(1)
 		return frame.Message{}, nil

@@ -53,6 +53,7 @@ type Registry struct {
 	ctx     context.Context // passed to handlers; outlives the requests
 	cancel  context.CancelFunc
 	running sync.WaitGroup // readers and writers
+	writers *writers
 
 	count     atomic.Int64 // sockets, including those in their handshake
 	anonymous atomic.Int64 // of count, those of anonymous endpoints
@@ -68,7 +69,7 @@ type Registry struct {
 // and must not be cancelled before [Registry.Drain] has returned.
 func NewRegistry(ctx context.Context, o Options, reg prometheus.Registerer) *Registry {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), sessions: map[*Session]struct{}{}, members: map[memberKey]*member{}}
+	return &Registry{options: o, ctx: ctx, cancel: cancel, metrics: newMetrics(reg), writers: newWriters(), sessions: map[*Session]struct{}{}, members: map[memberKey]*member{}}
 }
 
 // Draining reports whether the registry refuses handshakes because of a shutdown.

@@ -37,7 +37,7 @@ func (h *script) Receive(ctx context.Context, m frame.Message) error {
 	return nil
 }
 
-func (h *script) Next(context.Context) (frame.Message, error) {
+func (h *script) Next(context.Context, bool) (frame.Message, error) {
 	if h.next != nil {
 		h.next()
 	}

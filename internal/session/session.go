@@ -27,8 +27,10 @@ type Handler interface {
 	Receive(ctx context.Context, m frame.Message) error
 	// Next returns the next message to write, or a message without data if there is
 	// none. Only the writer calls it. It may read missing messages from a store but must
-	// not wait for new ones: the handler calls [Session.Wake] when there are some.
-	Next(ctx context.Context) (frame.Message, error)
+	// not wait for new ones: the handler calls [Session.Wake] when there are some. Without
+	// wait it must not read a store either: it returns [frame.ErrWait] instead, and is called
+	// again with wait.
+	Next(ctx context.Context, wait bool) (frame.Message, error)
 	// Closed releases the handler's resources. It is called once, after the session has
 	// ended.
 	Closed()
@@ -133,7 +135,8 @@ func (s *Session) wakeLocked() {
 		s.wakePending = true
 	default:
 		s.writing = true
-		s.registry.running.Go(s.write)
+		s.registry.running.Add(1)
+		s.registry.writers.add(s)
 	}
 }
 

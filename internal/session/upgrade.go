@@ -88,13 +88,7 @@ func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // tune bounds the kernel's send buffer, if c is a TCP connection.
 func tune(c net.Conn) {
-	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
-		c = p.Raw()
-	}
-	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // the listener's
-		c = w.NetConn()
-	}
-	if t, ok := c.(*net.TCPConn); ok {
+	if t := tcp(c); t != nil {
 		_ = t.SetWriteBuffer(sendBuffer)
 		setLowWater(t)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/roomspa/roomspa/internal/frame"
@@ -25,10 +24,6 @@ const maxAttempts = 3
 // batch with a large frame has more: a page of 256 KiB may take 80 s at the default timeout.
 const minProgress = 32 << 10
 
-// batchBytes is the size at which the writer stops collecting frames and writes them. It
-// bounds the memory that a stalled socket holds.
-const batchBytes = 8 << 10
-
 // Opcodes of RFC 6455 §5.2, with the FIN bit.
 const (
 	opText   = 0x81
@@ -38,73 +33,76 @@ const (
 	opPong   = 0x8a
 )
 
-// A batch holds the frames of one write, and the offset at which each of them ends.
-type batch struct {
-	buf  []byte
-	ends []int
-}
-
-var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, batchBytes+1024)} }}
-
-// append adds a frame. Server frames are not masked (RFC 6455 §5.1), so the payload can be
-// shared by all sockets.
-func (b *batch) append(op byte, payload []byte) {
-	switch n := len(payload); {
-	case n < 126:
-		b.buf = append(b.buf, op, byte(n))
-	case n < 1<<16:
-		b.buf = binary.BigEndian.AppendUint16(append(b.buf, op, 126), uint16(n))
-	default:
-		b.buf = binary.BigEndian.AppendUint64(append(b.buf, op, 127), uint64(n))
-	}
-	b.buf = append(b.buf, payload...)
-	b.ends = append(b.ends, len(b.buf))
-}
-
-// write is the session's writer. It runs only while there are frames to write. Nothing else
-// writes to the connection.
-func (s *Session) write() {
-	b, ok := batches.Get().(*batch)
-	if !ok {
-		panic("the pool holds batches")
-	}
-	defer s.finish(false)
+// writeNow is the session's writer. It runs only while there are frames to write. Nothing else
+// writes to the connection. If the session has to wait, for its peer or for a store, or has more
+// frames than a batch holds, writeNow hands b over to [Session.writeAlone], and returns false.
+func (s *Session) writeNow(b *batch) (keep bool) {
 	for {
-		b.buf, b.ends = b.buf[:0], b.ends[:0]
-		full, last := s.fill(b)
-		if len(b.buf) > 0 && !s.send(b) {
+		b.reset()
+		full, last := s.fill(b, false)
+		if len(b.buf) > 0 {
+			b.writeNow(s.raw)
+			s.noteSent(b.sent)
+		}
+		if full || b.sent < len(b.buf) {
+			go s.writeAlone(b, full, last)
+			return false
+		}
+		if s.wrote(full, last) {
+			s.registry.running.Done()
+			return true
+		}
+	}
+}
+
+// writeAlone goes on with the batch of writeNow in a goroutine of the session, where it may wait.
+func (s *Session) writeAlone(b *batch, full, last bool) {
+	defer s.registry.running.Done()
+	for {
+		if b.sent < len(b.buf) && !s.send(b) {
 			last = true
 		}
-		s.mu.Lock()
-		more := full || s.wakePending || (s.pingDue && !last)
-		s.wakePending = false
-		if last {
-			s.writerDone, s.writing = true, false
-		} else if !more {
-			s.writing = false
-		}
-		stop := !s.writing
-		s.mu.Unlock()
-		if last {
-			_ = s.raw.SetReadDeadline(time.Now().Add(closeWait))
-		}
-		if stop {
+		if s.wrote(full, last) {
 			break
 		}
+		b.reset()
+		full, last = s.fill(b, true)
 	}
-	if cap(b.buf) <= 4*batchBytes {
-		batches.Put(b)
+	freeBatch(b)
+}
+
+// wrote ends the writer after a batch, unless there is more to write, and reports whether it has
+// ended.
+func (s *Session) wrote(full, last bool) bool {
+	s.mu.Lock()
+	more := full || s.wakePending || (s.pingDue && !last)
+	s.wakePending = false
+	if last {
+		s.writerDone, s.writing = true, false
+	} else if !more {
+		s.writing = false
 	}
+	ended, done := !s.writing, s.writerDone
+	s.mu.Unlock()
+	if last {
+		_ = s.raw.SetReadDeadline(time.Now().Add(closeWait))
+	}
+	if ended && done {
+		s.finish(false)
+	}
+	return ended
 }
 
 // fill collects the frames to write. full is true if there may be more, last if the batch
-// contains the Close.
-func (s *Session) fill(b *batch) (full, last bool) {
-	h := s.begin(b)
-	cause := s.ending()
+// contains the Close. Without wait it reads no store.
+func (s *Session) fill(b *batch, wait bool) (full, last bool) {
+	h, cause := s.begin(b)
 	if cause == nil || flushesFirst(cause) {
 		for len(b.buf) < batchBytes {
-			m, err := s.nextMessage(h)
+			m, err := s.nextMessage(h, wait)
+			if err == frame.ErrWait { //nolint:errorlint // never wrapped
+				return true, false
+			}
 			if err != nil {
 				s.fail(err)
 				break
@@ -143,17 +141,17 @@ func flushesFirst(c *frame.Close) bool {
 	return c.Code == frame.CodeRestart || c.Code == frame.CodePolicy
 }
 
-func (s *Session) nextMessage(h Handler) (m frame.Message, err error) {
+func (s *Session) nextMessage(h Handler, wait bool) (m frame.Message, err error) {
 	if h == nil {
 		return frame.Message{}, nil
 	}
 	defer s.recoverPanic("Next")
-	return h.Next(s.registry.ctx)
+	return h.Next(s.registry.ctx, wait)
 }
 
 // begin adds the ping and the pong that are due. It returns the handler, which is nil if the
-// session was woken before [Session.Start].
-func (s *Session) begin(b *batch) Handler {
+// session was woken before [Session.Start], and the close with which the session ends, if any.
+func (s *Session) begin(b *batch) (Handler, *frame.Close) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pendingPong != nil {
@@ -167,7 +165,7 @@ func (s *Session) begin(b *batch) Handler {
 			s.log.Debug(s.endpoint.component, "Ping sent")
 		}
 	}
-	return s.handler
+	return s.handler, s.cause
 }
 
 // appendClose adds the frame that explains the close, and the Close. Classic clients know no
@@ -199,20 +197,18 @@ func (s *Session) appendClose(b *batch, c *frame.Close) {
 // The bytes of a write that is still blocked after blockedAfter are taken from the account. If
 // it has no room, the session ends with over_budget, and is cut.
 func (s *Session) send(b *batch) bool {
-	rest, timeout := b.buf, min(blockedAfter, s.registry.options.WriteTimeout)
+	rest, timeout := b.buf[b.sent:], min(blockedAfter, s.registry.options.WriteTimeout)
 	taken, progress := 0, 0
 	defer func() { s.account.Give(taken) }()
 	for attempt := 0; ; attempt++ {
 		_ = s.raw.SetWriteDeadline(time.Now().Add(timeout))
 		n, err := s.raw.Write(rest)
-		s.sentBytes.Add(uint64(n))
+		s.noteSent(n)
 		rest = rest[n:]
 		progress += n
-		if n > 0 {
-			s.lastActive.Store(time.Now().UnixNano())
-		}
 		switch {
 		case err == nil:
+			_ = s.raw.SetWriteDeadline(time.Time{}) // writeNow sets none
 			return true
 		case attempt == 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			if !s.account.Take(cap(b.buf)) {
@@ -242,6 +238,14 @@ func (s *Session) send(b *batch) bool {
 	}
 }
 
+// noteSent notes that the peer's kernel connection has taken n bytes.
+func (s *Session) noteSent(n int) {
+	if n > 0 {
+		s.sentBytes.Add(uint64(n))
+		s.lastActive.Store(time.Now().UnixNano())
+	}
+}
+
 // slowConsumer is the close for a peer that reads too slowly.
 var slowConsumer = &frame.Close{
 	Code: frame.CodeTryLater, Reason: "slow_consumer", After: time.Second,
@@ -252,14 +256,4 @@ var slowConsumer = &frame.Close{
 var overBudget = &frame.Close{
 	Code: frame.CodeTryLater, Reason: "over_budget", After: time.Second,
 	Detail: "the replica is short of memory for what the client leaves unread",
-}
-
-// restOfFrame returns the unwritten bytes of the current frame.
-func (b *batch) restOfFrame(written int) []byte {
-	for _, end := range b.ends {
-		if end >= written {
-			return b.buf[written:end]
-		}
-	}
-	return nil
 }

@@ -80,7 +80,7 @@ func decode(text []byte) (frame.Client, error) {
 	return in, err
 }
 
-func (c *consumer) Next(context.Context) (frame.Message, error) {
+func (c *consumer) Next(context.Context, bool) (frame.Message, error) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	return c.TakeLocked(), nil
