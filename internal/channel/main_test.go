@@ -39,6 +39,7 @@ func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Re
 		t.Fatal(err)
 	}
 	r := replica{c, channel.New(c, log, reg)}
+	r.Layer.UseSharded(r.Layer.CanShard(t.Context()))
 	r.Layer.Use(world.Deployment)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup

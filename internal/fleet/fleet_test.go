@@ -47,9 +47,13 @@ type replica struct {
 	deliver func(event.Event)
 	used    []event.Deployment
 	counter uint64 // of the last event
-	reg     *prometheus.Registry
-	log     bytes.Buffer
-	end     context.CancelFunc
+
+	cannotShard error // what CanShard returns
+	refusal     error // what UseSharded got
+
+	reg *prometheus.Registry
+	log bytes.Buffer
+	end context.CancelFunc
 }
 
 func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Duration) (d event.Deployment, others []room.Heartbeat, err error) {
@@ -98,6 +102,10 @@ func (r *replica) Join(_ context.Context, _ string, deliver func(event.Event), _
 }
 
 func (r *replica) Use(d event.Deployment) { r.world.set(func() { r.used = append(r.used, d) }) }
+
+func (r *replica) CanShard(context.Context) error { return r.cannotShard }
+
+func (r *replica) UseSharded(refusal error) { r.world.set(func() { r.refusal = refusal }) }
 
 func (r *replica) ExchangeDeployments() (ids []string) {
 	r.world.set(func() { ids = r.world.others })

@@ -40,13 +40,13 @@ func run(t testing.TB, c *redis.Client) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { c.Pipeline.Run(ctx, func(error) {}) })
+	running.Go(func() { c.Pipelines[0].Run(ctx, func(error) {}) })
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
 	})
 	world.Eventually(t, "the pipeline is up", func() (bool, any) {
-		err := wait(func(done func(error)) { c.Pipeline.Probe(c.Prefix()+"probe", nil, done) })
+		err := wait(func(done func(error)) { c.Pipelines[0].Probe(c.Prefix()+"probe", nil, done) })
 		return err == nil, err
 	})
 }

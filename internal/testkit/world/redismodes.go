@@ -65,6 +65,18 @@ func RedisCluster(t testing.TB) *RedisServers {
 	return s
 }
 
+// RedisPlainCluster starts a Redis Cluster of three masters whose ACL refuses sharded Pub/Sub.
+func RedisPlainCluster(t testing.TB) *RedisServers {
+	t.Helper()
+	s := RedisCluster(t)
+	s.Each(t, func(ctx context.Context, node *goredis.Client) {
+		if err := node.Do(ctx, "ACL", "SETUSER", "default", "-spublish", "-ssubscribe", "-sunsubscribe").Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return s
+}
+
 // RedisSentinel starts a master, a replica of it, and one sentinel that decides alone.
 func RedisSentinel(t testing.TB) *RedisServers {
 	t.Helper()

@@ -27,8 +27,10 @@ type RedisServers struct {
 	Nodes   []*sandbox.Redis
 }
 
-// RedisModes start servers in each mode.
-var RedisModes = map[string]func(testing.TB) *RedisServers{"standalone": RedisStandalone, "sentinel": RedisSentinel, "cluster": RedisCluster}
+// RedisModes start servers in each mode, and a cluster that refuses sharded Pub/Sub.
+var RedisModes = map[string]func(testing.TB) *RedisServers{
+	"standalone": RedisStandalone, "sentinel": RedisSentinel, "cluster": RedisCluster, "cluster without sharded Pub/Sub": RedisPlainCluster,
+}
 
 func patient(o redis.Options) redis.Options {
 	o.Prefix, o.Timeout = "test:", Limit
@@ -87,11 +89,15 @@ func (s *RedisServers) Subscribers(t testing.TB, group string) int {
 	t.Helper()
 	channel := redis.Name(s.Options.Prefix, Deployment.ID, group)
 	return s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-		counts, err := node.PubSubNumSub(ctx, channel).Result()
+		plain, err := node.PubSubNumSub(ctx, channel).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return int(counts[channel])
+		sharded, err := node.PubSubShardNumSub(ctx, channel).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(plain[channel] + sharded[channel])
 	})
 }
 
@@ -118,18 +124,18 @@ func (s *RedisServers) KillSubscribers(t testing.TB, group string) {
 	}
 }
 
-var subscribeCalls = regexp.MustCompile(`cmdstat_subscribe:calls=(\d+)`)
+var subscribeCalls = regexp.MustCompile(`cmdstat_s?subscribe:calls=(\d+)`)
 
-// SubscribeCommands returns the number of SUBSCRIBE commands that the servers executed.
+// SubscribeCommands returns the number of SUBSCRIBE and SSUBSCRIBE commands that the servers executed.
 func (s *RedisServers) SubscribeCommands(t testing.TB) int {
 	t.Helper()
 	return s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-		found := subscribeCalls.FindStringSubmatch(node.Info(ctx, "commandstats").Val())
-		if found == nil {
-			return 0
+		calls := 0
+		for _, found := range subscribeCalls.FindAllStringSubmatch(node.Info(ctx, "commandstats").Val(), -1) {
+			n, _ := strconv.Atoi(found[1])
+			calls += n
 		}
-		n, _ := strconv.Atoi(found[1])
-		return n
+		return calls
 	})
 }
 
