@@ -24,7 +24,8 @@ const overlap = 25 * time.Second
 // found in Postgres by the next sweep.
 type pubsub struct {
 	log     *slog.Logger
-	sharded atomic.Bool // what subscribers use
+	sharded atomic.Bool           // what subscribers use
+	own     atomic.Pointer[error] // why this replica cannot
 
 	// Only for UseSharded.
 	agreed bool // all replicas can use sharded Pub/Sub
@@ -35,7 +36,18 @@ type pubsub struct {
 // CanShard returns nil if this replica can use sharded Pub/Sub, or why it cannot. It asks Redis the
 // first time, and once a minute while it cannot.
 func (l *Layer) CanShard(ctx context.Context) error {
-	return l.client.CanShard(ctx) //nolint:wrapcheck // the reason
+	err := l.client.CanShard(ctx)
+	l.pubsub.own.Store(&err)
+	return err //nolint:wrapcheck // the reason
+}
+
+// Finding returns nil, or in Redis Cluster why this replica cannot use sharded Pub/Sub. It performs no
+// I/O.
+func (l *Layer) Finding() error {
+	if err := l.pubsub.own.Load(); err != nil && len(l.shards) > 1 {
+		return *err
+	}
+	return nil
 }
 
 // UseSharded says whether sharded Pub/Sub is to be used: nil if every live replica can, or else why

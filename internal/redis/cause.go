@@ -35,6 +35,7 @@ const (
 	causeClusterDown = "redis_cluster_down"
 	causeLost        = "redis_connection_lost"
 	causeOther       = "redis_other"
+	causeNotSharded  = "redis_not_sharded"
 	causeNoIdentity  = "deployment_unread"
 	causeFiles       = "too_many_open_files"
 )

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -111,7 +110,7 @@ func isUnknownCommand(err error) bool {
 // shardingRefusal returns in words why the servers refuse sharded Pub/Sub.
 func (c *Client) shardingRefusal(err error) error {
 	if isUnknownCommand(err) {
-		return fmt.Errorf("a node is older than Redis 7 and has no sharded Pub/Sub (%w)", err)
+		err = &explained{"a node is older than Redis 7 and has no sharded Pub/Sub (" + err.Error() + ")", causeNotSharded, err}
 	}
 	return c.explain(err)
 }

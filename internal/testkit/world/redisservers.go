@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -27,10 +28,8 @@ type RedisServers struct {
 	Nodes   []*sandbox.Redis
 }
 
-// RedisModes start servers in each mode, and a cluster that refuses sharded Pub/Sub.
-var RedisModes = map[string]func(testing.TB) *RedisServers{
-	"standalone": RedisStandalone, "sentinel": RedisSentinel, "cluster": RedisCluster, "cluster without sharded Pub/Sub": RedisPlainCluster,
-}
+// RedisModes start servers in each mode.
+var RedisModes = map[string]func(testing.TB) *RedisServers{"standalone": RedisStandalone, "sentinel": RedisSentinel, "cluster": RedisCluster}
 
 func patient(o redis.Options) redis.Options {
 	o.Prefix, o.Timeout = "test:", Limit
@@ -148,3 +147,18 @@ func (s *RedisServers) ForgetScripts(t testing.TB) {
 		}
 	})
 }
+
+// CPU returns the processor time that all servers have used.
+func (s *RedisServers) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	total := time.Duration(0)
+	s.Each(t, func(ctx context.Context, node *goredis.Client) {
+		for _, found := range usedCPU.FindAllStringSubmatch(node.Info(ctx, "cpu").Val(), -1) {
+			seconds, _ := strconv.ParseFloat(found[1], 64)
+			total += time.Duration(seconds * float64(time.Second))
+		}
+	})
+	return total
+}
+
+var usedCPU = regexp.MustCompile(`(?m)^used_cpu_(?:sys|user):([0-9.]+)`)
