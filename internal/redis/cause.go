@@ -38,6 +38,7 @@ const (
 	causeNotSharded  = "redis_not_sharded"
 	causeNoIdentity  = "deployment_unread"
 	causeFiles       = "too_many_open_files"
+	causeEvicting    = "redis_evicting"
 )
 
 // classify returns the cause word of an error, or "" if Redis is not at fault.

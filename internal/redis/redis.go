@@ -91,7 +91,8 @@ type Client struct {
 	publishing atomic.Pointer[Publishing]
 
 	noInfo   atomic.Bool // an ACL denies INFO
-	found    findings    // after failures
+	evicted  evictions
+	found    findings // after failures
 	address  string
 	database int
 	prefix   string

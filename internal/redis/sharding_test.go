@@ -26,10 +26,10 @@ func setUser(t *testing.T, s *world.RedisServers, name string, rules ...any) red
 	return o
 }
 
-// documentedRules are those of docs/operations.md, for the prefix of the tests.
+// documentedRules are those of docs/operating.md, for the prefix of the tests.
 func documentedRules(t *testing.T) (rules []any) {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/operations.md")
+	text, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
