@@ -189,3 +189,20 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// What a layer costs while nothing happens: the echoes and PINGs of one subscription, or of 32.
+func BenchmarkIdle(b *testing.B) {
+	for name, start := range map[string]func(testing.TB) *world.RedisServers{"standalone": world.RedisStandalone, "cluster": world.RedisCluster} {
+		b.Run(name, func(b *testing.B) {
+			p := start(b)
+			up(b, openPubSub(b, p.Options, nil))
+			redisCPU, ownCPU, began := p.CPU(b), cpuTime(b), time.Now()
+			for b.Loop() {
+				<-time.After(time.Second)
+			}
+			seconds := time.Since(began).Seconds()
+			b.ReportMetric((cpuTime(b)-ownCPU).Seconds()*1000/seconds, "own-ms/s")
+			b.ReportMetric((p.CPU(b)-redisCPU).Seconds()*1000/seconds, "redis-ms/s")
+		})
+	}
+}

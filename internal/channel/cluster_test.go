@@ -23,7 +23,7 @@ func TestASlotMovesWhilePublishing(t *testing.T) {
 	p := world.RedisCluster(t)
 	a, b := open(t, p.Impatient()).Layer, open(t, p.Impatient()).Layer
 	up(t, a, b)
-	s := startStream(t, a, b)
+	s := startStream(t, 1, a, b)
 	s.resumes(world.Limit)
 	before, _ := b.Health()
 	for i := range 6 {
@@ -43,7 +43,7 @@ func TestClusterFailover(t *testing.T) {
 	p := world.RedisReplicatedCluster(t)
 	a, b := open(t, p.Impatient()).Layer, open(t, p.Impatient()).Layer
 	up(t, a, b)
-	s := startStream(t, a, b)
+	s := startStream(t, 1, a, b)
 	s.resumes(world.Limit)
 	for i := range 2 {
 		p.Failover(t, s.groups[i].name)
@@ -69,7 +69,7 @@ func TestADeafSubscriptionInAClusterIsReplaced(t *testing.T) {
 	a := open(t, p.Impatient()).Layer
 	b := openWith(t, fronted, slog.New(slog.DiscardHandler), reg).Layer
 	up(t, a, b)
-	s := startStream(t, a, b)
+	s := startStream(t, 1, a, b)
 	s.resumes(world.Limit)
 	proxies[0].DropPublished(1)
 	world.Eventually(t, "the layer cannot subscribe", func() (bool, any) {
@@ -93,12 +93,12 @@ func TestTheChangeToShardedPubSubLosesNothing(t *testing.T) {
 	a, b := openPubSub(t, p.Options, old), openPubSub(t, p.Options, old)
 	c := openPubSub(t, p.Options, nil) // starts when the last old one has gone, and the others do not know
 	up(t, a, b, c)
-	streams := []*stream{startStream(t, a, b), startStream(t, c, a), startStream(t, b, c)}
+	streams := []*stream{startStream(t, 1, a, b), startStream(t, 2, c, a), startStream(t, 3, b, c)}
 	now := time.Now()
-	for step := range 30 { // 3 s each
-		now = now.Add(3 * time.Second)
+	for step := range 14 { // 7 s each
+		now = now.Add(7 * time.Second)
 		a.UseShardedAt(nil, now)
-		if step >= 4 { // b notices it later, by an interval of heartbeats
+		if step >= 2 { // b notices it later, by an interval of heartbeats
 			b.UseShardedAt(nil, now)
 		}
 		c.UseShardedAt(nil, now)
@@ -134,6 +134,7 @@ func TestTheWayBackToPlainPubSub(t *testing.T) {
 	there.wants(t, "to all")
 	publish(t, earlier, "chat_1_1", "from the old one")
 	member.wants(t, "from the old one")
+	there.wants(t, "from the old one")
 	later := time.Now().Add(time.Hour)
 	a.UseShardedAt(errOld{}, later)
 	b.UseShardedAt(errOld{}, later)

@@ -34,13 +34,14 @@ type streamGroup struct {
 	excused int // the last number that was handed in when missed was called
 }
 
-func startStream(t *testing.T, from, to *channel.Layer) *stream {
+// startStream starts a stream to groups of a customer.
+func startStream(t *testing.T, customer int, from, to *channel.Layer) *stream {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &stream{t: t, stop: cancel}
 	for i := range s.groups {
 		g := &s.groups[i]
-		g.name, g.failed = "chat_1_"+itoa(i), map[int]bool{}
+		g.name, g.failed = "chat_"+itoa(customer)+"_"+itoa(i), map[int]bool{}
 		join, cancel := context.WithTimeout(ctx, world.Limit)
 		defer cancel()
 		if _, err := to.Join(join, g.name, g.deliver, g.missed); err != nil {
@@ -48,7 +49,7 @@ func startStream(t *testing.T, from, to *channel.Layer) *stream {
 		}
 	}
 	s.done.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			for i := range s.groups {
