@@ -2,13 +2,10 @@ package cause_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -93,76 +90,4 @@ func TestSymptomsLeadToCauses(t *testing.T) {
 			t.Errorf("%s leads to no command", s.Sees)
 		}
 	}
-}
-
-// TestGoldenTroubleshooting holds the generated parts of docs/troubleshooting.md to the table.
-func TestGoldenTroubleshooting(t *testing.T) {
-	t.Parallel()
-	const path = "../../docs/troubleshooting.md"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(text)
-	for name, part := range map[string]string{"symptoms": symptoms(), "causes": causes()} {
-		begin := "<!-- Generated from internal/cause by go generate ./internal/cause: " + name + ". -->\n\n"
-		head, rest, found := strings.Cut(want, begin)
-		_, tail, ended := strings.Cut(rest, generatedEnd)
-		if !found || !ended {
-			t.Fatalf("%s does not contain %q and %q after it", path, begin, generatedEnd)
-		}
-		want = head + begin + part + generatedEnd + tail
-	}
-	if diff := cmp.Diff(string(text), want); diff != "" && !*update {
-		t.Errorf("%s is out of date; if this is meant, run go generate ./internal/cause (-want +got):\n%s", path, diff)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-const generatedEnd = "\n<!-- end of generated part -->\n"
-
-func symptoms() string {
-	var b strings.Builder
-	b.WriteString("| people see | run | usual causes, the most frequent first |\n| --- | --- | --- |\n")
-	for _, s := range cause.Symptoms() {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(s.Sees), code(s.Command), words(s.Causes))
-	}
-	return b.String()
-}
-
-func causes() string {
-	var chapters []string
-	for _, c := range cause.Chapters() {
-		var b strings.Builder
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n| cause | means | the client sees | log | metric | what to do |\n| --- | --- | --- | --- | --- | --- |\n", c.Title, c.About)
-		for _, a := range c.Rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", a.Cause, cell(a.Means), cell(a.Client), code(a.Log), code(a.Metric), cell(a.Cure))
-		}
-		chapters = append(chapters, b.String())
-	}
-	return strings.Join(chapters, "\n")
-}
-
-func words(all []string) string {
-	var b []string
-	for _, w := range all {
-		b = append(b, code(w))
-	}
-	return strings.Join(b, ", ")
-}
-
-// cell writes what would be markup as it is.
-func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "<", `\<`, "[", `\[`, "$", `\$`).Replace(s)
-}
-
-func code(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "`" + strings.ReplaceAll(s, "|", `\|`) + "`"
 }
