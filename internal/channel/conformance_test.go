@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,6 +307,11 @@ func testGone(t *testing.T, p *world.RedisServers) {
 	world.Eventually(t, "the layer cannot publish", func() (bool, any) {
 		_, err := l.Health()
 		return err != nil && strings.Contains(err.Error(), "publish"), err
+	})
+	world.Eventually(t, "the shard of the group knows it, too", func() (bool, any) {
+		var refused atomic.Bool
+		l.Publish("chat_8_1", text("gone"), func(error) { refused.Store(true) })
+		return refused.Load(), nil
 	})
 	var calls sync.Map
 	for i := range 100 {
