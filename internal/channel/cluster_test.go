@@ -91,15 +91,16 @@ func TestTheChangeToShardedPubSubLosesNothing(t *testing.T) {
 	p := world.RedisCluster(t)
 	old := errOld{}
 	a, b := openPubSub(t, p.Options, old), openPubSub(t, p.Options, old)
-	c := openPubSub(t, p.Options, nil) // starts when the last old one has gone, and the others do not know
+	now := time.Now()
+	b.UseShardedAt(nil, now)           // a notices it later, by an interval of heartbeats
+	c := openPubSub(t, p.Options, nil) // starts after the last old one has gone
 	up(t, a, b, c)
 	streams := []*stream{startStream(t, 1, a, b), startStream(t, 2, c, a), startStream(t, 3, b, c)}
-	now := time.Now()
 	for step := range 14 { // 7 s each
 		now = now.Add(7 * time.Second)
-		a.UseShardedAt(nil, now)
-		if step >= 2 { // b notices it later, by an interval of heartbeats
-			b.UseShardedAt(nil, now)
+		b.UseShardedAt(nil, now)
+		if step >= 2 {
+			a.UseShardedAt(nil, now)
 		}
 		c.UseShardedAt(nil, now)
 		up(t, a, b, c)
