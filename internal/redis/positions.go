@@ -47,15 +47,15 @@ func (p *Positions) SaveReported(r room.Room, user room.UserID, recorded time.Ti
 
 func (p *Positions) save(r room.Room, position event.Position, c command, suffix string) {
 	c.kind = set
-	ring := p.client.Ring()
+	pipeline, ring := p.client.Pipelines[p.client.ShardOf(r.Group("location"))], p.client.Ring()
 	if ring == nil {
 		c.name = "a position"
-		p.client.Pipeline.refuse(&c, errNoDeployment)
+		pipeline.refuse(&c, errNoDeployment)
 		return
 	}
 	c.name = p.key(ring, r, position.User) + suffix
 	c.payload = ring.Seal([]byte(mark), c.name, time.Now(), position)
-	p.client.Pipeline.submit(c)
+	pipeline.submit(c)
 }
 
 // Reported returns what [Positions.SaveReported] has stored, or the zero time. Errors wrap
