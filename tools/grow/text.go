@@ -16,8 +16,11 @@ var perMessage = []column{
 }
 
 var perSocket = []column{
-	{"server-%", "CPU of the replicas, % of a core"}, {"postgres-%", "of Postgres"}, {"redis-%", "of Redis"},
-	{"server-MiB", "RSS of the replicas, MiB"}, {"redis-MiB", "Redis, MiB"},
+	{"server-%", "CPU of the replicas, % of a core"},
+	{"postgres-%", "of Postgres"},
+	{"redis-%", "of Redis"},
+	{"server-MiB", "RSS of the replicas, MiB"},
+	{"redis-MiB", "Redis, MiB"},
 }
 
 // tables returns what was measured.
