@@ -80,7 +80,7 @@ bench: deps bin/benchstat ## Run the benchmarks and compare them with the last r
 soak: deps build ## Inject faults for 10 minutes and check that no message is lost (ARGS="--seed 7 --for 1m")
 	@exec bin/roomspa soak $(ARGS)
 
-e2e: ## Test the chart in a Kubernetes cluster, with faults (docs/e2e.md)
+e2e: ## Test the chart in a Kubernetes cluster, with faults (docs/developing.md)
 	@cd e2e && go test -count=1 -timeout 2h -v $(TESTFLAGS) .
 
 mutants: deps ## Break each guarantee on purpose and check that tests fail (ARGS=side_door for one)

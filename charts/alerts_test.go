@@ -119,11 +119,11 @@ func TestAlertsAreWellFormed(t *testing.T) {
 // Each alert has a summary, a description, a severity and a link to the runbook.
 func TestAlertsSayWhatToDo(t *testing.T) {
 	t.Parallel()
-	runbook, err := os.ReadFile("testdata/runbook.md")
+	runbook, err := os.ReadFile("testdata/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sections := regexp.MustCompile(`(?m)^## (Roomspa\w+)$`).FindAllStringSubmatch(string(runbook), -1)
+	sections := regexp.MustCompile(`(?m)^### (Roomspa\w+)$`).FindAllStringSubmatch(string(runbook), -1)
 	all := alerts(t)
 	for _, s := range sections {
 		if _, known := all[s[1]]; !known {
@@ -135,7 +135,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 		if a["summary"] == "" || a["description"] == "" || !slices.Contains([]string{"warning", "critical"}, rule.Labels["severity"]) {
 			t.Errorf("%s: labels %v, annotations %v", name, rule.Labels, a)
 		}
-		const page = "https://github.com/roomspa/roomspa/blob/main/docs/runbook.md#"
+		const page = "https://github.com/roomspa/roomspa/blob/main/docs/troubleshooting.md#"
 		if want := page + strings.ToLower(name); a["runbook_url"] != want {
 			t.Errorf("%s leads to %s, want %s", name, a["runbook_url"], want)
 		}

@@ -205,7 +205,7 @@ func (o *Options) Warnings() (all []string) {
 		}
 	}
 	if _, err := os.Stat(podSecrets); err == nil && len(o.TrustedProxies) == 0 {
-		all = append(all, "--trusted-proxies is empty in a pod: users who come through an ingress share its address and its limits (docs/production.md has the networks)")
+		all = append(all, "--trusted-proxies is empty in a pod: users who come through an ingress share its address and its limits (docs/operating.md has the networks)")
 	}
 	return all
 }

@@ -17,13 +17,13 @@ import (
 // user of Redis with as few rights as possible.
 func documentedACL(t *testing.T) []string {
 	t.Helper()
-	doc, err := os.ReadFile("../../docs/operations.md")
+	doc, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := regexp.MustCompile(`(?m)^ACL SETUSER roomspa .*$`).Find(doc)
 	if line == nil {
-		t.Fatal("docs/operations.md has no line ACL SETUSER roomspa")
+		t.Fatal("docs/operating.md has no line ACL SETUSER roomspa")
 	}
 	return strings.Fields(string(line))
 }
