@@ -12,26 +12,28 @@ import (
 	"runtime"
 )
 
-// buildTwice builds every binary in the repository and again, with an empty cache, in a copy of the commit elsewhere.
-// It returns the files by platform, and fails if the two differ.
+// buildTwice builds every binary in two copies of the commit, once with an empty cache. It returns the files by platform,
+// and fails if two builds differ.
 func (r *release) buildTwice(ctx context.Context, log io.Writer) (map[platform]string, error) {
 	dir, err := os.MkdirTemp("", "roomspa-release-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	again := filepath.Join(dir, "source")
-	export := exec.CommandContext(ctx, "sh", "-ec", `mkdir "$2"; git -C "$1" archive HEAD | tar -x -C "$2"`, "sh", r.root, again) //nolint:gosec // paths
-	if out, err := export.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("copy the commit: %w: %s", err, out)
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "the", "other")
+	for _, to := range []string{one, two} {
+		export := exec.CommandContext(ctx, "sh", "-ec", `mkdir -p "$3"; git -C "$1" archive "$2" | tar -x -C "$3"`, "sh", r.root, r.commit, to) //nolint:gosec // paths
+		if out, err := export.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("copy the commit: %w: %s", err, out)
+		}
 	}
 	files := map[platform]string{}
 	for _, p := range platforms {
 		first, second := r.file("roomspa_%s_%s_%s", r.version, p.os, p.arch), filepath.Join(dir, "roomspa")
-		if err := r.build(ctx, r.root, first, p); err != nil {
+		if err := r.build(ctx, one, first, p); err != nil {
 			return nil, err
 		}
-		if err := r.build(ctx, again, second, p, "GOCACHE="+filepath.Join(dir, "cache")); err != nil {
+		if err := r.build(ctx, two, second, p, "GOCACHE="+filepath.Join(dir, "cache")); err != nil {
 			return nil, err
 		}
 		a, err := os.ReadFile(first)

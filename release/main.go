@@ -1,6 +1,6 @@
 // Command release makes the files of a release, without Docker and without a registry:
 //
-//	roomspa_VERSION_OS_ARCH        binaries; each is built twice, in two directories, and must come out equal
+//	roomspa_VERSION_OS_ARCH        binaries; each is built twice, in two copies of the commit, and must come out equal
 //	roomspa_VERSION_image.tar      the image for linux/amd64 and linux/arm64, as an OCI archive
 //	roomspa-VERSION.tgz            the Helm chart
 //	roomspa_VERSION_sbom.cdx.json  what the binary is made of (CycloneDX)

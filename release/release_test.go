@@ -184,7 +184,7 @@ func TestChart(t *testing.T) {
 // TestIgnored requires that the package leaves out what the chart's .helmignore names.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("..", chartDir, ".helmignore"))
+	text, err := os.ReadFile("testdata/chart/.helmignore")
 	if got := strings.Fields(string(text)); err != nil || !slices.Equal(got, ignored) {
 		t.Errorf(".helmignore has %q (%v), and the package ignores %q", got, err, ignored)
 	}
@@ -192,7 +192,7 @@ func TestIgnored(t *testing.T) {
 
 func TestChartVersion(t *testing.T) {
 	t.Parallel()
-	version, err := chartVersion(filepath.Join("..", chartDir))
+	version, err := chartVersion("testdata/chart") // a link, since `go test` does not track files outside of the module
 	if err != nil || strings.Count(version, ".") != 2 {
 		t.Errorf("the chart has the version %q (%v)", version, err)
 	}
@@ -203,7 +203,7 @@ func TestChartVersion(t *testing.T) {
 	if version, err := chartVersion(dir); err == nil {
 		t.Errorf("a chart and a program of different versions are released as %q", version)
 	}
-	text, err := os.ReadFile("../CHANGELOG.md")
+	text, err := os.ReadFile("testdata/CHANGELOG.md")
 	if err != nil || !strings.Contains(string(text), "## ["+version+"]") {
 		t.Errorf("CHANGELOG.md has no section for %s (%v)", version, err)
 	}
