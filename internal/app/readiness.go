@@ -38,7 +38,7 @@ func (a *App) checks() []ops.Check {
 				return "", err
 			}
 			return "PING " + a.redis.Address(), a.redis.CheckAccess(ctx)
-		}, Warn: a.redis.CheckWrite},
+		}, Warn: a.redis.Warn},
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			if _, err := a.layer.Health(); err != nil {
 				return "", err

@@ -37,7 +37,7 @@ var symptoms = []Symptom{
 	{"Messages come and go, some people never see one, or it is gone after the chat is opened again", checkEach, []string{"split_database", "database_restored"}},
 	{"Messages arrive seconds late", diagnoseInside, []string{"split_channel_layer", "replica_clock_skew", "redis_slow", "redis_connection_lost"}},
 	{"The map is frozen, and chat works", "roomspa explain REF (the ref of the location socket)", []string{"replica_clock_skew", "channel_layer_unavailable", "out_of_range"}},
-	{"The map is empty until the other side moves", "roomspa check --redis (if it warns of redis_evicting)", []string{"redis_evicting", "redis_cannot_save", "redis_permission_denied"}},
+	{"The map is empty until the other side moves", "roomspa diagnose with --ops, or roomspa check --redis (if they warn of redis_evicting)", []string{"redis_evicting", "redis_cannot_save", "redis_permission_denied"}},
 	{"The badge shows a wrong number", "roomspa user unread ID", nil},
 	{"The ingress answers 503", diagnoseInside, []string{"no_ready_replica", "proxy_sees_no_replica", "busy"}},
 	{"Somebody reports a ref", "roomspa explain REF", nil},

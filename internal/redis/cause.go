@@ -36,6 +36,7 @@ const (
 	causeOther      = "redis_other"
 	causeNoIdentity = "deployment_unread"
 	causeFiles      = "too_many_open_files"
+	causeEvicting   = "redis_evicting"
 )
 
 // classify returns the cause word of an error, or "" if Redis is not at fault.

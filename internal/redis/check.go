@@ -111,10 +111,15 @@ func (c *Client) ServerVersion(ctx context.Context) string {
 }
 
 func (c *Client) serverInfo(ctx context.Context, field string) string {
+	return c.info(ctx, "server", field)
+}
+
+// info returns a field of a section of INFO, or "" if the server does not tell.
+func (c *Client) info(ctx context.Context, section, field string) string {
 	if c.noInfo.Load() {
 		return ""
 	}
-	info, err := c.checks.Info(ctx, "server").Result()
+	info, err := c.checks.Info(ctx, section).Result()
 	if err != nil {
 		c.noInfo.Store(goredis.HasErrorPrefix(err, "NOPERM")) // more attempts would fill the ACL LOG
 		return ""

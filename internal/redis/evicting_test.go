@@ -7,6 +7,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/redis"
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
@@ -18,6 +19,9 @@ func TestAnEvictingRedisIsNamed(t *testing.T) {
 	c := open(t, redis.Options{URL: url, Prefix: "roomspa:"})
 	if _, warnings, err := c.CheckSettings(t.Context()); err != nil || strings.Contains(strings.Join(warnings, " "), "redis_evicting") {
 		t.Fatalf("before: %q, %v", warnings, err)
+	}
+	if err := c.Warn(t.Context()); err != nil {
+		t.Fatalf("before: %v", err)
 	}
 	o, err := goredis.ParseURL(url)
 	if err != nil {
@@ -33,5 +37,8 @@ func TestAnEvictingRedisIsNamed(t *testing.T) {
 	_, warnings, err := c.CheckSettings(t.Context())
 	if text := strings.Join(warnings, " "); err != nil || !strings.Contains(text, "redis_evicting: Redis has evicted") || !strings.Contains(text, "keys are not roomspa's") {
 		t.Errorf("%q, %v", warnings, err)
+	}
+	if err := c.Warn(t.Context()); cause.Of(err) != "redis_evicting" || !strings.Contains(err.Error(), "Redis has evicted") {
+		t.Errorf("the replica warns: %v", err)
 	}
 }

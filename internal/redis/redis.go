@@ -87,6 +87,7 @@ type Client struct {
 	metrics  *metrics
 	target   atomic.Pointer[target] // for new connections
 	noInfo   atomic.Bool            // an ACL denies INFO
+	evicted  evictions
 	found    findings               // after failures
 	address  string
 	database int

@@ -205,6 +205,9 @@ func secretsCheck(o app.Options) ops.Check {
 	return ops.Check{
 		Name: "tokens",
 		Advise: func(error) string {
+			if len(warnings) > 0 {
+				return "" // a warning says what to do
+			}
 			return "Set --jwt-secret (ROOMSPA_JWT_SECRET) or --jwt-secret-file (ROOMSPA_JWT_SECRET_FILE), or --jwt-keys-file: 32 bytes or more, the same on every replica and in every other program that signs tokens."
 		},
 		Run: func(context.Context) (string, error) {

@@ -145,10 +145,11 @@ const (
 	maxFailureShare = 0.001
 )
 
-// newWarnings returns the warnings that do not only repeat a failure.
+// newWarnings returns the warnings that do not only repeat a failure or a check.
 func (r *Replica) newWarnings() []Warning {
 	return slices.DeleteFunc(slices.Clone(r.Warnings), func(x Warning) bool {
-		return slices.ContainsFunc(r.Failures, func(y Failure) bool { return x.Cause == y.Cause })
+		return slices.ContainsFunc(r.Failures, func(y Failure) bool { return x.Cause == y.Cause }) ||
+			slices.ContainsFunc(r.Checks, func(y Check) bool { return x.Text == y.Warning || x.Text == y.Error })
 	})
 }
 
