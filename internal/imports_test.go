@@ -101,6 +101,7 @@ var packages = map[string][]string{
 	// The JavaScript client, for programs that serve or run it.
 	"../clients/js": {},
 
+	// The program.
 	"../cmd/roomspa": {
 		"app", "auth", "certs", "channel", "event", "frame", "inspect", "ops", "postgres", "redis", "revocation", "room", "story", "tool/adopt", "tool/bench", "tool/check", "tool/client",
 		"tool/connect", "tool/ctl", "tool/dev", "tool/diagnose", "tool/judge", "tool/soak",

@@ -5,7 +5,8 @@
 #   macOS                                 with Homebrew
 # Elsewhere it says what to install. It prints nothing if nothing is missing.
 #   deps.sh race       prints -race if there is a C compiler, else a warning
-#   deps.sh promtool   also installs promtool and Node, which the tests of the chart's alerts and of the JavaScript client need
+#   deps.sh promtool   also installs promtool, which the tests of the chart's alerts need, and (as root or with sudo) Node, which
+#                      those of the JavaScript client need: Debian's Node does not run from another directory
 #   deps.sh chromium   also installs Chromium (350 MB) as root or with sudo, which the tests of the console need
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,7 +46,7 @@ has_chromium() {
 }
 
 has_promtool() { recent 2 promtool "$deps/usr/bin/promtool"; }
-has_node() { recent 18 node; }
+has_node() { recent 18 node && node --eval 0 &>/dev/null; }
 
 # Compiles an include, since a compiler without the C library's headers is not enough. Only
 # Linux needs a compiler.
@@ -60,7 +61,7 @@ missing() {
   has_redis || echo redis-server
   has_cc || echo gcc libc6-dev
   [[ $mode != promtool ]] || has_promtool || echo prometheus
-  [[ $mode != promtool ]] || has_node || echo nodejs
+  [[ $mode != promtool ]] || has_node || ! can_be_root || echo nodejs
   [[ $mode != chromium ]] || has_chromium || ! can_be_root || ! command -v apt-get >/dev/null || echo chromium
 }
 
@@ -121,16 +122,6 @@ export PATH="\$d/usr/bin:\$PATH" LD_LIBRARY_PATH="\$d/usr/lib/$machine:\$d/lib/$
 exec "\$d/usr/bin/gcc" --sysroot="\$d" "\$@"
 EOF
     chmod +x "$new/bin/gcc"
-  fi
-
-  if [[ -e $new/usr/bin/node ]]; then
-    mkdir -p "$new/bin"
-    cat >"$new/bin/node" <<'EOF'
-#!/bin/sh
-d=$(cd "${0%/*}/.." && pwd)
-LD_LIBRARY_PATH=$(printf '%s:' "$d"/usr/lib/*-linux-gnu* "$d"/lib/*-linux-gnu*) exec "$d/usr/bin/node" "$@"
-EOF
-    chmod +x "$new/bin/node"
   fi
 
   for part in usr lib lib64 bin; do

@@ -33,7 +33,7 @@ export interface QueueStorage {
   remove(key: string, id: string): void | Promise<void>;
 }
 
-/** A storage in localStorage, which holds about 5 MB for each origin. */
+/** A storage in localStorage, which holds about 5 MB for each origin. Where the browser denies it, nothing is stored. */
 export function localQueue(area?: Storage): QueueStorage;
 
 export interface TokenRequest {
@@ -48,7 +48,8 @@ export interface RoomspaOptions {
   url: string;
   /**
    * Returns an access token. It is called once at a time, and its token is used until it is refused or about to expire.
-   * An error is tried again with back-off. Throw one with `final: true`, or return nothing, if the user must sign in.
+   * An error, and no answer within 30 s, are tried again with back-off. Throw one with `final: true`, or return nothing,
+   * if the user must sign in.
    */
   getToken(request: TokenRequest): string | null | undefined | Promise<string | null | undefined>;
   /** Keeps unsent messages beyond the page. Default: none. */
@@ -254,7 +255,7 @@ declare class Connection<Events> {
   on<T extends keyof Events>(type: T, listener: (event: Events[T]) => void): () => void;
   /** Starts again after the state `over`, for instance when the user has signed in again. */
   connect(): void;
-  /** Ends the connection. Sends that are not acknowledged reject with `closed`; a storage keeps their messages. */
+  /** Ends the connection. Sends that are not acknowledged reject with `closed`; a storage keeps their messages, for a later page or connect(). */
   close(): void;
 }
 
@@ -263,7 +264,7 @@ export interface ChatOptions {
   since?: number | null;
   /** The id of that message, by which a restored database is noticed. */
   id?: string | null;
-  /** Marks messages as delivered as they come. Default: true. */
+  /** Marks messages as delivered as they come, and as history() yields them. Default: true. */
   delivered?: boolean;
 }
 
@@ -278,6 +279,7 @@ export interface SendOptions {
 export declare class Chat extends Connection<ChatEvents> {
   /** Null before the first connection. */
   readonly conversation: string | null;
+  /** The user's cursors. `unread` is what the server counted at the last connection. */
   readonly own: Cursors & { unread: number };
   readonly peer: Peer;
   /** The messages without an ack, oldest first. */

@@ -1,7 +1,4 @@
-/**
- * The JavaScript client of roomspa. The first half is the rules: `step` is a pure function of a state, an event and a
- * clock. The second half is a thin shell with sockets, timers, tokens and storage. roomspa.d.ts describes the API.
- */
+/** The JavaScript client of roomspa: first the rules (`step`), then a thin shell. roomspa.d.ts describes the API. */
 
 // --- The rules
 
@@ -15,12 +12,12 @@ const WAKE_PONG_TIMEOUT = 5 * SECOND, LATE = 2 * SECOND; // a timer that is so l
 const POLICY_DELAY = 60 * SECOND, MAX_ASKED_DELAY = 600 * SECOND;
 const RECEIPT_INTERVAL = SECOND, TYPING_INTERVAL = 3 * SECOND;
 
-/** The error words after which a message is never sent again. After any other word it is. */
+/** After any other error word a message is sent again. */
 const FINAL = new Set(["bad_json", "bad_frame", "bad_text", "unknown_type", "empty_message", "too_long", "out_of_range",
   "wrong_role", "blocked"]);
-/** Words for frames of which the server may have been unable to read the client_message_id. */
+/** Words for frames whose client_message_id the server may have been unable to read. */
 const UNREADABLE = new Set(["bad_json", "bad_frame", "bad_text"]);
-/** Close codes below 3000 after which another attempt would not help. */
+/** The close codes below 3000 that are final. */
 const OVER = new Set([1000, 1002, 1003, 1007, 1010]);
 
 /** The state of a client that has not started. A state is plain data, and `step` never changes one. */
@@ -42,10 +39,6 @@ export const initial = (endpoint, { since = null, id = null, queue = [], deliver
   typing: 0, peerTyping: 0, peer: null, // when typing was sent; when the peer's typing expires
 });
 
-/**
- * step returns the state after an event, and the actions to perform, in order. `now` is in milliseconds of a monotonic
- * clock; `random` is in [0, 1).
- */
 export function step(state, event, now, random) {
   const rules = new Rules(state, now, random);
   rules[event.type](event);
@@ -53,7 +46,6 @@ export function step(state, event, now, random) {
   return [rules.s, rules.actions];
 }
 
-/** wakeAt returns when `step` wants a tick. */
 export function wakeAt(s) {
   const times = [];
   if (s.phase === "waiting") times.push(s.retryAt);
@@ -122,15 +114,13 @@ class Rules {
 
   // Events of time and of the platform.
 
-  /** A tick that comes late says that the page was frozen, and that a pong may be overdue for that. Once: timers of
-   *  hidden pages are always late. */
+  /** A late tick says that the page was frozen, so that a pong may be overdue. Once: timers of hidden pages are always late. */
   tick() {
     if (this.s.spared || this.now <= wakeAt(this.s) + LATE) return;
     this.s.spared = true;
     this.wake();
   }
 
-  /** The device is online, or the page is visible, again: what looks open may be dead, and need not wait. */
   wake() {
     const { s, now } = this;
     if (s.phase === "waiting" && s.ownWait) s.retryAt = Math.min(s.retryAt, Math.max(now, s.dialedAt + SECOND));
@@ -198,7 +188,6 @@ class Rules {
     this.ended({ code, reason: word, ref: ref ?? this.s.ref });
   }
 
-  /** The client gives a socket up. */
   drop(why) {
     this.act("close");
     this.ended({ ref: this.s.ref, ...why });
@@ -236,7 +225,6 @@ class Rules {
     return this.wait(this.backoff(), true, why);
   }
 
-  /** Full jitter, up to a limit that doubles with each failure in a row. */
   backoff() {
     return Math.floor(this.random * Math.min(BACKOFF_BASE * 2 ** this.s.failures, BACKOFF_LIMIT));
   }
@@ -362,7 +350,7 @@ export class RoomspaError extends Error {
 }
 
 class Emitter {
-  #listeners = {};
+  #listeners = { __proto__: null };
 
   on(type, listener) {
     const set = (this.#listeners[type] ??= new Set()).add(listener);
@@ -380,9 +368,8 @@ class Emitter {
   }
 }
 
-const EVENTS = { delivered: "receipt", read: "receipt", location_update: "position", inbox_complete: "complete" };
+const EVENTS = { __proto__: null, delivered: "receipt", read: "receipt", location_update: "position", inbox_complete: "complete" };
 
-/** A Connection opens one socket after the other. It performs the actions of `step`. */
 class Connection extends Emitter {
   #state;
   #events = [];
@@ -404,14 +391,18 @@ class Connection extends Emitter {
 
   get rules() { return this.#state; }
 
-  connect() { this.feed({ type: "start" }); }
+  connect() {
+    this.roomspa.connections.add(this);
+    this.feed({ type: "start" });
+  }
 
   close() {
     this.feed({ type: "close" });
-    this.roomspa.forget(this);
+    this.roomspa.connections.delete(this);
   }
 
-  /** feed applies an event, and then those that the actions cause. */
+  wake() { this.feed({ type: "wake" }); }
+
   feed(event) {
     this.#events.push(event);
     if (this.#running) return;
@@ -424,10 +415,10 @@ class Connection extends Emitter {
       }
     } finally {
       this.#running = false;
+      clearTimeout(this.#timer);
+      const at = wakeAt(this.#state);
+      if (at < Infinity) this.#timer = setTimeout(() => this.feed({ type: "tick" }), Math.max(0, Math.ceil(at - this.roomspa.now())));
     }
-    clearTimeout(this.#timer);
-    const at = wakeAt(this.#state);
-    if (at < Infinity) this.#timer = setTimeout(() => this.feed({ type: "tick" }), Math.max(0, Math.ceil(at - this.roomspa.now())));
   }
 
   perform({ type, ...action }) {
@@ -446,7 +437,7 @@ class Connection extends Emitter {
     try {
       this.feed({ type: "token", token: await this.roomspa.token(refused ? this.#token : undefined) });
     } catch (error) {
-      this.feed({ type: "noToken", final: error.final ?? false, detail: error.message });
+      this.feed({ type: "noToken", final: error?.final, detail: error?.message ?? error });
     }
   }
 
@@ -466,8 +457,9 @@ class Connection extends Emitter {
     this.#socket = socket;
     socket.onopen = () => feed({ type: "open" });
     socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data);
-      if (socket === this.#socket) this.emit("frame", { sent: false, frame });
+      const frame = parse(data);
+      if (!frame || socket !== this.#socket) return;
+      this.emit("frame", { sent: false, frame });
       feed({ type: "frame", frame });
     };
     socket.onclose = ({ code, reason }) => feed({ type: "closed", code, reason });
@@ -496,13 +488,15 @@ class Chat extends Connection {
   #key = null; // of this room in the storage; null while nothing is stored
   #stored = Promise.resolve(); // the calls of the storage, one after the other
   #unlock;
+  #flush; // while this tab holds the lock
   conversation = null;
   own = { delivered_seq: 0, read_seq: 0, unread: 0 };
   peer = { delivered_seq: 0, read_seq: 0 };
 
   constructor(roomspa, customer, therapist, { since = null, id = null, delivered = true } = {}) {
+    if (since !== null) since = +since;
     super(roomspa, "chat", `/ws/chat/${customer}/${therapist}/`, { since, id, delivered });
-    this.#room = [customer, therapist];
+    this.#room = [+customer, +therapist];
     this.#begin = since;
   }
 
@@ -514,7 +508,7 @@ class Chat extends Connection {
     if (this.#sends.has(id)) return this.#sends.get(id).promise;
     const refused = this.state === "over" ? "closed" : this.pending.length >= this.roomspa.maxQueue && "queue_full";
     if (refused) return Promise.reject(new RoomspaError({ code: refused }));
-    const frame = plain({ type: "chat_message", message, message_type: type, metadata, client_message_id: id });
+    const frame = parse(JSON.stringify({ type: "chat_message", message, message_type: type, metadata, client_message_id: id }));
     const send = resolvers();
     this.#sends.set(id, send);
     this.#store("put", record(frame));
@@ -522,9 +516,9 @@ class Chat extends Connection {
     return send.promise;
   }
 
-  markRead(seq = this.rules.since) { this.feed({ type: "mark", read: seq ?? 0 }); }
+  markRead(seq = this.rules.since) { this.feed({ type: "mark", read: Math.floor(seq) || 0 }); }
 
-  typing(active = true) { this.feed({ type: "type", active }); }
+  typing(active = true) { this.feed({ type: "type", active: !!active }); }
 
   async *history({ before, limit = 50 } = {}) {
     await this.#known();
@@ -534,6 +528,7 @@ class Chat extends Connection {
       const page = await this.roomspa.retry("GET", path, undefined, () => this.state === "over");
       for (const message of page.messages.reverse()) {
         if (epoch !== this.#epoch) return;
+        if (this.rules.delivers) this.feed({ type: "mark", delivered: message.seq });
         yield message;
         next = message.seq;
       }
@@ -543,6 +538,7 @@ class Chat extends Connection {
 
   async #known() {
     while (!this.conversation) {
+      if (this.state === "over") throw new RoomspaError({ code: "closed" });
       const { promise, resolve } = resolvers();
       const off = this.on("state", resolve);
       const why = await promise;
@@ -567,11 +563,14 @@ class Chat extends Connection {
     if (type === "acked" && send) send.resolve(action.ack);
     if (type === "failed" && send) return send.reject(new RoomspaError(action));
     super.perform(action);
-    if (type === "state" && action.connected) this.#catchUp(action.connected);
+    if (type === "state" && action.connected) {
+      this.#catchUp(action.connected);
+      this.#flush?.();
+    }
     if (type === "state" && action.state === "over") this.#forget();
   }
 
-  /** #catchUp tells the app what has changed while there was no socket. */
+  /** What has changed while there was no socket. */
   #catchUp({ delivered_seq, read_seq, unread, peer }) {
     if (!peer) return; // support
     this.own.unread = unread;
@@ -602,6 +601,11 @@ class Chat extends Connection {
 
   // Each tab stores what it sends. The one that holds the lock also sends what closed tabs have left.
 
+  wake() {
+    super.wake();
+    this.#flush?.(); // another tab may have been closed
+  }
+
   #persist() {
     const { storage, locks, user, url } = this.roomspa;
     if (!storage || !locks || user === undefined || this.#key) return;
@@ -610,11 +614,13 @@ class Chat extends Connection {
     this.#key = key;
     this.#unlock = () => { resolve(); waiting.abort(); };
     for (const frame of this.pending) this.#store("put", record(frame));
-    locks.request(key, { signal: waiting.signal }, async () => {
-      const records = await this.#store("load");
-      if (this.#key !== key || !records) return;
-      this.feed({ type: "restore", frames: records.sort((a, b) => a.at - b.at).map(({ frame }) => frame) });
-      await promise;
+    locks.request(key, { signal: waiting.signal }, () => {
+      this.#flush = async () => {
+        const records = await this.#store("load");
+        if (this.#key && records) this.feed({ type: "restore", frames: records.sort((a, b) => a.at - b.at).map(({ frame }) => frame) });
+      };
+      this.#flush();
+      return promise;
     }).catch(() => {}); // aborted
   }
 
@@ -622,14 +628,14 @@ class Chat extends Connection {
     const { storage } = this.roomspa, key = this.#key;
     if (!key) return;
     return (this.#stored = this.#stored.then(() => storage[method](key, value)).catch((error) => {
-      this.emit("error", { code: "storage", detail: error.message });
+      this.emit("error", { code: "storage", detail: error?.message ?? error });
     }));
   }
 
   /** After the end: what is stored is for a later page. */
   #forget() {
     this.#unlock?.();
-    this.#key = null;
+    this.#key = this.#flush = null;
   }
 }
 
@@ -676,7 +682,8 @@ class Inbox extends Connection {
 }
 
 export class Roomspa {
-  #connections = new Map();
+  connections = new Set();
+  #naps = new Set(); // ends of waits
   #getToken;
   #token;
   #tokenUntil = 0;
@@ -689,7 +696,7 @@ export class Roomspa {
     Object.assign(this, { url: baseURL(url), storage, user, maxQueue, WebSocket, fetch, locks, now, random });
     this.#getToken = getToken;
     const { document } = window, { signal } = this.#closed;
-    const wake = () => document?.visibilityState !== "hidden" && this.wake();
+    const wake = ({ type }) => (type[0] !== "v" || document.visibilityState !== "hidden") && this.wake();
     for (const [target, type] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
       target?.addEventListener?.(type, wake, { signal });
     }
@@ -700,20 +707,21 @@ export class Roomspa {
   inbox(options) { return this.#open(Inbox, [options]); }
 
   #open(Kind, args) {
-    const connection = new Kind(this, ...args), known = this.#connections.get(connection.path);
+    const connection = new Kind(this, ...args), known = [...this.connections].find(({ path }) => path === connection.path);
     if (known) return known;
-    this.#connections.set(connection.path, connection);
-    queueMicrotask(() => connection.connect()); // the app adds its listeners first
+    this.connections.add(connection);
+    queueMicrotask(() => connection.state === "idle" && connection.connect()); // the app adds its listeners first
     return connection;
   }
 
-  forget({ path }) { this.#connections.delete(path); }
-
-  wake() { for (const connection of this.#connections.values()) connection.feed({ type: "wake" }); }
+  wake() {
+    for (const connection of this.connections) connection.wake();
+    for (const end of this.#naps) end();
+  }
 
   close() {
     this.#closed.abort();
-    for (const connection of this.#connections.values()) connection.close();
+    for (const connection of this.connections) connection.close();
   }
 
   /** One request at a time: who comes meanwhile waits for it. */
@@ -728,8 +736,10 @@ export class Roomspa {
 
   async #ask(refused) {
     const signal = AbortSignal.timeout(30 * SECOND);
-    const late = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-    const token = await Promise.race([this.#getToken({ refused, signal }), late]);
+    const token = await Promise.race([
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+      (async () => this.#getToken({ refused, signal }))(),
+    ]);
     if (!token) throw new RoomspaError({ code: "no_token", detail: "getToken returned no token" });
     const { exp, iat, user_id } = claims(token), lifetime = (exp - iat) * SECOND;
     this.#token = token;
@@ -755,8 +765,11 @@ export class Roomspa {
         return await this.api(method, path, body);
       } catch (error) {
         if (error.final || stopped()) throw error;
-        const delay = this.random() * Math.min(BACKOFF_BASE * 2 ** failures, BACKOFF_LIMIT);
-        await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? 0) * SECOND + delay));
+        const delay = this.random() * Math.min(BACKOFF_BASE * 2 ** failures, BACKOFF_LIMIT), { promise, resolve } = resolvers();
+        setTimeout(resolve, (error.retryAfter ?? 0) * SECOND + delay);
+        if (!error.retryAfter) this.#naps.add(resolve); // what the server asks for is waited for
+        await promise;
+        this.#naps.delete(resolve);
       }
     }
   }
@@ -779,15 +792,22 @@ export async function signIn({ url, identifier, password, fetch = globalThis.fet
   };
 }
 
-export const localQueue = (area = globalThis.localStorage) => ({
-  load: (key) => Object.keys(area).filter((k) => k.startsWith(`${key}#`)).map((k) => JSON.parse(area.getItem(k))),
-  put: (key, record) => area.setItem(`${key}#${record.id}`, JSON.stringify(record)),
-  remove: (key, id) => area.removeItem(`${key}#${id}`),
-});
+export const localQueue = (area) => {
+  const of = () => area ?? localStorage; // the browser may deny it
+  return {
+    load: (key) => Object.keys(of()).filter((k) => k.startsWith(`${key}#`)).map((k) => parse(of().getItem(k))).filter(Boolean),
+    put: (key, record) => of().setItem(`${key}#${record.id}`, JSON.stringify(record)),
+    remove: (key, id) => of().removeItem(`${key}#${id}`),
+  };
+};
 
 // --- Helpers
 
-const plain = (value) => JSON.parse(JSON.stringify(value));
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {} // undefined
+}
 
 function resolvers() {
   const r = {};
@@ -823,6 +843,7 @@ async function request(fetch, method, url, body, token) {
     method,
     headers: { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { "Content-Type": "application/json" }) },
     body: body && JSON.stringify(body),
+    signal: AbortSignal.timeout(60 * SECOND),
   });
   const { ok, status, headers } = response;
   const answer = status === 204 ? undefined : await response.json().catch(() => ({}));

@@ -1,5 +1,10 @@
 package vectors_test
 
+// final are the error words after which a message is never sent again.
+var final = []string{
+	"bad_json", "bad_frame", "bad_text", "unknown_type", "empty_message", "too_long", "out_of_range", "wrong_role", "blocked",
+}
+
 // queue is about messages of the user: one in flight, in order, the same id until it is stored.
 func queue() []vector {
 	all := []vector{
@@ -46,11 +51,6 @@ func queue() []vector {
 			at(2060, "", sent("a")),
 			at(2070, ack("a", 42), acked("a", 42), sent("b")),
 		)...),
-		chat("a word of tomorrow", "Only the listed words are final.", "", begin(
-			at(30, say("a"), sent("a")),
-			at(40, refused("a", "of_tomorrow")),
-			at(1040, "", sent("a")),
-		)...),
 		chat("a refusal for now, and a new socket", "A new socket need not wait.", "", begin(
 			at(30, say("a"), sent("a")),
 			at(40, refused("a", "database_unavailable")),
@@ -79,9 +79,15 @@ func queue() []vector {
 			at(30_040, ack("a", 43), acked("a", 43)),
 		)...).needs("ack_timeout"),
 	}
-	for _, code := range []string{
-		"bad_json", "bad_frame", "bad_text", "unknown_type", "empty_message", "too_long", "out_of_range", "wrong_role", "blocked",
-	} {
+	for _, code := range []string{"missing_field", "rate_limited", "channel_layer_unavailable", "busy", "of_tomorrow"} {
+		all = append(all, chat("not final: "+code, "Only the listed words are final. It is sent again, and nothing overtakes it.", "", begin(
+			at(30, say("a"), sent("a")),
+			at(40, say("b")),
+			at(50, refused("a", code)),
+			at(1050, "", sent("a")),
+		)...))
+	}
+	for _, code := range final {
 		all = append(all, chat("refused for good: "+code, "It is dropped, the app is told, and the next one is sent.", "", begin(
 			at(30, say("a"), sent("a")),
 			at(40, say("b")),

@@ -101,7 +101,8 @@ func (v *vocabulary) wrongCode(text string, looked *int) (wrong []string) {
 		p = strings.TrimSpace(p)
 		*looked++
 		if m := command.FindStringSubmatch(p); m != nil {
-			if w := v.wrongCommand(strings.Fields(m[1])); w != "" {
+			call, _, _ := strings.Cut(m[1], ", or ")
+			if w := v.wrongCommand(strings.Fields(call)); w != "" {
 				wrong = append(wrong, p+": "+w)
 			}
 		}

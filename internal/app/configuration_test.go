@@ -14,14 +14,13 @@ const configurationHead = `# Configuration
 
 <!-- Written by go generate ./internal/app from the struct tags of internal/app/options.go: edit those. -->
 
-What ` + "`roomspa serve`" + ` can be told. Every option has a flag, an environment variable and a file variable that mean the same:
+For operators: the options of ` + "`roomspa serve`" + `. Every option has a flag, an environment variable and a file variable that mean the same:
 ` + "`--redis-url URL`, `ROOMSPA_REDIS_URL=URL` and `ROOMSPA_REDIS_URL_FILE=/run/secrets/redis-url`" + `. The last one names a
 file that holds the value (line breaks at its end do not count), which is how Kubernetes and Docker hand secrets over. Every
 option can be read from a file like that; the table names the variable for those that are secrets.
 
-A flag wins over everything else. A variable and its ` + "`_FILE`" + ` variant together are refused, since nobody could say which was
-meant. What is said nowhere has its default. There is no configuration file. While the server runs it reads only these again:
-the files of secrets and certificates, and the key set of ` + "`--jwks`" + `.
+A flag wins over a variable. A variable and its ` + "`_FILE`" + ` variant together are refused. There is no configuration file. While the
+server runs, it reads the files of secrets and certificates, and the key set of ` + "`--jwks`" + `, again.
 
 Durations are written as in ` + "`300ms`, `2s` or `168h`" + `. Lists are comma-separated. Switches take ` + "`true` or `false`" + ` from a variable.
 Options marked **required** have no default. Secrets appear in no log, error or page.
@@ -32,7 +31,7 @@ Options marked **required** have no default. Secrets appear in no log, error or 
 | 1 | it could not start (a port is taken, for instance), a listener failed, or not everything could be flushed in time |
 | 2 | wrong usage: an unknown flag, a value that is missing or cannot work; the message names the option |
 
-Postgres and Redis need not be up at the start: until they are, ` + "`/readyz`" + ` is 503 and says why.
+Postgres and Redis need not run at the start: until they do, ` + "`/readyz`" + ` is 503 and says why.
 `
 
 // TestGoldenConfiguration holds docs/configuration.md to the struct.

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,8 @@ func ExampleKeys() {
 
 	after, _ := auth.NewKeys([]string{next})
 	_, err = after.Verify(token, now)
-	fmt.Println(err)
+	refusal, _ := errors.AsType[*auth.Refusal](err)
+	fmt.Println(refusal.Word)
 	// Output:
 	// 7 <nil>
 	// bad_signature

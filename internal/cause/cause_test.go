@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,17 +135,76 @@ func symptoms() string {
 	return b.String()
 }
 
+// causes returns a section for each chapter. What most rows of a column have in common stands
+// once above the table; a cell that is empty or begins with … goes on from there.
 func causes() string {
 	var chapters []string
 	for _, c := range cause.Chapters() {
+		columns := []struct {
+			title, intro string
+			of           func(cause.Entry) string
+			usual        string
+		}{
+			{title: "the client sees", intro: "Usually the client sees:", of: func(e cause.Entry) string { return cell(e.Client) }},
+			{title: "log", intro: "The usual log line is", of: func(e cause.Entry) string { return code(e.Log) }},
+			{title: "metric", intro: "The usual metric is", of: func(e cause.Entry) string { return code(e.Metric) }},
+		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n| cause | means | the client sees | log | metric | what to do |\n| --- | --- | --- | --- | --- | --- |\n", c.Title, c.About)
-		for _, a := range c.Rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", a.Cause, cell(a.Means), cell(a.Client), code(a.Log), code(a.Metric), cell(a.Cure))
+		fmt.Fprintf(&b, "### %s\n\n%s\n", c.Title, c.About)
+		titles := []string{"cause", "means"}
+		for i, column := range columns {
+			columns[i].usual = usual(c.Rows, column.of)
+			if u := columns[i].usual; u != "" {
+				fmt.Fprintf(&b, "\n%s %s\n", column.intro, strings.TrimSuffix(u, ".")+".")
+			}
+			if slices.ContainsFunc(c.Rows, func(e cause.Entry) bool { return rest(column.of(e), columns[i].usual) != "" }) {
+				titles = append(titles, column.title)
+			}
+		}
+		titles = append(titles, "what to do")
+		fmt.Fprintf(&b, "\n| %s |\n|%s\n", strings.Join(titles, " | "), strings.Repeat(" --- |", len(titles)))
+		for _, e := range c.Rows {
+			cells := []string{code(e.Cause), cell(e.Means)}
+			for _, column := range columns {
+				if slices.Contains(titles, column.title) {
+					cells = append(cells, rest(column.of(e), column.usual))
+				}
+			}
+			fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(cells, " | "), cell(e.Cure))
 		}
 		chapters = append(chapters, b.String())
 	}
 	return strings.Join(chapters, "\n")
+}
+
+// usual returns the text with which more than half of the rows begin, or "".
+func usual(rows []cause.Entry, of func(cause.Entry) string) string {
+	for _, e := range rows {
+		begin := func(o cause.Entry) bool { return of(o) == of(e) || strings.HasPrefix(of(o), of(e)+" ") }
+		n := 0
+		for _, o := range rows {
+			if begin(o) {
+				n++
+			}
+		}
+		if of(e) != "" && n > 1 && 2*n > len(rows) {
+			return of(e)
+		}
+	}
+	return ""
+}
+
+// rest returns what a cell says beyond the usual text.
+func rest(text, usual string) string {
+	switch {
+	case text == usual:
+		return ""
+	case text == "" && usual != "":
+		return "none"
+	case usual != "" && strings.HasPrefix(text, usual):
+		return "…" + strings.TrimPrefix(text, usual)
+	}
+	return text
 }
 
 func words(all []string) string {

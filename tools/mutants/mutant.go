@@ -77,7 +77,7 @@ func (m mutant) overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	changed := filepath.Join(dir, m.name+".go")
+	changed := filepath.Join(dir, m.name+path.Ext(m.file))
 	if err := os.WriteFile(changed, []byte(text), 0o600); err != nil {
 		return "", err
 	}

@@ -5,13 +5,22 @@ export class Clock {
   #timers = new Map(); // in the order in which they were made
   #ids = 0;
   #real = { setTimeout, clearTimeout };
+  #realTimeout = AbortSignal.timeout;
 
   install() {
     globalThis.setTimeout = (call, ms) => this.after(ms, call, true);
     globalThis.clearTimeout = (id) => this.#timers.delete(id);
+    AbortSignal.timeout = (ms) => {
+      const late = new AbortController();
+      this.after(ms, () => late.abort(new Error("timeout")), true);
+      return late.signal;
+    };
   }
 
-  uninstall() { Object.assign(globalThis, this.#real); }
+  uninstall() {
+    Object.assign(globalThis, this.#real);
+    AbortSignal.timeout = this.#realTimeout;
+  }
 
   /** after calls a function later. That of a page waits while the page is frozen. */
   after(ms, call, ofPage = false) {

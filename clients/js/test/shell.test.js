@@ -1,82 +1,13 @@
-/** The shell: sockets, tokens, storage, history and the platform's events, with fakes and a virtual clock. */
+/** The shell: sockets, events, history and the platform's events. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import "./platform.js";
-import { Roomspa, localQueue, signIn } from "../roomspa.js";
-import { Clock } from "./clock.js";
-
-const REF = "0123456789abcdef";
-const HELLO = { type: "connected", ref: REF, conversation_id: "c", first_seq: 1, last_seq: 5, delivered_seq: 0, read_seq: 0, unread: 2, peer: { id: 2, online: true, delivered_seq: 4, read_seq: 3 } };
-const message = (seq, more) => ({ type: "chat_message", id: `id-${seq}`, seq, sender_id: 2, sender_role: "therapist", message: `text ${seq}`, ...more });
-
-/** A world has the fakes that a Roomspa is made of. `sockets` are those that were opened, the newest last. */
-async function world(body) {
-  const clock = new Clock(), sockets = [];
-  class FakeSocket {
-    sent = [];
-    constructor(url, protocols) { Object.assign(this, { url: new URL(url), protocols }); sockets.push(this); }
-    send(text) { this.sent.push(JSON.parse(text)); }
-    close() { this.closed = true; }
-    hear(...frames) { for (const frame of frames) this.onmessage({ data: JSON.stringify(frame) }); }
-    live(hello = HELLO) { this.onopen(); this.hear(hello); }
-    types() { return this.sent.map(({ type }) => type); }
-  }
-  const make = (options) => new Roomspa({ url: "https://chat.example.com/base/", getToken: () => "token", WebSocket: FakeSocket, now: () => clock.now, random: () => 0.5, ...options });
-  clock.install();
-  try {
-    await body({ clock, sockets, make, settle: () => clock.run(0), last: () => sockets.at(-1) });
-  } finally {
-    clock.uninstall();
-  }
-}
+import { REF, message, world } from "./world.js";
 
 test("the address and the token of a handshake", () => world(async ({ make, settle, last }) => {
   make().chat(1, 2);
   await settle();
   assert.equal(last().url.href, "wss://chat.example.com/base/ws/chat/1/2/?v=1");
   assert.deepEqual(last().protocols, ["bearer", "token"]);
-}));
-
-test("one token request at a time, shared by all sockets", () => world(async ({ make, settle, sockets, clock }) => {
-  const asked = [];
-  const roomspa = make({ getToken: ({ refused }) => new Promise((resolve) => { asked.push(refused); clock.after(50, () => resolve(`t${asked.length}`)); }) });
-  roomspa.chat(1, 2);
-  roomspa.location(1, 2);
-  roomspa.inbox();
-  await clock.run(100);
-  assert.deepEqual([asked.length, sockets.length], [1, 3]);
-  for (const socket of sockets.slice(0, 2)) socket.onclose({ code: 4001, reason: `token_expired ref=${REF}` });
-  await clock.run(100);
-  assert.deepEqual(asked, [undefined, "t1"]);
-  assert.deepEqual(sockets.slice(3).map(({ protocols }) => protocols[1]), ["t2", "t2"]);
-}));
-
-test("the token that a socket got by auth is the one that is refused next", () => world(async ({ make, settle, last, clock }) => {
-  let n = 0;
-  const refusals = [];
-  make({ getToken: ({ refused }) => { refusals.push(refused); return `t${++n}`; } }).chat(1, 2);
-  await settle();
-  last().live();
-  last().hear({ type: "token_expiring", expires_in: 30 });
-  await settle();
-  assert.deepEqual(last().sent.at(-1), { type: "auth", token: "t2" });
-  last().onclose({ code: 4001, reason: "token_expired" });
-  await clock.run(1000);
-  assert.deepEqual(refusals, [undefined, "t1", "t2"]);
-}));
-
-test("a token is renewed before it expires", () => world(async ({ make, settle, last, clock }) => {
-  let n = 0;
-  const jwt = () => `h.${btoa(JSON.stringify({ user_id: 1, iat: 1000, exp: 1300, n: ++n }))}.s`;
-  const roomspa = make({ getToken: jwt });
-  await roomspa.token();
-  await clock.run(269_000);
-  await roomspa.token();
-  assert.equal(n, 1);
-  await clock.run(2000);
-  await roomspa.token();
-  assert.equal(n, 2);
-  assert.equal(roomspa.user, 1);
 }));
 
 test("a timer that is late says that the page was frozen", () => world(async ({ make, settle, last, clock }) => {
@@ -120,6 +51,7 @@ test("online, pageshow and visibility wake all connections", () => world(async (
   assert.ok(wakes(window, "online") && wakes(window, "pageshow") && wakes(document, "visibilitychange"));
   document.visibilityState = "hidden";
   assert.ok(!wakes(document, "visibilitychange"));
+  assert.ok(wakes(window, "online"), "a hidden page is online again too");
   document.visibilityState = "visible";
   roomspa.close();
   assert.ok(!wakes(window, "online"));
@@ -241,70 +173,6 @@ test("a reset ends history, and the next one begins before the new events", () =
   assert.deepEqual(seen, [5, 2, 1]);
 }));
 
-/** Locks and an area as browsers have them, which the tabs of an origin share. */
-function browser() {
-  const held = new Map(), area = new Map();
-  return {
-    locks: {
-      request(name, { signal }, call) {
-        const turn = (held.get(name) ?? Promise.resolve()).then(() => (signal.aborted ? undefined : call()));
-        held.set(name, turn.catch(() => {}));
-        return turn;
-      },
-    },
-    area,
-    storage: localQueue(new Proxy({}, {
-      get: (_, name) => ({ getItem: (k) => area.get(k), setItem: (k, v) => area.set(k, v), removeItem: (k) => area.delete(k) })[name],
-      ownKeys: () => [...area.keys()],
-      getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
-    })),
-  };
-}
-
-test("what a closed tab has left is sent by one other tab, in order, and once", () => world(async ({ make, settle, sockets, clock }) => {
-  const { locks, storage, area } = browser();
-  const tab = () => make({ locks, storage, user: 1 }).chat(1, 2);
-  const first = tab();
-  for (const text of ["a", "b"]) first.send(text, { id: text }).catch(() => {});
-  await settle();
-  assert.equal(area.size, 2);
-  const second = tab(), third = tab();
-  third.send("c", { id: "c" }).catch(() => {});
-  await settle();
-  const [one, two, three] = sockets;
-  two.live();
-  three.live();
-  await clock.run(0);
-  assert.deepEqual(two.sent, [], "the first tab holds the lock");
-  first.close();
-  await clock.run(0);
-  assert.deepEqual(two.sent.map((f) => f.message), ["a"]);
-  two.hear({ type: "ack", client_message_id: "a", id: "id-6", seq: 6 });
-  two.hear({ type: "error", code: "blocked", client_message_id: "b" });
-  three.hear({ type: "ack", client_message_id: "c", id: "id-7", seq: 7 });
-  await clock.run(0);
-  assert.deepEqual(three.sent.map((f) => f.message), ["c"], "a tab sends its own messages");
-  assert.equal(second.pending.length, 1, "c, which the second tab found too");
-  two.hear({ type: "ack", client_message_id: "c", id: "id-7", seq: 7, duplicate: true });
-  await clock.run(0);
-  assert.equal(area.size, 0);
-  assert.ok(one.closed);
-}));
-
-test("nothing is stored without Web Locks, or under the key of another user", () => world(async ({ make, settle, last }) => {
-  const { locks, storage, area } = browser();
-  make({ locks: undefined, storage, user: 1 }).chat(1, 2).send("a").catch(() => {});
-  await settle();
-  assert.equal(area.size, 0);
-  make({ locks, storage, user: 1 }).chat(1, 2).send("b").catch(() => {});
-  await settle();
-  assert.equal(area.size, 1);
-  const other = make({ locks, storage, user: 2 }).chat(1, 2);
-  await settle();
-  last().live();
-  assert.equal(other.pending.length, 0);
-}));
-
 test("the inbox keeps conversations, and forgets those that are not told again", () => world(async ({ make, settle, last, clock }) => {
   const inbox = make().inbox({ text: true });
   await settle();
@@ -330,19 +198,3 @@ test("a location takes what the browser gives", () => world(async ({ make, settl
   last().hear({ type: "location_update", user_id: 2, latitude: 53, longitude: 13 });
   assert.deepEqual(seen, [53]);
 }));
-
-test("signIn renews its tokens, and says when that is final", async () => {
-  const answers = [[200, { access_token: "a1", refresh_token: "r1", user: { id: 1 } }], [200, { access_token: "a2", refresh_token: "r2" }], [401, { code: "token_revoked" }]];
-  const asked = [];
-  const fetch = async (url, { body }) => {
-    asked.push(`${new URL(url).pathname} ${body}`);
-    const [status, answer] = answers.shift();
-    return new Response(JSON.stringify(answer), { status });
-  };
-  const { user, getToken } = await signIn({ url: "https://chat.example.com", identifier: "i", password: "p", fetch });
-  assert.equal(user.id, 1);
-  assert.equal(await getToken({}), "a1");
-  assert.equal(await getToken({ refused: "a1" }), "a2");
-  await assert.rejects(getToken({ refused: "a2" }), { code: "token_revoked", final: true });
-  assert.deepEqual(asked.slice(1), ['/token/refresh/ {"refresh_token":"r1"}', '/token/refresh/ {"refresh_token":"r2"}']);
-});
