@@ -25,7 +25,7 @@ const user = "65532:65532"
 
 // writeImage writes the image of the Linux binaries as an OCI archive, and returns the digest of its index.
 func (r *release) writeImage(binaries map[platform]string) (v1.Hash, error) {
-	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range platforms {
 		if p.os != "linux" {
 			continue

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,9 +137,7 @@ func checkImage(t *testing.T, index v1.ImageIndex, d v1.Descriptor) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, data := range files(t, content) {
-			all[name] = data
-		}
+		maps.Copy(all, files(t, content))
 	}
 	if got := string(all["roomspa"]); got != d.Platform.String() {
 		t.Errorf("%s holds the binary of %q", d.Platform, got)
