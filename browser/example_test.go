@@ -42,6 +42,9 @@ func TestExamplePage(t *testing.T) {
 		t.Skip("there is no Chromium")
 	}
 	customer, therapist := open(t, examplePage(t, 1), lostSocket), open(t, examplePage(t, 2), lostSocket)
+	for _, p := range []*page{customer, therapist} {
+		eventually(t, "a user is signed in", func() (bool, any) { n := p.count("[name=text]:enabled"); return n == 1, n })
+	}
 	customer.fill("[name=text]", "Are you there?"+kb.Enter)
 	therapist.wait("#messages", "customer: Are you there?")
 	therapist.fill("[name=text]", "Ten minutes."+kb.Enter)
