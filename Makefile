@@ -68,6 +68,12 @@ bench: deps bin/benchstat ## Run the benchmarks and compare them with the last r
 	@set -o pipefail; go test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKG) | tee bin/bench.txt
 	@[[ ! -f bin/bench.last.txt ]] || bin/benchstat bin/bench.last.txt bin/bench.txt
 
+# The largest table has 10 million messages, which take 6 GB of disk until the end. GROW=Idle measures one part again.
+grow: deps ## Measure how cost grows, and write it into docs/performance.md (20 minutes)
+	@set -o pipefail; ROOMSPA_BENCH_MESSAGES=10000000 go test -run '^$$' -bench 'Benchmark(Grow|TableSize).*$(GROW)' -benchtime 1x -p 1 -timeout 1h \
+	  ./internal/tool/bench ./internal/tool/adopt ./internal/postgres | tee -a bin/grow.txt
+	@cd tools && go run ./grow ../bin/grow.txt ../docs
+
 soak: deps build ## Inject faults for 10 minutes and check that no message is lost (ARGS="--seed 7 --for 1m")
 	@exec bin/roomspa soak $(ARGS)
 
@@ -99,4 +105,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint fuzz bench soak e2e mutants gen image deps clean
+.PHONY: help run dev test build check lint fuzz bench grow soak e2e mutants gen image deps clean

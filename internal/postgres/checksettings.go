@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -60,13 +61,17 @@ type Settings struct {
 }
 
 // CheckSettings looks at the encoding, at row-level security, at triggers and rules of others, at settings of the role and the
-// database, and at the room that is left for connections and transactions. Postgres does not say
-// how much of its disk is free: [DB.CheckMessage] writes to it. pool is the number of connections
+// database, at settings of the server that do harm later, and at the room that is left for
+// connections and transactions. Postgres does not say how much of its disk is free: [DB.CheckMessage] writes to it. pool is the number of connections
 // that a replica makes.
 func (db *DB) CheckSettings(ctx context.Context, pool int) (s Settings, err error) {
+	replicas := 1
+	if others, err := db.Heartbeats(ctx, recentHeartbeat); err == nil && !db.opts.PgBouncer {
+		replicas = max(1, len(others)) // without the table: before the first migration
+	}
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		s = Settings{}
-		return readSettings(ctx, conn, pool, &s)
+		return readSettings(ctx, conn, pool, replicas, &s)
 	})
 	if err != nil {
 		return s, fmt.Errorf("look at the settings: %w", err)
@@ -74,7 +79,7 @@ func (db *DB) CheckSettings(ctx context.Context, pool int) (s Settings, err erro
 	return s, nil
 }
 
-func readSettings(ctx context.Context, conn *pgx.Conn, pool int, s *Settings) error {
+func readSettings(ctx context.Context, conn *pgx.Conn, pool, replicas int, s *Settings) error {
 	var f facts
 	err := conn.QueryRow(ctx, serverFacts).Scan(&f.encoding, &f.size, &f.room, &f.used, &f.roleRoom, &f.roleUsed, &f.databaseRoom, &f.age, &f.standbyMissing, &f.otherRole, &f.role)
 	if err != nil {
@@ -101,12 +106,17 @@ func readSettings(ctx context.Context, conn *pgx.Conn, pool int, s *Settings) er
 	if len(settings) > 0 {
 		s.Detail += "; set for the role or the database: " + strings.Join(settings, ", ")
 	}
-	s.Warnings = append(s.Warnings, f.warnings(pool)...)
+	s.Warnings = append(s.Warnings, f.warnings(pool, replicas)...)
 	foreign, err := foreignWarnings(ctx, conn)
 	if err != nil {
 		return err
 	}
 	s.Warnings = append(s.Warnings, foreign...)
+	server, err := serverWarnings(ctx, conn)
+	if err != nil {
+		return err
+	}
+	s.Warnings = append(s.Warnings, server...)
 	switch {
 	case f.encoding != "UTF8":
 		return newFailure(causeEncoding, "it is "+f.encoding+" and must be UTF8")
@@ -133,8 +143,14 @@ type facts struct {
 // less a hundred million. At 2^31 it accepts no writes.
 const wraparoundNear = 2_000_000_000
 
-// warnings returns what is short for a replica with a pool of that size.
-func (f *facts) warnings(pool int) (all []string) {
+// recentHeartbeat is the age up to which a heartbeat counts as one of a running replica.
+const recentHeartbeat = 30 * time.Second
+
+// warnings returns what is short for so many replicas with pools of that size.
+func (f *facts) warnings(pool, replicas int) (all []string) {
+	if replicas > 1 && replicas*pool > f.room {
+		all = append(all, fmt.Sprintf("%d replicas make up to %d connections (--database-max-connections %d), and the server takes %d: raise max_connections, lower the option or use PgBouncer", replicas, replicas*pool, pool, f.room))
+	}
 	if free := f.room - f.used; free < pool {
 		all = append(all, fmt.Sprintf("only %d connections are free, and a replica makes up to %d (--database-max-connections)", max(free, 0), pool))
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/postgres"
@@ -127,6 +128,9 @@ func TestAFailoverToAStandby(t *testing.T) {
 		dbs, rooms = append(dbs, db), append(rooms, conversation(t, db, 2*i+1))
 		works(t, db, rooms[i], "nothing")
 		send(t, db, rooms[i], says("the last one", ""))
+	}
+	if text := warnings(t, dbs[0], 1); !strings.Contains(text, "one alone is connected") {
+		t.Errorf("no warning that commits depend on one standby: %s", text)
 	}
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)

@@ -3,16 +3,8 @@ package postgres_test
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,86 +13,11 @@ import (
 	"github.com/roomspa/roomspa/internal/testkit/world"
 )
 
-// pgbouncer starts one in transaction mode, with few server connections, in front
-// of a database, and returns the URL through it. The settings are lines of its configuration.
+// pgbouncer starts one in front of a database, and returns the URL through it.
 func pgbouncer(t *testing.T, target string, settings ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/pgbouncer"); err != nil {
-			t.Skip("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
-		}
-	}
-	u, err := url.Parse(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	dir := t.TempDir()
-	password, _ := u.User.Password()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	users := write("users.txt", fmt.Sprintf("%q %q\n", u.User.Username(), password))
-	config := write("pgbouncer.ini", fmt.Sprintf(`[databases]
-* = host=%s port=%s
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %d
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = %s
-pool_mode = transaction
-default_pool_size = 4
-server_login_retry = 1
-%s
-`, u.Hostname(), u.Port(), port, users, strings.Join(settings, "\n")))
-	cmd := exec.Command(program, config)
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	asNobody(t, cmd, dir, users, config)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	return u.String()
-}
-
-// asNobody lets cmd run as another user where we are root, which pgbouncer refuses.
-func asNobody(t *testing.T, cmd *exec.Cmd, dir string, files ...string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip("pgbouncer does not run as root, and there is no user nobody")
-	}
-	uid, _ := strconv.Atoi(nobody.Uid)
-	gid, _ := strconv.Atoi(nobody.Gid)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	for _, path := range append(files, dir) {
-		if err := os.Chown(path, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for parent := filepath.Dir(dir); parent != filepath.Dir(parent); parent = filepath.Dir(parent) {
-		if info, err := os.Stat(parent); err == nil && info.Mode().Perm()&0o001 == 0 {
-			_ = os.Chmod(parent, info.Mode().Perm()|0o111)
-		}
-	}
+	_, url := world.StartPgBouncer(t, target, settings...)
+	return url
 }
 
 func TestBehindPgBouncer(t *testing.T) {

@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -152,27 +153,49 @@ func openFrom(b *testing.B, addr string, first, last int) []*websocket.Conn {
 // open opens n sockets, 64 at a time.
 func open(b *testing.B, n int, one func(*auth.Keys, int) (*websocket.Conn, error)) []*websocket.Conn {
 	b.Helper()
-	k := keys(b)
-	conns := make([]*websocket.Conn, n)
+	conns, err := openMany(0, n, one)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return conns
+}
+
+// openMany opens the sockets from the first one up to all but the last one, 64 at a time.
+func openMany(first, last int, one func(*auth.Keys, int) (*websocket.Conn, error)) ([]*websocket.Conn, error) {
+	k, err := auth.NewKeys([]string{world.Secret})
+	if err != nil {
+		return nil, err
+	}
+	conns, errs := make([]*websocket.Conn, last-first), make([]error, last-first)
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range 64 {
 		all.Go(func() {
 			for i := range next {
-				var err error
-				if conns[i], err = one(k, i); err != nil {
-					b.Error(fmt.Errorf("socket %d: %w", i, err))
+				if conns[i], errs[i] = one(k, first+i); errs[i] != nil {
+					errs[i] = fmt.Errorf("socket %d: %w", first+i, errs[i])
 				}
 			}
 		})
 	}
-	for i := range n {
+	for i := range conns {
 		next <- i
 	}
 	close(next)
 	all.Wait()
-	if b.Failed() {
-		b.FailNow()
+	return conns, errors.Join(errs...)
+}
+
+// openHeld opens sockets in a process of the role holder, as its input says: address, first, last.
+func openHeld(words []string) error {
+	first, err := strconv.Atoi(words[1])
+	if err != nil {
+		return err
 	}
-	return conns
+	last, err := strconv.Atoi(words[2])
+	if err != nil {
+		return err
+	}
+	_, err = openMany(first, last, func(k *auth.Keys, i int) (*websocket.Conn, error) { return openOne(k, words[0], i) })
+	return err
 }

@@ -71,11 +71,21 @@ const childRole, childArgs = "ROOMSPA_BENCH_CHILD", "ROOMSPA_BENCH_CHILD_ARGS"
 
 func spawn(b *testing.B, role string, args ...string) *process {
 	b.Helper()
+	return spawnOn(b, "", role, args...)
+}
+
+// spawnOn starts a process on some processors, as in taskset -c; "" for all.
+func spawnOn(b *testing.B, processors, role string, args ...string) *process {
+	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(context.WithoutCancel(b.Context()), self)}
+	command := []string{self}
+	if processors != "" {
+		command = []string{"taskset", "-c", processors, self}
+	}
+	p := &process{cmd: exec.CommandContext(context.WithoutCancel(b.Context()), command[0], command[1:]...)}
 	p.cmd.Env = append(os.Environ(), childRole+"="+role, childArgs+"="+strings.Join(args, "\n"))
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -214,7 +224,7 @@ func closeAll(conns []*websocket.Conn) {
 
 // child is what a spawned process does: it serves, says where, does what each line
 // of its input says, and ends with that. "free" gives memory back; "kernel" and
-// ports says what the kernel holds for the sockets of these peers.
+// ports says what the kernel holds for the sockets of these peers. "open" opens sockets and holds them.
 func child(role string) error {
 	args := strings.Split(os.Getenv(childArgs), "\n")
 	var say struct{ Addr, Ops string }
@@ -241,6 +251,7 @@ func child(role string) error {
 			defer cancel()
 			_ = stop(ctx)
 		}()
+	case "holder":
 	default:
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -266,6 +277,11 @@ func child(role string) error {
 				return err
 			}
 			fmt.Println(held)
+		case "open":
+			if err := openHeld(words[1:]); err != nil {
+				return err
+			}
+			fmt.Println("opened")
 		default:
 			debug.FreeOSMemory()
 			debug.FreeOSMemory() // what the first one has made free of finalizers

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // users is the number of users in each database: customers and therapists in turn.
-const users = 20_000
+const users = 60_000
 
 // populate migrates an empty database and creates the users.
 func populate(ctx context.Context, databaseURL string) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,26 +104,19 @@ func readMetrics(ctx context.Context, url string) (u usage, err error) {
 // ticksPerSecond is the unit of times in /proc: USER_HZ is 100 on every Linux.
 const ticksPerSecond = 100
 
-// readProcess reads usage from Linux's /proc. The RSS comes from smaps_rollup, which
-// is exact, or else from status.
+// readProcess reads usage from Linux's /proc. CPU time includes the process's children, as
+// those of Postgres. The RSS is the process's own. It comes from smaps_rollup, which is exact,
+// or else from status.
 func readProcess(pid int) (u usage, err error) {
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	u.connections = -1
-	text, err := os.ReadFile(dir + "stat")
+	_, own, ended, err := readStat(dir + "stat")
 	if err != nil {
 		return u, err
 	}
-	// The second field is the program's name in parentheses, which may contain anything.
-	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return u, fmt.Errorf("parse %sstat: %d fields after the name, want 13 or more", dir, len(f))
-	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	u.cpu = (user + system) / ticksPerSecond
+	u.cpu = own + ended + childrenCPU(pid)
 	for _, file := range []struct{ name, key string }{{"smaps_rollup", "Rss:"}, {"status", "VmRSS:"}} {
-		text, err = os.ReadFile(dir + file.name)
+		text, err := os.ReadFile(dir + file.name)
 		if err != nil {
 			continue
 		}
@@ -135,4 +129,36 @@ func readProcess(pid int) (u usage, err error) {
 		}
 	}
 	return u, fmt.Errorf("no resident set size in %ssmaps_rollup or %sstatus", dir, dir)
+}
+
+// readStat reads the parent of a process, and the CPU seconds of the process and of its
+// children that have ended.
+func readStat(path string) (parent int, own, ended float64, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	// The second field is the program's name in parentheses, which may contain anything.
+	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+	f := strings.Fields(rest)
+	if len(f) < 15 {
+		return 0, 0, 0, fmt.Errorf("parse %s: %d fields after the name, want 15 or more", path, len(f))
+	}
+	var ticks [4]float64
+	for i := range ticks {
+		ticks[i], _ = strconv.ParseFloat(f[11+i], 64)
+	}
+	parent, _ = strconv.Atoi(f[1])
+	return parent, (ticks[0] + ticks[1]) / ticksPerSecond, (ticks[2] + ticks[3]) / ticksPerSecond, nil
+}
+
+// childrenCPU returns the CPU seconds of the children of a process that are running.
+func childrenCPU(pid int) (seconds float64) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range paths {
+		if parent, own, ended, err := readStat(path); err == nil && parent == pid {
+			seconds += own + ended
+		}
+	}
+	return seconds
 }

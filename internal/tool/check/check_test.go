@@ -46,7 +46,7 @@ func TestAHealthyDeploymentPasses(t *testing.T) {
 		t.Error("a check fails")
 	}
 	for name, r := range results {
-		if r.Warning != "" && name != "open_files" {
+		if r.Warning != "" && name != "open_files" && name != "settings" { // a server of tests is not safe from a power failure
 			t.Errorf("%s warns: %s", name, r.Warning)
 		}
 	}

@@ -2,8 +2,10 @@ package soak
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/roomspa/roomspa/internal/testkit/netfault"
@@ -135,4 +137,103 @@ func TestAFailoverThatLosesNothingResetsNobody(t *testing.T) {
 	}
 	c.verdict(t)
 	check(t, 0)
+}
+
+// follow makes commits on the primary wait for its standby, as in production.
+func follow(t *testing.T, primary *sandbox.Postgres) {
+	t.Helper()
+	at := &world.World{DatabaseURL: primary.URL("postgres")}
+	at.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	at.Exec(t, "SELECT pg_reload_conf()")
+	world.Eventually(t, "commits wait for the standby", func() (bool, any) {
+		state := world.Query[string](t, at, "SELECT coalesce(string_agg(sync_state, ' '), '') FROM pg_stat_replication")
+		return state == "sync", state
+	})
+}
+
+// rejoin makes a new standby of the primary, on the address of the server that was the primary before.
+func (c *cluster) rejoin(t *testing.T) *sandbox.Postgres {
+	t.Helper()
+	_, port, err := net.SplitHostPort(c.world.Postgres.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := sandbox.StartStandby(t.Context(), c.standby, c.standby.Addr(), sandbox.PostgresOptions{
+		Dir: c.standby.Dir() + "-again", Port: number, Settings: sandbox.ReplicationSettings(), Log: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Kill() })
+	return again
+}
+
+// TestFailoversOfASynchronousPairUnderLoad kills the primary while everybody talks, promotes the standby, brings the old
+// primary back as a standby, and fails back to it. What was acknowledged is on both servers, so nobody is reset.
+func TestFailoversOfASynchronousPairUnderLoad(t *testing.T) {
+	c := newCluster(t)
+	follow(t, c.world.Postgres)
+	check := c.steady()
+	c.talk(t)
+	id, timeline := c.identity(t)
+	if err := c.world.Postgres.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.promote(t); err != nil {
+		t.Fatal(err)
+	}
+	c.acknowledge(t, 50)
+
+	again := c.rejoin(t)
+	follow(t, c.standby)
+	c.acknowledge(t, 50)
+	if err := c.standby.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.standby = again
+	if err := c.promote(t); err != nil {
+		t.Fatal(err)
+	}
+	c.acknowledge(t, 50)
+	c.waitHeartbeats(t, 2)
+	if same, now := c.identity(t); same != id || now != timeline {
+		t.Errorf("deployment %s on timeline %d, want %s on timeline %d", same, now, id, timeline)
+	}
+	c.verdict(t)
+	check(t, 0)
+}
+
+// TestAnOldPrimaryThatComesBackBesideTheNewOne is a failover without fencing: the first host of the URL takes writes
+// again, of which none can be confirmed. Replicas that reach it acknowledge nothing until it is stopped, and lose nothing.
+func TestAnOldPrimaryThatComesBackBesideTheNewOne(t *testing.T) {
+	c := newCluster(t)
+	old := c.world.Postgres
+	follow(t, old)
+	c.talk(t)
+	if err := old.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.promote(t); err != nil {
+		t.Fatal(err)
+	}
+	c.acknowledge(t, 50)
+	if err := old.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.world.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'roomspa'")
+	both := &world.World{DatabaseURL: old.URL("postgres")}
+	world.Eventually(t, "a commit waits at the old primary", func() (bool, any) {
+		n := world.Query[int](t, both, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		return n > 0, n
+	})
+	if err := old.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.acknowledge(t, 50)
+	c.waitHeartbeats(t, 2)
+	c.verdict(t)
 }
