@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/batch"
 )
@@ -148,3 +149,166 @@ func TestNoBatchGoesBesideALargeOne(t *testing.T) {
 		}
 	})
 }
+
+func TestDoProcessesInTheCallingGoroutine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		var q *batch.Queue[int]
+		q = batch.New(100, 100, func(_ context.Context, items []int) {
+			got = append(got, items...)
+			if items[0] == 1 && !q.Do(t.Context(), 2) { // waits for the worker: one batch at a time
+				t.Error("the queue refuses an item")
+			}
+		})
+		if !q.Do(t.Context(), 0) {
+			t.Fatal("the queue refuses an item")
+		}
+		if len(got) > 0 {
+			t.Fatal("a batch was processed before Run")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		synctest.Wait()
+		q.Do(t.Context(), 1)
+		if !slices.Equal(got, []int{0, 1}) {
+			t.Fatalf("%v are processed when Do returns", got)
+		}
+		synctest.Wait()
+		if !slices.Equal(got, []int{0, 1, 2}) {
+			t.Fatalf("%v are processed in the end", got)
+		}
+		cancel()
+		run.Wait()
+		if q.Do(t.Context(), 3) {
+			t.Fatal("a stopped queue took an item")
+		}
+	})
+}
+
+func TestRunWaitsForWhatCallersProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		q := batch.New(100, 100, func(context.Context, []int) { <-release })
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := false
+		go func() { q.Run(ctx); stopped = true }()
+		synctest.Wait()
+		go q.Do(t.Context(), 1)
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if stopped {
+			t.Fatal("Run has returned while a batch is processed")
+		}
+		close(release)
+		synctest.Wait()
+		if !stopped {
+			t.Fatal("Run has not returned")
+		}
+	})
+}
+
+func TestAPanicOfACallerDoesNotStopTheQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		done := 0
+		q := batch.New(100, 100, func(_ context.Context, items []int) {
+			if items[0] == 0 {
+				panic("zero")
+			}
+			done++
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		synctest.Wait()
+		func() {
+			defer func() { _ = recover() }()
+			q.Do(t.Context(), 0)
+		}()
+		q.Do(t.Context(), 1)
+		cancel()
+		run.Wait()
+		if done != 1 {
+			t.Fatalf("%d batches are processed after the panic", done)
+		}
+	})
+}
+
+func TestBatchesGoBesideSlowOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan int, 8), make(chan struct{})
+		q := batch.New(100, 100, func(_ context.Context, items []int) {
+			started <- len(items)
+			<-release
+		})
+		may := true
+		q.AllowBesideSlow(time.Second, 6, 3, func() bool { return may })
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		add := func(n, begun int) {
+			t.Helper()
+			for i := range n {
+				q.Add(i)
+			}
+			synctest.Wait()
+			if len(started) != begun {
+				t.Fatalf("%d batches have begun, want %d", len(started), begun)
+			}
+		}
+		add(1, 1)
+		add(1, 1) // the first one is not slow yet
+		sleep(time.Second)
+		may = false
+		add(1, 1)
+		may = true
+		add(1, 2) // with all three that wait
+		sleep(time.Second)
+		add(1, 3) // 1 + 3 + 1 items
+		sleep(time.Second)
+		add(1, 3) // as many batches as may be
+		release <- struct{}{}
+		synctest.Wait()
+		if want := 4; len(started) != want {
+			t.Fatalf("%d batches have begun, want %d", len(started), want)
+		}
+		close(release)
+		cancel()
+		run.Wait()
+	})
+}
+
+func TestNoBatchGoesBesideSlowOnesWithManyItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan int, 8), make(chan struct{})
+		q := batch.New(100, 100, func(_ context.Context, items []int) {
+			started <- len(items)
+			<-release
+		})
+		q.AllowBesideSlow(time.Second, 6, 3, func() bool { return true })
+		for i := range 6 {
+			q.Add(i)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		synctest.Wait()
+		sleep(time.Second)
+		q.Add(6)
+		synctest.Wait()
+		if len(started) != 1 {
+			t.Fatalf("%d batches have begun", len(started))
+		}
+		close(release)
+		cancel()
+		run.Wait()
+	})
+}
+
+func sleep(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's time

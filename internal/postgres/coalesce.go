@@ -28,6 +28,7 @@ type request[A, R any] struct {
 // A coalescer serves concurrent calls in batches.
 type coalescer[A, R any] struct {
 	queue   *batch.Queue[*request[A, R]]
+	inline  bool // a call serves the next batch itself if it may be started
 	timeout time.Duration
 	metrics *metrics
 }
@@ -58,15 +59,20 @@ func newCoalescer[A, R any](db *DB, size int, serve func(context.Context, []*req
 }
 
 // call waits until arg is served. pending is true if the call has failed but arg may
-// still be served.
+// still be served. A call that serves a batch itself does not notice the end of ctx meanwhile.
 func (c *coalescer[A, R]) call(ctx context.Context, arg A) (result R, pending bool, err error) {
 	r := &request[A, R]{arg: arg, done: make(chan struct{})}
-	if !c.queue.Add(r) {
+	if !c.add(ctx, r) {
 		cause := causeStopped
 		if c.queue.Len() >= maxQueue {
 			cause = causeQueueFull
 		}
 		return result, false, c.fail(newFailure(cause, ""))
+	}
+	select {
+	case <-r.done:
+		return r.result, false, r.err
+	default:
 	}
 	limit := time.NewTimer(c.timeout)
 	defer limit.Stop()
@@ -83,6 +89,13 @@ func (c *coalescer[A, R]) call(ctx context.Context, arg A) (result R, pending bo
 		withdrawn := r.taken.CompareAndSwap(false, true)
 		return result, !withdrawn, c.fail(newFailure(causeStalled, "", context.DeadlineExceeded))
 	}
+}
+
+func (c *coalescer[A, R]) add(ctx context.Context, r *request[A, R]) bool {
+	if c.inline {
+		return c.queue.Do(ctx, r)
+	}
+	return c.queue.Add(r)
 }
 
 func (c *coalescer[A, R]) fail(f *failure) error {

@@ -16,6 +16,16 @@ import (
 // meanwhile. Four concurrent ones would cost twice as much, here and in Postgres.
 const maxCommit = 500
 
+// Where commits are slow, as with a slow disk or a synchronous standby, one transaction at a time
+// makes a message wait for two commits. So transactions that have taken longer than slowCommit do
+// not count, as long as all of them together have fewer than maxBesideSlow messages: more of them
+// means that it is the load that takes the time, for which large batches are better.
+const (
+	slowCommit     = time.Millisecond
+	maxBesideSlow  = 16
+	maxConcurrency = 8 // transactions, and at most a third of the pool
+)
+
 // maxDeadlocks is how often a batch is tried again that the server rolled back because of a
 // deadlock with somebody else's transaction.
 const maxDeadlocks = 3
@@ -38,10 +48,10 @@ type draft = request[appendArg, appendResult]
 // text.
 //
 // Messages that one goroutine appends one after the other keep their order. After a
-// [room.ErrOutcomeUnknown], which is also returned when ctx ends, the message may be
-// stored now or later: send it again with the same ClientMessageID. Append returns
-// [room.ErrNotFound] if there is no such conversation, and [room.ErrErased] if the sender is
-// erased.
+// [room.ErrOutcomeUnknown], which is also returned when ctx ends while the message waits for
+// another batch, the message may be stored now or later: send it again with the same
+// ClientMessageID. Append returns [room.ErrNotFound] if there is no such conversation, and
+// [room.ErrErased] if the sender is erased.
 func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m room.Message, duplicate bool, err error) {
 	r, pending, err := db.commits.call(ctx, appendArg{conversation, d})
 	if err == nil {
@@ -58,7 +68,7 @@ func (db *DB) Append(ctx context.Context, conversation room.ID, d room.Draft) (m
 func (db *DB) commit(ctx context.Context, ds []*draft) {
 	start := time.Now()
 	first, repeats := deduplicate(ds)
-	db.store(ctx, first, len(first) <= maxSingleInserts)
+	db.store(ctx, first, firstStage(first))
 	db.writes.note(first)
 	var again []*draft
 	for _, r := range repeats {
@@ -103,26 +113,33 @@ func deduplicate(ds []*draft) (first []*draft, repeats []repeat) {
 	return first, repeats
 }
 
+// firstStage returns how to insert drafts of which most are new and few conversations locked.
+func firstStage(ds []*draft) stage {
+	if len(ds) <= maxSingleInserts {
+		return withoutLocks
+	}
+	return complete
+}
+
 // store commits drafts together. If some of them make that fail, it commits the others
-// without them. If the database is down, all fail. With single, the drafts are inserted
-// one by one and expected to be new.
-func (db *DB) store(ctx context.Context, ds []*draft, single bool) {
-	known, err := db.insert(ctx, ds, single)
+// without them. If the database is down, all fail. It begins with the given stage.
+func (db *DB) store(ctx context.Context, ds []*draft, s stage) {
+	left, err := db.insert(ctx, ds, s)
 	for range maxDeadlocks {
 		if Cause(err) != causeDeadlock || errors.Is(err, room.ErrOutcomeUnknown) {
 			break
 		}
-		known, err = db.insert(ctx, ds, single)
+		left, err = db.insert(ctx, ds, s)
 	}
 	switch {
-	case err == nil && len(known) > 0:
-		db.store(ctx, known, false)
+	case err == nil && len(left) > 0:
+		db.store(ctx, left, s+1)
 	case err == nil:
 	case len(ds) > 1 && rejectsValue(err):
 		// Halving finds one bad row among 500 in 18 roundtrips, and keeps the order.
 		db.log.WarnContext(ctx, "Postgres rejected a batch of messages; retrying in halves", "messages", len(ds), "cause", err)
-		db.store(ctx, ds[:len(ds)/2], single)
-		db.store(ctx, ds[len(ds)/2:], single)
+		db.store(ctx, ds[:len(ds)/2], s)
+		db.store(ctx, ds[len(ds)/2:], s)
 	case Cause(err) == causeLock && !errors.Is(err, room.ErrOutcomeUnknown):
 		db.storeUnlocked(ctx, ds, err)
 	default:
@@ -138,21 +155,21 @@ func (db *DB) storeUnlocked(ctx context.Context, ds []*draft, err error) {
 		failAll(ds, lookupErr)
 		return
 	}
-	unlocked := make([]*draft, 0, len(ds))
+	free := make([]*draft, 0, len(ds))
 	for _, d := range ds {
 		if locked[d.arg.conversation] {
 			d.err = err
 			continue
 		}
-		unlocked = append(unlocked, d)
+		free = append(free, d)
 	}
-	if len(unlocked) == 0 {
+	if len(free) == 0 {
 		return
 	}
 	db.log.WarnContext(ctx, "A batch of messages waited too long for a lock; retrying without the locked conversations",
-		"messages", len(ds), "left_out", len(ds)-len(unlocked))
-	if _, err := db.insert(ctx, unlocked, false); err != nil {
-		failAll(unlocked, err)
+		"messages", len(ds), "left_out", len(ds)-len(free))
+	if _, err := db.insert(ctx, free, complete); err != nil {
+		failAll(free, err)
 	}
 }
 

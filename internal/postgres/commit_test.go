@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,6 +65,46 @@ func TestOrderWithoutHoleFromTwoReplicas(t *testing.T) {
 	}
 	if len(stored) != senders*each {
 		t.Errorf("%d messages are stored, want %d", len(stored), senders*each)
+	}
+}
+
+// TestLoneMessagesHaveNoHole sends messages of one room from four replicas, each of which has one
+// in flight. At no time is one of them visible whose predecessor is not.
+func TestLoneMessagesHaveNoHole(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	const replicas, each = 4, 100
+	c := conversation(t, open(t, postgres.Options{URL: url}), 1)
+	var senders sync.WaitGroup
+	for s := range replicas {
+		db := open(t, postgres.Options{URL: url})
+		senders.Go(func() {
+			for i := range each {
+				if _, _, err := db.Append(t.Context(), c, says("x", fmt.Sprint(s, " ", i))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	sql := direct(t, url)
+	eventually(t, "all are stored", func() error {
+		var visible, last int64
+		err := sql.QueryRow(t.Context(), "SELECT count(*), coalesce(max(seq), 0) FROM roomspa.messages").Scan(&visible, &last)
+		if err == nil && visible != last {
+			t.Errorf("%d messages are visible, and the last one is %d", visible, last)
+		}
+		if err == nil && visible < replicas*each {
+			err = fmt.Errorf("%d messages", visible)
+		}
+		return err
+	})
+	senders.Wait()
+	stored := all(t, open(t, postgres.Options{URL: url}), c)
+	for i := range stored[1:] {
+		if before, m := &stored[i], &stored[i+1]; !m.At.After(before.At) || m.Number <= before.Number {
+			t.Errorf("%+v follows %+v", m, before)
+		}
 	}
 }
 
@@ -202,26 +243,26 @@ func TestABadMessageFailsAlone(t *testing.T) {
 func TestACallerWhoLeavesDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	url := database(t)
-	db := open(t, postgres.Options{URL: url})
+	db := open(t, postgres.Options{URL: url, MaxConnections: 2}) // so that two batches are the most
 	c := conversation(t, db, 1)
 	conn := direct(t, url)
 	execute(t, conn, "BEGIN")
 	execute(t, conn, "SELECT FROM roomspa.conversations FOR UPDATE")
+	var others sync.WaitGroup
+	defer others.Wait()
+	for i := range 2 {
+		others.Go(func() { _, _, _ = db.Append(t.Context(), c, says("before", "")) })
+		waitForLocks(t, url, i+1)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan error)
-	go func() {
-		_, _, err := db.Append(ctx, c, says("left", "left"))
-		result <- err
-	}()
-	waitForLock(t, url)
 	cancel()
-	err := <-result
+	_, _, err := db.Append(ctx, c, says("left", "left"))
 	if !errors.Is(err, room.ErrUnavailable) || !errors.Is(err, room.ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	execute(t, conn, "COMMIT")
 	eventually(t, "what was sent before the caller left", func() error { // a newcomer may lock the row first
-		if len(all(t, db, c)) == 0 {
+		if !slices.ContainsFunc(all(t, db, c), func(m room.Message) bool { return m.Text == "left" }) {
 			return errors.New("it is not stored")
 		}
 		return nil

@@ -51,10 +51,9 @@ const eraseBatch = 2000
 //
 // It uses many short transactions. After an error call it again. Once it has returned
 // without an error, no text of the user can be stored: the first transaction marks the user,
-// and no insert that sees the mark stores a message of theirs. An insert that does not see
-// it has locked its conversation before, so each conversation is erased under that lock.
-// EraseUser returns [room.ErrNotFound] if there is no such user, and [ErrUsersAreView] where
-// another application owns the users.
+// and no insert that sees the mark stores a message of theirs. Inserts that do not see it are
+// waited for before anything is erased. EraseUser returns [room.ErrNotFound] if there is no such
+// user, and [ErrUsersAreView] where another application owns the users.
 func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, err error) {
 	if err = db.requireOwnUsers(ctx); err == nil {
 		first := db.newWrite()
@@ -75,11 +74,10 @@ func (db *DB) EraseUser(ctx context.Context, id room.UserID) (messages int64, er
 
 // eraseTexts erases what a user has written whose erasure has begun, and ends the erasure.
 func (db *DB) eraseTexts(ctx context.Context, id room.UserID) (messages int64, err error) {
-	if messages, err = db.eraseConversations(ctx, conversationsToErase, id); err != nil {
+	if err := db.waitForInserts(ctx); err != nil {
 		return messages, err
 	}
-	// Support may be writing in any conversation.
-	if err := db.waitForInserts(ctx); err != nil {
+	if messages, err = db.eraseConversations(ctx, conversationsToErase, id); err != nil {
 		return messages, err
 	}
 	n, err := db.eraseConversations(ctx, conversationsOfSupport, id)

@@ -92,23 +92,34 @@ WHERE d.n NOT IN (SELECT n FROM known) AND d.sender_id IN (SELECT user_id FROM e
 const maxSingleInserts = 3
 
 // insertMessage stores one draft. It returns no row if the draft is already stored, its
-// conversation does not exist or its sender is erased. A statement before it has locked the
-// conversation.
+// conversation does not exist or is locked, or its sender is erased. It locks the conversation
+// itself, and does not wait for that lock: its snapshot is older than the lock, so it does not see
+// what was committed while it waited. A message that was committed between the two has the number
+// that this statement would take. That is a conflict, and no row is stored. So the number before
+// the one that is stored was visible before the statement began.
 const insertMessage = `
 INSERT INTO roomspa.messages
 	(conversation_id, seq, id, sender_id, sender_role, client_message_id, body, created_at, message_type, metadata)
 SELECT c.id, coalesce(last.seq, 0) + 1, (` + hexMilliseconds + ` || $2)::uuid, $3, $4, nullif($5, ''), $6,
 	greatest(at, last.created_at + interval '1 microsecond'), nullif($7, ''), nullif($8::text, '')::json
-FROM roomspa.conversations c CROSS JOIN (SELECT clock_timestamp() AS at OFFSET 0) t
+FROM (SELECT id, clock_timestamp() AS at FROM roomspa.conversations WHERE id = $1 FOR UPDATE SKIP LOCKED) c
 LEFT JOIN LATERAL ` + lastMessage + ` last ON true
-WHERE c.id = $1 AND NOT EXISTS (SELECT FROM roomspa.erasures e WHERE e.user_id = $3)
-ON CONFLICT (conversation_id, sender_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING
+WHERE NOT EXISTS (SELECT FROM roomspa.erasures e WHERE e.user_id = $3)
+ON CONFLICT DO NOTHING
 RETURNING seq, id, number, created_at`
 
-// insert commits drafts in one roundtrip and sets their results. An error concerns all
-// of them; it is [room.ErrOutcomeUnknown] if they may be committed. With single, drafts
-// that insertMessage did not store are returned as known.
-func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*draft, err error) {
+// A stage is one way to insert drafts. What it leaves goes on to the next one.
+type stage int
+
+const (
+	withoutLocks stage = iota // insertMessage for each draft, without waiting for locks
+	withLocks                 // the same, but the transaction has locked the conversations before
+	complete                  // insertMessages after such locks; it leaves nothing
+)
+
+// insert commits drafts in one roundtrip and sets their results. It returns those that the stage
+// has left. An error concerns all of them; it is [room.ErrOutcomeUnknown] if they may be committed.
+func (db *DB) insert(ctx context.Context, ds []*draft, s stage) (left []*draft, err error) {
 	conversations := make([]room.ID, len(ds))
 	for i, d := range ds {
 		conversations[i] = d.arg.conversation
@@ -116,14 +127,18 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 	}
 	uncertain := false
 	b := db.newWrite()
-	b.Queue(lockConversations, conversations)
-	if single {
-		queueSingleInserts(b, ds, func(d *draft) { known = append(known, d) })
-	} else {
+	if s != withoutLocks {
+		b.Queue(lockConversations, conversations)
+	}
+	if s == complete {
 		b.Queue(insertMessages, columns(conversations, ds)...).Query(func(rows pgx.Rows) error { return scanInserted(rows, ds) })
+	} else {
+		for _, d := range ds {
+			b.Queue(insertMessage, singleColumns(d)...).QueryRow(func(row pgx.Row) error { return scanSingle(row, d, &left) })
+		}
 	}
 	err = db.roundtrip(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		known = known[:0] // a pipeline may run twice
+		left = left[:0] // a pipeline may run twice
 		err := sendOn(ctx, conn, b)
 		uncertain = err != nil && !rolledBack(err)
 		return err
@@ -136,33 +151,31 @@ func (db *DB) insert(ctx context.Context, ds []*draft, single bool) (known []*dr
 			db.suspectRestore()
 		}
 	}
-	return known, err
+	return left, err
 }
 
-// queueSingleInserts queues one statement for each draft. notStored is called for each
-// one that returned no row.
-func queueSingleInserts(b *pgx.Batch, ds []*draft, notStored func(*draft)) {
-	for _, d := range ds {
-		in := d.arg.draft
-		b.Queue(insertMessage, d.arg.conversation, uuid7Random(), int64(in.Sender), string(in.SenderRole), in.ClientMessageID, in.Text,
-			in.Type, in.Metadata).
-			QueryRow(func(row pgx.Row) error {
-				var (
-					seq, number int64
-					id          room.ID
-					at          time.Time
-				)
-				switch err := row.Scan(&seq, &id, &number, &at); {
-				case errors.Is(err, pgx.ErrNoRows):
-					notStored(d)
-				case err != nil:
-					return err
-				default:
-					d.result, d.err = appendResult{message: newMessage(d, seq, number, id, at)}, nil
-				}
-				return nil
-			})
+// singleColumns returns the arguments of insertMessage.
+func singleColumns(d *draft) []any {
+	in := &d.arg.draft
+	return []any{d.arg.conversation, uuid7Random(), int64(in.Sender), string(in.SenderRole), in.ClientMessageID, in.Text, in.Type, in.Metadata}
+}
+
+// scanSingle sets the result of insertMessage. If there is no row, d is added to left.
+func scanSingle(row pgx.Row, d *draft, left *[]*draft) error {
+	var (
+		seq, number int64
+		id          room.ID
+		at          time.Time
+	)
+	switch err := row.Scan(&seq, &id, &number, &at); {
+	case errors.Is(err, pgx.ErrNoRows):
+		*left = append(*left, d)
+	case err != nil:
+		return err
+	default:
+		d.result, d.err = appendResult{message: newMessage(d, seq, number, id, at)}, nil
 	}
+	return nil
 }
 
 // columns returns the arguments of insertMessages.

@@ -25,7 +25,7 @@ func TestALockedConversationFailsAlone(t *testing.T) {
 	t.Parallel()
 	url := database(t)
 	setup, reg := open(t, postgres.Options{URL: url}), prometheus.NewRegistry()
-	db := openWith(t, postgres.Options{URL: url, LockTimeout: 10 * time.Second}, reg)
+	db := openWith(t, postgres.Options{URL: url, LockTimeout: 10 * time.Second, MaxConnections: 2}, reg) // so that two batches are the most
 	locked, free, gate := conversation(t, setup, 1), conversation(t, setup, 3), conversation(t, setup, 5)
 	conn, gatekeeper := direct(t, url), direct(t, url)
 	lock := func(conn *pgx.Conn, c room.ID) {

@@ -26,7 +26,7 @@ type Options struct {
 	// hosts are separated by commas; the one that accepts writes is used.
 	URL string
 	// MaxConnections is the size of the pool. Default: 16. The group commit and the
-	// coalesced reads use 6.
+	// coalesced reads use 6, and up to 9 where commits are slow.
 	MaxConnections int
 	// AcquireTimeout limits the wait for a connection, including the time to make one.
 	// Default: 2 s.
@@ -67,6 +67,7 @@ type DB struct {
 	schemaProblem atomic.Pointer[failure] // what the last probe found
 	usersKind     atomic.Int32            // whether roomspa.users is a view
 	poolReset     atomic.Int64            // when the pool was last reset, in Unix ns
+	growing       atomic.Bool             // a connection is made that nobody waits for
 	sessionPooler atomic.Int64            // when a pooler was last found to keep sessions, in Unix ns
 	log           *slog.Logger
 	metrics       *metrics
@@ -103,7 +104,9 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	db.requests = make(chan struct{}, max(1, o.MaxConnections/2))
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)
+	db.commits.inline = true
 	db.commits.queue.AllowSecond(maxSingleInserts)
+	db.commits.queue.AllowBesideSlow(slowCommit, maxBesideSlow, min(maxConcurrency, o.MaxConnections/3), db.hasIdleConn)
 	db.users = newCoalescer(db, maxReadBatch, db.serveUsers)
 	db.conversations = newCoalescer(db, maxReadBatch, db.serveConversations)
 	db.pages = newCoalescer(db, maxReadBatch, db.servePages)

@@ -81,6 +81,26 @@ func (db *DB) acquireFromPool(ctx, limited context.Context) (*pgxpool.Conn, erro
 	return conn, err
 }
 
+// hasIdleConn reports whether a connection of the pool is idle. If none is, it makes one in the
+// background, unless the pool is full: to wait for a new one takes longer than for one in use.
+func (db *DB) hasIdleConn() bool {
+	s := db.pool.Stat()
+	if s.IdleConns() > 0 {
+		return true
+	}
+	if s.TotalConns() < s.MaxConns() && db.growing.CompareAndSwap(false, true) {
+		go func() {
+			defer db.growing.Store(false)
+			ctx, cancel := context.WithTimeout(context.Background(), db.opts.AcquireTimeout) //nolint:forbidigo // no caller waits for the connection
+			defer cancel()
+			if conn, err := db.pool.Acquire(ctx); err == nil {
+				conn.Release()
+			}
+		}()
+	}
+	return false
+}
+
 // enter takes a place in turns, if that is not nil. It returns false if ctx ends before.
 func enter(ctx context.Context, turns chan struct{}) bool {
 	if turns == nil {

@@ -93,8 +93,18 @@ func (s *Session) dispatch(m message) {
 		go s.read() // takes over the reader's count in the WaitGroup
 	}
 	if work {
+		growStack(0)
 		s.work(m)
 	}
+}
+
+// growStack makes the stack of a new goroutine large enough for most handlers at once. Otherwise
+// the stack is doubled and copied two or three times on the way, each time with more frames on it.
+//
+//go:noinline
+func growStack(i int) byte {
+	var unused [5 << 10]byte
+	return unused[i]
 }
 
 // supersede replaces one of the newest messages of the queue by m and reports whether it did.
