@@ -44,7 +44,7 @@ func (a *App) checks() []ops.Check {
 				return "", err
 			}
 			return "a test message came back over the subscription", a.layer.Check(ctx)
-		}},
+		}, Warn: func(context.Context) error { return a.layer.Finding() }},
 		// A replica that others do not hear still serves its own sockets, so this never fails.
 		{Name: "replicas", Run: func(context.Context) (string, error) {
 			return a.fleet.Summary(), nil

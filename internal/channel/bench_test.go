@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/roomspa/roomspa/internal/channel"
 	"github.com/roomspa/roomspa/internal/event"
@@ -129,4 +131,78 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// Four replicas publish on a cluster of three masters to groups with members on two of them, with
+// plain and with sharded Pub/Sub: how much a message costs the nodes of Redis and this process.
+func BenchmarkCluster(b *testing.B) {
+	const groups, window = 400, 500
+	for name, refusal := range map[string]error{"plain": errOld{}, "sharded": nil} {
+		b.Run(name, func(b *testing.B) {
+			p := world.RedisCluster(b)
+			var layers []*channel.Layer
+			for range 4 {
+				l := openPubSub(b, p.Options, refusal)
+				l.UseShardedAt(refusal, time.Now().Add(time.Hour)) // one kind alone from now on
+				layers = append(layers, l)
+			}
+			up(b, layers...)
+			var delivered atomic.Int64
+			slots, all := make(chan struct{}, len(layers)*window), make(chan struct{})
+			total := int64(2 * b.N)
+			for i := range groups {
+				for j := range 2 {
+					if _, err := layers[(i+j)%len(layers)].Join(b.Context(), "chat_1_"+itoa(i), func(event.Event) {
+						if n := delivered.Add(1); n%2 == 0 {
+							<-slots
+							if n == total {
+								close(all)
+							}
+						}
+					}, func(bool) { b.Error("missed") }); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			payload := event.Story(make([]byte, 300))
+			redisCPU, ownCPU := p.CPU(b), cpuTime(b)
+			b.ResetTimer()
+			for i := range b.N {
+				slots <- struct{}{}
+				layers[i%len(layers)].Publish("chat_1_"+itoa(i%groups), payload, nil)
+			}
+			<-all
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+			b.ReportMetric(float64((p.CPU(b)-redisCPU).Nanoseconds())/float64(b.N)/1000, "redis-µs/msg")
+			b.ReportMetric(float64((cpuTime(b)-ownCPU).Nanoseconds())/float64(b.N)/1000, "own-µs/msg")
+		})
+	}
+}
+
+// cpuTime returns the processor time of this process.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What a layer costs while nothing happens: the echoes and PINGs of one subscription, or of 32.
+func BenchmarkIdle(b *testing.B) {
+	for name, start := range map[string]func(testing.TB) *world.RedisServers{"standalone": world.RedisStandalone, "cluster": world.RedisCluster} {
+		b.Run(name, func(b *testing.B) {
+			p := start(b)
+			up(b, openPubSub(b, p.Options, nil))
+			redisCPU, ownCPU, began := p.CPU(b), cpuTime(b), time.Now()
+			for b.Loop() {
+				<-time.After(time.Second)
+			}
+			seconds := time.Since(began).Seconds()
+			b.ReportMetric((cpuTime(b)-ownCPU).Seconds()*1000/seconds, "own-ms/s")
+			b.ReportMetric((p.CPU(b)-redisCPU).Seconds()*1000/seconds, "redis-ms/s")
+		})
+	}
 }

@@ -35,9 +35,9 @@ func (l *Layer) ExchangeDeployments() (others []string) {
 	if ring == nil {
 		return nil
 	}
-	d := &l.shard.deployments
+	d := &l.deployments
 	d.setOwn(ring.ID)
-	l.shard.pipeline.Publish(d.channel, []byte(ring.ID), nil) // the next call makes up for a failure
+	l.shards[0].pipeline.Announce(d.channel, []byte(ring.ID)) // the next call makes up for a failure
 	return d.others(time.Now())
 }
 

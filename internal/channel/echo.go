@@ -86,7 +86,7 @@ func (s *shard) publishEcho(seq uint64, done func(error)) {
 
 // echoChannel returns the channel for the echoes of one connection.
 func (s *shard) echoChannel(d *event.Deployment, epoch uint32) string {
-	return s.client.Name(d, "echo:"+s.client.Process().String()+"."+strconv.Itoa(int(epoch)))
+	return s.client.ShardName(s.client.Base(d), s.index, "echo:"+s.client.Process().String()+"."+strconv.Itoa(int(epoch)))
 }
 
 // receiveEcho handles an echo that came back. Only the own process counts: nobody else is

@@ -47,13 +47,13 @@ func TestSentinelSwitchover(t *testing.T) {
 	hears(t, b.Layer, member, "chat_1_1")
 }
 
-// One master of three dies: the layer goes on through the others.
+// One master of three dies: with plain Pub/Sub the layer goes on through the others.
 func TestClusterLosesAMaster(t *testing.T) {
 	t.Parallel()
 	for dead := range 3 {
 		t.Run(itoa(dead), func(t *testing.T) {
 			t.Parallel()
-			p := world.RedisCluster(t)
+			p := world.RedisPlainCluster(t)
 			a, b := open(t, p.Options), open(t, p.Options)
 			up(t, a.Layer, b.Layer)
 			member := join(t, a.Layer, "chat_1_1")

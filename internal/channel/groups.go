@@ -144,8 +144,8 @@ func (gs *groups) disconnect() {
 
 func (gs *groups) nextEpoch() {
 	gs.epoch++
+	gs.metrics.groups.Sub(float64(gs.live))
 	gs.unconfirmed, gs.live = 0, 0
-	gs.metrics.groups.Set(0)
 }
 
 // reset voids the state of the group on an earlier connection.
@@ -221,10 +221,11 @@ func (gs *groups) setLive(g *group, live bool) {
 	}
 	if g.live = live; live {
 		gs.live++
+		gs.metrics.groups.Inc()
 	} else {
 		gs.live--
+		gs.metrics.groups.Dec()
 	}
-	gs.metrics.groups.Set(float64(gs.live))
 }
 
 var errUnexpected = fault{errors.New("unexpected confirmation for a group"), causeOther}

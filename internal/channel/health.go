@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,18 +28,23 @@ type health struct {
 	metrics *metrics
 
 	mu       sync.Mutex
-	parts    [2]error
+	parts    [2][]error // by shard
 	err      error
 	since    time.Time
 	starting bool // being down is not logged until the first attempt has ended
 	downAt   time.Time
 }
 
-func newHealth(log *slog.Logger, m *metrics) *health {
+func newHealth(log *slog.Logger, m *metrics, shards int) *health {
 	now := time.Now()
-	return &health{
-		log: log, metrics: m, parts: [2]error{errStarting, errStarting}, err: errNoDeployment,
-		since: now, downAt: now, starting: true,
+	h := &health{log: log, metrics: m, err: errNoDeployment, since: now, downAt: now, starting: true}
+	h.setAll(shards, errStarting)
+	return h
+}
+
+func (h *health) setAll(shards int, err error) {
+	for part := range h.parts {
+		h.parts[part] = slices.Repeat([]error{err}, shards)
 	}
 }
 
@@ -53,14 +59,32 @@ func (h *health) get() (time.Time, error) {
 func (h *health) part(part int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.parts[part]
+	return h.reason(part)
 }
 
-// set records that a part works (nil) or why not. It reports whether this ends an outage.
-func (h *health) set(part int, err error) (restored bool) {
+// reason returns why a part does not work, and in how many shards. The caller holds h.mu.
+func (h *health) reason(part int) (reason error) {
+	down := 0
+	for _, err := range h.parts[part] {
+		if err != nil {
+			down++
+		}
+		if reason == nil || errors.Is(reason, errStarting) && err != nil {
+			reason = err
+		}
+	}
+	if all := len(h.parts[part]); down > 0 && down < all {
+		return fmt.Errorf("%w (%d of %d shards)", reason, down, all)
+	}
+	return reason
+}
+
+// set records that a part of a shard works (nil) or why not. It reports whether this ends an
+// outage of the layer, which is up while every shard is.
+func (h *health) set(shard, part int, err error) (restored bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.parts[part] = err
+	h.parts[part][shard] = err
 	before := h.err
 	h.err = h.combine()
 	switch {
@@ -90,14 +114,14 @@ func (h *health) set(part int, err error) (restored bool) {
 func (h *health) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.parts = [2]error{errStopped, errStopped}
+	h.setAll(len(h.parts[subscribing]), errStopped)
 	h.err, h.since = errStopped, time.Now()
 	h.metrics.up.Set(0)
 }
 
 // combine returns the errors of the parts as one.
 func (h *health) combine() error {
-	subscribe, publish := h.parts[subscribing], h.parts[publishing]
+	subscribe, publish := h.reason(subscribing), h.reason(publishing)
 	switch {
 	case subscribe == nil && publish == nil:
 		return nil

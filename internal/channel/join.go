@@ -27,14 +27,15 @@ import (
 func (l *Layer) Join(ctx context.Context, group string, deliver func(event.Event), missed func(reset bool)) (leave func(), err error) {
 	start := time.Now()
 	m := &member{deliver: deliver, missed: missed}
-	g := l.shard.groups.add(group, m)
-	if err := l.shard.awaitSubscription(ctx, g, start); err != nil {
-		l.shard.groups.remove(g, m)
+	s := l.shardOf(group)
+	g := s.groups.add(group, m)
+	if err := s.awaitSubscription(ctx, g, start); err != nil {
+		s.groups.remove(g, m)
 		l.metrics.failedJoins.Inc()
 		return nil, unavailable("join group "+group, err)
 	}
 	l.metrics.joins.Observe(time.Since(start).Seconds())
-	return func() { l.shard.groups.remove(g, m) }, nil
+	return func() { s.groups.remove(g, m) }, nil
 }
 
 // awaitSubscription returns when Redis has confirmed the subscription of the group, or,
@@ -54,7 +55,7 @@ func (s *shard) awaitSubscription(ctx context.Context, g *group, start time.Time
 				return nil
 			}
 			backoff(ctx, 1) // the connection was lost; the group is subscribed on the next one
-		case <-s.stopped:
+		case <-s.layer.stopped:
 			forget()
 			return errStopped
 		case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,23 +22,41 @@ import (
 // A Layer carries events between the members of groups, on this and other replicas. All
 // events go through Redis, also those for members on the same replica. The layer may lose
 // events, and tells every member that may have missed some. It delivers no event twice
-// by itself, and delivers those of one replica in the order of publishing.
+// by itself, and delivers those of one replica to one group in the order of publishing. There is one
+// exception: when the kind of Pub/Sub changes in Redis Cluster, the last ones may come again.
+//
+// In Redis Cluster each hash tag has a shard of its own, with a pipeline and a subscription, which
+// fail and recover apart from the others. Otherwise there is one shard.
 //
 // Its methods may be called concurrently.
 type Layer struct {
 	client  *redis.Client
 	metrics *metrics
 	health  *health
-	shard   *shard
+	shards  []*shard
+	known   chan struct{} // closed when the deployment is known
+	stopped chan struct{} // closed when Run has returned
+	pubsub  pubsub
+
+	deployments deployments
 }
 
 // New returns a layer that works while its Run runs, once [Layer.Use] was called. Metrics are registered with reg
 // unless it is nil.
 func New(client *redis.Client, log *slog.Logger, reg prometheus.Registerer) *Layer {
 	m := newMetrics(reg)
-	h := newHealth(log, m)
-	return &Layer{client: client, metrics: m, health: h, shard: newShard(client, h, m)}
+	l := &Layer{
+		client: client, metrics: m, health: newHealth(log, m, client.Shards()),
+		known: make(chan struct{}), stopped: make(chan struct{}),
+		pubsub: pubsub{log: log}, deployments: deployments{channel: client.Prefix() + "deployments"},
+	}
+	for i := range client.Shards() {
+		l.shards = append(l.shards, newShard(l, i))
+	}
+	return l
 }
+
+func (l *Layer) shardOf(group string) *shard { return l.shards[l.client.ShardOf(group)] }
 
 // Use sets the deployment that the layer belongs to. Before the first call the layer is
 // down. If a later call changes the deployment or its timeline, the layer leaves all
@@ -48,9 +67,9 @@ func (l *Layer) Use(d event.Deployment) {
 	l.client.Use(d)
 	switch {
 	case before == nil:
-		close(l.shard.known)
+		close(l.known)
 	case !before.Same(&d):
-		l.shard.rename()
+		l.resubscribe()
 	}
 }
 
@@ -58,9 +77,24 @@ func (l *Layer) Use(d event.Deployment) {
 // still queued, which takes a few seconds at most, and returns. Waiting joins and later
 // publishes fail. Call it once.
 func (l *Layer) Run(ctx context.Context) {
-	l.shard.run(ctx)
+	var all sync.WaitGroup
+	for _, s := range l.shards {
+		all.Go(func() { s.run(ctx) })
+	}
+	all.Wait()
 	l.health.stop()
-	close(l.shard.stopped)
+	close(l.stopped)
+}
+
+// resubscribe makes every shard give up its subscription and make another one, with the names
+// and the kind of Pub/Sub that are in use now.
+func (l *Layer) resubscribe() {
+	for _, s := range l.shards {
+		select {
+		case s.reconnect <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Publish sends an event to every member of the group, on every replica. It does not
@@ -80,7 +114,7 @@ func (l *Layer) Publish(group string, body event.Body, done func(error)) {
 		return
 	}
 	name := l.client.Name(&ring.Deployment, group)
-	l.shard.pipeline.Publish(name, ring.Seal(nil, name, time.Now(), body), done)
+	l.shardOf(group).pipeline.Publish(name, ring.Seal(nil, name, time.Now(), body), done)
 }
 
 // Announce publishes one event to a group. It is for commands, which run no layer. Errors
@@ -93,7 +127,7 @@ func Announce(ctx context.Context, client *redis.Client, group string, body even
 // is down and the cause. It performs no I/O.
 func (l *Layer) Health() (since time.Time, err error) { return l.health.get() }
 
-// Check sends PING to Redis, then publishes an echo and waits for it. It returns within
+// Check sends PING to Redis, then publishes an echo in each shard and waits for all. It returns within
 // twice the timeout of the client. Errors wrap [room.ErrUnavailable].
 func (l *Layer) Check(ctx context.Context) error {
 	if err := l.client.Ping(ctx); err != nil {
@@ -104,15 +138,21 @@ func (l *Layer) Check(ctx context.Context) error {
 	if err := l.health.part(subscribing); err != nil {
 		return unavailable("subscribe", err)
 	}
-	received := make(chan error, 1)
-	forget := l.shard.awaitEcho(func(err error) { received <- err })
-	defer forget()
-	select {
-	case err := <-received:
-		return err
-	case <-ctx.Done():
-		return unavailable("receive own echo", fault{fmt.Errorf("not received within %v", l.client.Timeout()), causeOther})
+	received := make(chan error, len(l.shards))
+	for _, s := range l.shards {
+		defer s.awaitEcho(func(err error) { received <- err })()
 	}
+	for range l.shards {
+		select {
+		case err := <-received:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return unavailable("receive own echo", fault{fmt.Errorf("not received within %v", l.client.Timeout()), causeOther})
+		}
+	}
+	return nil
 }
 
 // unavailable returns an error that names the attempted operation and the reason.

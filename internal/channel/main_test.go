@@ -33,12 +33,24 @@ func open(t testing.TB, o redis.Options) replica {
 
 func openWith(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Registerer) replica {
 	t.Helper()
+	return start(t, o, log, reg, func(l *channel.Layer) error { return l.CanShard(t.Context()) })
+}
+
+// openPubSub returns a layer that uses sharded Pub/Sub, or does not for a reason.
+func openPubSub(t testing.TB, o redis.Options, refusal error) *channel.Layer {
+	t.Helper()
+	return start(t, o, slog.New(slog.DiscardHandler), prometheus.NewRegistry(), func(*channel.Layer) error { return refusal }).Layer
+}
+
+func start(t testing.TB, o redis.Options, log *slog.Logger, reg prometheus.Registerer, refusal func(*channel.Layer) error) replica {
+	t.Helper()
 	o.Log = log
 	c, err := redis.Open(o, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := replica{c, channel.New(c, log, reg)}
+	r.Layer.UseSharded(refusal(r.Layer))
 	r.Layer.Use(world.Deployment)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var run sync.WaitGroup

@@ -11,6 +11,7 @@ type metrics struct {
 	failedJoins     prometheus.Counter
 	echo            prometheus.Histogram
 	up              prometheus.Gauge
+	sharded         prometheus.Gauge
 }
 
 // newMetrics returns the metrics. It registers them unless reg is nil.
@@ -21,7 +22,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_redis_deliveries_total", Help: "Total events delivered to members of groups on this replica.",
 		}),
 		resubscriptions: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "roomspa_resubscriptions_total", Help: "Total subscription connections to Redis that were lost or given up. After each one the replica subscribes to all its groups again.",
+			Name: "roomspa_resubscriptions_total", Help: "Total subscription connections to Redis that were lost or given up. After each one the replica subscribes again to the groups of that connection: in Redis Cluster those of one hash tag, else all.",
 		}),
 		groups: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "roomspa_redis_groups", Help: "Number of groups whose subscription Redis has confirmed.",
@@ -36,11 +37,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "roomspa_redis_echo_seconds", Help: "Fan-out latency: time from publishing an echo to receiving it on the same replica, in seconds.", Buckets: latency,
 		}),
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "roomspa_redis_up", Help: "1 if the channel layer is subscribed, can publish and receives its own echoes, else 0.",
+			Name: "roomspa_redis_up", Help: "1 if every shard of the channel layer is subscribed, can publish and receives its own echoes, else 0.",
+		}),
+		sharded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "roomspa_redis_sharded", Help: "1 if the replica listens to sharded Pub/Sub of Redis Cluster, 0 if it listens to plain Pub/Sub.",
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.deliveries, m.resubscriptions, m.groups, m.joins, m.failedJoins, m.echo, m.up) //nolint:forbidigo // the caller's registry, not the global one
+		reg.MustRegister(m.deliveries, m.resubscriptions, m.groups, m.joins, m.failedJoins, m.echo, m.up, m.sharded) //nolint:forbidigo // the caller's registry, not the global one
 	}
 	return m
 }

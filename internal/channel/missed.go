@@ -21,11 +21,13 @@ func (s *shard) onSubscribed(d *event.Deployment, again bool) {
 	}
 }
 
-// setHealth records whether one part of the shard works. While a part did not work,
-// members may have put off their queries, so they are told once both work again.
+// setHealth records whether one part of the shard works. While the layer is down, members put
+// off their queries, so those of all shards are told when it is up again.
 func (s *shard) setHealth(part int, err error) {
-	if s.health.set(part, err) {
-		s.tellMissed(false)
+	if s.health.set(s.index, part, err) {
+		for _, each := range s.layer.shards {
+			each.tellMissed(false)
+		}
 	}
 }
 

@@ -31,12 +31,16 @@ func (s *subscriber) handle(e redis.Event) error {
 		s.receiveMessage(e.Channel, e.Payload)
 	case redis.Subscribed, redis.Unsubscribed:
 		switch e.Channel {
-		case s.shard.deployments.channel:
+		case s.shard.layer.deployments.channel:
 			return nil
 		case s.echo:
 			return s.confirmEcho(e.Kind == redis.Subscribed)
 		}
-		return s.shard.groups.confirm(s.group(e.Channel), e.Kind == redis.Subscribed)
+		err := s.shard.groups.confirm(s.group(e.Channel), e.Kind == redis.Subscribed)
+		if s.sharded && e.Kind == redis.Unsubscribed && errors.Is(err, errUnexpected) {
+			return redis.ErrMoved
+		}
+		return err
 	case redis.Pong:
 	}
 	return nil
@@ -45,11 +49,14 @@ func (s *subscriber) handle(e redis.Event) error {
 // confirmEcho handles a confirmation of the echo channel, which is subscribed twice:
 // before all groups, to dial the connection, and after them.
 func (s *subscriber) confirmEcho(subscribed bool) error {
+	if s.sharded && !subscribed {
+		return redis.ErrMoved
+	}
 	if s.echoConfirms++; !subscribed || s.echoConfirms > 2 {
 		return fault{errors.New("unexpected confirmation for the echo channel"), causeOther}
 	}
 	if s.echoConfirms == 2 {
-		if !s.shard.client.Ring().Same(&s.deployment) {
+		if s.outdated() {
 			return errRenamed // these names are out of date; members are told on the new ones
 		}
 		s.mu.Lock()
@@ -63,8 +70,8 @@ func (s *subscriber) confirmEcho(subscribed bool) error {
 // receiveMessage opens what was published on a channel, and passes it to every member of the
 // group on this replica. Nothing happens because of an event that is not authentic.
 func (s *subscriber) receiveMessage(channel, text string) {
-	if channel == s.shard.deployments.channel {
-		s.shard.deployments.hear(text, time.Now())
+	if deployments := &s.shard.layer.deployments; channel == deployments.channel {
+		deployments.hear(text, time.Now())
 		return
 	}
 	ring := s.shard.client.Ring()

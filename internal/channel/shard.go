@@ -12,9 +12,15 @@ import (
 	"github.com/roomspa/roomspa/internal/redis"
 )
 
+// maxMoves is how often in a row a slot may have moved before the shard counts as down. Nodes
+// learn from each other who serves a slot, which takes a moment.
+const maxMoves = 6
+
 // A shard is one command pipeline and one subscription, with the groups that use them.
 // The subscription is replaced whenever it is lost.
 type shard struct {
+	layer    *Layer
+	index    int
 	client   *redis.Client
 	pipeline *redis.Pipeline
 	silence  time.Duration // without an event or an echo before a connection counts as lost
@@ -26,20 +32,15 @@ type shard struct {
 	current    atomic.Pointer[subscriber] // nil while there is no connection
 	subscribes bool                       // a connection has been made before; only for stayConnected
 	failed     chan struct{}              // the pipeline went down: send the next heartbeat soon
-	stopped    chan struct{}
-
-	deployments deployments
-	known       chan struct{}    // closed when the deployment is known
-	subscribed  event.Deployment // of the last connection with all groups; only for onSubscribed
-	reconnect   chan struct{}    // holds a value if the current subscriber has the wrong names
+	subscribed event.Deployment           // of the last connection with all groups; only for onSubscribed
+	reconnect  chan struct{}              // holds a value if the current subscriber may be out of date
 }
 
-func newShard(client *redis.Client, h *health, m *metrics) *shard {
-	silence := client.Timeout() * 3 / 2 // three heartbeats, at the default of 2 s
+func newShard(l *Layer, index int) *shard {
+	silence := l.client.Timeout() * 3 / 2 // three heartbeats, at the default of 2 s
 	return &shard{
-		client: client, pipeline: client.Pipeline, silence: silence, metrics: m, health: h,
-		groups: newGroups(m, silence), echoes: echoes{start: time.Now()}, failed: make(chan struct{}, 1), stopped: make(chan struct{}),
-		deployments: deployments{channel: client.Prefix() + "deployments"}, known: make(chan struct{}), reconnect: make(chan struct{}, 1),
+		layer: l, index: index, client: l.client, pipeline: l.client.Pipelines[index], silence: silence, metrics: l.metrics, health: l.health,
+		groups: newGroups(l.metrics, silence), echoes: echoes{start: time.Now()}, failed: make(chan struct{}, 1), reconnect: make(chan struct{}, 1),
 	}
 }
 
@@ -47,7 +48,7 @@ func newShard(client *redis.Client, h *health, m *metrics) *shard {
 // deployment is known there is nothing to do: no name is.
 func (s *shard) run(ctx context.Context) {
 	select {
-	case <-s.known:
+	case <-s.layer.known:
 	case <-ctx.Done():
 		return
 	}
@@ -70,7 +71,7 @@ func (s *shard) pipelineChanged(err error) {
 
 // stayConnected keeps one subscriber running until ctx ends.
 func (s *shard) stayConnected(ctx context.Context) {
-	attempt := 0
+	attempt, deaf, wasDeaf := 0, false, false
 	for ctx.Err() == nil {
 		up, err := s.subscribe(ctx)
 		s.current.Store(nil)
@@ -82,27 +83,30 @@ func (s *shard) stayConnected(ctx context.Context) {
 		case errors.Is(err, errRenamed):
 			continue
 		}
-		s.setHealth(subscribing, err)
-		if errors.Is(err, errNoEcho) {
-			// The pipeline may be connected to a server that is no longer the master. Such a
-			// connection reports no error, so all of them have to be dialed again.
-			s.client.Redial()
-		}
 		if up > time.Second {
 			attempt = 0
 		}
+		if !errors.Is(err, redis.ErrMoved) || attempt >= maxMoves {
+			s.setHealth(subscribing, err)
+		}
+		if deaf = errors.Is(err, errNoEcho); deaf {
+			s.renewPublishing(ctx, wasDeaf)
+		}
+		wasDeaf = deaf
 		backoff(ctx, attempt)
 		attempt++
 	}
 }
 
-// rename makes the shard leave all channels and subscribe to those of the deployment that is
-// in use now.
-func (s *shard) rename() {
-	select {
-	case s.reconnect <- struct{}{}:
-	default:
+// renewPublishing makes the pipeline use other connections: it may be connected to a server that
+// is no longer the master. Such a connection reports no error. Other shards suffer if all
+// connections are dialed again, so in Redis Cluster that is the second attempt.
+func (s *shard) renewPublishing(ctx context.Context, again bool) {
+	if len(s.layer.shards) > 1 && !again {
+		s.client.Reroute(ctx, s.index)
+		return
 	}
+	s.client.Redial()
 }
 
 // backoff waits before a further attempt: not at all before the first one, then up to a

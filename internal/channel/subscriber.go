@@ -23,6 +23,7 @@ type subscriber struct {
 	shard        *shard
 	subscription *redis.Subscription
 	deployment   event.Deployment // whose channels it subscribes to
+	sharded      bool             // by SSUBSCRIBE
 	base         string           // the beginning of their names
 	echo         string           // the channel for its echoes
 	again        bool             // an earlier subscriber was lost, and payloads with it
@@ -38,12 +39,10 @@ type subscriber struct {
 // subscribe runs one subscriber until its connection is lost. It returns the reason, and
 // how long every group was subscribed.
 func (s *shard) subscribe(ctx context.Context) (up time.Duration, err error) {
-	// The channel is different for each attempt. In Redis Cluster it chooses the node, so
-	// that each attempt tries another one.
 	epoch := s.groups.connect()
 	d := &s.client.Ring().Deployment
-	sub := &subscriber{shard: s, deployment: *d, base: s.client.Base(d), echo: s.echoChannel(d, epoch)}
-	if sub.subscription, err = s.client.Subscribe(ctx, sub.echo); err != nil {
+	sub := &subscriber{shard: s, deployment: *d, sharded: s.layer.pubsub.sharded.Load(), base: s.client.Base(d), echo: s.echoChannel(d, epoch)}
+	if sub.subscription, err = s.client.Subscribe(ctx, sub.echo, sub.sharded); err != nil {
 		return 0, err //nolint:wrapcheck // health names the operation
 	}
 	defer sub.subscription.Close()
@@ -72,7 +71,12 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 	}
 	// Redis confirms in order. The second confirmation of this channel means that every
 	// group above is confirmed.
-	if err := s.subscription.Subscribe(s.shard.deployments.channel, s.echo); err != nil {
+	if s.shard.index == 0 {
+		if err := s.subscription.SubscribePlain(s.shard.layer.deployments.channel); err != nil {
+			return err //nolint:wrapcheck // health names the operation
+		}
+	}
+	if err := s.subscription.Subscribe(s.echo); err != nil {
 		return err //nolint:wrapcheck // health names the operation
 	}
 	tick := time.NewTicker(heartbeat)
@@ -84,7 +88,7 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 			return context.Cause(ctx)
 		case err = <-lost:
 		case <-s.shard.reconnect:
-			if !s.shard.client.Ring().Same(&s.deployment) {
+			if s.outdated() {
 				return errRenamed
 			}
 		case <-s.shard.groups.changed:
@@ -96,6 +100,12 @@ func (s *subscriber) run(ctx context.Context, lost <-chan error) error {
 			return err
 		}
 	}
+}
+
+// outdated reports whether the deployment, its timeline or the kind of Pub/Sub has changed since
+// the dial.
+func (s *subscriber) outdated() bool {
+	return !s.shard.client.Ring().Same(&s.deployment) || s.sharded != s.shard.layer.pubsub.sharded.Load()
 }
 
 // sendChanges sends the joins and leaves since the last call.

@@ -10,7 +10,7 @@
 // acts on none.
 //
 // With each stored heartbeat a replica also reads the identity of its deployment, and
-// passes it on to the channel layer.
+// passes it on to the channel layer, with whether all replicas can use sharded Pub/Sub.
 package fleet
 
 import (
@@ -41,6 +41,11 @@ type Layer interface {
 	Publish(group string, body event.Body, done func(error))
 	// Use sets the deployment that the layer belongs to. It is down before.
 	Use(d event.Deployment)
+	// CanShard returns nil if this replica can use sharded Pub/Sub, or why it cannot.
+	CanShard(ctx context.Context) error
+	// UseSharded says whether sharded Pub/Sub is to be used: nil if every live replica can, or
+	// why not.
+	UseSharded(refusal error)
 	// ExchangeDeployments announces the deployment, and returns the ids of other ones that
 	// use the same Redis and prefix.
 	ExchangeDeployments() (others []string)

@@ -47,9 +47,13 @@ type replica struct {
 	deliver func(event.Event)
 	used    []event.Deployment
 	counter uint64 // of the last event
-	reg     *prometheus.Registry
-	log     bytes.Buffer
-	end     context.CancelFunc
+
+	cannotShard error // what CanShard returns
+	refusal     error // what UseSharded got
+
+	reg *prometheus.Registry
+	log bytes.Buffer
+	end context.CancelFunc
 }
 
 func (w *world) Heartbeat(_ context.Context, own room.Heartbeat, within time.Duration) (d event.Deployment, others []room.Heartbeat, err error) {
@@ -98,6 +102,13 @@ func (r *replica) Join(_ context.Context, _ string, deliver func(event.Event), _
 }
 
 func (r *replica) Use(d event.Deployment) { r.world.set(func() { r.used = append(r.used, d) }) }
+
+func (r *replica) CanShard(context.Context) (refusal error) {
+	r.world.set(func() { refusal = r.cannotShard })
+	return refusal
+}
+
+func (r *replica) UseSharded(refusal error) { r.world.set(func() { r.refusal = refusal }) }
 
 func (r *replica) ExchangeDeployments() (ids []string) {
 	r.world.set(func() { ids = r.world.others })
@@ -448,4 +459,36 @@ func TestALineHasTenNamesAtMost(t *testing.T) {
 	if got, want := names(many), "a, b, c, d, e, f, g, h, i, j, and 16 more"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+}
+
+// Replicas use sharded Pub/Sub while each live one says that it can.
+func TestShardedPubSubNeedsAllReplicas(t *testing.T) {
+	inWorld(t, func(w *world) {
+		refusal := func(r *replica) (text string) {
+			w.set(func() {
+				if r.refusal != nil {
+					text = r.refusal.Error()
+				}
+			})
+			return text
+		}
+		a := w.joins("a", "one", "key")
+		if got := refusal(a); got != "" {
+			t.Errorf("alone: %s", got)
+		}
+		b := w.joins("b", "one", "key")
+		w.set(func() { b.cannotShard = errors.New("NOPERM") }) // an earlier release does not say that it can, either
+		w.pass(2 * storeInterval)
+		if got := refusal(a); !strings.HasSuffix(got, "refuses it to them: b") {
+			t.Errorf("beside b: %q", got)
+		}
+		if got := refusal(b); got != "NOPERM" {
+			t.Errorf("b itself: %q", got)
+		}
+		w.ends(b)
+		w.pass(storeInterval)
+		if got := refusal(a); got != "" {
+			t.Errorf("after b: %s", got)
+		}
+	})
 }

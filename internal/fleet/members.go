@@ -42,11 +42,23 @@ func (f *Fleet) exchangeHeartbeats(ctx context.Context, now time.Time) bool {
 	own := f.own
 	own.HeardSelf, own.AcceptedKeys = f.heardSelfFor(now), f.keys()
 	own.SigningKey, own.Uptime = own.AcceptedKeys[0], now.Sub(f.started)
+	refusal := f.layer.CanShard(ctx)
+	if refusal == nil {
+		own.Settings = maps.Clone(own.Settings)
+		if own.Settings == nil {
+			own.Settings = map[string]string{}
+		}
+		own.Settings[shards] = "sharded"
+	}
 	d, others, err := f.store.Heartbeat(ctx, own, MissedFor)
 	f.logFailure(err)
 	if err != nil {
 		return false // the findings stay
 	}
+	if refusal == nil {
+		refusal = refusalOf(others)
+	}
+	f.layer.UseSharded(refusal)
 	f.use(d)
 	sharing := map[string]string{}
 	for _, id := range f.layer.ExchangeDeployments() {

@@ -59,8 +59,10 @@ func (m *member) Join(_ context.Context, _ string, deliver func(event.Event), _ 
 	return func() { m.set(func() { m.hear = nil }) }, nil
 }
 
-func (m *member) Use(event.Deployment)          {}
-func (m *member) ExchangeDeployments() []string { return nil }
+func (m *member) Use(event.Deployment)           {}
+func (m *member) CanShard(context.Context) error { return nil }
+func (m *member) UseSharded(error)               {}
+func (m *member) ExchangeDeployments() []string  { return nil }
 
 func (m *member) Publish(_ string, body event.Body, done func(error)) {
 	m.world.mu.Lock()

@@ -20,7 +20,7 @@ func TestEveryCauseHasItsWord(t *testing.T) {
 	ping := func(c *redis.Client) error { return c.Ping(t.Context()) }
 	write := func(c *redis.Client) error { return c.CheckWrite(t.Context()) }
 	subscribe := func(c *redis.Client) error {
-		s, err := c.Subscribe(t.Context(), "test:x")
+		s, err := c.Subscribe(t.Context(), "test:x", false)
 		if err == nil {
 			defer s.Close()
 			_, err = s.Receive(world.Limit)

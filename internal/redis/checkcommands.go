@@ -34,33 +34,54 @@ func (c *Client) CheckCommands(ctx context.Context) (detail string, err error) {
 		p.Time(ctx)
 		p.Del(ctx, key+":none")
 		p.Publish(ctx, channel, "")
+		if c.isCluster() {
+			p.SPublish(ctx, channel, "")
+		}
 		return nil
 	})
 	var lacks lacking
 	tried := map[string]bool{"SUBSCRIBE": true}
+	pubsub := ""
 	for _, cmd := range cmds {
+		if cmd.Name() == "spublish" && isUnknownCommand(cmd.Err()) {
+			pubsub = ", plain Pub/Sub, since a node is older than Redis 7"
+			continue
+		}
 		tried[strings.ToUpper(cmd.Name())] = true
 		if err := cmd.Err(); err != nil && !errors.Is(err, goredis.Nil) && !lacks.add(err, cmd.Name()) {
 			return "", c.unavailable(strings.ToUpper(cmd.Name()), err)
 		}
 	}
-	if err := c.trySubscribe(ctx, channel); err != nil && !lacks.add(err, "subscribe") {
+	if err := c.trySubscribe(ctx, channel, false); err != nil && !lacks.add(err, "subscribe") {
 		return "", c.unavailable("SUBSCRIBE", err)
+	}
+	if c.isCluster() && pubsub == "" {
+		pubsub = ", sharded Pub/Sub"
+		tried["SSUBSCRIBE"], tried["SUNSUBSCRIBE"] = true, true
+		if err := c.trySubscribe(ctx, channel, true); err != nil && !lacks.add(err, "ssubscribe") {
+			return "", c.unavailable("SSUBSCRIBE", err)
+		}
 	}
 	if line := lacks.line(c.user(), c.prefix); line != "" {
 		reason := &explained{"the ACL of Redis lacks: " + line + " (" + lacks.first.Error() + ")", classify(lacks.first), lacks.first}
 		return "", &failure{fmt.Errorf("%w: %w", room.ErrUnavailable, reason), reason}
 	}
-	return fmt.Sprintf("all %d commands on %d slots", len(tried), tags), nil
+	return fmt.Sprintf("all %d commands on %d slots", len(tried), tags) + pubsub, nil
 }
 
-// trySubscribe subscribes to a channel on a connection of its own.
-func (c *Client) trySubscribe(ctx context.Context, channel string) error {
-	s, err := c.Subscribe(ctx, channel)
+// trySubscribe subscribes to a channel on a connection of its own, and ends the subscription.
+func (c *Client) trySubscribe(ctx context.Context, channel string, sharded bool) error {
+	s, err := c.Subscribe(ctx, channel, sharded)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	if _, err = s.Receive(c.timeout); err != nil {
+		return err
+	}
+	if err = s.Unsubscribe(channel); err != nil {
+		return err
+	}
 	_, err = s.Receive(c.timeout)
 	return err
 }
@@ -120,8 +141,10 @@ func (l *lacking) line(user, prefix string) string {
 	for _, name := range l.commands {
 		words = append(words, "+"+name)
 	}
-	if slices.Contains(l.commands, "subscribe") {
-		words = append(words, "+unsubscribe")
+	for _, name := range []string{"subscribe", "ssubscribe"} {
+		if also := strings.Replace(name, "sub", "unsub", 1); slices.Contains(l.commands, name) && !slices.Contains(l.commands, also) {
+			words = append(words, "+"+also)
+		}
 	}
 	if l.keys {
 		words = append(words, "~"+prefix+"*")

@@ -35,7 +35,15 @@ func (c *Client) Publish(ctx context.Context, group string, body event.Body) err
 		return err
 	}
 	name := c.Name(&r.Deployment, group)
-	if err := c.redis.Publish(ctx, name, r.Seal(nil, name, time.Now(), body)).Err(); err != nil {
+	sealed := r.Seal(nil, name, time.Now(), body)
+	err = c.redis.Publish(ctx, name, sealed).Err()
+	if c.isCluster() && err == nil {
+		// Replicas listen to one of the two. A command does not know to which.
+		if err = c.redis.SPublish(ctx, name, sealed).Err(); refusesSharding(err) {
+			err = nil // then replicas cannot use it either
+		}
+	}
+	if err != nil {
 		return c.unavailable("publish to "+group, err)
 	}
 	return nil

@@ -67,6 +67,8 @@ func (c *Client) translate(err error) error {
 		return err
 	}
 	switch word := classify(err); {
+	case c.isCluster() && (isMoved(err) || goredis.HasErrorPrefix(err, "ASK")):
+		return &explained{"the hash slot is moving to another node (" + err.Error() + ")", causeClusterDown, err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return c.withPort(fmt.Errorf("%w within %v", ErrTimeout, c.timeout))
 	case errors.As(err, &network) && network.Timeout() && word != causeFiles:

@@ -48,11 +48,20 @@ func (c *Client) name(d *event.Deployment, group, tail string) string {
 // Name returns the name of a group's channel and the beginning of its keys: the prefix, the
 // deployment, a tag in braces, and the group.
 func Name(prefix, deployment, group string) string {
+	return nameIn(prefix+deployment+":", tagOf(group), group)
+}
+
+func nameIn(base string, tag int, group string) string {
+	return base + "{" + strconv.Itoa(tag) + "}:" + group
+}
+
+// tagOf returns the hash tag of a group.
+func tagOf(group string) int {
 	hash := uint32(2166136261) // FNV-1a; package hash/fnv would allocate
 	for i := range len(group) {
 		hash = (hash ^ uint32(group[i])) * 16777619
 	}
-	return prefix + deployment + ":{" + strconv.Itoa(int(hash%tags)) + "}:" + group
+	return int(hash % tags)
 }
 
 // ring returns the ring in use. Before there is one, it returns an error that wraps

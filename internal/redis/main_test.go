@@ -35,20 +35,24 @@ func shared(t testing.TB) (client *redis.Client, url, prefix string) {
 	return open(t, redis.Options{URL: url, Prefix: prefix, Timeout: world.Limit}), url, prefix
 }
 
-// run runs the pipeline until the end of the test, and waits until it is up.
+// run runs the pipelines until the end of the test, and waits until they are up.
 func run(t testing.TB, c *redis.Client) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { c.Pipeline.Run(ctx, func(error) {}) })
+	for _, p := range c.Pipelines {
+		running.Go(func() { p.Run(ctx, func(error) {}) })
+	}
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
 	})
-	world.Eventually(t, "the pipeline is up", func() (bool, any) {
-		err := wait(func(done func(error)) { c.Pipeline.Probe(c.Prefix()+"probe", nil, done) })
-		return err == nil, err
-	})
+	for _, p := range c.Pipelines {
+		world.Eventually(t, "the pipeline is up", func() (bool, any) {
+			err := wait(func(done func(error)) { p.Probe(c.Prefix()+"probe", nil, done) })
+			return err == nil, err
+		})
+	}
 }
 
 // wait submits a command and returns its outcome. The timeout of the client bounds it.

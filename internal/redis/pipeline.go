@@ -10,14 +10,15 @@ import (
 
 const (
 	maxBatch       = 512      // commands in one round trip
-	maxQueued      = 8192     // commands in the queue
+	maxQueued      = 8192     // commands in the queues of a client
 	maxQueuedBytes = 32 << 20 // and the bytes of their payloads
 )
 
 type kind uint8
 
 const (
-	publish kind = iota
+	publish  kind = iota
+	announce      // a publish that always is PUBLISH
 	set
 	probe // a publish that is sent even while the pipeline is down
 )
@@ -43,18 +44,23 @@ type command struct {
 // [room.ErrUnavailable]. A command that is refused calls it before the method returns.
 // A command that failed later may have been executed nevertheless.
 type Pipeline struct {
-	client      *Client
-	sender      *sender
-	queue       *batch.Queue[command]
-	queued      atomic.Int64          // commands
-	queuedBytes atomic.Int64          // of their payloads
-	down        atomic.Pointer[error] // why the pipeline is down; nil while it is up
-	report      func(error)
-	errs        []error // of the current round trip
+	client *Client
+	sender *sender
+	queue  *batch.Queue[command]
+	load   *load                 // shared by all pipelines of the client
+	down   atomic.Pointer[error] // why the pipeline is down; nil while it is up
+	report func(error)
+	errs   []error // of the current round trip
 }
 
-func newPipeline(c *Client) *Pipeline {
-	p := &Pipeline{client: c, sender: newSender(c.redis)}
+// A load is what is queued.
+type load struct {
+	commands atomic.Int64
+	bytes    atomic.Int64 // of their payloads
+}
+
+func newPipeline(c *Client, l *load) *Pipeline {
+	p := &Pipeline{client: c, load: l, sender: newSender(c)}
 	p.down.Store(&errStarting)
 	p.queue = batch.New(maxBatch, maxQueued, p.send)
 	return p
@@ -74,6 +80,11 @@ func (p *Pipeline) Publish(channel string, payload []byte, done func(error)) {
 	p.submit(command{kind: publish, name: channel, payload: payload, done: done})
 }
 
+// Announce publishes on a channel that belongs to no deployment.
+func (p *Pipeline) Announce(channel string, payload []byte) {
+	p.submit(command{kind: announce, name: channel, payload: payload})
+}
+
 // Probe publishes a sealed event on a channel even while the pipeline is down. Its outcome
 // decides whether the pipeline is up.
 func (p *Pipeline) Probe(channel string, payload []byte, done func(error)) {
@@ -86,12 +97,12 @@ func (p *Pipeline) submit(c command) {
 		return
 	}
 	size := int64(len(c.payload))
-	full := p.queued.Add(1) > maxQueued
-	full = p.queuedBytes.Add(size) > maxQueuedBytes || full
+	full := p.load.commands.Add(1) > maxQueued
+	full = p.load.bytes.Add(size) > maxQueuedBytes || full
 	c.submitted = time.Now()
 	if full || !p.queue.Add(c) {
-		p.queued.Add(-1)
-		p.queuedBytes.Add(-size)
+		p.load.commands.Add(-1)
+		p.load.bytes.Add(-size)
 		p.refuse(&c, errQueueFull)
 	}
 }
@@ -109,8 +120,8 @@ func (p *Pipeline) send(ctx context.Context, batch []command) {
 	for i := range batch {
 		size += int64(len(batch[i].payload))
 	}
-	p.queued.Add(-int64(len(batch)))
-	p.queuedBytes.Add(-size)
+	p.load.commands.Add(-int64(len(batch)))
+	p.load.bytes.Add(-size)
 	if reason := p.down.Load(); reason != nil {
 		if batch = p.refuseAllButProbes(batch, *reason); len(batch) == 0 {
 			return
@@ -167,6 +178,7 @@ func (p *Pipeline) updateState(batch []command) {
 		reason := p.client.explain(broken)
 		p.down.Store(&reason)
 		p.sender.reroute()
+		p.client.reloadSlots(context.Background()) //nolint:forbidigo // it does not block
 		p.report(reason)
 	case probed && wasDown:
 		p.down.Store(nil)
@@ -192,7 +204,7 @@ func (p *Pipeline) finish(c *command, err error, now time.Time) {
 
 func (c *command) attempt() string {
 	switch c.kind {
-	case publish, probe:
+	case publish, announce, probe:
 		return "publish to " + c.name
 	default:
 		return "save " + c.name

@@ -15,7 +15,7 @@ import (
 
 func testPipeline(t *testing.T, p *world.RedisServers) {
 	c := open(t, p.Options)
-	early := wait(func(done func(error)) { c.Pipeline.Publish("test:order", []byte("early"), done) })
+	early := wait(func(done func(error)) { c.Pipelines[0].Publish("test:order", []byte("early"), done) })
 	if !errors.Is(early, room.ErrUnavailable) || cause.Of(early) != "" {
 		t.Errorf("a publish before the first probe: %v (%s)", early, cause.Of(early))
 	}
@@ -25,7 +25,7 @@ func testPipeline(t *testing.T, p *world.RedisServers) {
 	var done sync.WaitGroup
 	done.Add(n)
 	for i := range n {
-		c.Pipeline.Publish("test:order", []byte{byte(i >> 8), byte(i)}, func(err error) {
+		c.Pipelines[0].Publish("test:order", []byte{byte(i >> 8), byte(i)}, func(err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -44,7 +44,7 @@ func testPipeline(t *testing.T, p *world.RedisServers) {
 // subscribe returns a subscription that Redis has confirmed.
 func subscribe(t *testing.T, c *redis.Client, channel string) *redis.Subscription {
 	t.Helper()
-	s, err := c.Subscribe(t.Context(), channel)
+	s, err := c.Subscribe(t.Context(), channel, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +62,11 @@ func TestAPipelineRefusesUntilAProbeSucceeds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	reports := make(chan error, 1000)
 	var running sync.WaitGroup
-	running.Go(func() { c.Pipeline.Run(ctx, func(err error) { reports <- err }) })
+	running.Go(func() { c.Pipelines[0].Run(ctx, func(err error) { reports <- err }) })
 	publish := func() error {
-		return wait(func(done func(error)) { c.Pipeline.Publish("test:x", nil, done) })
+		return wait(func(done func(error)) { c.Pipelines[0].Publish("test:x", nil, done) })
 	}
-	probe := func() error { return wait(func(done func(error)) { c.Pipeline.Probe("test:x", nil, done) }) }
+	probe := func() error { return wait(func(done func(error)) { c.Pipelines[0].Probe("test:x", nil, done) }) }
 
 	if err := errors.Join(probe(), <-reports, publish()); err != nil {
 		t.Fatal(err)

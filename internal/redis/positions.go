@@ -45,14 +45,14 @@ func (p *Positions) SaveReported(r room.Room, user room.UserID, recorded time.Ti
 }
 
 func (p *Positions) save(r room.Room, position event.Position, suffix string, ttl time.Duration, done func(error)) {
-	ring := p.client.Ring()
+	pipeline, ring := p.client.Pipelines[p.client.ShardOf(r.Group("location"))], p.client.Ring()
 	if ring == nil {
-		p.client.Pipeline.refuse(&command{kind: set, name: "a position", done: done}, errNoDeployment)
+		pipeline.refuse(&command{kind: set, name: "a position", done: done}, errNoDeployment)
 		return
 	}
 	key := p.key(ring, r, position.User) + suffix
 	sealed := ring.Seal([]byte(mark), key, time.Now(), position)
-	p.client.Pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: ttl})
+	pipeline.submit(command{kind: set, name: key, payload: sealed, done: done, ttl: ttl})
 }
 
 // Reported returns what [Positions.SaveReported] has stored, or the zero time. Errors wrap

@@ -65,9 +65,9 @@ const checkConns = 2
 
 // A Client is one replica's access to Redis. Its methods may be called concurrently.
 type Client struct {
-	// Pipeline sends commands in order. It works while its Run runs.
-	Pipeline *Pipeline
-	// Positions stores the last position of each sender. It saves through Pipeline.
+	// Pipelines send commands in order, one for each shard. Each works while its Run runs.
+	Pipelines []*Pipeline
+	// Positions stores the last position of each sender. It saves through Pipelines.
 	Positions *Positions
 	// Tickets stores one-time replacements for tokens.
 	Tickets *Tickets
@@ -86,9 +86,13 @@ type Client struct {
 	log      *slog.Logger
 	metrics  *metrics
 	target   atomic.Pointer[target] // for new connections
-	noInfo   atomic.Bool            // an ACL denies INFO
+	sharding sharding
+
+	publishing atomic.Pointer[Publishing]
+
+	noInfo   atomic.Bool // an ACL denies INFO
 	evicted  evictions
-	found    findings               // after failures
+	found    findings // after failures
 	address  string
 	database int
 	prefix   string
@@ -125,7 +129,15 @@ func Open(o Options, reg prometheus.Registerer) (*Client, error) {
 		}
 	}
 	c.metrics = newMetrics(reg, c.redis)
-	c.Pipeline = newPipeline(c)
+	c.publishing.Store(&Publishing{Plain: true})
+	c.Pipelines = make([]*Pipeline, 1)
+	if c.isCluster() {
+		c.Pipelines = make([]*Pipeline, tags)
+	}
+	load := &load{}
+	for i := range c.Pipelines {
+		c.Pipelines[i] = newPipeline(c, load)
+	}
 	c.Positions = &Positions{client: c, ttl: o.PositionTTL}
 	c.Tickets = &Tickets{client: c}
 	c.Throttle = &Throttle{client: c}
@@ -154,11 +166,13 @@ func (c *Client) Timeout() time.Duration { return c.timeout }
 // Redial closes all connections. Commands in flight fail, and later commands dial
 // again, so that they resolve names and ask the sentinels again.
 func (c *Client) Redial() {
-	c.Pipeline.sender.reroute()
+	for _, p := range c.Pipelines {
+		p.sender.reroute()
+	}
 	c.conns.closeAll()
 }
 
-// Close closes all connections. Call it after Pipeline's Run has returned.
+// Close closes all connections. Call it after the Run of each pipeline has returned.
 func (c *Client) Close() error {
 	if err := errors.Join(c.checks.Close(), c.redis.Close()); err != nil {
 		return fmt.Errorf("close redis: %w", err)
@@ -190,6 +204,9 @@ func (o *Options) defaults(u *goredis.UniversalOptions) {
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	// Pipelines get a pool of their own, so that publishing never waits for reads.
 	u.PipelinePoolSize = 2
+	if u.IsClusterMode {
+		u.PipelinePoolSize = tags / 2 // each tag has a pipeline, and one node may serve most tags
+	}
 	u.PipelineReadBufferSize, u.PipelineWriteBufferSize = 64<<10, 64<<10
 	u.ReadBufferSize, u.WriteBufferSize = 16<<10, 16<<10
 }

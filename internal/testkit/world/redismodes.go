@@ -23,48 +23,6 @@ func RedisStandalone(t testing.TB) *RedisServers {
 	return &RedisServers{patient(redis.Options{URL: server.URL()}), []*sandbox.Redis{server}}
 }
 
-// RedisCluster starts a Redis Cluster of three masters.
-func RedisCluster(t testing.TB) *RedisServers {
-	t.Helper()
-	s := &RedisServers{}
-	var addrs []string
-	for range 3 {
-		server := StartRedis(t, map[string]string{
-			"requirepass": RedisPassword, "cluster-enabled": "yes", "cluster-node-timeout": "5000",
-		})
-		s.Nodes, addrs = append(s.Nodes, server), append(addrs, server.Addr())
-	}
-	s.Options = patient(redis.Options{URL: "redis://default:" + RedisPassword + "@" + strings.Join(addrs, ","), Mode: "cluster"})
-	for i, n := range s.Nodes {
-		RedisDirect(t, n.URL(), func(ctx context.Context, node *goredis.Client) {
-			from, to := i*16384/3, (i+1)*16384/3-1
-			if err := node.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", from, to).Err(); err != nil {
-				t.Fatal(err)
-			}
-			for _, other := range addrs[:i] {
-				host, port, _ := net.SplitHostPort(other)
-				if err := node.ClusterMeet(ctx, host, port).Err(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-	Eventually(t, "the cluster is up", func() (bool, any) {
-		seen := ""
-		agreed := s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-			slots, err := node.ClusterSlots(ctx).Result()
-			info := node.ClusterInfo(ctx).Val()
-			seen += fmt.Sprintln(len(slots), err, info)
-			if len(slots) == len(s.Nodes) && strings.Contains(info, "cluster_state:ok") {
-				return 1
-			}
-			return 0
-		})
-		return agreed == len(s.Nodes), seen
-	})
-	return s
-}
-
 // RedisSentinel starts a master, a replica of it, and one sentinel that decides alone.
 func RedisSentinel(t testing.TB) *RedisServers {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -87,11 +88,15 @@ func (s *RedisServers) Subscribers(t testing.TB, group string) int {
 	t.Helper()
 	channel := redis.Name(s.Options.Prefix, Deployment.ID, group)
 	return s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-		counts, err := node.PubSubNumSub(ctx, channel).Result()
+		plain, err := node.PubSubNumSub(ctx, channel).Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return int(counts[channel])
+		sharded, err := node.PubSubShardNumSub(ctx, channel).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(plain[channel] + sharded[channel])
 	})
 }
 
@@ -118,18 +123,18 @@ func (s *RedisServers) KillSubscribers(t testing.TB, group string) {
 	}
 }
 
-var subscribeCalls = regexp.MustCompile(`cmdstat_subscribe:calls=(\d+)`)
+var subscribeCalls = regexp.MustCompile(`cmdstat_s?subscribe:calls=(\d+)`)
 
-// SubscribeCommands returns the number of SUBSCRIBE commands that the servers executed.
+// SubscribeCommands returns the number of SUBSCRIBE and SSUBSCRIBE commands that the servers executed.
 func (s *RedisServers) SubscribeCommands(t testing.TB) int {
 	t.Helper()
 	return s.Sum(t, func(ctx context.Context, node *goredis.Client) int {
-		found := subscribeCalls.FindStringSubmatch(node.Info(ctx, "commandstats").Val())
-		if found == nil {
-			return 0
+		calls := 0
+		for _, found := range subscribeCalls.FindAllStringSubmatch(node.Info(ctx, "commandstats").Val(), -1) {
+			n, _ := strconv.Atoi(found[1])
+			calls += n
 		}
-		n, _ := strconv.Atoi(found[1])
-		return n
+		return calls
 	})
 }
 
@@ -142,3 +147,18 @@ func (s *RedisServers) ForgetScripts(t testing.TB) {
 		}
 	})
 }
+
+// CPU returns the processor time that all servers have used.
+func (s *RedisServers) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	total := time.Duration(0)
+	s.Each(t, func(ctx context.Context, node *goredis.Client) {
+		for _, found := range usedCPU.FindAllStringSubmatch(node.Info(ctx, "cpu").Val(), -1) {
+			seconds, _ := strconv.ParseFloat(found[1], 64)
+			total += time.Duration(seconds * float64(time.Second))
+		}
+	})
+	return total
+}
+
+var usedCPU = regexp.MustCompile(`(?m)^used_cpu_(?:sys|user):([0-9.]+)`)

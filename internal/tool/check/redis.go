@@ -32,6 +32,7 @@ func redisChecks(ctx context.Context, o app.Options, d event.Deployment) (checks
 	}
 	running, cancel := context.WithCancel(ctx)
 	layer := channel.New(client, slog.New(slog.DiscardHandler), nil)
+	layer.UseSharded(layer.CanShard(ctx))
 	layer.Use(d)
 	var run sync.WaitGroup
 	run.Go(func() { layer.Run(running) })
@@ -57,7 +58,7 @@ func redisChecks(ctx context.Context, o app.Options, d event.Deployment) (checks
 			ctx, cancel := context.WithTimeout(ctx, layerTimeout)
 			defer cancel()
 			return "a test message came back over the subscription", checkLayer(ctx, layer)
-		}},
+		}, Warn: func(context.Context) error { return layer.Finding() }},
 	} {
 		c.Address = client.Address()
 		checks = append(checks, c)
