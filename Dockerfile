@@ -1,14 +1,15 @@
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY . .
-# Version that the binary reports.
+# Version and commit that the binary reports.
 ARG VERSION=dev
+ARG COMMIT=unknown
 # Static, since the final image has no C library. The cache mounts keep downloads and
 # compiled packages between builds.
 RUN --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -X main.version=${VERSION}" -o /roomspa ./cmd/roomspa
+      -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /roomspa ./cmd/roomspa
 
 # Contains CA certificates and time zones, but no shell.
 FROM gcr.io/distroless/static-debian12:nonroot

@@ -12,6 +12,7 @@ COUNT     ?= 6
 IMAGE     ?= roomspa
 DOCKER    ?= docker
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo dev)
+COMMIT    ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 # Nested modules keep their dependencies out of the product's go.mod.
 NESTED = $(patsubst %/go.mod,%,$(wildcard */go.mod))
@@ -26,7 +27,7 @@ export PATH := $(CURDIR)/.deps/bin:$(PATH)
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' Makefile
 
 run: deps build ## Run two replicas with a private PostgreSQL and Redis (ARGS="--reset")
 	@exec bin/roomspa dev $(ARGS)
@@ -44,7 +45,7 @@ test: deps ## Run all tests, with the race detector (PKG=./internal/chat TESTFLA
 	  go test $$race -count=1 -timeout $(TIMEOUT) -p $$((cores * 2)) -parallel $$((cores + 1)) $(TESTFLAGS) $(PKG)
 
 build: ## Build bin/roomspa
-	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/roomspa ./cmd/roomspa
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/roomspa ./cmd/roomspa
 
 check: ## Run lint and test, as CI does
 	@$(MAKE) --no-print-directory lint
@@ -57,7 +58,15 @@ lint: bin/golangci-lint deps ## Check format, imports, style, modules, mutants, 
 	@cd tools && go run ./mutants -check
 	@before=$$(git diff 2>/dev/null); go generate ./... && (cd tools && go generate ./...) || exit; \
 	  [[ $$before == "$$(git diff 2>/dev/null)" ]] || { echo "make gen changed files: commit them"; exit 1; }
+	@$(MAKE) --no-print-directory vulncheck
 	@! command -v shellcheck >/dev/null || shellcheck tools/*.sh .ci/run
+
+# Known vulnerabilities in what the program calls. The database is on the internet, so a machine without it skips this.
+VULNDB ?= https://vuln.go.dev
+vulncheck: ## Check the dependencies for known vulnerabilities (VULNDB=file:///path for a copy of the database)
+	@if [[ $(VULNDB) == file://* ]] || curl -fsS --max-time 10 -o /dev/null $(VULNDB)/index/db.json 2>/dev/null; then \
+	  cd release && go tool govulncheck -db $(VULNDB) -C .. ./...; \
+	else echo "vulncheck: skipped, since $(VULNDB) does not answer"; fi
 
 fuzz: deps ## Run each fuzz target (FUZZTIME=10s)
 	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' cmd internal | while IFS=: read -r file func; do \
@@ -89,13 +98,17 @@ gen: deps ## Regenerate generated documents and golden files
 	@cd charts && go test . -update >/dev/null
 
 image: ## Build the container image (IMAGE=roomspa)
-	@$(DOCKER) build --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) .
+	@$(DOCKER) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE):$(VERSION) .
+
+# Needs neither Docker nor a registry. Publishing is in docs/developing.md.
+release: ## Make the files of a release in dist: binaries, image, chart, SBOM, checksums (IMAGE=ghcr.io/acme/roomspa)
+	@cd release && go run . -image $(IMAGE)
 
 deps: ## Install PostgreSQL, Redis and a C compiler, if missing
 	@tools/deps.sh
 
 clean: ## Remove build results and the data of make run
-	rm -rf bin .roomspa
+	rm -rf bin dist .roomspa
 
 # The versions of these tools are in tools/go.mod.
 bin/golangci-lint: tools/go.mod tools/go.sum
@@ -105,4 +118,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint fuzz bench grow soak e2e mutants gen image deps clean
+.PHONY: help run dev test build check lint vulncheck fuzz bench grow soak e2e mutants gen image release deps clean

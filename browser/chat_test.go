@@ -75,11 +75,24 @@ func TestTwoSidesChat(t *testing.T) {
 	p.wait(sideB+lastMessage+".text", "Fine, see you.")
 	p.positions()
 	p.frames()
+	p.addresses()
 	p.script(`for (const d of document.querySelectorAll(".side details")) d.open = false`)
 	p.wait(sideB+lastMessage+".text", "Fine, see you.")
 	p.size(1280, 1120, false)
 	p.script(`window.scrollTo(0, 0)`)
 	p.screenshot("console.png")
+}
+
+// addresses fails the test if an address of the page, or of what it loads, is elsewhere or has a token.
+func (p *page) addresses() {
+	p.t.Helper()
+	if bad := eval[[]string](p, `[location.pathname + location.search, ...performance.getEntriesByType("resource").map((e) => e.name)]
+		.filter((name) => /eyJ|token=|password/i.test(name) || (name.startsWith("http") && !name.startsWith(location.origin)))`); len(bad) > 0 {
+		p.t.Errorf("addresses: %q", bad)
+	}
+	if kept := eval[int](p, `localStorage.length + sessionStorage.length + document.cookie.length`); kept > 0 {
+		p.t.Error("the page keeps something after it is left")
+	}
 }
 
 func TestMarkupStaysText(t *testing.T) {

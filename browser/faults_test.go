@@ -1,7 +1,12 @@
 package browser_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -50,4 +55,70 @@ func TestRedisIsAway(t *testing.T) {
 	}
 	p.wait(sideB+lastMessage+".text", "while Redis is away")
 	fleet.wait("#about", ": ready")
+}
+
+// TestPostgresIsAway stops all processes of Postgres, so that its connections are open and answer nothing.
+func TestPostgresIsAway(t *testing.T) {
+	p := room(t, 17)
+	fleet := open(t, world.report.Replicas[0].OpsURL+"/console/", lostServer, refused)
+	fleet.wait("#about", ": ready")
+	p.say(sideA, "before")
+	p.wait(sideB+lastMessage+".text", "before")
+
+	stopped := processes(t, filepath.Join(world.dir, "data"), "postgres")
+	signal := func(s syscall.Signal) {
+		for _, pid := range stopped {
+			_ = syscall.Kill(pid, s) // one may have ended
+		}
+	}
+	signal(syscall.SIGSTOP)
+	defer signal(syscall.SIGCONT)
+	for n := range 3 {
+		p.say(sideA, fmt.Sprintf("while Postgres is away %d", n))
+	}
+	p.wait("#log", "database_unavailable")
+	p.wait(sideA+lastMessage+".tick", "being sent")
+	fleet.wait("#about", "not ready")
+	fleet.wait("#health", "postgres")
+	fleet.wait("#health", "fails since")
+	signal(syscall.SIGCONT)
+	p.wait(sideB+lastMessage+".text", "while Postgres is away 2")
+	p.wait(sideA+lastMessage+".tick", "delivered")
+	fleet.wait("#about", ": ready")
+	if all := p.count(sideB + ".message"); all != 4 {
+		t.Errorf("the other side has %d messages, want 4", all)
+	}
+}
+
+// processes returns the ids of all processes with this name whose postmaster has its data below a directory.
+func processes(t *testing.T, dir, name string) (pids []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		t.Skip("needs /proc")
+	}
+	parents, masters := map[int]int{}, map[int]bool{}
+	for _, stat := range stats {
+		text, err := os.ReadFile(stat)
+		if err != nil {
+			continue // has ended
+		}
+		head, rest, _ := strings.Cut(string(text), ") ")
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if fields := strings.Fields(rest); strings.HasSuffix(head, "("+name) && len(fields) > 1 {
+			parents[pid], _ = strconv.Atoi(fields[1])
+		}
+		if line, _ := os.ReadFile(filepath.Join(filepath.Dir(stat), "cmdline")); bytes.Contains(line, []byte(dir)) {
+			masters[pid] = true
+		}
+	}
+	for pid, parent := range parents {
+		if masters[pid] || masters[parent] {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) < 2 {
+		t.Fatalf("found the processes %v of %s in %s", pids, name, dir)
+	}
+	return pids
 }

@@ -5,7 +5,7 @@ module github.com/roomspa/roomspa/browser
 go 1.26.0
 
 require (
-	github.com/chromedp/cdproto v0.160.1
+	github.com/chromedp/cdproto v0.160.2
 	github.com/chromedp/chromedp v0.23.1
 )
 

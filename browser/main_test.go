@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,8 @@ const opsToken = "a token of the operators"
 // world is what all tests share: a deployment as `make run` starts it, and a browser.
 var world struct {
 	report  report
+	dir     string // of the deployment: data and log
+	program string // roomspa
 	browser context.Context
 }
 
@@ -39,9 +42,10 @@ type report struct {
 		OpsURL string `json:"ops_url"`
 		PID    int    `json:"pid"`
 	} `json:"replicas"`
-	RedisURL  string `json:"redis_url"`
-	JWTSecret string `json:"jwt_secret"`
-	Users     []struct {
+	DatabaseURL string `json:"database_url"`
+	RedisURL    string `json:"redis_url"`
+	JWTSecret   string `json:"jwt_secret"`
+	Users       []struct {
 		ID          int    `json:"id"`
 		Email       string `json:"email"`
 		Password    string `json:"password"`
@@ -84,7 +88,28 @@ func run(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("start %s: %w", chromium, err)
 	}
 	world.browser = ctx
-	return m.Run(), nil
+	return m.Run(), checkLog(filepath.Join(dir, "log"))
+}
+
+// checkLog returns an error if the deployment has logged a secret.
+func checkLog(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(text, []byte("[ChatConsumer] Connection accepted")) {
+		return errors.New("the log of the deployment has no handshake")
+	}
+	secrets := []string{opsToken, world.report.JWTSecret}
+	for _, u := range world.report.Users {
+		secrets = append(secrets, u.AccessToken, u.Password)
+	}
+	for _, secret := range secrets {
+		if bytes.Contains(text, []byte(secret)) {
+			return fmt.Errorf("the log of the deployment has the secret %.8s…", secret)
+		}
+	}
+	return nil
 }
 
 // findChromium returns a browser that runs, or "". On some systems the program only says how to
@@ -118,12 +143,13 @@ func startBrowser(path, profile string) (context.Context, context.CancelFunc) {
 // startDeployment builds roomspa and starts roomspa dev.
 func startDeployment(dir string) (stop func() error, err error) {
 	program := filepath.Join(dir, "roomspa")
+	world.dir, world.program = dir, program
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", program, "./cmd/roomspa")
 	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build roomspa: %w: %s", err, out)
 	}
-	cmd := exec.Command(program, "dev", "--json", "--dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--users", "8")
+	cmd := exec.Command(program, "dev", "--json", "--dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--users", "10")
 	cmd.Env = append(os.Environ(), "ROOMSPA_OPS_TOKEN="+opsToken)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {

@@ -113,3 +113,48 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestIngressExamples requires of the examples for each ingress that a silent socket outlives the pings, that the client's
+// address is known, and that traffic for the host has a certificate.
+func TestIngressExamples(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]struct {
+		class, key string // an annotation without which sockets are cut
+		waits      bool   // for a load balancer that learns late that a pod is unready
+	}{
+		"ingress-nginx":   {"nginx", "nginx.ingress.kubernetes.io/proxy-read-timeout", false},
+		"ingress-traefik": {"traefik", "", false},
+		"ingress-haproxy": {"haproxy", "haproxy.org/timeout-tunnel", false},
+		"ingress-aws-alb": {"alb", "alb.ingress.kubernetes.io/load-balancer-attributes", true},
+		"gateway-gke":     {"", "", true},
+	} {
+		r := renderAs(t, named("roomspa", "roomspa"), example(t, "examples/"+file+".yaml"))
+		env := environment(r.deployment.Spec.Template)
+		if env["ROOMSPA_TRUSTED_PROXIES"].Value == "" {
+			t.Errorf("%s: the ingress is not trusted, so every client has its address", file)
+		}
+		if got := env["ROOMSPA_SHUTDOWN_WAIT"].Value; want.waits && got != "15s" {
+			t.Errorf("%s: a replica drains after %q, before the load balancer knows it", file, got)
+		}
+		if want.class == "" {
+			if r.route == nil || r.ingress != nil || len(r.route.Spec.Hostnames) != 1 || r.route.Spec.Rules[0].Timeouts != nil {
+				t.Errorf("%s: the route is %+v", file, r.route)
+			}
+			continue
+		}
+		if r.ingress == nil || *r.ingress.Spec.IngressClassName != want.class || len(ingressPaths(r.ingress)) != 1 {
+			t.Fatalf("%s: the ingress is %+v", file, r.ingress)
+		}
+		if want.key != "" && r.ingress.Annotations[want.key] == "" {
+			t.Errorf("%s: the annotation %s is missing", file, want.key)
+		}
+		if r.ingress.Spec.TLS == nil && r.ingress.Annotations["alb.ingress.kubernetes.io/certificate-arn"] == "" {
+			t.Errorf("%s: the host has no certificate", file)
+		}
+		for name, p := range r.tests {
+			if strings.HasSuffix(name, "-outside") && !slices.Contains(p.Spec.Containers[0].Args, "https://chat.example.com") {
+				t.Errorf("%s: helm test asks %v", file, p.Spec.Containers[0].Args)
+			}
+		}
+	}
+}

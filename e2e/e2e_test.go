@@ -70,8 +70,9 @@ func TestItWorksThroughTheIngress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(out, "All is well."); got != 1 {
-		t.Errorf("helm test showed %d diagnoses that went well, want one:\n%s", got, out)
+	// Whether the connection was slow does not count: the network policy may learn of the test's pod late.
+	if got := strings.Count(out, "through Redis between the replicas"); got != 1 {
+		t.Errorf("helm test showed %d diagnoses that passed a message between two replicas, want one:\n%s", got, out)
 	}
 	checkChat(t, world)
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +21,7 @@ func TestAnAppOf30LinesChatsThroughTwoKills(t *testing.T) {
 	node := node(t)
 	w, program := world.New(t), world.Program(t)
 	a, b := w.Serve(t, "a", program), w.Serve(t, "b", program)
-	url := "http://" + balance(t, a.Addr(), b.Addr())
+	url := "http://" + world.Balance(t, a.Addr(), b.Addr())
 	customer, therapist := startApp(t, node, url, 1), startApp(t, node, url, 2)
 	customer.say(t, "hello")
 	therapist.say(t, "hello")
@@ -127,38 +125,4 @@ func (p *app) say(t *testing.T, text string) {
 
 func (p *app) lines() []string {
 	return strings.Split(strings.TrimSuffix(p.out.String(), "\n"), "\n")
-}
-
-// balance returns the address of a load balancer, which passes each connection to the first replica that takes it, in
-// turn.
-func balance(t *testing.T, replicas ...string) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
-	serving.Go(func() {
-		for turn := 0; ; turn++ {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer func() { _ = client.Close() }()
-				for i := range replicas {
-					replica, err := new(net.Dialer).DialContext(t.Context(), "tcp", replicas[(turn+i)%len(replicas)])
-					if err != nil {
-						continue
-					}
-					serving.Go(func() { _, _ = io.Copy(replica, client); _ = replica.Close() })
-					_, _ = io.Copy(client, replica)
-					_ = replica.Close()
-					return
-				}
-			})
-		}
-	})
-	return l.Addr().String()
 }

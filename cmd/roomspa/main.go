@@ -40,6 +40,7 @@ type commands struct {
 	Soak      soakCmd      `cmd:"" help:"Inject faults into replicas, Postgres, Redis and the network, and check that no message is lost."`
 	Bench     benchCmd     `cmd:"" help:"Load a deployment, and measure sockets, messages, latency and cost."`
 
+	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version, the commit and the version of Go."`
 	Completion completionCmd `cmd:"" help:"Print a shell completion script."`
 	Complete   completeCmd   `cmd:"" hidden:""`
 

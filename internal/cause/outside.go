@@ -10,7 +10,7 @@ var onTheWay = Chapter{
 	About: "Faults of the network and of proxies. Most of them leave no log line on the replicas; `roomspa diagnose URL` finds them from the client's side.",
 	Rows: []Entry{
 		{"name_not_found", "The host name cannot be resolved.", seen1006, noLine, "", "Correct the host in the URL or create its DNS record. Check the client's resolver."},
-		{"connection_refused", "The host is reachable, but nothing listens on the port.", seen1006, noLine, "", "Correct the port in the URL. Check that the ingress or load balancer runs and has a listener on it."},
+		{"connection_refused", "The host is reachable, but nothing listens on the port.", seen1006, noLine, "", "Correct the port in the URL. Check that the ingress or load balancer runs and has a listener on it. In a cluster, a Service without ready replicas refuses too: ask each replica's /readyz."},
 		{"connection_timeout", "The connection attempt timed out: packets are dropped.", seen1006 + " After a long wait.", noLine, "", "Check firewalls, security groups and network policies, and that the host name resolves to the right address."},
 		{"tls_expired", "The certificate has expired or is not valid yet.", seen1006, noLine, "", "Renew the certificate where TLS is terminated. If it is valid, correct the client's clock."},
 		{"tls_wrong_name", "The certificate is for another host name.", seen1006, noLine, "", "Connect with a name that the certificate covers, or issue a certificate for this name. Check that SNI selects the right listener."},

@@ -109,6 +109,7 @@ func TestTheChangeToShardedPubSubLosesNothing(t *testing.T) {
 		}
 	}
 	for _, s := range streams {
+		s.repeats = true
 		s.judge()
 	}
 	if n := p.Sum(t, func(ctx context.Context, node *goredis.Client) int {

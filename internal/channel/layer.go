@@ -22,7 +22,8 @@ import (
 // A Layer carries events between the members of groups, on this and other replicas. All
 // events go through Redis, also those for members on the same replica. The layer may lose
 // events, and tells every member that may have missed some. It delivers no event twice
-// by itself, and delivers those of one replica to one group in the order of publishing.
+// by itself, and delivers those of one replica to one group in the order of publishing. There is one
+// exception: when the kind of Pub/Sub changes in Redis Cluster, the last ones may come again.
 //
 // In Redis Cluster each hash tag has a shard of its own, with a pipeline and a subscription, which
 // fail and recover apart from the others. Otherwise there is one shard.

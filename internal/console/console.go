@@ -7,6 +7,7 @@ package console
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -51,6 +52,7 @@ type Console struct {
 
 type file struct {
 	body, etag, kind string
+	compressed       []byte // by gzip
 }
 
 // New returns a console. The tiles must have passed [CheckTiles].
@@ -94,7 +96,15 @@ func (c *Console) add(name, body string) {
 	case "":
 		kind = "text/plain; charset=utf-8"
 	}
-	c.files[name] = &file{body, `"` + hex.EncodeToString(sum[:12]) + `"`, kind}
+	c.files[name] = &file{body, `W/"` + hex.EncodeToString(sum[:12]) + `"`, kind, compress(body)}
+}
+
+func compress(body string) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
+	_, _ = w.Write([]byte(body))                          // a buffer takes everything
+	_ = w.Close()
+	return b.Bytes()
 }
 
 // encode returns v as a JavaScript expression.
@@ -133,11 +143,15 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Send a GET."}.Write(w)
 		return
 	}
-	body := f.body
-	if r.URL.EscapedPath() == "/console" { // the links are relative to /console/
-		body = strings.Replace(body, "<head>", `<head><base href="console/">`, 1)
+	h, body := w.Header(), []byte(f.body)
+	whole := r.URL.EscapedPath() != "/console"
+	if accept := r.Header.Get("Accept-Encoding"); !whole { // the links are relative to /console/
+		body = []byte(strings.Replace(f.body, "<head>", `<head><base href="console/">`, 1))
+	} else if strings.Contains(accept, "gzip") && !strings.Contains(accept, "gzip;q=0") {
+		h.Set("Content-Encoding", "gzip")
+		body = f.compressed
 	}
-	h := w.Header()
+	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", f.kind)
 	h.Set("Content-Security-Policy", c.policy(r.Host))
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -146,13 +160,14 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-cache") // a new release is used at once
 	h.Set("ETag", f.etag)
-	if strings.Contains(r.Header.Get("If-None-Match"), f.etag) && len(body) == len(f.body) {
+	if strings.Contains(r.Header.Get("If-None-Match"), f.etag) && whole {
+		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Length", fmt.Sprint(len(body)))
 	if r.Method == http.MethodGet {
-		_ = problem.Send(w, []byte(body)) // fails only if the reader has gone
+		_ = problem.Send(w, body) // fails only if the reader has gone
 	}
 }
 

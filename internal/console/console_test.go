@@ -1,11 +1,15 @@
 package console_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,6 +94,39 @@ func TestTheAnswersAreSafe(t *testing.T) {
 	}
 	if res := ask(c, http.MethodPost, "/console/"); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("a POST is %d", res.StatusCode)
+	}
+}
+
+func TestFilesAreSentCompressed(t *testing.T) {
+	t.Parallel()
+	c := console.New(console.Options{Page: console.Client})
+	total := 0
+	for _, name := range []string{"", "client.js", "roomspa.js", "console.css", "leaflet/leaflet.js"} {
+		plain := body(t, c, "/console/"+name)
+		res := ask(c, http.MethodGet, "/console/"+name, "Accept-Encoding", "gzip, deflate, br")
+		sent, err := io.ReadAll(res.Body)
+		if err != nil || res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get("Vary") != "Accept-Encoding" || res.Header.Get("Content-Length") != strconv.Itoa(len(sent)) {
+			t.Errorf("%s: %v, headers %v", name, err, res.Header)
+			continue
+		}
+		total += len(sent)
+		r, err := gzip.NewReader(bytes.NewReader(sent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(r); err != nil || string(text) != plain {
+			t.Errorf("%s differs when it is compressed (%v)", name, err)
+		}
+	}
+	if total > 80<<10 {
+		t.Errorf("these files have %d bytes compressed", total)
+	}
+	if res := ask(c, http.MethodGet, "/console/client.js", "Accept-Encoding", "gzip;q=0"); res.Header.Get("Content-Encoding") != "" {
+		t.Error("a client that refuses gzip gets it")
+	}
+	page := ask(c, http.MethodGet, "/console", "Accept-Encoding", "gzip")
+	if text, err := io.ReadAll(page.Body); err != nil || !strings.Contains(string(text), `<base href="console/">`) || page.Header.Get("Content-Encoding") != "" {
+		t.Errorf("/console: %v, headers %v", err, page.Header)
 	}
 }
 

@@ -12,11 +12,12 @@ import (
 // knows, or that depend on what they are. Built-in functions are found before others of their
 // name, and the rest of the search path stays: triggers of other applications may need it.
 // Commits wait for the disk, unless the operator has chosen how they wait. Triggers run, if the
-// role may decide that.
+// role may decide that. No statement starts parallel workers: generic plans expect a third of a
+// large table where a sweep finds a few rows.
 const setSession = `
 SELECT pg_catalog.set_config(s.name, s.value, false)
 FROM (VALUES
-	('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('session_replication_role', 'origin'),
+	('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('max_parallel_workers_per_gather', '0'), ('session_replication_role', 'origin'),
 	('search_path', 'pg_catalog, ' || pg_catalog.current_setting('search_path')),
 	('synchronous_commit', CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE pg_catalog.current_setting('synchronous_commit') END)
 ) AS s (name, value)

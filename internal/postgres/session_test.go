@@ -124,10 +124,11 @@ func TestSessionsSetWhatTheyNeed(t *testing.T) {
 	url := database(t)
 	conn := direct(t, url)
 	execute(t, conn, `
-CREATE TABLE public.seen (synchronous_commit text, idle_session_timeout text, transaction_timeout text);
+CREATE TABLE public.seen (synchronous_commit text, idle_session_timeout text, transaction_timeout text, workers text);
 CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN -- the table is found by the search path of the database
-	INSERT INTO seen VALUES (current_setting('synchronous_commit'), current_setting('idle_session_timeout'), current_setting('transaction_timeout', true));
+	INSERT INTO seen VALUES (current_setting('synchronous_commit'), current_setting('idle_session_timeout'), current_setting('transaction_timeout', true),
+		current_setting('max_parallel_workers_per_gather'));
 	RETURN NULL;
 END $$;
 CREATE TRIGGER see AFTER INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTION public.see()`)
@@ -137,11 +138,11 @@ CREATE TRIGGER see AFTER INSERT ON roomspa.messages FOR EACH ROW EXECUTE FUNCTIO
 		setDefault(t, conn, "synchronous_commit", to)
 		db := open(t, postgres.Options{URL: url})
 		send(t, db, conversation(t, db, 1), says("x", ""))
-		var commit, idle string
+		var commit, idle, workers string
 		var transaction *string
-		err := conn.QueryRow(t.Context(), "DELETE FROM seen RETURNING *").Scan(&commit, &idle, &transaction)
-		if err != nil || commit != want || idle != "0" || transaction != nil && *transaction != "0" {
-			t.Errorf("%s: %q, %q, %v, %v", to, commit, idle, transaction, err)
+		err := conn.QueryRow(t.Context(), "DELETE FROM seen RETURNING *").Scan(&commit, &idle, &transaction, &workers)
+		if err != nil || commit != want || idle != "0" || transaction != nil && *transaction != "0" || workers != "0" {
+			t.Errorf("%s: %q, %q, %v, %q, %v", to, commit, idle, transaction, workers, err)
 		}
 	}
 }

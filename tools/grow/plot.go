@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -24,14 +25,15 @@ var colors = []string{"#1f6feb", "#d1242f", "#2da44e"}
 // plot returns all panels as one SVG picture.
 func plot(all results) string {
 	cpu := []column{{"server-ms/msg", "replicas"}, {"postgres-ms/msg", "Postgres"}, {"redis-ms/msg", "Redis"}}
-	panels := []panel{
-		{"Memory of idle sockets", "sockets", "MiB", all["GrowIdle"][1:], []column{{"server-MiB", "replicas"}, {"redis-MiB", "Redis"}}},
-		{"CPU of idle sockets", "sockets", "% of a core", all["GrowIdle"][1:], []column{{"server-%", "replicas"}, {"postgres-%", "Postgres"}, {"redis-%", "Redis"}}},
+	idle := slices.DeleteFunc(slices.Clone(all["GrowIdle"]), func(p point) bool { return p.size == 0 }) // there is no logarithm of 0
+	panels := slices.DeleteFunc([]panel{
+		{"Memory of idle sockets", "sockets", "MiB", idle, []column{{"server-MiB", "replicas"}, {"redis-MiB", "Redis"}}},
+		{"CPU of idle sockets", "sockets", "% of a core", idle, []column{{"server-%", "replicas"}, {"postgres-%", "Postgres"}, {"redis-%", "Redis"}}},
 		{"CPU of a message: rooms", "rooms of two", "ms", all["GrowRooms"], cpu},
 		{"CPU of a message: room size", "sockets in the room", "ms", all["GrowRoom"], cpu},
 		{"CPU of a message: replicas", "replicas on one processor", "ms", all["GrowReplicas"], cpu},
 		{"Calls and the table's size", "messages", "µs", all["TableSize"], []column{{"append-us", "append"}, {"history-us", "history"}, {"catch-up-us", "catch-up"}}},
-	}
+	}, func(p panel) bool { return len(p.points) < 2 })
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="10">`+"\n", 3*width, 2*height)
 	b.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")

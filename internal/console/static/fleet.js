@@ -99,9 +99,11 @@ async function replicas(metrics) {
   const rows = (top.replicas ?? []).map((r) => [r.replica, r.version, r.draining ? "shutting down" : "serves", String(r.sockets), ...rates(r.per_second),
     `${bytes(r.memory_used_bytes)}${r.memory_limit_bytes ? ` of ${bytes(r.memory_limit_bytes)}` : ""}`]);
   if (rows.length > 1) rows.push(["all", "", "", String(top.sockets), ...rates(top.per_second), ""]);
-  const missing = (top.missing ?? []).map((m) => h("p", { class: "bad", text: `${m.replica} does not answer: ${m.why}.` }));
+  const serving = new Set((top.replicas ?? []).map((r) => r.replica)); // a restarted replica has the name of the process before it
+  const missing = (top.missing ?? []).map((m) => (serving.has(m.replica) ? h("p", { class: "hint", text: `An earlier process of ${m.replica} is gone: ${m.why}.` })
+    : h("p", { class: "bad", text: `${m.replica} does not answer: ${m.why}.` })));
   const slow = top.slow_rooms?.length ? table("Slow rooms", ["Replica", "Room", "What", "Worst", "Times"], top.slow_rooms.map((s) => [s.replica, s.room, s.what, duration(s.worst_ms), String(s.times)])) : "";
-  draw("replicas", table("Replicas", ["Replica", "Release", "State", "Sockets", "Messages/s", "Delivered/s", "Positions/s", "Handshakes/s", "Refusals/s", "Failures/s", "Closes/s", "Memory"], rows), ...missing, slow);
+  draw("replicas", table("Sockets and rates of each replica", ["Replica", "Release", "State", "Sockets", "Messages/s", "Delivered/s", "Positions/s", "Handshakes/s", "Refusals/s", "Failures/s", "Closes/s", "Memory"], rows), ...missing, slow);
 }
 
 async function connections() {

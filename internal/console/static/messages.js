@@ -140,7 +140,8 @@ export class Messages {
       this.#tick(element, message);
       if (!this.#isOwn(message) && message.seq > read && message.message) unread++;
     }
-    if (this.#shown.size) this.#count(unread);
+    const known = this.more.hidden || Math.min(...this.#shown.keys()) <= read + 1; // else more are unread than are shown
+    if (this.#shown.size) this.#count(known ? unread : Math.max(unread, this.#unread));
   }
 
   /** Shows who types, or that nobody does. */

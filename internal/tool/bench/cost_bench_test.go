@@ -98,14 +98,14 @@ func (f *fleet) report(b *testing.B, r *bench.Report) {
 	b.ReportMetric(r.Messages.Latency.P99, "p99-ms")
 }
 
-// BenchmarkGrowRooms sends 1,500 messages a second in more and more rooms.
+// BenchmarkGrowRooms sends 500 messages a second in more and more rooms.
 func BenchmarkGrowRooms(b *testing.B) {
 	for _, rooms := range []int{10, 100, 1000, 9000} {
 		b.Run(fmt.Sprint("rooms=", rooms), func(b *testing.B) {
 			f := newFleet(b, 2, "", "")
 			for b.Loop() {
 				o := f.load(b, rooms)
-				o.Rate = 1500
+				o.Rate = 500
 				f.report(b, measured(b, o))
 			}
 		})
@@ -114,7 +114,7 @@ func BenchmarkGrowRooms(b *testing.B) {
 
 // BenchmarkGrowPositions sends more and more positions a second in 100 rooms.
 func BenchmarkGrowPositions(b *testing.B) {
-	for _, rate := range []int{500, 2000, 8000} {
+	for _, rate := range []int{250, 1000, 4000} {
 		b.Run(fmt.Sprint("rate=", rate), func(b *testing.B) {
 			f := newFleet(b, 2, "", "")
 			for b.Loop() {
@@ -126,14 +126,14 @@ func BenchmarkGrowPositions(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowRoom sends in one room of more and more sockets, so that about 6,000 frames a second arrive.
+// BenchmarkGrowRoom sends in one room of more and more sockets, so that about 2,000 frames a second arrive.
 func BenchmarkGrowRoom(b *testing.B) {
 	for _, members := range []int{2, 10, 50, 200, 1000} {
 		b.Run(fmt.Sprint("members=", members), func(b *testing.B) {
 			f := newFleet(b, 2, "", "")
 			for b.Loop() {
 				o := f.load(b, 1)
-				o.Sockets, o.Rate = members, min(500, 6000/float64(members))
+				o.Sockets, o.Rate = members, min(250, 2000/float64(members))
 				f.report(b, measured(b, o))
 			}
 		})
@@ -151,7 +151,7 @@ func BenchmarkGrowReplicas(b *testing.B) {
 				o.Max = true
 				r := measured(b, o)
 				b.ReportMetric(r.Messages.PerSecond, "max-msg/s")
-				o.Max, o.Rate = false, 1000
+				o.Max, o.Rate = false, 500
 				f.report(b, measured(b, o))
 			}
 		})
