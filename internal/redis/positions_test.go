@@ -21,7 +21,11 @@ func position(user room.UserID, text string, at time.Time) event.Position {
 
 func save(t testing.TB, p *redis.Positions, r room.Room, user room.UserID, payload string, at time.Time) {
 	t.Helper()
-	if err := wait(func(done func(error)) { p.Save(r, position(user, payload, at), done) }); err != nil {
+	err := wait(func(done func(error)) {
+		p.Save(r, position(user, payload, at), done)
+		p.SaveReported(r, 99, time.Time{}, nil) // a Save goes with the next command
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

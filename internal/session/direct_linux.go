@@ -1,9 +1,9 @@
 package session
 
 import (
+	"errors"
 	"net"
 	"syscall"
-	"unsafe"
 )
 
 // isDirect reports whether a batch can be written to c by writeNow.
@@ -17,17 +17,15 @@ func (b *batch) writeNow(c net.Conn) {
 	}
 }
 
-// tryWrite always returns true, so that nobody waits for the kernel to take more. The descriptor
-// does not block, so the scheduler need not know of the call.
+// tryWrite always returns true, so that nobody waits for the kernel to take more.
 func (b *batch) tryWrite(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b.buf[0])), uintptr(len(b.buf)))
-		switch errno {
-		case 0:
-			b.sent = int(n) //nolint:gosec // at most len(b.buf)
-		case syscall.EINTR:
-			continue
+		n, err := syscall.Write(int(fd), b.buf) //nolint:gosec // a file descriptor
+		if n > 0 {
+			b.sent = n
 		}
-		return true
+		if !errors.Is(err, syscall.EINTR) {
+			return true
+		}
 	}
 }

@@ -100,7 +100,7 @@ func (s *Session) fill(b *batch, wait bool) (full, last bool) {
 	if cause == nil || flushesFirst(cause) {
 		for len(b.buf) < batchBytes {
 			m, err := s.nextMessage(h, wait)
-			if err == frame.ErrWait { //nolint:errorlint // never wrapped
+			if errors.Is(err, frame.ErrWait) {
 				return true, false
 			}
 			if err != nil {

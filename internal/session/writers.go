@@ -132,7 +132,7 @@ func tcp(c net.Conn) *net.TCPConn {
 	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
 		c = p.Raw()
 	}
-	if _, ok := c.(*tls.Conn); ok {
+	if _, ok := c.(*tls.Conn); ok { // it has a NetConn too
 		return nil
 	}
 	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // the listener's

@@ -21,9 +21,9 @@ import (
 	"github.com/roomspa/roomspa/internal/session"
 )
 
-// A counter is a handler that sends so many frames with the numbers 0, 1, 2, …, each of size
+// A numbered handler is one that sends so many frames with the numbers 0, 1, 2, …, each of size
 // bytes. It reads a store before each one if store is not nil.
-type counter struct {
+type numbered struct {
 	size  int
 	store func()
 
@@ -32,9 +32,9 @@ type counter struct {
 	closed     chan struct{}
 }
 
-func (c *counter) Receive(context.Context, frame.Message) error { return nil }
+func (c *numbered) Receive(context.Context, frame.Message) error { return nil }
 
-func (c *counter) Next(_ context.Context, wait bool) (frame.Message, error) {
+func (c *numbered) Next(_ context.Context, wait bool) (frame.Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -50,10 +50,10 @@ func (c *counter) Next(_ context.Context, wait bool) (frame.Message, error) {
 	return frame.Message{Data: data[:c.size], Binary: true}, nil
 }
 
-func (c *counter) Closed() { close(c.closed) }
+func (c *numbered) Closed() { close(c.closed) }
 
 // add makes the handler send more frames.
-func (c *counter) add(n int) {
+func (c *numbered) add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left += n
@@ -90,7 +90,7 @@ func overTCP(t *testing.T) *tcpWorld {
 }
 
 // open opens a socket for a handler. The client does not read by itself.
-func (w *tcpWorld) open(c *counter) (*session.Session, net.Conn) {
+func (w *tcpWorld) open(c *numbered) (*session.Session, net.Conn) {
 	w.t.Helper()
 	c.closed = make(chan struct{})
 	w.handlers <- c
@@ -131,15 +131,15 @@ func TestSocketsThatDoNotReadHoldUpNoOthers(t *testing.T) {
 	t.Parallel()
 	w := overTCP(t)
 	const size, frames = 1000, 2000 // more than the kernel buffers
-	slow, conns := make([]*counter, stuck()), make([]net.Conn, stuck())
+	slow, conns := make([]*numbered, stuck()), make([]net.Conn, stuck())
 	for i := range slow {
-		slow[i] = &counter{size: size}
+		slow[i] = &numbered{size: size}
 		var s *session.Session
 		s, conns[i] = w.open(slow[i])
 		slow[i].add(frames)
 		s.Wake()
 	}
-	quick := &counter{size: 20}
+	quick := &numbered{size: 20}
 	s, conn := w.open(quick)
 	for i := range 100 {
 		quick.add(1)
@@ -155,13 +155,13 @@ func TestHandlersThatWaitForAStoreHoldUpNoOthers(t *testing.T) {
 	back := make(chan struct{})
 	conns := make([]net.Conn, stuck())
 	for i := range conns {
-		c := &counter{size: 20, store: func() { <-back }}
+		c := &numbered{size: 20, store: func() { <-back }}
 		var s *session.Session
 		s, conns[i] = w.open(c)
 		c.add(3)
 		s.Wake()
 	}
-	quick := &counter{size: 20}
+	quick := &numbered{size: 20}
 	s, conn := w.open(quick)
 	quick.add(1)
 	s.Wake()
@@ -175,12 +175,12 @@ func TestHandlersThatWaitForAStoreHoldUpNoOthers(t *testing.T) {
 func TestFlushWritesWhatWasHeld(t *testing.T) {
 	t.Parallel()
 	w := overTCP(t)
-	c := &counter{size: 20}
+	c := &numbered{size: 20}
 	s, conn := w.open(c)
 	many := make([]*session.Session, stuck())
-	handlers, conns := make([]*counter, stuck()), make([]net.Conn, stuck())
+	handlers, conns := make([]*numbered, stuck()), make([]net.Conn, stuck())
 	for i := range many {
-		handlers[i] = &counter{size: 20}
+		handlers[i] = &numbered{size: 20}
 		many[i], conns[i] = w.open(handlers[i])
 	}
 	for i := range 50 {
@@ -204,7 +204,7 @@ func TestFlushWritesWhatWasHeld(t *testing.T) {
 	}
 }
 
-func (c *counter) state() (left, sent int) {
+func (c *numbered) state() (left, sent int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.left, c.sent
