@@ -61,7 +61,7 @@ func (s *sender) send(ctx context.Context, batch []command, errs []error) {
 	s.sharded = append(s.sharded[:0], make([]error, len(batch))...)
 	s.sendSharded(ctx, cluster, batch, s.sharded)
 	for i, err := range s.sharded {
-		if errs[i] == nil && !(how.Plain && refusesSharding(err)) {
+		if errs[i] == nil && (!how.Plain || !refusesSharding(err)) {
 			errs[i] = err
 		}
 	}

@@ -38,7 +38,7 @@ func documentedRules(t *testing.T) (rules []any) {
 	if line == nil || also == nil {
 		t.Fatal("the line of the ACL is not in the document")
 	}
-	for _, word := range strings.Fields(string(line[1]) + " " + string(also[1])) {
+	for word := range strings.FieldsSeq(string(line[1]) + " " + string(also[1])) {
 		rules = append(rules, strings.ReplaceAll(word, "roomspa:*", "test:*"))
 	}
 	return rules
