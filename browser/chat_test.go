@@ -83,7 +83,7 @@ func TestTwoSidesChat(t *testing.T) {
 	p.screenshot("console.png")
 }
 
-// addresses fails the test if an address of the page, or of what it loads, is elsewhere or has a token.
+// addresses fails the test if the page or something that it loads comes from another server, or has a token in its address.
 func (p *page) addresses() {
 	p.t.Helper()
 	if bad := eval[[]string](p, `[location.pathname + location.search, ...performance.getEntriesByType("resource").map((e) => e.name)]

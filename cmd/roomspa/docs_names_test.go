@@ -88,7 +88,7 @@ var (
 	option   = regexp.MustCompile(`(?:^|[^\w./])options\.([a-z][a-z-]+)`)
 )
 
-// wrongCode returns what is wrong in the code spans and code blocks of a document.
+// wrongCode returns the names in code spans and code blocks of a document that do not exist.
 func (v *vocabulary) wrongCode(text string, looked *int) (wrong []string) {
 	var pieces []string
 	for _, block := range fence.FindAllString(text, -1) {
@@ -135,7 +135,7 @@ func flagName(text string) string {
 	return m[1]
 }
 
-// wrongCommand says what is wrong with the words after roomspa.
+// wrongCommand returns why the words after roomspa are no command of it, or "".
 func (v *vocabulary) wrongCommand(words []string) string {
 	node := v.model.Node
 	for i, w := range words {
@@ -167,7 +167,7 @@ var (
 	appCodes = regexp.MustCompile(`\b40\d\d\b`)
 )
 
-// wrongWords returns what is wrong in a document wherever it stands.
+// wrongWords returns the metrics and close codes in the whole text of a document that do not exist.
 func (v *vocabulary) wrongWords(text string, looked *int) (wrong []string) {
 	for _, m := range metric.FindAllString(text, -1) {
 		if *looked++; !v.metrics[m] {

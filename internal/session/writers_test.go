@@ -149,6 +149,27 @@ func TestSocketsThatDoNotReadHoldUpNoOthers(t *testing.T) {
 	w.expect(conns[0], size, 0, frames) // nothing is lost or torn where a write was cut short
 }
 
+// The kernel takes only a part of a frame when its buffers are full.
+func TestAFrameThatTheKernelTakesInPartsIsWhole(t *testing.T) {
+	t.Parallel()
+	w := overTCP(t)
+	const size = 3000
+	c := &numbered{size: size}
+	s, conn := w.open(c)
+	frames := 0
+	for left := 0; left == 0; frames++ { // one left: the writer waits for the client
+		if frames == 10_000 {
+			t.Fatal("the kernel takes everything")
+		}
+		w.registry.Hold()
+		c.add(1)
+		s.Wake()
+		w.registry.Flush()
+		left, _ = c.state()
+	}
+	w.expect(conn, size, 0, frames)
+}
+
 func TestHandlersThatWaitForAStoreHoldUpNoOthers(t *testing.T) {
 	t.Parallel()
 	w := overTCP(t)
