@@ -22,8 +22,9 @@ type Queue[T any] struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals changes of the fields below
 	waiting []T
-	batches []*batch // that are being processed
-	items   int      // in these batches
+	batches []*batch      // that are being processed
+	items   int           // in these batches
+	took    time.Duration // what batches took lately, a moving average
 	started bool
 	ending  bool
 	stopped bool
@@ -55,10 +56,10 @@ func New[T any](batchSize, limit int, run func(context.Context, []T)) *Queue[T] 
 // before Run.
 func (q *Queue[T]) AllowSecond(small int) { q.small = small }
 
-// AllowBesideSlow allows up to limit concurrent batches that have fewer than items items together,
-// if may returns true: those that have taken longer than after are not counted by the other rules.
-// So where batches are slow and small, items wait less. It must be called before Run. may must not
-// block.
+// AllowBesideSlow allows up to limit concurrent batches, while those under way have fewer than
+// items items together and may returns true, where batches are slow: they have lately taken after
+// or longer on average, or all that are under way have. So where batches are slow and small, items
+// wait less. It must be called before Run. may must not block.
 func (q *Queue[T]) AllowBesideSlow(after time.Duration, items, limit int, may func() bool) {
 	q.slow = slow{after, items, limit, may}
 }
@@ -117,13 +118,8 @@ func (q *Queue[T]) mayStart() bool {
 	case n >= q.slow.limit || q.items >= q.slow.items:
 		return false
 	}
-	young, items := 0, 0
-	for _, b := range q.batches {
-		if time.Since(b.began) < q.slow.after {
-			young, items = young+1, items+b.items
-		}
-	}
-	return (young == 0 || young == 1 && items <= q.small) && q.slow.may()
+	young := func(b *batch) bool { return time.Since(b.began) < q.slow.after }
+	return (q.took >= q.slow.after || !slices.ContainsFunc(q.batches, young)) && q.slow.may()
 }
 
 // Run processes batches until ctx ends and no items are waiting. The context of the function
@@ -193,6 +189,7 @@ func (q *Queue[T]) end(b *batch, items []T) {
 	defer q.mu.Unlock()
 	q.batches = slices.DeleteFunc(q.batches, func(other *batch) bool { return other == b })
 	q.items -= b.items
+	q.took += (time.Since(b.began) - q.took) / 8
 	switch {
 	case q.ending:
 		q.changed.Broadcast()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,10 +154,18 @@ func TestNoBatchGoesBesideALargeOne(t *testing.T) {
 func TestDoProcessesInTheCallingGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var got []int
+		processed := func() []int {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(got)
+		}
 		var q *batch.Queue[int]
 		q = batch.New(100, 100, func(_ context.Context, items []int) {
+			mu.Lock()
 			got = append(got, items...)
+			mu.Unlock()
 			if items[0] == 1 && !q.Do(t.Context(), 2) { // waits for the worker: one batch at a time
 				t.Error("the queue refuses an item")
 			}
@@ -164,7 +173,7 @@ func TestDoProcessesInTheCallingGoroutine(t *testing.T) {
 		if !q.Do(t.Context(), 0) {
 			t.Fatal("the queue refuses an item")
 		}
-		if len(got) > 0 {
+		if len(processed()) > 0 {
 			t.Fatal("a batch was processed before Run")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -172,11 +181,11 @@ func TestDoProcessesInTheCallingGoroutine(t *testing.T) {
 		run.Go(func() { q.Run(ctx) })
 		synctest.Wait()
 		q.Do(t.Context(), 1)
-		if !slices.Equal(got, []int{0, 1}) {
+		if got := processed(); len(got) < 2 || got[1] != 1 {
 			t.Fatalf("%v are processed when Do returns", got)
 		}
 		synctest.Wait()
-		if !slices.Equal(got, []int{0, 1, 2}) {
+		if got := processed(); !slices.Equal(got, []int{0, 1, 2}) {
 			t.Fatalf("%v are processed in the end", got)
 		}
 		cancel()
@@ -246,8 +255,9 @@ func TestBatchesGoBesideSlowOnes(t *testing.T) {
 			started <- len(items)
 			<-release
 		})
-		may := true
-		q.AllowBesideSlow(time.Second, 6, 3, func() bool { return may })
+		var may atomic.Bool
+		may.Store(true)
+		q.AllowBesideSlow(time.Second, 6, 3, may.Load)
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
 		run.Go(func() { q.Run(ctx) })
@@ -264,9 +274,9 @@ func TestBatchesGoBesideSlowOnes(t *testing.T) {
 		add(1, 1)
 		add(1, 1) // the first one is not slow yet
 		sleep(time.Second)
-		may = false
+		may.Store(false)
 		add(1, 1)
-		may = true
+		may.Store(true)
 		add(1, 2) // with all three that wait
 		sleep(time.Second)
 		add(1, 3) // 1 + 3 + 1 items
@@ -278,6 +288,48 @@ func TestBatchesGoBesideSlowOnes(t *testing.T) {
 			t.Fatalf("%d batches have begun, want %d", len(started), want)
 		}
 		close(release)
+		cancel()
+		run.Wait()
+	})
+}
+
+func TestBatchesGoBesideYoungOnesWhereTheyWereSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var began, takes atomic.Int64
+		takes.Store(int64(10 * time.Second))
+		q := batch.New(100, 100, func(context.Context, []int) {
+			began.Add(1)
+			sleep(time.Duration(takes.Load()))
+		})
+		q.AllowBesideSlow(time.Second, 6, 3, func() bool { return true })
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { q.Run(ctx) })
+		add := func(n int) (batches int64) {
+			before := began.Load()
+			for i := range n {
+				q.Add(i)
+				synctest.Wait()
+			}
+			return began.Load() - before
+		}
+		if n := add(2); n != 1 {
+			t.Errorf("%d batches of two, although none was slow", n)
+		}
+		sleep(time.Minute)
+		if n := add(4); n != 3 {
+			t.Errorf("%d batches of four, although they were slow", n)
+		}
+		sleep(time.Minute)
+		takes.Store(int64(time.Millisecond))
+		for i := range 50 {
+			q.Add(i)
+			sleep(time.Second)
+		}
+		if n := add(2); n != 1 {
+			t.Errorf("%d batches of two, although they were fast", n)
+		}
 		cancel()
 		run.Wait()
 	})
