@@ -16,6 +16,9 @@ const (
 	maxBatch = 500
 	// leaveTimeout bounds the last writes.
 	leaveTimeout = 3 * time.Second
+	// pause is the least time between two uses of the store. When many clients connect, their
+	// users share commands, and a handshake waits up to so long for them.
+	pause = 5 * time.Millisecond
 )
 
 // Run keeps the entries of the users that have sockets here, and reads those of watched users,
@@ -27,6 +30,7 @@ func (r *Registry) Run(ctx context.Context) {
 	defer running.Wait()
 	tick := time.NewTicker(r.o.Tick)
 	defer tick.Stop()
+	var next time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,6 +40,8 @@ func (r *Registry) Run(ctx context.Context) {
 		case <-tick.C:
 			r.collect(time.Now())
 		}
+		time.Sleep(time.Until(next))
+		next = time.Now().Add(pause)
 		r.sync(ctx, r.take())
 	}
 }

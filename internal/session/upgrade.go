@@ -82,7 +82,7 @@ func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		in = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
 	}
 	g.reader = bufio.NewReaderSize(in, readBuffer)
-	brw.Reader = bufio.NewReaderSize(conn, 16) // the library resets it, and refuses a handshake with data in it
+	brw.Reader.Reset(conn) // the library refuses a handshake with data in it
 	return conn, brw, nil
 }
 
