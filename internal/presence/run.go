@@ -40,7 +40,11 @@ func (r *Registry) Run(ctx context.Context) {
 		case <-tick.C:
 			r.collect(time.Now())
 		}
-		time.Sleep(time.Until(next))
+		select {
+		case <-ctx.Done():
+			continue
+		case <-time.After(time.Until(next)):
+		}
 		next = time.Now().Add(pause)
 		r.sync(ctx, r.take())
 	}
