@@ -37,12 +37,16 @@ dev: run ## Same as run
 # -count=1: Go's test cache does not see changes in PostgreSQL and Redis. Tests mostly wait, so more of them run at once
 # than there are cores. TIMEOUT is per package and only ends tests that hang.
 test: deps ## Run all tests, with the race detector (PKG=./internal/chat TESTFLAGS="-run Hole -v")
+	@[[ "$(PKG)" != ./... ]] || $(MAKE) --no-print-directory testmodules
+	@race=$$(tools/deps.sh race); cores=$$(nproc); \
+	  go test $$race -count=1 -timeout $(TIMEOUT) -p $$((cores * 2)) -parallel $$((cores + 1)) $(TESTFLAGS) $(PKG)
+
+# With all tests only: the packages of PKG are those of the main module.
+testmodules:
 	@tools/deps.sh promtool
 	@cd e2e && go test -c -o /dev/null .
 	@for module in $(LOCAL); do (cd $$module && go test -timeout $(TIMEOUT) ./...) || exit; done
-	@[[ "$(PKG)" != ./... ]] || { tools/deps.sh chromium && cd browser && go test -count=1 -timeout $(TIMEOUT) .; }
-	@race=$$(tools/deps.sh race); cores=$$(nproc); \
-	  go test $$race -count=1 -timeout $(TIMEOUT) -p $$((cores * 2)) -parallel $$((cores + 1)) $(TESTFLAGS) $(PKG)
+	@tools/deps.sh chromium && cd browser && go test -count=1 -timeout $(TIMEOUT) .
 
 build: ## Build bin/roomspa
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/roomspa ./cmd/roomspa
@@ -118,4 +122,4 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 bin/benchstat: tools/go.mod tools/go.sum
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../$@ golang.org/x/perf/cmd/benchstat
 
-.PHONY: help run dev test build check lint vulncheck fuzz bench grow soak e2e mutants gen image release deps clean
+.PHONY: help run dev test testmodules build check lint vulncheck fuzz bench grow soak e2e mutants gen image release deps clean

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-//go:generate go test . -update
+//go:generate go test . -run TestVectors -update
 
 var update = flag.Bool("update", false, "write the vectors anew")
 
@@ -148,12 +148,17 @@ func begin(more ...step) []step {
 	}, more...)
 }
 
-func TestVectors(t *testing.T) {
-	t.Parallel()
-	for file, vectors := range map[string][]vector{
+// scripts returns the vectors of each file.
+func scripts() map[string][]vector {
+	return map[string][]vector{
 		"closes": closes(), "backoff": backoff(), "handshake": handshake(), "resume": resume(), "queue": queue(),
 		"tokens": tokens(), "alive": alive(), "receipts": receipts(), "typing": typing(), "location": location(),
-	} {
+	}
+}
+
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	for file, vectors := range scripts() {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			text := encode(t, vectors)
@@ -198,11 +203,28 @@ func encode(t *testing.T, vectors []vector) []byte {
 	return b.Bytes()
 }
 
-// TestEveryFileHasAScript finds files that no script writes any more.
-func TestEveryFileHasAScript(t *testing.T) {
+// TestTheREADMEListsFilesAndCapabilities also finds files that no script writes any more.
+func TestTheREADMEListsFilesAndCapabilities(t *testing.T) {
 	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := filepath.Glob("*.json")
-	if err != nil || len(files) != 10 {
-		t.Errorf("there are %d files (%v): %v", len(files), err, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		vectors, found := scripts()[strings.TrimSuffix(file, ".json")]
+		if !found || !bytes.Contains(readme, []byte("`"+file+"`")) {
+			t.Errorf("%s: a script writes it: %v; README.md must list it", file, found)
+		}
+		for _, v := range vectors {
+			for _, need := range v.Needs {
+				if !bytes.Contains(readme, []byte("| `"+need+"` |")) {
+					t.Errorf("%s: %s needs %s, which README.md does not list under Capabilities", file, v.Name, need)
+				}
+			}
+		}
 	}
 }

@@ -81,6 +81,26 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 }
 
+// withoutScript are commands that run until somebody stops them. Tests of their packages run them.
+var withoutScript = []string{"ctl top", "soak run", "soak check", "bench"}
+
+func TestAScriptRunsEveryCommand(t *testing.T) {
+	t.Parallel()
+	files := repository(t)
+	var scripts strings.Builder
+	for name, text := range files {
+		if strings.HasPrefix(name, "cmd/roomspa/testdata/") {
+			scripts.WriteString(text)
+		}
+	}
+	for _, leaf := range newVocabulary(t, files).model.Leaves(true) {
+		run := regexp.MustCompile(`\broomspa ` + leaf.Path() + `\b`)
+		if !run.MatchString(scripts.String()) && !slices.Contains(withoutScript, leaf.Path()) {
+			t.Errorf("no script in cmd/roomspa/testdata runs roomspa %s", leaf.Path())
+		}
+	}
+}
+
 var (
 	command  = regexp.MustCompile(`^(?:.* -- )?(?:\$ |! |exec |[A-Z_]+=\S+ )*(?:\S*/)?roomspa ([^|;&>#]+)`)
 	makeCall = regexp.MustCompile(`^make ([a-z0-9]+)`)

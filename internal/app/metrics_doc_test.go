@@ -65,6 +65,28 @@ func TestAReplicaShowsDocumentedMetricsOnly(t *testing.T) {
 	if ours == 0 {
 		t.Error("the page has no metric of ours")
 	}
+	requireValues(t, page.Body.String())
+}
+
+// requireValues checks that docs/metrics.md names the values of labels that a replica shows from the start.
+func requireValues(t *testing.T, page string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, series := range regexp.MustCompile(`(?m)^(roomspa_[a-z_]+)\{(.*)\} `).FindAllStringSubmatch(page, -1) {
+		row := regexp.MustCompile("(?m)^\\| `" + series[1] + "`.*$").FindString(string(text))
+		for _, label := range regexp.MustCompile(`([a-z]+)="([a-z_]+)"`).FindAllStringSubmatch(series[2], -1) {
+			if seen++; row != "" && !strings.Contains(row, label[2]) {
+				t.Errorf("%s: docs/metrics.md does not have %s", series[1], label[0])
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d values were found: the test looks in the wrong place", seen)
+	}
 }
 
 // metricsInDocument returns "type label label" by name, as the tables have it.

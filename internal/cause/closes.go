@@ -107,6 +107,7 @@ var frames = Chapter{
 		{"bad_text", "A text contains a NUL character or an unpaired surrogate.", "An error frame with the field.", frameRefused + "bad_text", "", "Fix the client: it splits a text within a character."},
 		{"unknown_type", "The frame type is unknown.", "An error frame.", frameRefused + "unknown_type", "", "Fix the client, or update the server if the type is new."},
 		{"empty_message", "The message has no text and was not stored.", "An error frame.", "[ChatConsumer] Empty message ignored", "", "Fix the app: it must not send empty messages."},
+		{"blocked", "The other side has blocked the user. The message was not stored.", "An error frame.", frameRefused + "blocked", "", "Nothing: only the other side can lift the block."},
 		{"missing_field", "A required field of the frame is missing.", "An error frame with the field.", frameRefused + "missing_field", "", "Fix the client: the frame names the field."},
 		{"out_of_range", "A number is out of range, or a message_type is not allowed.", "An error frame with the field.", frameRefused + "out_of_range", "", "Fix the client: the detail has the range."},
 	},

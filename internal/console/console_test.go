@@ -173,7 +173,7 @@ func TestEveryFrameHasWords(t *testing.T) {
 	}
 	for _, m := range types {
 		if m[1] != "true" && !strings.Contains(words, "\n  "+m[1]+": (") {
-			t.Errorf("the page has no words for a frame %s", m[1])
+			t.Errorf("static/words.js has no words for a frame %s", m[1])
 		}
 	}
 }

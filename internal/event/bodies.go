@@ -9,7 +9,7 @@ import (
 	"github.com/roomspa/roomspa/internal/room"
 )
 
-// A Body is the content of an event: one of the structs of this file.
+// A Body is the content of an event: one of the structs of this package.
 type Body interface {
 	// Kind returns the kind of events with such a body.
 	Kind() Kind

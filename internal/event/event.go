@@ -3,8 +3,8 @@
 // access to Postgres have. Whoever can write to Redis can neither forge an event nor use a
 // copy of one under another name, in another deployment or on another timeline.
 //
-// The package does no I/O. A new kind is one struct in bodies.go, one line in the table of
-// kinds, and one recorded vector.
+// The package does no I/O. A new kind is one struct, one line in the table of kinds, one body in
+// event_test.go, and one recorded vector.
 package event
 
 import (

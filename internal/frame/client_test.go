@@ -125,7 +125,7 @@ func whole(t *testing.T, text []byte, s string) {
 
 var seeds = []string{
 	``, `{}`, `[]`, `null`, `{"message":"hi"}`, `{"type":"chat_message","message":"hi","client_message_id":"m-1"}`, `{"type":"ping"}`,
-	`{"type":"history","before_seq":41,"limit":50}`, `{"type":"auth","token":"a.b.c"}`, `{"message":"\ud83d\udca9"}`, `{"message":"\ud83d"}`,
+	`{"type":"delivered","seq":41}`, `{"type":"auth","token":"a.b.c"}`, `{"message":"\ud83d\udca9"}`, `{"message":"\ud83d"}`,
 	`{"message":"\udca9\ud83d"}`, `{"message":"\u0000"}`, "{\"message\":\"\xff\"}", "{\"message\":\"\xed\xa0\x80\"}", `{"message":42}`,
 	`{"message":"\\ud83d"}`, `{"message":"\\\ud83d"}`, `{"\ud83d":1,"message":"x"}`, `{"MESSAGE":"x"}`, `{"message":"\ufffd"}`, `{"limit":1e9}`,
 	`{"latitude":48.2,"longitude":16.3,"accuracy":5,"heading":90,"speed":1.4,"recorded_at":"2026-01-31T12:00:00Z"}`,
@@ -134,7 +134,23 @@ var seeds = []string{
 	`{"latitude":0,"longitude":0,"recorded_at":"2026-01-31T12:00:00,123456789Z"}`, strings.Repeat("[", 20_000),
 }
 
+// addExamples adds the examples of docs/asyncapi.yaml, which have each type of frame, to the seeds.
+func addExamples(f *testing.F) {
+	f.Helper()
+	for _, m := range readDocument(f).at(f, "components", "messages") {
+		examples, _ := m.(map[string]any)["examples"].([]any)
+		for _, e := range examples {
+			text, err := json.Marshal(e.(map[string]any)["payload"])
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
+	addExamples(f)
 	for _, s := range seeds {
 		f.Add([]byte(s))
 	}
@@ -149,7 +165,11 @@ func FuzzDecode(f *testing.F) {
 		if c.Limit < 1 || c.Limit > frame.MaxHistoryLimit || c.BeforeSeq < 0 {
 			t.Fatalf("%q was accepted as %+v", text, c)
 		}
-		again := map[string]any{"type": c.Type, "client_message_id": c.ClientMessageID, "limit": c.Limit, "token": c.Token}
+		// again has the members of every frame type. A new member belongs here too.
+		again := map[string]any{
+			"type": c.Type, "client_message_id": c.ClientMessageID, "limit": c.Limit, "token": c.Token,
+			"seq": c.Seq, "conversation_id": c.ConversationID, "is_typing": c.IsTyping, "id": c.ProbeID,
+		}
 		if c.Type == frame.TypeChatMessage {
 			again["message"] = c.Message
 		}
@@ -167,6 +187,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzDecodePosition(f *testing.F) {
+	addExamples(f)
 	for _, s := range seeds {
 		f.Add([]byte(s))
 	}

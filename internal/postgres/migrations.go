@@ -21,6 +21,19 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// newestMigration returns the version of the last file of migrations.
+func newestMigration() int64 {
+	files, err := migrations.ReadDir("migrations") // sorted by name
+	if err != nil {
+		panic("read the embedded migrations: " + err.Error())
+	}
+	version, err := goose.NumericComponent(files[len(files)-1].Name())
+	if err != nil {
+		panic("read the embedded migrations: " + err.Error())
+	}
+	return version
+}
+
 // A Migration is one version of the schema.
 type Migration struct {
 	Version   int64     `json:"version"`

@@ -15,7 +15,7 @@ import (
 
 // schemaVersion is the version of the schema that this binary needs: that of the
 // newest migration it carries.
-const schemaVersion = 17
+var schemaVersion = newestMigration()
 
 const server = `
 SELECT current_setting('server_version'), current_setting('transaction_read_only')::boolean, pg_is_in_recovery()`
