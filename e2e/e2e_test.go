@@ -35,12 +35,15 @@ func setUp(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if err := c.checkCluster(ctx); err != nil {
+		return 1, err
+	}
 	if c.dir, err = os.MkdirTemp("", "roomspa-e2e-"); err != nil {
 		return 1, err
 	}
 	defer func() { _ = os.RemoveAll(c.dir) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
 	defer func() {
 		if failed := c.remove(context.WithoutCancel(ctx)); failed != nil && err == nil {
 			code, err = 1, failed
