@@ -10,13 +10,12 @@ import (
 )
 
 // A Queue passes its items to a function in batches, in the order in which they were added. It
-// processes one batch at a time, unless [Queue.AllowSecond] or [Queue.AllowBesideSlow] was called.
+// processes one batch at a time, unless [Queue.AllowBesideSlow] was called.
 // It is safe for concurrent use.
 type Queue[T any] struct {
 	run       func(context.Context, []T)
 	batchSize int
 	limit     int
-	small     int
 	slow      slow
 
 	mu      sync.Mutex
@@ -50,11 +49,6 @@ func New[T any](batchSize, limit int, run func(context.Context, []T)) *Queue[T] 
 	q.changed.L = &q.mu
 	return q
 }
-
-// AllowSecond allows a second concurrent batch while the first one has at most small items. Items
-// then wait less under low load, and batches stay large under high load. It must be called
-// before Run.
-func (q *Queue[T]) AllowSecond(small int) { q.small = small }
 
 // AllowBesideSlow allows up to limit concurrent batches, while those under way have fewer than
 // items items together and may returns true, where batches are slow: they have lately taken after
@@ -113,7 +107,7 @@ func (q *Queue[T]) add(item T) bool {
 // mayStart reports whether another batch may be started.
 func (q *Queue[T]) mayStart() bool {
 	switch n := len(q.batches); {
-	case n == 0, n == 1 && q.items <= q.small:
+	case n == 0:
 		return true
 	case n >= q.slow.limit || q.items >= q.slow.items:
 		return false
@@ -137,7 +131,7 @@ func (q *Queue[T]) Run(ctx context.Context) {
 	q.mu.Unlock()
 	work := context.WithoutCancel(ctx)
 	var others sync.WaitGroup
-	for range q.workers() - 1 {
+	for range q.slow.limit - 1 {
 		others.Go(func() { q.work(work) })
 	}
 	q.work(work)
@@ -147,14 +141,6 @@ func (q *Queue[T]) Run(ctx context.Context) {
 	for len(q.batches) > 0 { // that callers of Do process
 		q.changed.Wait()
 	}
-}
-
-// workers returns the number of goroutines that process batches.
-func (q *Queue[T]) workers() int {
-	if q.small > 0 {
-		return max(2, q.slow.limit)
-	}
-	return max(1, q.slow.limit)
 }
 
 // work processes one batch after the other.

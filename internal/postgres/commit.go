@@ -12,8 +12,8 @@ import (
 )
 
 // maxCommit is the number of messages in one transaction. One transaction is under way
-// at a time, or two if one of them is small. The next one takes what has arrived
-// meanwhile. Four concurrent ones would cost twice as much, here and in Postgres.
+// at a time. The next one takes what has arrived meanwhile. Four concurrent ones would cost
+// twice as much, here and in Postgres.
 const maxCommit = 500
 
 // Where commits are slow, as with a slow disk or a synchronous standby, one transaction at a time
@@ -22,7 +22,7 @@ const maxCommit = 500
 // them means that it is the load that takes the time, for which large batches are better.
 const (
 	slowCommit     = 2 * time.Millisecond
-	maxBesideSlow  = 16
+	maxBesideSlow  = 8
 	maxConcurrency = 8 // transactions, and at most half of the pool
 )
 

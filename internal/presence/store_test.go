@@ -190,6 +190,7 @@ func TestAVanishedReplicaCausesNoBurst(t *testing.T) {
 func TestASocketCostsOneCommandInTwentySeconds(t *testing.T) {
 	t.Parallel()
 	s := server{world.StartRedis(t).URL(), "own:"}
+	all := []string{"get", "mget", "set", "del", "eval", "evalsha"}
 	const sockets, scale = 500, 10 // of each replica; a second of the test is scale seconds
 	o := presence.Options{
 		Grace: 1100 * time.Millisecond, Life: 6 * time.Second, Renew: 2 * time.Second, Poll: time.Second,
@@ -204,9 +205,9 @@ func TestASocketCostsOneCommandInTwentySeconds(t *testing.T) {
 	}
 	c := s.raw(t)
 	<-time.After(2 * o.Renew)
-	began, before := time.Now(), commands(t, c)
+	began, before := time.Now(), commands(t, c, all...)
 	<-time.After(6 * time.Second)
-	sent, period := commands(t, c)-before, time.Since(began)
+	sent, period := commands(t, c, all...)-before, time.Since(began)
 	perSocket := float64(sent) / (2 * sockets) / (period.Seconds() * scale / 20)
 	t.Logf("%d commands: %.2f for each socket in 20 s", sent, perSocket)
 	if perSocket > 1.05 || perSocket < 0.2 { // renewals are a few more or less at both ends of the period
@@ -214,15 +215,33 @@ func TestASocketCostsOneCommandInTwentySeconds(t *testing.T) {
 	}
 }
 
-// commands returns the number of commands that Redis has executed, but for those of the channel
-// layer.
-func commands(t testing.TB, c *goredis.Client) (n int) {
+func TestUsersWhoConnectTogetherShareCommands(t *testing.T) {
+	t.Parallel()
+	s := server{world.StartRedis(t).URL(), "own:"}
+	r := s.start(t, presence.Options{Tick: never})
+	c := s.raw(t)
+	before, began := commands(t, c, "mget"), time.Now()
+	const users = 200
+	for id := range room.UserID(users) {
+		r.Open(id+1, false)
+		<-time.After(500 * time.Microsecond)
+	}
+	waitSaved(t, r, users)
+	const pause = 5 * time.Millisecond
+	reads, most := commands(t, c, "mget")-before, 10+int(time.Since(began)/pause)
+	if reads > most {
+		t.Errorf("%d reads for %d users, want at most %d", reads, users, most)
+	}
+}
+
+// commands returns the number of commands with these names that Redis has executed.
+func commands(t testing.TB, c *goredis.Client, names ...string) (n int) {
 	t.Helper()
 	info, err := c.InfoMap(context.WithoutCancel(t.Context()), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"get", "mget", "set", "del", "eval", "evalsha"} {
+	for _, name := range names {
 		stat := info["Commandstats"]["cmdstat_"+name]
 		var calls int
 		if _, rest, ok := bytes.Cut([]byte(stat), []byte("calls=")); ok {
