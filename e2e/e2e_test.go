@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,12 +36,15 @@ func setUp(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if err := c.checkCluster(ctx); err != nil {
+		return 1, err
+	}
 	if c.dir, err = os.MkdirTemp("", "roomspa-e2e-"); err != nil {
 		return 1, err
 	}
 	defer func() { _ = os.RemoveAll(c.dir) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
 	defer func() {
 		if failed := c.remove(context.WithoutCancel(ctx)); failed != nil && err == nil {
 			code, err = 1, failed
@@ -66,15 +70,36 @@ func setUp(m *testing.M) (code int, err error) {
 // TestItWorksThroughTheIngress runs what an operator runs after an installation, and a
 // chat.
 func TestItWorksThroughTheIngress(t *testing.T) {
-	out, err := world.run(t.Context(), "", "helm", "test", "roomspa", "--logs", "--timeout", "2m")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var out string
+	eventually(t, "helm test finds no fault", 3*time.Minute, func() (passed bool) {
+		var err error
+		out, err = world.run(t.Context(), "", "helm", "test", "roomspa", "--logs", "--timeout", "2m")
+		if err != nil && len(slowSteps(out)) == 0 {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Logf("the cluster was too slow for helm test: %s", strings.Join(slowSteps(out), "; "))
+		}
+		return err == nil
+	})
 	// Whether the connection was slow does not count: the network policy may learn of the test's pod late.
 	if got := strings.Count(out, "through Redis between the replicas"); got != 1 {
 		t.Errorf("helm test showed %d diagnoses that passed a message between two replicas, want one:\n%s", got, out)
 	}
 	checkChat(t, world)
+}
+
+var failedStep = regexp.MustCompile(`(?m)^(FAILED|✗) .*$`)
+
+// slowSteps returns the failed steps of helm test if all of them had no answer in time,
+// otherwise nothing. The hash of a password takes CPU time, so a sign-in exceeds its 4 s if
+// the node is overloaded.
+func slowSteps(out string) []string {
+	failed := failedStep.FindAllString(out, -1)
+	if slices.ContainsFunc(failed, func(step string) bool { return !strings.Contains(step, "no answer within") }) {
+		return nil
+	}
+	return failed
 }
 
 // TestItWorksThroughAGateway replaces the ingress by the Gateway API.
@@ -151,7 +176,7 @@ func checkChat(t *testing.T, c *cluster) {
 	t.Helper()
 	var seen string
 	eventually(t, "diagnose finds two replicas", 20*time.Second, func() bool {
-		report, steps := runDiagnose(t)
+		report, steps := runDiagnose(t, diagnose.Options{Timeout: 20 * time.Second, Limit: 2 * time.Minute}) // the node may be busy
 		if !report.OK {
 			t.Fatalf("diagnose found %s, and of its steps:\n%s", report.Cause, steps)
 		}
@@ -165,13 +190,12 @@ func checkChat(t *testing.T, c *cluster) {
 	g.judge(t)
 }
 
-// runDiagnose runs diagnose through the ingress and with the given ops listeners.
-func runDiagnose(t *testing.T, ops ...string) (report diagnose.Report, steps string) {
+// runDiagnose runs diagnose through the ingress with the given options.
+func runDiagnose(t *testing.T, o diagnose.Options) (report diagnose.Report, steps string) {
 	t.Helper()
-	report, err := diagnose.Run(t.Context(), diagnose.Options{
-		URL: world.ingress.String(), TLS: world.tls(), Identifier: email(1), Password: password,
-		PeerIdentifier: email(2), PeerPassword: password, Ops: ops,
-	})
+	o.URL, o.TLS = world.ingress.String(), world.tls()
+	o.Identifier, o.Password, o.PeerIdentifier, o.PeerPassword = email(1), password, email(2), password
+	report, err := diagnose.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roomspa/roomspa/internal/tool/diagnose"
 	"github.com/roomspa/roomspa/internal/tool/judge"
 )
 
@@ -50,9 +51,9 @@ func testOutage(t *testing.T, store string, meanwhile func(*crowd)) {
 	out := eventually(t, "no replica is in the endpoints", probeTime, func() bool { return len(world.endpoints(t)) == 0 })
 	meanwhile(g)
 	eventually(t, "the ingress has no replica", 10*time.Second, func() bool { return !reachable(t, world) })
-	outside, seen := runDiagnose(t)
+	outside, seen := runDiagnose(t, diagnose.Options{})
 	t.Logf("diagnose through the ingress says %s:\n%s", outside.Cause, seen)
-	inside, seen := runDiagnose(t, ops...)
+	inside, seen := runDiagnose(t, diagnose.Options{Ops: ops})
 	if outside.Cause != "no_ready_replica" || inside.Cause != "no_ready_replica" || !strings.Contains(seen, " "+store+"_") {
 		t.Errorf("diagnose says %s, and with the ops listeners %s, or does not name %s:\n%s", outside.Cause, inside.Cause, store, seen)
 	}
