@@ -53,7 +53,7 @@ func BenchmarkTableSize(b *testing.B) {
 					b.Logf("%s: %.0f µs", name, micros)
 					if before, known := small[name]; !known {
 						small[name] = micros
-					} else if micros > 4*before+500 {
+					} else if micros > 8*before+1000 {
 						b.Errorf("%s takes %.0f µs, and %.0f µs with 100,000 messages", name, micros, before)
 					}
 				}
