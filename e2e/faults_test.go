@@ -181,9 +181,10 @@ func TestEvictionsKeepTheBudget(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	world.kubectl(t, "label", "pods", "-l", server, "e2e="+world.namespace) // a drain knows no namespaces
 	drained := make(chan error, 1)
 	go func() {
-		_, err := world.run(t.Context(), "", "kubectl", "drain", node, "--pod-selector", server, "--ignore-daemonsets", "--timeout=40s")
+		_, err := world.run(t.Context(), "", "kubectl", "drain", node, "--pod-selector", "e2e="+world.namespace, "--ignore-daemonsets", "--timeout=40s")
 		drained <- err
 	}()
 	least := 2
