@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,14 +43,29 @@ func (c *cluster) writeRules(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(c.dir, "rules.yml"), out, 0o600)
 }
 
-// prometheusAPI calls the API of Prometheus through the API server.
-func (c *cluster) prometheusAPI(ctx context.Context, path string, query url.Values, data any) error {
-	text, err := c.run(ctx, "", "kubectl", "get", "--raw",
-		"/api/v1/namespaces/"+c.namespace+"/services/prometheus:9090/proxy/api/v1/"+path+"?"+query.Encode())
-	if err != nil {
-		return err
+// prometheusAPI calls the API of Prometheus through the API server. It retries, since a busy
+// API server may cut an answer.
+func (c *cluster) prometheusAPI(ctx context.Context, path string, query url.Values, data any) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	retry := time.NewTicker(time.Second)
+	defer retry.Stop()
+	for {
+		text, failed := c.run(ctx, "", "kubectl", "get", "--raw",
+			"/api/v1/namespaces/"+c.namespace+"/services/prometheus:9090/proxy/api/v1/"+path+"?"+query.Encode())
+		if failed == nil {
+			failed = json.Unmarshal([]byte(text), &struct{ Data any }{data})
+		}
+		if failed == nil {
+			return nil
+		}
+		select {
+		case <-retry.C:
+			err = failed
+		case <-ctx.Done():
+			return cmp.Or(err, failed) // the last one may be the end of ctx
+		}
 	}
-	return json.Unmarshal([]byte(text), &struct{ Data any }{data})
 }
 
 // query returns the values of all series of an expression.
@@ -125,9 +141,10 @@ func waitUntilCleared(t *testing.T, limit time.Duration, names ...string) {
 // dropSlowTrigger removes the trigger that slows down each commit.
 const dropSlowTrigger = `DROP TRIGGER IF EXISTS slow ON roomspa.messages; DROP FUNCTION IF EXISTS slow();`
 
-// TestAlertsFireAndClear checks that the main alerts fire on their fault and clear after
-// it, and that every query of the dashboard returns data.
-func TestAlertsFireAndClear(t *testing.T) {
+// watchAlerts installs what makes the alerts fire soon, and waits until those of earlier tests
+// have cleared. When the test ends, it undoes what the tests of alerts break.
+func watchAlerts(t *testing.T) {
+	t.Helper()
 	world.restore(t)
 	if err := world.upgrade(t.Context(), "--values", "testdata/alerts.yaml", "--set", "alerts.enabled=false", "--set", "dashboard.enabled=true",
 		"--set", "autoscaling.by=keda", "--set", "autoscaling.keda.serverAddress=http://prometheus."+world.namespace+".svc:9090"); err != nil {
@@ -136,7 +153,7 @@ func TestAlertsFireAndClear(t *testing.T) {
 	if err := world.settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the alerts of earlier tests have cleared", 12*time.Minute, func() bool { return len(world.firingAlerts(t)) == 0 })
+	waitUntilQuiet(t, 12*time.Minute)
 	t.Cleanup(func() { // in case the test fails during a fault
 		ctx := context.Background()
 		for _, store := range []string{"redis", "postgres"} {
@@ -151,8 +168,28 @@ func TestAlertsFireAndClear(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// waitUntilQuiet waits until no alert fires.
+func waitUntilQuiet(t *testing.T, limit time.Duration) {
+	t.Helper()
+	var left []string
+	took := eventually(t, "every alert has cleared", limit, func() bool {
+		if now := world.firingAlerts(t); !slices.Equal(now, left) {
+			t.Logf("firing: %v", now)
+			left = now
+		}
+		return len(left) == 0
+	})
+	t.Logf("no alert fires after %v", took.Round(time.Second))
+}
+
+// TestAlertsOfLoadFireAndClear checks the alerts of load, attacks and slow commits, and that
+// every query of the dashboard returns data.
+func TestAlertsOfLoadFireAndClear(t *testing.T) {
+	watchAlerts(t)
 	g := connectCrowd(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
-	g.fault = judge.Fault{Kind: "one_after_the_other", Began: time.Now().UnixMicro()}
+	g.fault = judge.Fault{Kind: "slow_commits", Began: time.Now().UnixMicro()}
 	stopAttack := attack(t)
 	if err := world.sql(t.Context(), `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END';
 		CREATE TRIGGER slow AFTER INSERT ON roomspa.messages FOR EACH STATEMENT EXECUTE FUNCTION slow();`); err != nil {
@@ -168,7 +205,18 @@ func TestAlertsFireAndClear(t *testing.T) {
 	if err := world.sql(t.Context(), dropSlowTrigger); err != nil {
 		t.Fatal(err)
 	}
+	g.fault.Ended = time.Now().UnixMicro()
+	g.finish(t, time.Minute)
+	g.judge(t)
+	waitUntilQuiet(t, 20*time.Minute)
+}
 
+// TestAlertsOfOutagesFireAndClear checks the alerts of an outage of Redis, of Postgres, and
+// of all replicas.
+func TestAlertsOfOutagesFireAndClear(t *testing.T) {
+	watchAlerts(t)
+	g := connectCrowd(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
+	g.fault = judge.Fault{Kind: "one_after_the_other", Began: time.Now().UnixMicro()}
 	for _, fault := range []struct {
 		store string
 		fires []string
@@ -176,7 +224,7 @@ func TestAlertsFireAndClear(t *testing.T) {
 		{"redis", []string{"RoomspaChannelLayerUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 		{"postgres", []string{"RoomspaDatabaseUnavailable", "RoomspaNoReplicaReady", "RoomspaReplicaNotReady"}},
 	} {
-		waitUntilCleared(t, 7*time.Minute, fault.fires...) // the slow commits fired some of them
+		waitUntilCleared(t, 7*time.Minute, fault.fires...)
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=0")
 		waitForAlerts(t, 5*time.Minute, fault.fires...)
 		world.kubectl(t, "scale", "deployment/"+fault.store, "--replicas=1")
@@ -184,8 +232,21 @@ func TestAlertsFireAndClear(t *testing.T) {
 		eventually(t, "all replicas are back", time.Minute, func() bool { return len(world.endpoints(t)) == 2 })
 		waitUntilCleared(t, 7*time.Minute, fault.fires...)
 	}
+	g.fault.Ended = time.Now().UnixMicro()
+	g.finish(t, time.Minute)
+	g.judge(t)
+	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=0")
+	waitForAlerts(t, 5*time.Minute, "RoomspaNoReplica")
+	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=2")
+	waitUntilQuiet(t, 20*time.Minute)
+}
 
-	// An incomplete update: one new replica with another prefix and JWT secret.
+// TestAlertsOfAnIncompleteUpdateFireAndClear checks the alerts of one new replica that has
+// another prefix in Redis and another JWT secret.
+func TestAlertsOfAnIncompleteUpdateFireAndClear(t *testing.T) {
+	watchAlerts(t)
+	g := connectCrowd(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
+	g.fault = judge.Fault{Kind: "incomplete_update", Began: time.Now().UnixMicro()}
 	world.kubectl(t, "create", "secret", "generic", "other", "--from-literal=jwt-secret=another-secret-for-development-that-nobody-knows")
 	t.Cleanup(func() {
 		if _, err := world.run(context.Background(), "", "kubectl", "delete", "secret", "other"); err != nil {
@@ -205,18 +266,7 @@ func TestAlertsFireAndClear(t *testing.T) {
 	g.fault.Ended = time.Now().UnixMicro()
 	g.finish(t, time.Minute)
 	g.judge(t)
-	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=0")
-	waitForAlerts(t, 5*time.Minute, "RoomspaNoReplica")
-	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=2")
-	var left []string
-	took := eventually(t, "every alert has cleared", 20*time.Minute, func() bool {
-		if now := world.firingAlerts(t); !slices.Equal(now, left) {
-			t.Logf("firing: %v", now)
-			left = now
-		}
-		return len(left) == 0
-	})
-	t.Logf("every alert has cleared %v after the last fault", took.Round(time.Second))
+	waitUntilQuiet(t, 20*time.Minute)
 }
 
 // attack sends 15 handshakes with bad tokens, 15 sockets that are cut and 10 wrong
