@@ -27,15 +27,20 @@ FROM roomspa.replicas WHERE id <> $1 AND seen_at > now() - make_interval(secs =>
 ORDER BY seen_at DESC LIMIT 1000`
 
 // deleteOldHeartbeats skips rows that another replica is deleting. An hour is the longest
-// maxAge of a caller: for so long a replica that does not renew its heartbeat is missed.
+// maxAge of a caller: for so long a replica that does not renew its heartbeat is missed. One of
+// the same name whose last heartbeat came before this replica started was its predecessor, for example
+// the container of the pod before it was killed. It is not missed, not even after this
+// replica has shut down.
 const deleteOldHeartbeats = `
 DELETE FROM roomspa.replicas WHERE id = ANY (ARRAY(
-	SELECT id FROM roomspa.replicas WHERE seen_at < now() - interval '1 hour' LIMIT 100 FOR UPDATE SKIP LOCKED
+	SELECT id FROM roomspa.replicas
+	WHERE seen_at < now() - interval '1 hour' OR name = $1 AND seen_at < now() - make_interval(secs => $2::float8)
+	LIMIT 100 FOR UPDATE SKIP LOCKED
 ))`
 
 // Heartbeat stores a replica's heartbeat, and returns the deployment and the heartbeats of
-// the other replicas that are younger than maxAge. It also deletes heartbeats that are
-// minutes old, and keys that have expired.
+// the other replicas that are younger than maxAge. It also deletes the heartbeats of
+// predecessors, those that are an hour old, and keys that have expired.
 //
 // A database that is a copy gets a new deployment id. A database that has gone back in time
 // since the last heartbeat of this DB gets a new timeline. Of several replicas that find
@@ -81,7 +86,7 @@ func (db *DB) suspectRestore() {
 func queueHeartbeat(b *pgx.Batch, own room.Heartbeat, maxAge time.Duration, others *[]room.Heartbeat) {
 	b.Queue(upsertHeartbeat, own.ID, own.Replica, own.HeardSelf.Seconds(), own.SigningKey, own.AcceptedKeys, time.Now(),
 		own.Version, own.Uptime.Seconds(), encodeSettings(own.Settings))
-	b.Queue(deleteOldHeartbeats)
+	b.Queue(deleteOldHeartbeats, own.Replica, own.Uptime.Seconds())
 	b.Queue(otherHeartbeats, own.ID, maxAge.Seconds()).Query(func(rows pgx.Rows) (err error) {
 		*others, err = pgx.CollectRows(rows, readHeartbeat)
 		return err

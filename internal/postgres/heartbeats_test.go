@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,25 @@ SELECT 'gone ' || n, 'gone', '0', '', '{}', now() - make_interval(secs => n) FRO
 	var left int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM roomspa.replicas WHERE name = 'gone'").Scan(&left); err != nil || left != 3 {
 		t.Errorf("%d rows are left, %v", left, err)
+	}
+}
+
+// TestTheHeartbeatOfAPredecessorIsDeleted is a replica that was killed and came back under its
+// name. A live one of the same name and those of other names stay.
+func TestTheHeartbeatOfAPredecessorIsDeleted(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	db, conn := open(t, postgres.Options{URL: url}), direct(t, url)
+	execute(t, conn, `INSERT INTO roomspa.replicas
+SELECT name || n, name, '0', '', '{}', now() - make_interval(secs => n) FROM unnest(ARRAY['a', 'b']) AS name, unnest(ARRAY[100, 3000]) AS n`)
+	own := room.Heartbeat{ID: "1", Replica: "a", AcceptedKeys: []string{}, Uptime: 10 * time.Minute}
+	_, others, err := db.Heartbeat(t.Context(), own, time.Hour)
+	var left []string
+	for _, o := range others {
+		left = append(left, o.ID)
+	}
+	if diff := cmp.Diff([]string{"a100", "b100", "b3000"}, slices.Sorted(slices.Values(left))); diff != "" || err != nil {
+		t.Errorf("%v, others (-want +got):\n%s", err, diff)
 	}
 }
 
