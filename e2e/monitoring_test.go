@@ -211,8 +211,7 @@ func TestAlertsOfLoadFireAndClear(t *testing.T) {
 	waitUntilQuiet(t, 20*time.Minute)
 }
 
-// TestAlertsOfOutagesFireAndClear checks the alerts of an outage of Redis, of Postgres, and
-// of all replicas.
+// TestAlertsOfOutagesFireAndClear checks the alerts of an outage of Redis and of Postgres.
 func TestAlertsOfOutagesFireAndClear(t *testing.T) {
 	watchAlerts(t)
 	g := connectCrowd(t, world, load{clients: 210, rooms: 105, every: 10 * time.Second})
@@ -235,6 +234,13 @@ func TestAlertsOfOutagesFireAndClear(t *testing.T) {
 	g.fault.Ended = time.Now().UnixMicro()
 	g.finish(t, time.Minute)
 	g.judge(t)
+	waitUntilQuiet(t, 20*time.Minute)
+}
+
+// TestTheAlertOfNoReplicaFiresAndClears runs without an autoscaler, which would start replicas.
+func TestTheAlertOfNoReplicaFiresAndClears(t *testing.T) {
+	world.restore(t)
+	waitUntilQuiet(t, 12*time.Minute)
 	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=0")
 	waitForAlerts(t, 5*time.Minute, "RoomspaNoReplica")
 	world.kubectl(t, "scale", "deployment/roomspa", "--replicas=2")

@@ -15,12 +15,17 @@ import (
 func TestKEDAScalesOnSockets(t *testing.T) {
 	const clients, few, perReplica = 1500, 40, 400
 	world.restore(t)
-	exits := watchExits(t, world)
 	if err := world.upgrade(t.Context(), "--values", "testdata/autoscaling.yaml", "--set", "autoscaling.by=keda",
 		"--set", "autoscaling.connectionsPerReplica="+strconv.Itoa(perReplica),
 		"--set", "autoscaling.keda.serverAddress=http://prometheus."+world.namespace+".svc:9090"); err != nil {
 		t.Fatal(err)
 	}
+	// Helm 3 removes the number of replicas, which makes it 1 until the autoscaler knows it.
+	eventually(t, "the autoscaler has set the lowest number of replicas", 2*time.Minute, func() bool {
+		return world.kubectl(t, "get", "horizontalpodautoscalers", "-o", "jsonpath={.items[*].status.currentReplicas}") == "2" &&
+			len(world.pods(t)) == 2 && len(world.endpoints(t)) == 2
+	})
+	exits := watchExits(t, world)
 	g := connectCrowd(t, world, load{clients: clients, rooms: clients / 2, every: 20 * time.Second})
 	began := time.Now()
 	eventually(t, "there are four replicas", 3*time.Minute, func() bool { return len(world.endpoints(t)) == 4 })
