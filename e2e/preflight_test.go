@@ -57,7 +57,7 @@ func (c *cluster) checkIngress(ctx context.Context) error {
 		address = net.JoinHostPort(c.ingress.Hostname(), "443")
 	}
 	// The controller's default certificate does not matter: the run makes its own.
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // sends nothing
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: 30 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // sends nothing
 	var closed, class, pods error
 	if conn, err := dialer.DialContext(ctx, "tcp", address); err != nil {
 		closed = fmt.Errorf("an ingress that answers with TLS at %s: see INGRESS: %w", address, err)

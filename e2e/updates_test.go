@@ -50,7 +50,7 @@ func TestUpdatesUnderLoad(t *testing.T) {
 		t.Logf("%s took %v and closed these sockets:\n%s", step.name, time.Since(started).Round(time.Second), histogram(closes))
 	}
 	eventually(t, "five minutes have passed", 5*time.Minute, func() bool { return time.Since(began) > 5*time.Minute })
-	g.finish(t, 30*time.Second)
+	g.finish(t, 2*time.Minute)
 	closes := g.closes()
 	if closes[1012] < 3*clients || len(closes) != 1 {
 		t.Errorf("closed sockets by code: %v, want only 1012, at least once for each client and step", closes)
