@@ -21,9 +21,8 @@ type Queue[T any] struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals changes of the fields below
 	waiting []T
-	batches []*batch      // that are being processed
-	items   int           // in these batches
-	took    time.Duration // what batches took lately, a moving average
+	batches []*batch // that are being processed
+	items   int      // in these batches
 	started bool
 	ending  bool
 	stopped bool
@@ -51,9 +50,8 @@ func New[T any](batchSize, limit int, run func(context.Context, []T)) *Queue[T] 
 }
 
 // AllowBesideSlow allows up to limit concurrent batches, while those under way have fewer than
-// items items together and may returns true, where batches are slow: they have lately taken after
-// or longer on average, or all that are under way have. So where batches are slow and small, items
-// wait less. It must be called before Run. may must not block.
+// items items together, all of them have taken longer than after, and may returns true. So where
+// batches are slow and small, items wait less. It must be called before Run. may must not block.
 func (q *Queue[T]) AllowBesideSlow(after time.Duration, items, limit int, may func() bool) {
 	q.slow = slow{after, items, limit, may}
 }
@@ -113,7 +111,7 @@ func (q *Queue[T]) mayStart() bool {
 		return false
 	}
 	young := func(b *batch) bool { return time.Since(b.began) < q.slow.after }
-	return (q.took >= q.slow.after || !slices.ContainsFunc(q.batches, young)) && q.slow.may()
+	return !slices.ContainsFunc(q.batches, young) && q.slow.may()
 }
 
 // Run processes batches until ctx ends and no items are waiting. The context of the function
@@ -175,7 +173,6 @@ func (q *Queue[T]) end(b *batch, items []T) {
 	defer q.mu.Unlock()
 	q.batches = slices.DeleteFunc(q.batches, func(other *batch) bool { return other == b })
 	q.items -= b.items
-	q.took += (time.Since(b.began) - q.took) / 8
 	switch {
 	case q.ending:
 		q.changed.Broadcast()

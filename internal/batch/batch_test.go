@@ -217,48 +217,6 @@ func TestBatchesGoBesideSlowOnes(t *testing.T) {
 	})
 }
 
-func TestBatchesGoBesideYoungOnesWhereTheyWereSlow(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var began, takes atomic.Int64
-		takes.Store(int64(10 * time.Second))
-		q := batch.New(100, 100, func(context.Context, []int) {
-			began.Add(1)
-			sleep(time.Duration(takes.Load()))
-		})
-		q.AllowBesideSlow(time.Second, 6, 3, func() bool { return true })
-		ctx, cancel := context.WithCancel(t.Context())
-		var run sync.WaitGroup
-		run.Go(func() { q.Run(ctx) })
-		add := func(n int) (batches int64) {
-			before := began.Load()
-			for i := range n {
-				q.Add(i)
-				synctest.Wait()
-			}
-			return began.Load() - before
-		}
-		if n := add(2); n != 1 {
-			t.Errorf("%d batches of two, although none was slow", n)
-		}
-		sleep(time.Minute)
-		if n := add(4); n != 3 {
-			t.Errorf("%d batches of four, although they were slow", n)
-		}
-		sleep(time.Minute)
-		takes.Store(int64(time.Millisecond))
-		for i := range 50 {
-			q.Add(i)
-			sleep(time.Second)
-		}
-		if n := add(2); n != 1 {
-			t.Errorf("%d batches of two, although they were fast", n)
-		}
-		cancel()
-		run.Wait()
-	})
-}
-
 func TestNoBatchGoesBesideSlowOnesWithManyItems(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,13 +17,13 @@ import (
 const maxCommit = 500
 
 // Where commits are slow, as with a slow disk or a synchronous standby, one transaction at a time
-// makes a message wait for two commits. So where they take slowCommit or longer on average, several
-// go side by side, as long as all of them together have fewer than maxBesideSlow messages: more of
-// them means that it is the load that takes the time, for which large batches are better.
+// makes a message wait for two commits. So transactions that have taken longer than slowCommit do
+// not count, as long as all of them together have fewer than maxBesideSlow messages: more of them
+// means that it is the load that takes the time, for which large batches are better.
 const (
-	slowCommit     = 2 * time.Millisecond
-	maxBesideSlow  = 8
-	maxConcurrency = 8 // transactions, and at most half of the pool
+	slowCommit     = time.Millisecond
+	maxBesideSlow  = 16
+	maxConcurrency = 8 // transactions, and at most a third of the pool
 )
 
 // maxDeadlocks is how often a batch is tried again that the server rolled back because of a

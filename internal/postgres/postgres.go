@@ -26,7 +26,7 @@ type Options struct {
 	// hosts are separated by commas; the one that accepts writes is used.
 	URL string
 	// MaxConnections is the size of the pool. Default: 16. The group commit and the
-	// coalesced reads use 5, and up to 12 where commits are slow.
+	// coalesced reads use 5, and up to 9 where commits are slow.
 	MaxConnections int
 	// AcquireTimeout limits the wait for a connection, including the time to make one.
 	// Default: 2 s.
@@ -105,7 +105,7 @@ func Open(ctx context.Context, o Options, log *slog.Logger, reg prometheus.Regis
 	db.metrics = newMetrics(reg, db)
 	db.commits = newCoalescer(db, maxCommit, db.commit)
 	db.commits.inline = true
-	db.commits.queue.AllowBesideSlow(slowCommit, maxBesideSlow, min(maxConcurrency, o.MaxConnections/2), db.hasIdleConn)
+	db.commits.queue.AllowBesideSlow(slowCommit, maxBesideSlow, min(maxConcurrency, o.MaxConnections/3), db.hasIdleConn)
 	db.users = newCoalescer(db, maxReadBatch, db.serveUsers)
 	db.conversations = newCoalescer(db, maxReadBatch, db.serveConversations)
 	db.pages = newCoalescer(db, maxReadBatch, db.servePages)
