@@ -96,3 +96,15 @@ func TestHurrySkipsTheWait(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAStartLogsNoError probes a replica before it is connected, as Kubernetes does.
+func TestAStartLogsNoError(t *testing.T) {
+	t.Parallel()
+	r := world.New(t).Start(t, "a")
+	if status, answer := r.Readyz(t); status != http.StatusOK {
+		t.Errorf("the first probe finds it not ready: %+v", answer)
+	}
+	if log := r.Log.String(); strings.Contains(log, "level=ERROR") {
+		t.Error("a start without a fault logs an error")
+	}
+}

@@ -32,12 +32,13 @@ type health struct {
 	err      error
 	since    time.Time
 	starting bool // being down is not logged until the first attempt has ended
+	started  chan struct{}
 	downAt   time.Time
 }
 
 func newHealth(log *slog.Logger, m *metrics, shards int) *health {
 	now := time.Now()
-	h := &health{log: log, metrics: m, err: errNoDeployment, since: now, downAt: now, starting: true}
+	h := &health{log: log, metrics: m, err: errNoDeployment, since: now, downAt: now, starting: true, started: make(chan struct{})}
 	h.setAll(shards, errStarting)
 	return h
 }
@@ -97,17 +98,25 @@ func (h *health) set(shard, part int, err error) (restored bool) {
 			h.write(slog.LevelInfo, "Connection restored", slog.Duration("after", h.since.Sub(h.downAt)))
 			restored = true
 		}
-		h.starting = false
+		h.start()
 	case h.err != nil && before == nil:
 		h.since = time.Now()
 		h.downAt = h.since
 		h.metrics.up.Set(0)
 		h.write(slog.LevelError, "Connection lost: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
 	case h.err != nil && h.starting && err != nil:
-		h.starting = false
+		h.start()
 		h.write(slog.LevelError, "Cannot connect: "+h.err.Error(), slog.String("cause", cause.Of(h.err)))
 	}
 	return restored
+}
+
+// start records that the first attempt has ended. The caller holds h.mu.
+func (h *health) start() {
+	if h.starting {
+		h.starting = false
+		close(h.started)
+	}
 }
 
 // stop records that the layer was stopped, which is not logged as a failure.

@@ -133,6 +133,9 @@ func Announce(ctx context.Context, client *redis.Client, group string, body even
 // is down and the cause. It performs no I/O.
 func (l *Layer) Health() (since time.Time, err error) { return l.health.get() }
 
+// Started is closed when the first attempt to connect to Redis has ended.
+func (l *Layer) Started() <-chan struct{} { return l.health.started }
+
 // Check sends PING to Redis, then publishes an echo in each shard and waits for all. It returns within
 // twice the timeout of the client. Errors wrap [room.ErrUnavailable].
 func (l *Layer) Check(ctx context.Context) error {
