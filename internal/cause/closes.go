@@ -14,7 +14,7 @@ var closes = Chapter{
 	Rows: []Entry{
 		{"bye", "The client closed the connection.", "1000.", ended + "bye", closed, "Nothing."},
 		{"client", "The client closed the connection with a code of its own.", "Its own code.", ended + "client", closed, "Check in the client why it closed the connection."},
-		{"abnormal", "The connection was lost without a Close frame.", "1006.", ended + "abnormal", closed + `{code="1006"}`, "A few: mobile networks. Many at the same connection age: a proxy closes them, see idle_timeout."},
+		{"abnormal", "The connection was lost without a Close frame.", "1006.", ended + "abnormal", closed + `{code="1006"}`, "A few: mobile networks. Many after the same silent time: see idle_timeout. Many at the same age: see lifetime_limit."},
 		{"protocol_error", "The client violated RFC 6455.", "1002.", ended + "protocol_error", closed, "Fix the client. Check for a proxy that changes frames."},
 		{"text_only", "The client sent a binary frame to a JSON endpoint.", "1003.", ended + "text_only", closed, "Send text frames. Only /ws/test/ accepts binary frames."},
 		{"invalid_utf8", "The client sent text that is not UTF-8.", "1007.", ended + "invalid_utf8", closed, "Fix the client: text frames must be UTF-8."},

@@ -18,7 +18,7 @@ var seenByDiagnose = Chapter{
 		{"postgres_slow", "Round trips to Postgres take too long.", "Slow handshakes, history and acknowledgements.", "", "roomspa_handshake_seconds", "Look at the network between the replicas and Postgres (same region and zone), then at its load: pg_stat_activity, its disk and CPU, connections that wait for the pool."},
 		{"redis_slow", "Round trips to Redis take too long.", "Slow handshakes, and messages that arrive late.", "", "", "Look at the network between the replicas and Redis (same region and zone), then at its load: SLOWLOG GET, redis-cli --latency, its CPU."},
 		{"stores_slow", "Postgres or Redis are slow: what needs them takes long, what needs neither does not.", "Slow handshakes.", "", "", "Run diagnose with --ops for each replica and a room: it then names the store. roomspa check prints the latency of each."},
-		{"slow", "A step takes longer than it should, although nothing needs a store.", "Slow connections.", noLine, "", "Compare from another network: if only this one is slow, it is the client's. Otherwise look at the load of the proxy and of the replicas (CPU limits)."},
+		{"slow", "A step takes longer than it should, and no store is the reason.", "Slow connections.", noLine, "", "Compare from another network: if only this one is slow, it is the client's. Otherwise look at the load of the proxy and of the replicas (CPU limits)."},
 		{"replica_warning", "A replica warns of something that this version of the program does not know.", "It depends on the warning.", "", "", "The detail has the warning. Use a roomspa as new as the replicas."},
 		{"interrupted", "The diagnosis was interrupted.", "Nothing.", noLine, "", "Run it to its end."},
 	},

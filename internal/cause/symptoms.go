@@ -19,7 +19,7 @@ const (
 func Symptoms() []Symptom { return symptoms }
 
 var symptoms = []Symptom{
-	{"Customers see 1006 since midnight, all of them", diagnoseServer, []string{"tls_expired", "no_ready_replica", "name_not_found", "bad_gateway", "upgrade_stripped"}},
+	{"Customers see 1006 since midnight, all of them", diagnoseServer + " --idle 90s", []string{"tls_expired", "no_ready_replica", "name_not_found", "bad_gateway", "upgrade_stripped", "idle_timeout"}},
 	{"1006 at once in browsers only; the apps connect", diagnoseRoom + " --origin https://app.example.com", []string{"origin_refused", "host_rewritten", "subprotocol_dropped", "extension_added"}},
 	{"1006 after exactly 60 s (or another constant time)", diagnoseServer + " --idle 90s", []string{"idle_timeout", "lifetime_limit"}},
 	{"It works on Wi-Fi only, on the mobile network only, or everywhere but in the office; run it on that network", diagnoseServer, []string{"captive_portal", "mtu_too_small", "tls_unknown_authority", "connection_timeout", "proxy_refused"}},

@@ -123,7 +123,7 @@ func TestPingsDoNotHideATimeOut(t *testing.T) {
 				r.Out.URL.RawQuery = strings.TrimPrefix(r.Out.URL.RawQuery, "ping=off")
 			}))
 		}},
-		"nothing cuts": {3 * time.Second, "a silent socket stayed open for 3s", func(t *testing.T) diagnose.Options {
+		"nothing cuts": {3 * time.Second, "a silent socket stayed open for 3s, and one with traffic stayed open for ", func(t *testing.T) diagnose.Options {
 			return chat(t, a.Addr())
 		}},
 	} {

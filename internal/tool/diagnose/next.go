@@ -19,14 +19,17 @@ func next(r *Report) string {
 		{"app", "the API", "--token-file or --identifier"},
 		{"handshake", "rooms", "the URL of a room"},
 		{"stored", "stored messages", "--send"},
-		{"idle", "timeouts of silent connections", "--idle 90s"},
 		{"inside", "what the replicas know", "--ops for each replica"},
 	} {
 		if leftOut(more.step) {
 			lost, with = append(lost, more.lost), append(with, more.with)
 		}
 	}
-	text := "Not covered: " + strings.Join(lost, ", ") + ". Next: "
+	text := ""
+	if leftOut("idle") {
+		text = "If connections that were open close (1006), run it with --idle 90s: it finds proxies that cut silent connections. "
+	}
+	text += "Not covered: " + strings.Join(lost, ", ") + ". Next: "
 	if len(with) > 0 {
 		text += "roomspa diagnose with " + strings.Join(with, ", ") + "; "
 	}

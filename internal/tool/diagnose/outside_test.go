@@ -172,7 +172,7 @@ func proxies() []broken {
 			p.Stall()
 			return chat(t, serve(t, reverseProxy(always(p.Addr()), nil, time.Second)))
 		}},
-		{"a proxy cuts idle connections", "idle_timeout", "silent for about ", func(t *testing.T, well *world.Replica) diagnose.Options {
+		{"a proxy cuts idle connections", "idle_timeout", "and one with traffic stayed open for ", func(t *testing.T, well *world.Replica) diagnose.Options {
 			o := chat(t, idleCutter(t, well.Addr(), 4*time.Second))
 			o.Idle = 20 * time.Second
 			return o

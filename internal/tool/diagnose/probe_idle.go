@@ -56,7 +56,7 @@ type watched struct {
 }
 
 func (w *walk) openWatched(ctx context.Context, kind, path string) (*watched, Attempt) {
-	s := &watched{Silence: Silence{Kind: kind, WatchS: w.Idle.Seconds()}, activity: &activity{}, opened: time.Now()}
+	s := &watched{Silence: Silence{Kind: kind}, activity: &activity{}, opened: time.Now()}
 	conn, a := w.open(ctx, Attempt{Probe: "idle", Path: path}, client.Options{
 		KeepAlive: -1,
 		NetDial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -80,6 +80,7 @@ func (s *watched) watch(ctx context.Context) {
 			continue
 		}
 		s.Pings = s.activity.reads.Load() - s.handshake
+		s.WatchS = time.Since(s.opened).Seconds()
 		if closed, ok := errors.AsType[*client.CloseError](err); ok {
 			silent, goodbye := s.activity.silence()
 			if goodbye {
@@ -154,9 +155,9 @@ func (w *walk) idleResult(pinged, unpinged *watched) result {
 		return summary([]Attempt{w.record(w.caller, a)}, "", 0)
 	}
 	if !unpinged.Ended && unpinged.Pings == 0 {
-		return passed("a silent socket stayed open for %s", w.Idle)
+		return passed("a silent socket stayed open for %s%s", w.Idle, f.busyText())
 	}
-	return passed("a socket stayed open for %s, kept alive by the server's pings (%d)", w.Idle, pinged.Pings)
+	return passed("a socket stayed open for %s, kept alive by the server's pings (%d)%s", w.Idle, pinged.Pings, f.busyText())
 }
 
 // busyTime is how much longer than the silent sockets the busy one is watched: what cuts all of them

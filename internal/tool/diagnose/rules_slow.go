@@ -33,11 +33,14 @@ func explainSlow(f *Facts) (all []Finding) {
 	inStores.Evidence = append(inStores.Evidence, fmt.Sprintf("a socket at /ws/test/, which needs no store, opens in %s", milliseconds(way)))
 	word, evidence := f.slowStore(worst, way)
 	inStores.Cause, inStores.Evidence = word, append(inStores.Evidence, evidence...)
+	if word == "slow" {
+		inStores.Cure = "Look at the processors of the replicas: CPU limits and throttling, other work on the node, many sign-ins at once (roomspa_logins_waiting). Give them more cores."
+	}
 	return append(all, inStores)
 }
 
 // slowStore tells which store a slow step waits for: as the replicas say, or else by the time of a
-// message that passes Redis alone.
+// message that passes Redis alone. It is slow if a sign-in waits for a processor instead.
 func (f *Facts) slowStore(s Slow, way float64) (word string, evidence []string) {
 	for _, r := range f.Replicas {
 		for _, c := range r.Checks {
@@ -53,18 +56,46 @@ func (f *Facts) slowStore(s Slow, way float64) (word string, evidence []string) 
 			probes = append(probes, m.MS)
 		}
 	}
-	if word != "" || len(probes) == 0 {
-		return cmp.Or(word, "stores_slow"), evidence
+	if word != "" {
+		return word, evidence
 	}
 	redis := median(probes)
-	evidence = append(evidence, fmt.Sprintf("a message through Redis takes %s", milliseconds(redis)))
+	if len(probes) > 0 {
+		evidence = append(evidence, fmt.Sprintf("a message through Redis takes %s", milliseconds(redis)))
+	}
+	quick := f.quickPostgres(s)
 	switch rest := s.MS - way - redis; {
 	case redis > s.MS*0.4:
 		return "redis_slow", evidence
+	case len(quick) > 0 && s.Step == "sign-in":
+		return "slow", append(append(evidence, quick...), "the sign-in waits for a processor, to hash the password")
+	case len(quick) > 0 || len(probes) == 0:
+		return "stores_slow", append(evidence, quick...)
 	case rest > s.MS*0.6:
 		return "postgres_slow", append(evidence, fmt.Sprintf("the rest of the %s, about %s, is spent on Postgres", s.Step, milliseconds(rest)))
 	}
 	return "stores_slow", evidence
+}
+
+// quickPostgres returns the evidence against Postgres as the reason of a slow step. There is none
+// against a message that is stored slowly: reading may be quick where writing is not.
+func (f *Facts) quickPostgres(s Slow) (evidence []string) {
+	if s.Step == "stored" {
+		return nil
+	}
+	for _, r := range f.Replicas {
+		for _, c := range r.Checks {
+			if c.Name == "postgres" && c.OK && c.TookMS < s.MS/20 {
+				evidence = append(evidence, fmt.Sprintf("replica %s: its check of postgres takes %s", r.Name, milliseconds(c.TookMS)))
+			}
+		}
+	}
+	for _, probe := range []string{"handshake", "history"} {
+		if took := f.medianMS(func(a *Attempt) bool { return a.Probe == probe && a.OK }); took > 0 && took < s.MS/5 {
+			evidence = append(evidence, fmt.Sprintf("the %s, which asks Postgres, takes %s", probe, milliseconds(took)))
+		}
+	}
+	return evidence
 }
 
 // slowStoreMS is the duration of a readiness check above which a store is slow.

@@ -33,15 +33,24 @@ func idleTimeout(f *Facts) []string {
 	case f.silence("busy").Cut:
 		return nil
 	case pinged.Cut:
-		return []string{silentText(pinged)}
+		return []string{silentText(pinged) + f.busyText()}
 	}
-	return some(unpinged.Cut && pinged.Pings == 0 && unpinged.Kind != "", silentText(unpinged))
+	return some(unpinged.Cut && pinged.Pings == 0 && unpinged.Kind != "", silentText(unpinged)+f.busyText())
+}
+
+// busyText says how long the socket with traffic was open, or nothing if the server closed it.
+func (f *Facts) busyText() string {
+	if busy := f.silence("busy"); busy.Kind != "" && !busy.Ended {
+		return ", and one with traffic " + endText(busy)
+	}
+	return ""
 }
 
 // harmlessTimeout is a timeout that only a socket without pings meets.
 func harmlessTimeout(f *Facts) []string {
 	pinged, unpinged := f.silence("pinged"), f.silence("unpinged")
-	return some(unpinged.Cut && !pinged.Cut && pinged.Pings > 0, fmt.Sprintf("%s; the server's pings (%d in %.0f s) prevent that", silentText(unpinged), pinged.Pings, pinged.WatchS))
+	return some(unpinged.Cut && !pinged.Cut && pinged.Pings > 0, fmt.Sprintf("%s; the server's pings (%d in %.0f s) prevent that%s",
+		silentText(unpinged), pinged.Pings, pinged.WatchS, f.busyText()))
 }
 
 func silentText(s Silence) string {
