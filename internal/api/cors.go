@@ -1,7 +1,6 @@
 package api
 
 import (
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 // the maximum of Chromium.
 const preflightAge = 7200
 
+const originRefused = "origin_refused"
+
 // exposedHeaders are the response headers that pages may read in addition to the default ones.
 const exposedHeaders = "Roomspa-Ref, Retry-After, WWW-Authenticate"
 
@@ -23,7 +24,7 @@ const exposedHeaders = "Roomspa-Ref, Retry-After, WWW-Authenticate"
 //
 // Pages of other origins cannot read the answers. Their preflights are refused with a problem
 // document, which browsers show in their network view.
-func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.Handler {
+func cors(origins []string, b base, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Vary", "Origin") // also without an Origin, because a cache must not serve that answer to a page
@@ -48,7 +49,7 @@ func cors(origins []string, who Who, log *slog.Logger, next http.Handler) http.H
 		}
 		h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 		if !allowed {
-			base{component: "CORS", log: log, who: who}.exchange(w, r).reject(newFailure(http.StatusForbidden, "origin_refused", "Pages of the origin "+
+			b.exchange(w, r).reject(newFailure(http.StatusForbidden, originRefused, "Pages of the origin "+
 				strconv.Quote(truncate(origin))+" may not call the API. To allow it, add the origin to --origins (ROOMSPA_ORIGINS)."))
 			return
 		}

@@ -270,6 +270,11 @@ func TestOriginsMayCallOrNot(t *testing.T) {
 			if !allowed && (res.StatusCode != http.StatusForbidden || h.Get("Access-Control-Allow-Origin") != "" || !strings.Contains(string(body), "--origins")) {
 				t.Errorf("%s from %s: %d, %v, %s", path, origin, res.StatusCode, h, body)
 			}
+			if !allowed {
+				if status, _, story := world.Get(t, r.Ops("/debug/stories/"+h.Get("Roomspa-Ref"))); status != http.StatusOK || !strings.Contains(string(story), "add the origin to --origins") {
+					t.Errorf("%s from %s has no story: %d %s", path, origin, status, story)
+				}
+			}
 			if h.Get("Access-Control-Allow-Credentials") != "" || !strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin") {
 				t.Errorf("%s from %s: %v", path, origin, h)
 			}

@@ -82,12 +82,13 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	locator := &locator{o.base("LocationConsumer", failures.REST), users, o.Positions, userLimit{o.Throttle, "location", positionsPerMinute}}
 	classic := &classic{o.base("ClassicChat", failures.REST), o.Store, o.Receipts, users}
 	report := &reporter{o.base("Reports", failures.REST), history, o.Store, userLimit{o.Throttle, "report", reportsPerMinute}}
+	preflights := base{component: "CORS", log: log, who: o.Who, stories: o.Stories}
 	admission := &admission{
 		isProxy: o.IsProxy,
 		base:    o.base("HTTP", failures.REST), budget: o.Budget, tokens: o.Keys, share: o.AddressShare,
 		addresses: map[string]int{}, users: map[room.UserID]int{}, pages: map[room.UserID]int{}, refreshes: map[room.UserID]int{},
 	}
-	other := cors(o.Origins, o.Who, log, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	other := cors(o.Origins, preflights, admission.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch strings.TrimSuffix(path, "/") {
 		case "/login":
@@ -125,7 +126,7 @@ func New(o Options, log *slog.Logger, reg prometheus.Registerer) http.Handler {
 	if !o.Classic {
 		return other
 	}
-	anyOrigin := cors([]string{"*"}, o.Who, log, admission.admit(classic))
+	anyOrigin := cors([]string{"*"}, preflights, admission.admit(classic))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isClassicPath(r.URL.EscapedPath()) {
 			anyOrigin.ServeHTTP(w, r)

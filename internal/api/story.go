@@ -35,8 +35,8 @@ func (e *exchange) identified(id room.UserID) {
 	e.user, e.userID = fmt.Sprintf("user %d", id), id
 }
 
-// record records a refused request. It keeps the story if the server is at fault, or if the limits
-// refuse a sign-in.
+// record records a refused request. It keeps the story if the server is at fault, if the limits
+// refuse a sign-in, or if a page's origin is refused.
 func (e *exchange) record(fail *failure) {
 	atFault := fail.Status >= http.StatusInternalServerError && (fail.cause != "busy" || e.kind == failures.SignIn)
 	if atFault {
@@ -44,7 +44,8 @@ func (e *exchange) record(fail *failure) {
 	} else {
 		e.failures.Refused(e.kind, fail.Code)
 	}
-	if e.stories == nil || !atFault && (e.kind != failures.SignIn || fail.Status != http.StatusTooManyRequests) {
+	limited := e.kind == failures.SignIn && fail.Status == http.StatusTooManyRequests
+	if e.stories == nil || !atFault && !limited && fail.Code != originRefused {
 		return
 	}
 	s := e.story
@@ -54,6 +55,9 @@ func (e *exchange) record(fail *failure) {
 	outcome, detail := story.Refused, fail.cause
 	if atFault {
 		outcome = story.Failed
+	}
+	if fail.Code == originRefused {
+		detail = fail.Detail
 	}
 	if fail.err != nil {
 		detail = fail.err.Error()

@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"strconv"
+
 	"github.com/roomspa/roomspa/internal/cause"
 	"github.com/roomspa/roomspa/internal/failure"
 	"github.com/roomspa/roomspa/internal/frame"
@@ -18,17 +20,26 @@ func KeepEnd(stories Stories, failures *failure.Log, e *session.End) {
 		failures.Failed(failure.Handshake, e.Reason, e.Cause)
 	}
 	s := &story.Story{
-		Version: story.Version, Ref: e.Ref, Began: e.Opened, Endpoint: e.Endpoint, Remote: e.Remote, User: e.User,
+		Version: story.Version, Ref: e.Ref, Began: e.Opened, Endpoint: e.Endpoint, Path: pathOf(e), Remote: e.Remote, User: e.User,
 		Cause: cause.Of(e.Cause),
 		End: &story.End{
 			At: e.At, By: e.By, Code: e.Code, Reason: e.Reason, Age: e.Age(), Idle: e.Idle, Pong: e.Pong,
-			Received: e.Received, Sent: e.Sent, ReceivedBytes: e.ReceivedBytes, SentBytes: e.SentBytes, Behind: e.Behind,
+			Received: e.Received, Sent: e.Sent, ReceivedBytes: e.ReceivedBytes, SentBytes: e.SentBytes, Behind: e.Behind, Cut: e.Cut,
 		},
 	}
 	if e.Cause != nil {
 		s.End.Detail = story.Clip(e.Cause.Error())
 	}
 	stories.RecordFailed(s)
+}
+
+// pathOf returns the path of a socket, as in /ws/chat/1/2/.
+func pathOf(e *session.End) string {
+	path := "/ws/" + e.Endpoint + "/"
+	for _, id := range e.IDs {
+		path += strconv.FormatInt(id, 10) + "/"
+	}
+	return path
 }
 
 // isOrdinary reports whether one side wanted the end, or the story of the handshake

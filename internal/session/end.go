@@ -16,7 +16,8 @@ import (
 type End struct {
 	Ref, Endpoint, Remote string
 
-	User    int64 // 0 if no token was accepted
+	User    int64   // 0 if no token was accepted
+	IDs     []int64 // the users that the path names
 	Opened  time.Time
 	At      time.Time
 	By      string // server, client or network
@@ -44,7 +45,7 @@ func (e *End) Age() time.Duration { return e.At.Sub(e.Opened) }
 func (s *Session) summarize() *End {
 	now := time.Now()
 	e := &End{
-		Ref: s.log.Ref, Endpoint: s.endpoint.name, Remote: s.log.Remote, User: s.user,
+		Ref: s.log.Ref, Endpoint: s.endpoint.name, Remote: s.log.Remote, User: s.user, IDs: s.ids,
 		Opened: time.Unix(0, s.opened), At: now, By: s.endedBy, Code: s.cause.Code, Reason: s.cause.Reason, Cause: s.cause.Cause, Refused: s.refused,
 		Idle:     now.Sub(time.Unix(0, s.lastActive.Load())),
 		Received: s.received.Load(), Sent: s.sent.Load(), ReceivedBytes: s.receivedBytes.Load(), SentBytes: s.sentBytes.Load(),
@@ -89,6 +90,9 @@ func (r *Registry) remove(s *Session) {
 		slog.Duration("age", e.Age().Round(time.Millisecond)),
 		slog.Uint64("received", uint64(e.Received)), slog.Uint64("sent", uint64(e.Sent)),
 		slog.Uint64("received_bytes", e.ReceivedBytes), slog.Uint64("sent_bytes", e.SentBytes),
+	}
+	if e.Code == 1006 {
+		attrs = append(attrs, slog.Duration("idle", e.Idle.Round(time.Millisecond)))
 	}
 	if e.Cause != nil {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))

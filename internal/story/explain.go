@@ -30,6 +30,9 @@ type Explanation struct {
 	Missing  string       `json:"store_missing_as,omitzero"` // the error if the store was unavailable
 }
 
+// silent is the time without a byte below which a connection was in use when it was cut.
+const silent = 4 * time.Second
+
 // Explain reads the story of a reference from a store and explains it. It returns [ErrUnknown] if
 // there is none.
 func Explain(ctx context.Context, store Store, ref string) (*Explanation, error) {
@@ -52,6 +55,10 @@ func explain(ctx context.Context, store Store, ref string, parts []*Story, failu
 		t.Advice = &a
 	} else if a, ok := cause.Find(s.Reason); ok {
 		t.Advice = &a
+	}
+	if e := s.End; t.Advice != nil && t.Advice.Cause == "abnormal" && e != nil && e.Cut && e.Idle >= silent {
+		t.Advice.Cure = fmt.Sprintf("If other connections end after the same silent time, something in between closes silent connections after about %s: "+
+			"test with roomspa diagnose URL --idle 90s, and see idle_timeout. If not: mobile networks, nothing to do.", e.Idle.Round(time.Second))
 	}
 	if s.User != 0 {
 		var failures []Failure

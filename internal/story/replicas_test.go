@@ -98,10 +98,19 @@ func TestASocketThatIsCutHasAStory(t *testing.T) {
 	s := a.Chat(t, world.Customer)
 	ref := s.Ref()
 	_ = s.Conn.CloseNow()
-	a.WaitDisconnected(t, s)
+	if a.WaitDisconnected(t, s); !strings.Contains(a.Log.About(ref), " idle=") {
+		t.Errorf("the log does not say how long it was silent:\n%s", a.Log.About(ref))
+	}
 	told := waitStory(t, b, ref)
-	if e := told.Story.End; e == nil || e.Code != 1006 || e.By != "network" || told.Story.User != int64(world.Customer) || told.Advice.Cause != "abnormal" {
+	if e := told.Story.End; e == nil || e.Code != 1006 || e.By != "network" || told.Story.User != int64(world.Customer) || told.Advice.Cause != "abnormal" ||
+		!e.Cut || told.Story.Path != "/ws/chat/1/2/" {
 		t.Fatalf("told %+v", told.Story)
+	}
+	test := a.Connect(t, world.Handshake{Path: "/ws/test/"})
+	_ = test.Conn.CloseNow()
+	a.WaitDisconnected(t, test)
+	if told := waitStory(t, b, test.Ref()); told.Story.Path != "/ws/test/" {
+		t.Errorf("told %+v", told.Story)
 	}
 	again := a.ConnectAs(t, world.Customer, "/ws/chat/1/2/", url.Values{"last_ref": {ref}, "last_code": {"1006"}})
 	next := again.Expect(t, "connected").Ref

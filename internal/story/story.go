@@ -49,6 +49,7 @@ type End struct {
 	ReceivedBytes uint64        `json:"received_bytes"`
 	SentBytes     uint64        `json:"sent_bytes"`
 	Behind        int64         `json:"behind,omitempty"` // messages not yet sent to the client
+	Cut           bool          `json:"cut,omitempty"`    // lost without a Close, although the server pings
 }
 
 // A Return records that the client reconnected and how it saw the connection end.
@@ -234,6 +235,7 @@ func Merge(parts []*Story) *Story {
 		}
 		if all.Replica == "" {
 			all.Replica, all.Began, all.Endpoint, all.User = p.Replica, p.Began, p.Endpoint, p.User
+			all.Path, all.Remote = p.Path, p.Remote
 		}
 	}
 	return all
