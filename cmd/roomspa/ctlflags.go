@@ -10,9 +10,12 @@ import (
 	"github.com/roomspa/roomspa/internal/tool/ctl"
 )
 
+// defaultOps is the ops listener of a replica on this host, or behind kubectl port-forward.
+const defaultOps = "http://127.0.0.1:9090"
+
 // replicaFlags tell which replica to ask.
 type replicaFlags struct {
-	Ops string `name:"ops" default:"http://127.0.0.1:9090" placeholder:"URL" group:"Connection" help:"Ops listener of any replica. Default: http://127.0.0.1:9090, which is where kubectl port-forward deploy/roomspa 9090 puts it."`
+	Ops string `name:"ops" default:"${ops}" placeholder:"URL" group:"Connection" help:"Ops listener of any replica. Default: ${ops}, which is where kubectl port-forward deploy/roomspa 9090 puts it."`
 	opsFlags
 }
 

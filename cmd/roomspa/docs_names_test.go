@@ -26,7 +26,7 @@ type vocabulary struct {
 func newVocabulary(t *testing.T, files map[string]string) *vocabulary {
 	t.Helper()
 	var c commands
-	parser, err := kong.New(&c, append(lists(), kong.Name("roomspa"), kong.DefaultEnvars("ROOMSPA"), kong.Vars{"version": version}, kong.PostBuild(relax))...)
+	parser, err := kong.New(&c, append(lists(), kong.Name("roomspa"), kong.DefaultEnvars("ROOMSPA"), kong.Vars{"version": version, "ops": defaultOps}, kong.PostBuild(relax))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 type explainCmd struct {
 	Ref string `arg:"" help:"Reference of the connection: 16 characters, from a close reason, an error frame, a log line or the header Roomspa-Ref."`
-	Ops string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of reading Redis and Postgres. A replica also keeps stories that could not be stored in Redis."`
+	Ops string `name:"ops" placeholder:"URL" help:"Ask the ops listener of a replica (http://replica:9090) instead of reading Redis and Postgres. A replica also keeps stories that could not be stored in Redis. Default without any URL: ${ops}."`
 	opsFlags
 	JSON bool `name:"json" env:"-" help:"Print one JSON object."`
 	databaseFlags
@@ -38,6 +38,8 @@ func (c *explainCmd) Run(ctx context.Context, std streams) error {
 	switch {
 	case !story.IsRef(c.Ref):
 		return &exitError{2, fmt.Errorf("not a reference (%d bytes): a reference has 16 digits and lower-case letters; try roomspa explain --help", len(c.Ref))}
+	case c.Ops == "" && c.RedisURL == "" && c.DatabaseURL == "":
+		c.Ops = defaultOps
 	case c.Ops == "" && (c.RedisURL == "" || c.DatabaseURL == ""):
 		return &exitError{2, errors.New("set --ops, or both --redis-url (ROOMSPA_REDIS_URL) and --database-url (ROOMSPA_DATABASE_URL); try roomspa explain --help")}
 	}

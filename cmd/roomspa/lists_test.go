@@ -51,7 +51,7 @@ func TestServeKnowsTheFilesOfItsSecrets(t *testing.T) {
 		return map[string]string{"ROOMSPA_DATABASE_URL_FILE": file, "ROOMSPA_REDIS_URL_FILE": file, "ROOMSPA_OPS_TOKEN_FILE": file}[name]
 	}
 	var c commands
-	parser, err := kong.New(&c, append(lists(), kong.DefaultEnvars("ROOMSPA_TEST"), kong.Resolvers(fromFiles(env)), kong.PostBuild(relax))...)
+	parser, err := kong.New(&c, append(lists(), kong.DefaultEnvars("ROOMSPA_TEST"), kong.Vars{"ops": defaultOps}, kong.Resolvers(fromFiles(env)), kong.PostBuild(relax))...)
 	if err != nil {
 		t.Fatal(err)
 	}

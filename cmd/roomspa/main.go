@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -85,7 +86,7 @@ func run(args []string, std streams) int {
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.DefaultEnvars("ROOMSPA"),
 		kong.Resolvers(fromFiles(os.Getenv)),
-		kong.Vars{"version": version},
+		kong.Vars{"version": version, "ops": defaultOps},
 		kong.Writers(std.Out, std.Err),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(std),
@@ -93,6 +94,9 @@ func run(args []string, std streams) int {
 	)...)
 	if err != nil {
 		return fail(std, 2, err)
+	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
