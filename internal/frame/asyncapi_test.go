@@ -331,7 +331,11 @@ func TestTheDocumentKnowsTheCloseCodes(t *testing.T) {
 	}
 	list := func(message, property string) (all []string) {
 		payload, _ := d.payload(t, message)
-		for _, v := range payload["properties"].(map[string]any)[property].(map[string]any)["enum"].([]any) {
+		schema := payload["properties"].(map[string]any)[property].(map[string]any)
+		if of, ok := schema["anyOf"].([]any); ok {
+			schema = of[0].(map[string]any)
+		}
+		for _, v := range schema["enum"].([]any) {
 			text, err := json.Marshal(v)
 			if err != nil {
 				t.Fatal(err)
