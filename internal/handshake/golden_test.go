@@ -23,7 +23,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "<uuid>"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:<port>"},
-	{regexp.MustCompile(`((?:took|age)(?:=|":))[0-9a-zµ.]+`), "$1<duration>"},
+	{regexp.MustCompile(`((?:took|age|idle)(?:=|":))[0-9a-zµ.]+`), "$1<duration>"},
 	{regexp.MustCompile(`(expired )[0-9hms]+( ago)`), "$1<duration>$2"},
 	{regexp.MustCompile(`(its nbf, )[0-9hms]+( ahead)`), "$1<duration>$2"},
 	{regexp.MustCompile(`(within )[0-9]+(\.[0-9]+)?m?s`), "$1<duration>"},
