@@ -35,11 +35,11 @@ func KeepEnd(stories Stories, failures *failure.Log, e *session.End) {
 
 // pathOf returns the path of a socket, as in /ws/chat/1/2/.
 func pathOf(e *session.End) string {
-	path := "/ws/" + e.Endpoint + "/"
+	path := []byte("/ws/" + e.Endpoint + "/")
 	for _, id := range e.IDs {
-		path += strconv.FormatInt(id, 10) + "/"
+		path = append(strconv.AppendInt(path, id, 10), '/')
 	}
-	return path
+	return string(path)
 }
 
 // isOrdinary reports whether one side wanted the end, or the story of the handshake

@@ -116,29 +116,6 @@ func TestPartsOfOneStoryAreMergedInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestASilentConnectionThatWasCutIsAskedForOthers(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		end    story.End
-		silent bool
-	}{
-		"cut while silent":   {story.End{Idle: 15120 * time.Millisecond, Cut: true}, true},
-		"cut in use":         {story.End{Idle: 3 * time.Second, Cut: true}, false},
-		"silent as it asked": {story.End{Idle: time.Minute}, false},
-	} {
-		c.end.Code, c.end.Reason, c.end.By = 1006, "abnormal", "network"
-		s := &story.Story{Version: story.Version, Ref: story.NewRef(), End: &c.end}
-		told, err := story.Explain(t.Context(), &shelf{stories: []*story.Story{s}}, s.Ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		says := strings.Contains(told.Advice.Cure, "closes silent connections after about 15s: test with roomspa diagnose URL --idle 90s")
-		if says != c.silent || told.Advice.Cause != "abnormal" {
-			t.Errorf("%s: %+v", name, told.Advice)
-		}
-	}
-}
-
 func TestKeeperTellsFromItsMemoryWhileTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	store := &shelf{err: errors.New("Redis is away")}
