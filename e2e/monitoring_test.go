@@ -279,8 +279,8 @@ func TestAlertsOfAnIncompleteUpdateFireAndClear(t *testing.T) {
 	waitUntilQuiet(t, 20*time.Minute)
 }
 
-// attack sends 15 handshakes with bad tokens, 15 sockets that are cut and 10 wrong
-// passwords per second, until stop is called.
+// attack sends 5 handshakes with bad tokens, 25 sockets that are cut and 10 wrong passwords per
+// second, until stop is called. A full replica refuses some of them.
 func attack(t *testing.T) (stop func()) {
 	t.Helper()
 	keys, err := auth.NewKeys([]string{secret})
@@ -308,13 +308,13 @@ func attack(t *testing.T) (stop func()) {
 			}
 		})
 	}
-	often(15, func() {
+	often(5, func() {
 		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: "no.such.token", TLS: world.tls()}); err == nil {
 			_, _ = conn.Read(ctx) // the refusal
 			conn.CloseNow()
 		}
 	})
-	often(15, func() {
+	often(25, func() {
 		// Reports the close code of the previous connection, as clients do.
 		if conn, err := client.Dial(ctx, client.Options{URL: room, Token: token, TLS: world.tls(), LastRef: "0000000000000000", LastCode: 1006}); err == nil {
 			_, _ = conn.Read(ctx) // the connected frame

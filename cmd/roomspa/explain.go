@@ -21,7 +21,8 @@ type explainCmd struct {
 // Help is shown by --help.
 func (*explainCmd) Help() string {
 	return `Prints the story of a connection that failed: its steps, the step that failed, the cause, what to do, and other failures
-of the same user. It works for connections to any replica. Either ask the ops listener of one replica, or give the URLs of
+of the same user. It works for connections to any replica. Either ask the ops listener of one replica (by default the one
+at 127.0.0.1:9090, as behind kubectl port-forward), or give the URLs of
 Redis, which holds the stories, and of Postgres, which holds the key that they are sealed with. The URLs are read from
 the replica's environment, so load that or run it within a replica.
 Exit code: 0 if there is a story, 1 if not, 2 for wrong usage.
@@ -35,15 +36,20 @@ Examples:
 
 // Run prints the story.
 func (c *explainCmd) Run(ctx context.Context, std streams) error {
+	const whereToAsk = "set --ops, or both --redis-url (ROOMSPA_REDIS_URL) and --database-url (ROOMSPA_DATABASE_URL)"
+	byDefault := c.Ops == "" && c.RedisURL == "" && c.DatabaseURL == ""
 	switch {
 	case !story.IsRef(c.Ref):
 		return &exitError{2, fmt.Errorf("not a reference (%d bytes): a reference has 16 digits and lower-case letters; try roomspa explain --help", len(c.Ref))}
-	case c.Ops == "" && c.RedisURL == "" && c.DatabaseURL == "":
+	case byDefault:
 		c.Ops = defaultOps
 	case c.Ops == "" && (c.RedisURL == "" || c.DatabaseURL == ""):
-		return &exitError{2, errors.New("set --ops, or both --redis-url (ROOMSPA_REDIS_URL) and --database-url (ROOMSPA_DATABASE_URL); try roomspa explain --help")}
+		return &exitError{2, errors.New(whereToAsk + "; try roomspa explain --help")}
 	}
 	told, err := c.ask(ctx)
+	if byDefault && err != nil && !errors.Is(err, story.ErrUnknown) {
+		return &exitError{2, fmt.Errorf("%w; %s, or run kubectl port-forward deploy/roomspa 9090", err, whereToAsk)}
+	}
 	if errors.Is(err, story.ErrUnknown) {
 		return fmt.Errorf("there is no story of %s. %s", c.Ref, story.UnknownHint)
 	}

@@ -29,13 +29,16 @@ func (e *exchange) reject(fail *failure) {
 	gone := e.r.Context().Err() != nil
 	if gone { // it failed for this reason
 		line = "Client gone: " + fail.cause
-	} else {
-		e.record(fail)
+	}
+	atFault := !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash")
+	logged := atFault || e.signedIn || e.log.AllowStranger(fail.Code)
+	if !gone {
+		e.record(fail, logged)
 	}
 	switch {
-	case !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash"):
+	case atFault:
 		e.log.Error(e.component, line, attrs...)
-	case e.signedIn || e.log.AllowStranger(fail.Code):
+	case logged:
 		e.log.Warn(e.component, line, attrs...)
 	}
 	if fail.Status == http.StatusUnauthorized {

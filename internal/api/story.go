@@ -36,8 +36,9 @@ func (e *exchange) identified(id room.UserID) {
 }
 
 // record records a refused request. It keeps the story if the server is at fault, if the limits
-// refuse a sign-in, or if a page's origin is refused.
-func (e *exchange) record(fail *failure) {
+// refuse a sign-in, or if the log says that a page's origin was refused: there may be one for each
+// request of each page.
+func (e *exchange) record(fail *failure, logged bool) {
 	atFault := fail.Status >= http.StatusInternalServerError && (fail.cause != "busy" || e.kind == failures.SignIn)
 	if atFault {
 		e.failures.Failed(e.kind, fail.Code, fail.err)
@@ -45,7 +46,7 @@ func (e *exchange) record(fail *failure) {
 		e.failures.Refused(e.kind, fail.Code)
 	}
 	limited := e.kind == failures.SignIn && fail.Status == http.StatusTooManyRequests
-	if e.stories == nil || !atFault && !limited && fail.Code != originRefused {
+	if e.stories == nil || !atFault && !limited && !(fail.Code == originRefused && logged) {
 		return
 	}
 	s := e.story

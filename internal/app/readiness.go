@@ -25,8 +25,12 @@ func (a *App) findings() []error {
 	return append(a.fleet.Findings(), a.limits.Findings()...) // the check proxies has the other one
 }
 
+// startTime is how long after its start a replica may not be connected yet.
+const startTime = 2 * time.Second
+
 // checks are the checks of /readyz.
 func (a *App) checks() []ops.Check {
+	start := time.Now()
 	return []ops.Check{
 		{Name: "postgres", Address: a.db.Address(), Run: func(ctx context.Context) (string, error) {
 			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -40,9 +44,9 @@ func (a *App) checks() []ops.Check {
 			return "PING " + a.redis.Address(), a.redis.CheckAccess(ctx)
 		}, Warn: a.redis.Warn},
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
-			select { // the first probe comes before the first connection, which is no failure
+			select { // a probe may come before the first connection, which is no failure
 			case <-a.layer.Started():
-			case <-time.After(time.Second):
+			case <-time.After(time.Until(start.Add(startTime))):
 			case <-ctx.Done():
 			}
 			if _, err := a.layer.Health(); err != nil {

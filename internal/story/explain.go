@@ -57,8 +57,8 @@ func explain(ctx context.Context, store Store, ref string, parts []*Story, failu
 		t.Advice = &a
 	}
 	if e := s.End; t.Advice != nil && t.Advice.Cause == "abnormal" && e != nil && e.Cut && e.Idle >= silent {
-		t.Advice.Cure = fmt.Sprintf("If other connections end after the same silent time, something in between closes silent connections after about %s: "+
-			"test with roomspa diagnose URL --idle 90s, and see idle_timeout. If not: mobile networks, nothing to do.", e.Idle.Round(time.Second))
+		t.Advice.Cure = fmt.Sprintf("It had been silent for about %s: test with roomspa diagnose URL --idle 90s whether something in between closes silent connections. ",
+			e.Idle.Round(time.Second)) + t.Advice.Cure
 	}
 	if s.User != 0 {
 		var failures []Failure

@@ -139,7 +139,7 @@ func TestASilentConnectionThatWasCutIsAskedForOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		says := strings.Contains(told.Advice.Cure, "closes silent connections after about 15s: test with roomspa diagnose URL --idle 90s")
+		says := strings.Contains(told.Advice.Cure, "It had been silent for about 15s: test with roomspa diagnose URL --idle 90s")
 		if says != c.silent || told.Advice.Cause != "abnormal" {
 			t.Errorf("%s: %+v", name, told.Advice)
 		}

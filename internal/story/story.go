@@ -49,7 +49,7 @@ type End struct {
 	ReceivedBytes uint64        `json:"received_bytes"`
 	SentBytes     uint64        `json:"sent_bytes"`
 	Behind        int64         `json:"behind,omitempty"` // messages not yet sent to the client
-	Cut           bool          `json:"cut,omitempty"`    // lost without a Close, although the server pings
+	Cut           bool          `json:"cut,omitempty"`    // lost without a Close: see [session.End]
 }
 
 // A Return records that the client reconnected and how it saw the connection end.

@@ -40,7 +40,7 @@ func judge(f *Facts) []Finding {
 	var all []Finding
 	add := func(n Finding) {
 		n.Cure = cmp.Or(n.Cure, cause.Cure(n.Cause))
-		at := slices.IndexFunc(all, func(o Finding) bool { return o.Cause == n.Cause })
+		at := slices.IndexFunc(all, func(o Finding) bool { return o.Cause == n.Cause && (o.Side == n.Side || n.Cause != "slow") })
 		if at < 0 {
 			all = append(all, n)
 			return

@@ -27,7 +27,7 @@ func next(r *Report) string {
 	}
 	text := ""
 	if leftOut("idle") {
-		text = "If connections that were open close (1006), run it with --idle 90s: it finds proxies that cut silent connections. "
+		text = "If open connections end with 1006, run diagnose with --idle 90s: it finds proxies that cut silent connections. "
 	}
 	text += "Not covered: " + strings.Join(lost, ", ") + ". Next: "
 	if len(with) > 0 {

@@ -33,8 +33,11 @@ func explainSlow(f *Facts) (all []Finding) {
 	inStores.Evidence = append(inStores.Evidence, fmt.Sprintf("a socket at /ws/test/, which needs no store, opens in %s", milliseconds(way)))
 	word, evidence := f.slowStore(worst, way)
 	inStores.Cause, inStores.Evidence = word, append(inStores.Evidence, evidence...)
-	if word == "slow" {
-		inStores.Cure = "Look at the processors of the replicas: CPU limits and throttling, other work on the node, many sign-ins at once (roomspa_logins_waiting). Give them more cores."
+	switch {
+	case word == "slow":
+		inStores.Cure = "Look at the processors of the replicas: CPU limits and throttling, other work on the node, many sign-ins at once (roomspa_logins_waiting). Give them more cores. A limit of the ingress for /login/ looks the same."
+	case word == "stores_slow" && len(f.quickPostgres(worst)) > 0:
+		inStores.Cure = "Both stores answer quickly now. Look at the processors of the replicas (CPU limits and throttling), and at waits for connections to Postgres (roomspa_database_acquires_waiting)."
 	}
 	return append(all, inStores)
 }
@@ -44,7 +47,7 @@ func explainSlow(f *Facts) (all []Finding) {
 func (f *Facts) slowStore(s Slow, way float64) (word string, evidence []string) {
 	for _, r := range f.Replicas {
 		for _, c := range r.Checks {
-			if c.TookMS > slowStoreMS && c.TookMS > s.MS/20 && (c.Name == "postgres" || c.Name == "redis" || c.Name == "channel_layer") {
+			if c.OK && c.TookMS > slowStoreMS && c.TookMS > s.MS/20 && (c.Name == "postgres" || c.Name == "redis" || c.Name == "channel_layer") {
 				word = map[bool]string{true: "postgres_slow", false: "redis_slow"}[c.Name == "postgres"]
 				evidence = append(evidence, fmt.Sprintf("replica %s: its check of %s takes %s", r.Name, c.Name, milliseconds(c.TookMS)))
 			}
@@ -68,7 +71,7 @@ func (f *Facts) slowStore(s Slow, way float64) (word string, evidence []string) 
 	case redis > s.MS*0.4:
 		return "redis_slow", evidence
 	case len(quick) > 0 && s.Step == "sign-in":
-		return "slow", append(append(evidence, quick...), "the sign-in waits for a processor, to hash the password")
+		return "slow", append(append(evidence, quick...), "the sign-in probably waits for a processor, to hash the password")
 	case len(quick) > 0 || len(probes) == 0:
 		return "stores_slow", append(evidence, quick...)
 	case rest > s.MS*0.6:
@@ -85,9 +88,13 @@ func (f *Facts) quickPostgres(s Slow) (evidence []string) {
 	}
 	for _, r := range f.Replicas {
 		for _, c := range r.Checks {
-			if c.Name == "postgres" && c.OK && c.TookMS < s.MS/20 {
-				evidence = append(evidence, fmt.Sprintf("replica %s: its check of postgres takes %s", r.Name, milliseconds(c.TookMS)))
+			if c.Name != "postgres" {
+				continue
 			}
+			if !c.OK || c.TookMS >= s.MS/20 {
+				return nil // the step may have run on this replica
+			}
+			evidence = append(evidence, fmt.Sprintf("replica %s: its check of postgres takes %s", r.Name, milliseconds(c.TookMS)))
 		}
 	}
 	for _, probe := range []string{"handshake", "history"} {

@@ -33,7 +33,7 @@ func TestWhatIsNotCoveredIsSaid(t *testing.T) {
 	t.Parallel()
 	r := Report{OK: true, NotTested: []string{"stored: x", "idle: x"}}
 	r.Next = next(&r)
-	const want = "If connections that were open close (1006), run it with --idle 90s: it finds proxies that cut silent connections. " +
+	const want = "If open connections end with 1006, run diagnose with --idle 90s: it finds proxies that cut silent connections. " +
 		"Not covered: the last position of a map, whether all replicas use the same database, stored messages. Next: roomspa diagnose with --send; roomspa check with the environment of each replica, and compare the addresses that they print.\n"
 	var b strings.Builder
 	(&Text{Out: &b}).Finish(r)
