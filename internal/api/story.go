@@ -46,7 +46,7 @@ func (e *exchange) record(fail *failure, logged bool) {
 		e.failures.Refused(e.kind, fail.Code)
 	}
 	limited := e.kind == failures.SignIn && fail.Status == http.StatusTooManyRequests
-	if e.stories == nil || !atFault && !limited && !(fail.Code == originRefused && logged) {
+	if e.stories == nil || !atFault && !limited && (fail.Code != originRefused || !logged) {
 		return
 	}
 	s := e.story
