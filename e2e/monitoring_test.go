@@ -347,7 +347,7 @@ func checkDashboard(t *testing.T) {
 			Targets []struct{ Expr string }
 		}
 	}
-	text := world.kubectl(t, "get", "configmap", "roomspa-dashboard", "-o", `jsonpath={.data.roomspa\.json}`)
+	text := world.kubectl(t, "get", "configmap", "roomspa-dashboard", "-o", `jsonpath={.data.*}`)
 	if err := json.Unmarshal([]byte(text), &board); err != nil {
 		t.Fatal(err)
 	}
