@@ -112,4 +112,7 @@ func TestAStartLogsNoError(t *testing.T) {
 	if log := r.Log.String(); strings.Contains(log, "level=ERROR") {
 		t.Error("a start without a fault logs an error")
 	}
+	if page := openMetrics(t, r); !strings.Contains(page, `roomspa_connections{dialect="roomspa",endpoint="chat"} 0`) {
+		t.Error("it has no number of connections before the first one, so an autoscaler would not scale in")
+	}
 }

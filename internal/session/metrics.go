@@ -48,7 +48,7 @@ type endpoint struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		endpoints: map[Kind]*endpoint{},
 		connections: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_connections",
@@ -72,6 +72,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Total tokens that clients sent to renew the token of an open connection, by outcome (accepted, refused).",
 		}, []string{"outcome"}),
 	}
+	// An autoscaler takes a pod without this metric for one at its target, and would not scale in.
+	m.connections.WithLabelValues("chat", "roomspa")
+	return m
 }
 
 func (m *metrics) renewed(err error) {
