@@ -52,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		endpoints: map[Kind]*endpoint{},
 		connections: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "roomspa_connections",
-			Help: "Number of open WebSocket connections, including connections still in their handshake, by endpoint and by the dialect of the client (roomspa, or classic: an app of the predecessor).",
+			Help: "Number of open WebSocket connections, including connections still in their handshake, by endpoint (chat, location, inbox, test) and by the dialect of the client (roomspa, or classic: an app of the predecessor).",
 		}, []string{"endpoint", "dialect"}),
 		closes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "roomspa_closes_total",
