@@ -30,13 +30,13 @@ func (e *exchange) reject(fail *failure) {
 	if gone { // it failed for this reason
 		line = "Client gone: " + fail.cause
 	}
-	atFault := !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash")
-	logged := atFault || e.signedIn || e.log.AllowStranger(fail.Code)
+	isError := !gone && (fail.Status >= http.StatusInternalServerError && fail.cause != "busy" || fail.cause == "unreadable_hash")
+	logged := isError || e.signedIn || e.log.AllowStranger(fail.Code)
 	if !gone {
 		e.record(fail, logged)
 	}
 	switch {
-	case atFault:
+	case isError:
 		e.log.Error(e.component, line, attrs...)
 	case logged:
 		e.log.Warn(e.component, line, attrs...)

@@ -25,8 +25,8 @@ func (a *App) findings() []error {
 	return append(a.fleet.Findings(), a.limits.Findings()...) // the check proxies has the other one
 }
 
-// startTime is how long after its start a replica may not be connected yet.
-const startTime = 2 * time.Second
+// connectTime is how long after its start a replica may not be connected yet.
+const connectTime = 2 * time.Second
 
 // checks are the checks of /readyz.
 func (a *App) checks() []ops.Check {
@@ -46,7 +46,7 @@ func (a *App) checks() []ops.Check {
 		{Name: "channel_layer", Run: func(ctx context.Context) (string, error) {
 			select { // a probe may come before the first connection, which is no failure
 			case <-a.layer.Started():
-			case <-time.After(time.Until(start.Add(startTime))):
+			case <-time.After(time.Until(start.Add(connectTime))):
 			case <-ctx.Done():
 			}
 			if _, err := a.layer.Health(); err != nil {

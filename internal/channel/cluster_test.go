@@ -96,7 +96,7 @@ func TestADeafSubscriptionInAClusterIsReplaced(t *testing.T) {
 	}
 }
 
-// A writer calls itself with what is written.
+// A writer is a function that is called with each line of a log.
 type writer func(string)
 
 func (w writer) Write(p []byte) (int, error) {

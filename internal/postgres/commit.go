@@ -18,8 +18,8 @@ const maxCommit = 500
 
 // Where commits are slow, as with a slow disk or a synchronous standby, one transaction at a time
 // makes a message wait for two commits. So transactions that have taken longer than slowCommit do
-// not count, as long as all of them together have fewer than maxBesideSlow messages: more of them
-// means that it is the load that takes the time, for which large batches are better.
+// not count, as long as all of them together have fewer than maxBesideSlow messages. With more
+// messages the load is what takes the time, and large batches are better for that.
 const (
 	slowCommit     = time.Millisecond
 	maxBesideSlow  = 16

@@ -37,7 +37,7 @@ func explainSlow(f *Facts) (all []Finding) {
 	case word == "slow":
 		inStores.Cure = "Look at the processors of the replicas: CPU limits and throttling, other work on the node, many sign-ins at once (roomspa_logins_waiting). Give them more cores. A limit of the ingress for /login/ looks the same."
 	case word == "stores_slow" && len(f.quickPostgres(worst)) > 0:
-		inStores.Cure = "Both stores answer quickly now. Look at the processors of the replicas (CPU limits and throttling), and at waits for connections to Postgres (roomspa_database_acquires_waiting)."
+		inStores.Cure = "Postgres answers quickly now. Look at the processors of the replicas (CPU limits and throttling), and at waits for connections to Postgres (roomspa_database_acquires_waiting)."
 	}
 	return append(all, inStores)
 }
