@@ -21,7 +21,7 @@ const maxCommit = 500
 // not count, as long as all of them together have fewer than maxBesideSlow messages. With more
 // messages the load is what takes the time, and large batches are better for that.
 const (
-	slowCommit     = time.Millisecond
+	slowCommit     = 2 * time.Millisecond
 	maxBesideSlow  = 16
 	maxConcurrency = 8 // transactions, and at most a third of the pool
 )
