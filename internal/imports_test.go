@@ -30,10 +30,11 @@ var packages = map[string][]string{
 	"cause": {},
 
 	// The way of a socket.
-	"listen":    {"openfiles", "story"},
+	"tcp":       {},
+	"listen":    {"openfiles", "story", "tcp"},
 	"handshake": {"auth", "endpoint", "failure", "frame", "listen", "problem", "room", "session", "story"},
 	"endpoint":  {"budget", "frame", "room"},
-	"session":   {"budget", "frame"},
+	"session":   {"budget", "frame", "tcp"},
 	"budget":    {},
 	"memory":    {},
 	"certs":     {},
@@ -71,8 +72,8 @@ var packages = map[string][]string{
 	"reload":  {},
 
 	// Dependencies.
-	"postgres": {"certs", "event", "openfiles", "portpeek", "room"},
-	"redis":    {"certs", "event", "openfiles", "portpeek", "room", "story"},
+	"postgres": {"certs", "event", "openfiles", "portpeek", "room", "tcp"},
+	"redis":    {"certs", "event", "openfiles", "portpeek", "room", "story", "tcp"},
 	"batch":    {},
 
 	// The replica.
@@ -138,9 +139,9 @@ var libraries = map[string][]string{
 
 	"context":      {"!room", "!frame", "!event", "!cause"},
 	"database/sql": {"postgres"},
-	"net":          {"certs", "listen", "ops", "portpeek", "postgres", "redis", "session", "testkit/...", "tool/..."},
+	"net":          {"certs", "listen", "ops", "portpeek", "postgres", "redis", "session", "tcp", "testkit/...", "tool/..."},
 	"net/http/...": {"api", "app", "auth", "console", "handshake", "listen", "ops", "problem", "session", "testkit/...", "tool/..."},
-	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "testkit/...", "tool/..."},
+	"os":           {"../cmd/roomspa", "app", "auth", "certs", "listen", "memory", "postgres", "reload", "session", "tcp", "testkit/...", "tool/..."},
 	"os/exec":      {"auth", "testkit/...", "tool/..."},
 	"os/signal":    {"../cmd/roomspa"},
 	"testing":      {"testkit/..."},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/roomspa/roomspa/internal/story"
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 const (
@@ -51,7 +52,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.relieve.refused(reasonFiles, netip.Prefix{}, 0, 0)
 			continue
 		}
-		c := &conn{TCPConn: t, limits: l.limits, reserve: l.reserve, reserved: reserved}
+		c := &conn{Conn: tcp.New(t), limits: l.limits, reserve: l.reserve, reserved: reserved}
 		if l.place(c) {
 			return c, nil
 		}

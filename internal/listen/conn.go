@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 // A conn is an accepted connection. The mutex of its limits guards it where nothing else is
 // said.
 type conn struct {
-	*net.TCPConn
+	*tcp.Conn
 
 	limits  *Limits
 	peer    *peer // nil for a trusted proxy
@@ -41,7 +43,7 @@ type conn struct {
 }
 
 // NetConn returns the TCP connection, for options of the socket.
-func (c *conn) NetConn() net.Conn { return c.TCPConn }
+func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // Close closes the connection and frees its place.
 func (c *conn) Close() error {
@@ -63,9 +65,9 @@ func (c *conn) CloseWrite() error {
 func (c *conn) Read(p []byte) (int, error) {
 	s := state(c.state.Load())
 	if s == gone {
-		return c.TCPConn.Read(p) //nolint:wrapcheck // it stands for the connection
+		return c.Conn.Read(p) //nolint:wrapcheck // it stands for the connection
 	}
-	n, err := c.TCPConn.Read(p[:min(len(p), readChunk)])
+	n, err := c.Conn.Read(p[:min(len(p), readChunk)])
 	if s != serving { // net/http has not taken the head yet
 		if c.lines += bytes.Count(p[:n], []byte{'\n'}); c.lines > maxLines {
 			_, _ = io.WriteString(c.TCPConn, tooManyLines)

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/roomspa/roomspa/internal/room"
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 // poolConfig parses the URL. It does not return pgx's errors: they quote the URL, and
@@ -92,7 +93,9 @@ func configureConn(c *pgx.ConnConfig, o Options) {
 		// kernel would retransmit for 15 minutes.
 		Control: userTimeout(o.roundtripTimeout()),
 	}
-	c.DialFunc = dialer.DialContext
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return tcp.Dial(ctx, dialer, network, address)
+	}
 	hosts := map[string]bool{net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))): true}
 	for _, f := range c.Fallbacks {
 		hosts[net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port)))] = true

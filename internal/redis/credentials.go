@@ -9,6 +9,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 // A target is how new connections are made: it has the credentials and certificates.
@@ -59,10 +61,11 @@ func (c *Client) useTarget(u *goredis.UniversalOptions) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	u.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if config := c.target.Load().tls; config != nil {
-			return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, network, addr)
+		conn, err := tcp.Dial(ctx, dialer, network, addr)
+		if config := c.target.Load().tls; config != nil && err == nil {
+			return secure(ctx, conn, config, addr, u.DialTimeout)
 		}
-		return dialer.DialContext(ctx, network, addr)
+		return conn, err
 	}
 	// The name is a courtesy: an ACL may forbid it. It is not an option of go-redis, because
 	// there it would cost the connection.
@@ -79,4 +82,20 @@ func (c *Client) useTarget(u *goredis.UniversalOptions) {
 func isAnswer(err error) bool {
 	_, ok := errors.AsType[goredis.Error](err)
 	return ok
+}
+
+// secure begins TLS on a connection to addr.
+func secure(ctx context.Context, conn net.Conn, config *tls.Config, addr string, timeout time.Duration) (net.Conn, error) {
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c := tls.Client(conn, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return c, nil
 }

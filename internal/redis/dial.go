@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 // connections tracks every open connection, so that all can be closed at once. As a
@@ -84,13 +86,35 @@ func (cs *connections) add(dialed net.Conn) net.Conn {
 	}
 	cs.open[c] = struct{}{}
 	cs.mu.Unlock()
-	if raw, ok := dialed.(syscall.Conn); ok { // go-redis uses it to detect dead idle connections
-		return struct {
-			*conn
-			syscall.Conn
-		}{c, raw}
+	if t, ok := dialed.(*tcp.Conn); ok {
+		return checked{c, t}
 	}
 	return c
+}
+
+// A checked connection has the method by which go-redis looks for the end of a connection before
+// it uses it.
+type checked struct {
+	*conn
+	tcp *tcp.Conn
+}
+
+func (c checked) SyscallConn() (syscall.RawConn, error) {
+	raw, err := c.tcp.SyscallConn()
+	return checker{raw, c.tcp}, err //nolint:wrapcheck // it stands for the connection
+}
+
+// A checker looks itself, because that is cheaper.
+type checker struct {
+	syscall.RawConn
+	tcp *tcp.Conn
+}
+
+func (c checker) Read(f func(fd uintptr) bool) error {
+	if c.tcp.Idle() {
+		return nil
+	}
+	return c.RawConn.Read(f) //nolint:wrapcheck // it stands for the connection
 }
 
 func (c *conn) Close() error {

@@ -13,17 +13,10 @@ const batchBytes = 8 << 10
 type batch struct {
 	buf  []byte
 	ends []int
-	sent int                   // bytes of buf that are written
-	try  func(fd uintptr) bool // of writeNow
+	sent int // bytes of buf that are written
 }
 
-var batches = sync.Pool{New: func() any { return allocateBatch() }}
-
-func allocateBatch() *batch {
-	b := &batch{buf: make([]byte, 0, batchBytes+1024)}
-	b.try = b.tryWrite
-	return b
-}
+var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, batchBytes+1024)} }}
 
 func newBatch() *batch {
 	b := batches.Get().(*batch) //nolint:forcetypeassert,errcheck // nothing else is stored

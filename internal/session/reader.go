@@ -24,14 +24,22 @@ const (
 	discardBytes = 1 << 20
 )
 
-// read is the session's reader. It waits for one frame in a goroutine of its own: handling
-// a message needs a deep stack, and a goroutine would keep it while it waits.
+// often is the time between two messages up to which a session is expected to receive more soon.
+const often = time.Second
+
+// read is the session's reader. It waits for a frame, and then handles it in the same goroutine.
+// That needs a deep stack, which the goroutine would keep while it waits. So it goes on itself only
+// if messages come often, and otherwise leaves the reading to a new goroutine.
 //
 // It must do nothing else. The calls of the runtime below it just fit into the initial stack
 // of 2 KiB, and so an idle socket keeps no larger one.
 func (s *Session) read() {
-	_, err := s.reader.Peek(2)
-	s.receive(err)
+	for {
+		_, err := s.reader.Peek(2)
+		if !s.receive(err) {
+			return
+		}
+	}
 }
 
 // A message is a received message, and the number of its bytes that are taken from the
@@ -41,9 +49,9 @@ type message struct {
 	taken int
 }
 
-// receive reads a message or a control frame, starts the next reader, and handles the
-// message, unless another goroutine handles messages of this socket.
-func (s *Session) receive(err error) {
+// receive reads a message or a control frame, and handles the message, unless another goroutine
+// handles messages of this socket. It reports whether the caller is to read on.
+func (s *Session) receive(err error) (readOn bool) {
 	var m message
 	if err == nil {
 		m, err = s.readMessage()
@@ -56,10 +64,12 @@ func (s *Session) receive(err error) {
 		}
 		s.finish(true)
 		s.registry.running.Done()
+		return false
 	case m.Data == nil:
 		go s.read() // takes over this goroutine's count in the WaitGroup
+		return false
 	default:
-		s.dispatch(m)
+		return s.dispatch(m)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/roomspa/roomspa/internal/budget"
 	"github.com/roomspa/roomspa/internal/frame"
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 // A Handler implements an endpoint: it consumes the messages of one client and produces
@@ -44,6 +45,7 @@ type Handler interface {
 type Session struct {
 	registry *Registry
 	raw      net.Conn
+	tcp      *tcp.Conn     // below raw; nil if what is written to raw does not go there unchanged
 	reader   *bufio.Reader // of raw
 	handler  Handler
 	log      logging.Conn
@@ -53,6 +55,8 @@ type Session struct {
 	frames   bucket  // rate of control frames and small fragments; used by the reader only
 	messages bucket  // rate of handled messages; used by work only
 	warnings bucket  // rate of messages over that rate; used by work only
+
+	lastMessage int64 // Unix nanoseconds; used by the reader only
 
 	client       unique.Handle[string] // see [Slot.Client]
 	opened       int64                 // Unix nanoseconds
@@ -85,6 +89,7 @@ type Session struct {
 	queue   []message // received, in order, while the handler is at work
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
+	beside  bool      // another one reads meanwhile
 	stopped bool      // the reader has ended, and is started again when there is room in queue
 	failed  bool      // the handler has returned an error for a message
 	starved bool      // the reader waits for room in the budget

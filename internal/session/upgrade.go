@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/roomspa/roomspa/internal/logging"
+	"github.com/roomspa/roomspa/internal/tcp"
 )
 
 // sendBuffer and lowWater bound the bytes that the kernel buffers for a peer that does not
@@ -48,12 +49,12 @@ func (slot *Slot) Upgrade(w http.ResponseWriter, r *http.Request, log logging.Co
 	now := time.Now().UnixNano()
 	s := &Session{
 		registry: slot.registry, endpoint: slot.endpoint,
-		raw: gate.conn, reader: gate.reader, log: log,
+		raw: gate.conn, tcp: tcp.Below(gate.conn), reader: gate.reader, log: log,
 		opened: now, lastPing: now, appCodes: slot.AppCodes, client: unique.Make(slot.Client),
 	}
 	s.account.Open(slot.registry.options.Budget, true)
 	s.lastActive.Store(now)
-	tune(s.raw)
+	tune(s.tcp)
 	slot.registry.add(s)
 	s.chooseWatch()
 	if s.endpoint.anonymous && slot.registry.options.ShareRate {
@@ -86,10 +87,10 @@ func (g *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, brw, nil
 }
 
-// tune bounds the kernel's send buffer, if c is a TCP connection.
-func tune(c net.Conn) {
-	if t := tcp(c); t != nil {
+// tune bounds the kernel's send buffer, if t is not nil.
+func tune(t *tcp.Conn) {
+	if t != nil {
 		_ = t.SetWriteBuffer(sendBuffer)
-		setLowWater(t)
+		setLowWater(t.TCPConn)
 	}
 }

@@ -51,14 +51,16 @@ type Superseder interface {
 	Supersedes(newer, older frame.Message) bool
 }
 
-// dispatch handles a message in the calling goroutine, which is the reader's, and starts the
-// next reader before. If another goroutine is handling messages already, the message waits.
-// So pings, pongs and the Close behind a message are seen at once. If too much waits, nothing
-// is read for a while.
-func (s *Session) dispatch(m message) {
-	s.received.Add(1)
+// dispatch handles a message in the calling goroutine, which is the reader's. If that takes long,
+// another one reads on beside it, so that pings, pongs and the Close behind the message are seen. Then
+// the next messages wait, and if too much waits, nothing is read for a while. dispatch reports
+// whether the caller is to read on.
+func (s *Session) dispatch(m message) (readOn bool) {
+	now, turn := time.Now(), s.received.Add(1)
+	soon := now.UnixNano()-s.lastMessage < int64(often)
+	s.lastMessage = now.UnixNano()
 	s.receivedBytes.Add(uint64(len(m.Data)))
-	s.lastActive.Store(time.Now().UnixNano())
+	s.lastActive.Store(s.lastMessage)
 	s.endpoint.received.Inc()
 	if s.log.Watched() {
 		s.showFrame("Frame received", m.Message)
@@ -68,34 +70,45 @@ func (s *Session) dispatch(m message) {
 	if work {
 		s.working = true
 		s.handling.Store(true)
-	} else if !s.supersede(m) {
-		if size := len(m.Data) + queueOverhead; s.account.Take(size - m.taken) {
+	} else {
+		s.enqueueLocked(m)
+	}
+	stopped := s.stopped
+	flood := s.cause != nil && !s.frames.allow(now, framePeriod, frameBurst)
+	s.mu.Unlock()
+	if flood {
+		s.cut("network", tooManyFrames)
+	}
+	if !work {
+		return !stopped // if so, whoever resumes takes over this goroutine's count in the WaitGroup
+	}
+	s.registry.running.Add(1)
+	s.registry.handled.add(handling{s, turn})
+	if !soon {
+		growStack(0)
+	}
+	if !s.work(m) {
+		return false
+	}
+	if !soon {
+		go s.read() // takes over the reader's count in the WaitGroup
+	}
+	return soon
+}
+
+// enqueueLocked makes m wait for its turn.
+func (s *Session) enqueueLocked(m message) {
+	size := len(m.Data) + queueOverhead
+	if !s.supersede(m) {
+		if s.account.Take(size - m.taken) {
 			m.taken = max(m.taken, size)
 		} else {
 			s.stopped = true // until some of the queue is handled
 		}
 		s.queue = append(s.queue, m)
 	}
-	if !work {
-		s.queued += len(m.Data) + queueOverhead
-		s.stopped = s.stopped || s.queued >= s.maxQueue()
-	}
-	stopped := s.stopped
-	flood := s.cause != nil && !s.frames.allow(time.Now(), framePeriod, frameBurst)
-	s.mu.Unlock()
-	if flood {
-		s.cut("network", tooManyFrames)
-	}
-	if work {
-		s.registry.running.Add(1)
-	}
-	if !stopped {
-		go s.read() // takes over the reader's count in the WaitGroup
-	}
-	if work {
-		growStack(0)
-		s.work(m)
-	}
+	s.queued += size
+	s.stopped = s.stopped || s.queued >= s.maxQueue()
 }
 
 // growStack makes the stack of a new goroutine large enough for most handlers at once. Otherwise
@@ -145,21 +158,24 @@ func (s *Session) renew(m *message) {
 	}
 }
 
-// work handles m and then the messages that wait, at the message rate.
-func (s *Session) work(m message) {
+// work handles m and then the messages that wait, at the message rate. It reports whether the caller
+// is still the reader, too.
+func (s *Session) work(m message) (readOn bool) {
 	defer s.registry.running.Done()
-	for ok := true; ok; m, ok = s.next() {
+	for ok := true; ok; m, ok, readOn = s.next() {
 		if s.waitForTurn(&m) {
 			s.handle(m.Message)
 		}
 		s.account.Give(m.taken)
 	}
 	s.finish(false)
+	return readOn
 }
 
 // next returns the next message of the queue, or false if there is none. Then the caller no
-// longer works. It lets the reader go on if there is room.
-func (s *Session) next() (m message, ok bool) {
+// longer works, and readOn says whether nobody reads beside it. It lets the reader go on if there is
+// room.
+func (s *Session) next() (m message, ok, readOn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ok = len(s.queue) > 0; ok {
@@ -172,12 +188,13 @@ func (s *Session) next() (m message, ok bool) {
 		s.queue, s.queued = nil, 0
 	}
 	if !ok {
-		s.working = false
+		readOn = !s.beside
+		s.working, s.beside = false, false
 		s.uncountLocked()
 		s.stopHandlingLocked()
 	}
 	s.resumeLocked()
-	return m, ok
+	return m, ok, readOn
 }
 
 // resumeLocked starts the reader again if it was stopped and there is room, or if the session
@@ -218,6 +235,7 @@ func (s *Session) waitForTurn(m *message) bool {
 		}
 		s.mu.Lock()
 		s.stopHandlingLocked()
+		s.readBesideLocked()
 		s.resumeLocked()
 		s.mu.Unlock()
 		if !s.pause(min(wait, maxPause)) {

@@ -41,7 +41,7 @@ func (s *Session) writeNow(b *batch) (keep bool) {
 		b.reset()
 		full, last := s.fill(b, false)
 		if len(b.buf) > 0 {
-			b.writeNow(s.raw)
+			b.sent = s.tcp.TryWrite(b.buf)
 			s.noteSent(b.sent)
 		}
 		if full || b.sent < len(b.buf) {

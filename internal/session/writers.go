@@ -1,8 +1,6 @@
 package session
 
 import (
-	"crypto/tls"
-	"net"
 	"runtime"
 	"sync"
 )
@@ -28,7 +26,7 @@ func newWriters() *writers { return &writers{limit: runtime.GOMAXPROCS(0)} }
 
 // add runs the writer of s soon. It does not block.
 func (w *writers) add(s *Session) {
-	if !isDirect(s.raw) {
+	if s.tcp == nil {
 		go s.writeAlone(newBatch(), true, false)
 		return
 	}
@@ -125,19 +123,4 @@ func (w *writers) take(share []*Session) int {
 		}
 	}
 	return n
-}
-
-// tcp returns the TCP connection below c if what is written to c goes there unchanged, else nil.
-func tcp(c net.Conn) *net.TCPConn {
-	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
-		c = p.Raw()
-	}
-	if _, ok := c.(*tls.Conn); ok { // it has a NetConn too
-		return nil
-	}
-	if w, ok := c.(interface{ NetConn() net.Conn }); ok { // the listener's
-		c = w.NetConn()
-	}
-	t, _ := c.(*net.TCPConn)
-	return t
 }
