@@ -61,9 +61,11 @@ func (c *Client) useTarget(u *goredis.UniversalOptions) {
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	u.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, u.DialTimeout)
+		defer cancel()
 		conn, err := tcp.Dial(ctx, dialer, network, addr)
 		if config := c.target.Load().tls; config != nil && err == nil {
-			return secure(ctx, conn, config, addr, u.DialTimeout)
+			return secure(ctx, conn, config, addr)
 		}
 		return conn, err
 	}
@@ -85,13 +87,11 @@ func isAnswer(err error) bool {
 }
 
 // secure begins TLS on a connection to addr.
-func secure(ctx context.Context, conn net.Conn, config *tls.Config, addr string, timeout time.Duration) (net.Conn, error) {
+func secure(ctx context.Context, conn net.Conn, config *tls.Config, addr string) (net.Conn, error) {
 	if config.ServerName == "" {
 		config = config.Clone()
 		config.ServerName, _, _ = net.SplitHostPort(addr)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	c := tls.Client(conn, config)
 	if err := c.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()

@@ -104,7 +104,7 @@ func (c checked) SyscallConn() (syscall.RawConn, error) {
 	return checker{raw, c.tcp}, err //nolint:wrapcheck // it stands for the connection
 }
 
-// A checker looks itself, because that is cheaper.
+// A checker asks the kernel itself before it uses the function of go-redis, because that is cheaper.
 type checker struct {
 	syscall.RawConn
 	tcp *tcp.Conn

@@ -9,8 +9,8 @@ import (
 // a message. It may take twice as long.
 const besideAfter = 20 * time.Millisecond
 
-// handled are the messages whose handling has begun not long ago. They share one timer, which runs
-// only while there are any: one for each message would cost more than starting a goroutine.
+// handled are the messages whose handling began within the last 40 ms. They share one timer, which
+// runs only while there are any: one for each message would cost more than starting a goroutine.
 type handled struct {
 	mu         sync.Mutex
 	young, old []handling

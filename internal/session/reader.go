@@ -24,19 +24,24 @@ const (
 	discardBytes = 1 << 20
 )
 
-// often is the time between two messages up to which a session is expected to receive more soon.
-const often = time.Second
+// A session is busy, and expected to receive more soon, after manyMessages messages in a row with
+// less than often between two of them.
+const (
+	often        = 250 * time.Millisecond
+	manyMessages = 8
+)
 
 // read is the session's reader. It waits for a frame, and then handles it in the same goroutine.
 // That needs a deep stack, which the goroutine would keep while it waits. So it goes on itself only
-// if messages come often, and otherwise leaves the reading to a new goroutine.
+// if the session is busy, and otherwise leaves the reading to a new goroutine. One that has gone on
+// ends with the next control frame, such as a pong.
 //
 // It must do nothing else. The calls of the runtime below it just fit into the initial stack
 // of 2 KiB, and so an idle socket keeps no larger one.
 func (s *Session) read() {
-	for {
+	for grown := false; ; grown = true {
 		_, err := s.reader.Peek(2)
-		if !s.receive(err) {
+		if !s.receive(err, grown) {
 			return
 		}
 	}
@@ -50,8 +55,9 @@ type message struct {
 }
 
 // receive reads a message or a control frame, and handles the message, unless another goroutine
-// handles messages of this socket. It reports whether the caller is to read on.
-func (s *Session) receive(err error) (readOn bool) {
+// handles messages of this socket. It reports whether the caller is to read on. grown says that the
+// caller has handled a message before.
+func (s *Session) receive(err error, grown bool) (readOn bool) {
 	var m message
 	if err == nil {
 		m, err = s.readMessage()
@@ -69,7 +75,7 @@ func (s *Session) receive(err error) (readOn bool) {
 		go s.read() // takes over this goroutine's count in the WaitGroup
 		return false
 	default:
-		return s.dispatch(m)
+		return s.dispatch(m, grown)
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 // the messages for it.
 type Handler interface {
 	// Receive handles one message of the client. It is called for one message at a time, in
-	// their order, while the next ones are read and wait. If the error is a *frame.Close the
-	// session ends with it, and with 1011 internal after any other error.
+	// their order. If it takes long, the next ones are read meanwhile, and wait. If the error is a
+	// *frame.Close the session ends with it, and with 1011 internal after any other error.
 	Receive(ctx context.Context, m frame.Message) error
 	// Next returns the next message to write, or a message without data if there is
 	// none. Only the writer calls it. It may read missing messages from a store but must
@@ -38,7 +38,7 @@ type Handler interface {
 }
 
 // A Session is one WebSocket connection. It keeps no logger, closure or request, because
-// this struct and the reader's stack are all the memory that an idle connection needs.
+// this struct, the connection and the reader's stack are all the memory that an idle one needs.
 //
 // [Session.End] is the only way to end it. The writer then sends the Close as its last
 // frame, and the reader waits for the peer's Close for at most two seconds.
@@ -57,6 +57,7 @@ type Session struct {
 	warnings bucket  // rate of messages over that rate; used by work only
 
 	lastMessage int64 // Unix nanoseconds; used by the reader only
+	inARow      int   // messages until then with less than often between two; used by the reader only
 
 	client       unique.Handle[string] // see [Slot.Client]
 	opened       int64                 // Unix nanoseconds
@@ -80,13 +81,13 @@ type Session struct {
 	pingSent    int64   // Unix nanoseconds at which the unanswered ping was sent, 0 if there is none
 	lastPing    int64
 	lastPong    int64
-	roundTrip   int32 // microseconds that the last ping took, 0 if unknown
+	roundTrip   int32 // microseconds that the last ping took, 0 if unknown; up to 40 ms more behind a message
 	refused     bool  // the handshake failed
 	readerDone  bool
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
 
-	queue   []message // received, in order, while the handler is at work
+	queue   []message // received, in order, beside the handler at work
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
 	beside  bool      // another one reads meanwhile

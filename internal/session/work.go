@@ -55,9 +55,11 @@ type Superseder interface {
 // another one reads on beside it, so that pings, pongs and the Close behind the message are seen. Then
 // the next messages wait, and if too much waits, nothing is read for a while. dispatch reports
 // whether the caller is to read on.
-func (s *Session) dispatch(m message) (readOn bool) {
+func (s *Session) dispatch(m message, grown bool) (readOn bool) {
 	now, turn := time.Now(), s.received.Add(1)
-	soon := now.UnixNano()-s.lastMessage < int64(often)
+	if s.inARow++; now.UnixNano()-s.lastMessage >= int64(often) {
+		s.inARow = 1
+	}
 	s.lastMessage = now.UnixNano()
 	s.receivedBytes.Add(uint64(len(m.Data)))
 	s.lastActive.Store(s.lastMessage)
@@ -84,16 +86,17 @@ func (s *Session) dispatch(m message) (readOn bool) {
 	}
 	s.registry.running.Add(1)
 	s.registry.handled.add(handling{s, turn})
-	if !soon {
+	if !grown {
 		growStack(0)
 	}
 	if !s.work(m) {
 		return false
 	}
-	if !soon {
+	if s.inARow < manyMessages {
 		go s.read() // takes over the reader's count in the WaitGroup
+		return false
 	}
-	return soon
+	return true
 }
 
 // enqueueLocked makes m wait for its turn.

@@ -2,10 +2,10 @@
 // same way.
 //
 // Before each system call package net tells Go's scheduler that the call may take long. In a
-// process that has little to do, that wakes the runtime's monitor thread for nearly every message,
-// which then looks around for a while. Reads and writes of a socket never wait, because Go's
-// sockets are non-blocking, so this package does not tell the scheduler. At 1,000 messages a second
-// a replica takes a tenth less time of the processor. Only Linux has it.
+// process that has little to do, that wakes the runtime's monitor thread for nearly every message.
+// Reads and writes of a socket never wait for the peer, because Go's sockets are non-blocking, so
+// this package does not tell the scheduler. At 1,000 messages a second a replica takes a tenth less
+// time of the processor. Only Linux has it.
 package tcp
 
 import (

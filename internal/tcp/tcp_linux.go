@@ -16,30 +16,39 @@ type call struct {
 	p   []byte // what is left of the buffer
 	n   int    // bytes that were read or written
 	err syscall.Errno
-
-	read, write, tryWrite func(fd uintptr) (done bool)
+	run func(fd uintptr) (done bool)
 }
 
-var calls = sync.Pool{New: func() any {
-	c := &call{}
-	c.read = func(fd uintptr) bool { return c.do(syscall.SYS_READ, fd) }
-	c.write = func(fd uintptr) bool {
-		for c.do(syscall.SYS_WRITE, fd) {
-			if c.err != 0 || len(c.p) == 0 {
-				return true
-			}
+var reads, writes, tries = pool((*call).read), pool((*call).write), pool((*call).tryWrite)
+
+// pool returns a pool of calls that run f.
+func pool(f func(c *call, fd uintptr) bool) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		c := &call{}
+		c.run = func(fd uintptr) bool { return f(c, fd) }
+		return c
+	}}
+}
+
+func (c *call) read(fd uintptr) bool { return c.do(syscall.SYS_READ, fd) }
+
+func (c *call) write(fd uintptr) bool {
+	for c.do(syscall.SYS_WRITE, fd) {
+		if c.err != 0 || len(c.p) == 0 {
+			return true
 		}
-		return false
 	}
-	c.tryWrite = func(fd uintptr) bool {
-		c.do(syscall.SYS_WRITE, fd)
-		return true
-	}
-	return c
-}}
+	return false
+}
+
+func (c *call) tryWrite(fd uintptr) bool {
+	c.do(syscall.SYS_WRITE, fd)
+	return true
+}
 
 // do makes the system call, which does not wait. It returns false if the kernel has no bytes to
-// read, or no room for any.
+// read, or no room for any. Unlike those of package syscall, these calls order nothing for the race
+// detector.
 func (c *call) do(number, fd uintptr) bool {
 	for {
 		n, _, err := syscall.RawSyscall(number, fd, uintptr(unsafe.Pointer(&c.p[0])), uintptr(len(c.p))) //nolint:gosec // a buffer for the kernel
@@ -60,9 +69,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.TCPConn.Read(p) //nolint:wrapcheck // it stands for the connection
 	}
-	call := start(p)
-	defer call.end()
-	err := c.raw.Read(call.read)
+	call := start(reads, p)
+	defer call.end(reads)
+	err := c.raw.Read(call.run)
 	if err = c.explain("read", err, call.err); err != nil {
 		return 0, err
 	}
@@ -77,9 +86,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.TCPConn.Write(p) //nolint:wrapcheck // it stands for the connection
 	}
-	call := start(p)
-	defer call.end()
-	err := c.raw.Write(call.write)
+	call := start(writes, p)
+	defer call.end(writes)
+	err := c.raw.Write(call.run)
 	return call.n, c.explain("write", err, call.err)
 }
 
@@ -89,9 +98,9 @@ func (c *Conn) TryWrite(p []byte) int {
 	if len(p) == 0 {
 		return 0
 	}
-	call := start(p)
-	defer call.end()
-	_ = c.raw.Write(call.tryWrite)
+	call := start(tries, p)
+	defer call.end(tries)
+	_ = c.raw.Write(call.run)
 	return call.n
 }
 
@@ -106,15 +115,15 @@ func (c *Conn) Idle() bool {
 	return idle
 }
 
-func start(p []byte) *call {
-	c := calls.Get().(*call) //nolint:forcetypeassert,errcheck // nothing else is stored
+func start(pool *sync.Pool, p []byte) *call {
+	c := pool.Get().(*call) //nolint:forcetypeassert,errcheck // nothing else is stored
 	c.p, c.n, c.err = p, 0, 0
 	return c
 }
 
-func (c *call) end() {
+func (c *call) end(pool *sync.Pool) {
 	c.p = nil
-	calls.Put(c)
+	pool.Put(c)
 }
 
 // explain returns the error of package net for one of the connection, as after a deadline, or for one
