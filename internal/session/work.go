@@ -82,7 +82,7 @@ func (s *Session) dispatch(m message, grown bool) (readOn bool) {
 		s.cut("network", tooManyFrames)
 	}
 	if !work {
-		return !stopped // if so, whoever resumes takes over this goroutine's count in the WaitGroup
+		return !stopped // a reader that stops leaves its count in the WaitGroup to the next one
 	}
 	s.registry.running.Add(1)
 	s.registry.handled.add(handling{s, turn})
