@@ -51,21 +51,21 @@ func (c *conn) Close() error {
 	c.limits.remove(c)
 	c.limits.mu.Unlock()
 	defer c.reserve.fill()
-	return c.TCPConn.Close() //nolint:wrapcheck // it stands for the connection
+	return c.TCPConn.Close() //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 // CloseWrite ends the server's side. The connection is then only kept until the client has
 // read the last answer, so its place may be taken.
 func (c *conn) CloseWrite() error {
 	c.limits.move(c, idle)
-	return c.TCPConn.CloseWrite() //nolint:wrapcheck // it stands for the connection
+	return c.TCPConn.CloseWrite() //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 // Read reads, and ends a connection whose head has too many lines.
 func (c *conn) Read(p []byte) (int, error) {
 	s := state(c.state.Load())
 	if s == gone {
-		return c.Conn.Read(p) //nolint:wrapcheck // it stands for the connection
+		return c.Conn.Read(p) //nolint:wrapcheck // a net.Conn returns the connection's own error
 	}
 	n, err := c.Conn.Read(p[:min(len(p), readChunk)])
 	if s != serving { // net/http has not taken the head yet
@@ -75,20 +75,20 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 	}
-	return n, err //nolint:wrapcheck // it stands for the connection
+	return n, err //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 // SetReadDeadline shortens the idle timeout when it gets tight.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.reserved && state(c.state.Load()) == idle { // somebody else needs the place
-		return c.TCPConn.SetReadDeadline(time.Now()) //nolint:wrapcheck // it stands for the connection
+		return c.TCPConn.SetReadDeadline(time.Now()) //nolint:wrapcheck // a net.Conn returns the connection's own error
 	}
 	if c.limits.crowded.Load() && state(c.state.Load()) == idle {
 		if soon := time.Now().Add(tightIdle); t.IsZero() || t.After(soon) {
 			t = soon
 		}
 	}
-	return c.TCPConn.SetReadDeadline(t) //nolint:wrapcheck // it stands for the connection
+	return c.TCPConn.SetReadDeadline(t) //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 // unwrap returns the accepted connection below the PROXY protocol.

@@ -17,9 +17,9 @@ import (
 const maxCommit = 500
 
 // Where commits are slow, as with a slow disk or a synchronous standby, one transaction at a time
-// makes a message wait for two commits. So transactions that have taken longer than slowCommit do
-// not count, as long as all of them together have fewer than maxBesideSlow messages. With more
-// messages the load is what takes the time, and large batches are better for that.
+// makes a message wait for two commits. So another transaction may start once all that are running
+// have taken longer than slowCommit, if they have fewer than maxBesideSlow messages together. With
+// more messages the load causes the delay, and larger batches are the better answer to that.
 const (
 	slowCommit     = 2 * time.Millisecond
 	maxBesideSlow  = 16

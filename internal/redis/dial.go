@@ -92,8 +92,7 @@ func (cs *connections) add(dialed net.Conn) net.Conn {
 	return c
 }
 
-// A checked connection has the method by which go-redis looks for the end of a connection before
-// it uses it.
+// A checked connection lets go-redis test, before each use, whether the server has closed it.
 type checked struct {
 	*conn
 	tcp *tcp.Conn
@@ -101,10 +100,11 @@ type checked struct {
 
 func (c checked) SyscallConn() (syscall.RawConn, error) {
 	raw, err := c.tcp.SyscallConn()
-	return checker{raw, c.tcp}, err //nolint:wrapcheck // it stands for the connection
+	return checker{raw, c.tcp}, err //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
-// A checker asks the kernel itself before it uses the function of go-redis, because that is cheaper.
+// A checker makes this test with a cheaper system call. It calls the function of go-redis only if the
+// connection is not idle.
 type checker struct {
 	syscall.RawConn
 	tcp *tcp.Conn
@@ -114,14 +114,14 @@ func (c checker) Read(f func(fd uintptr) bool) error {
 	if c.tcp.Idle() {
 		return nil
 	}
-	return c.RawConn.Read(f) //nolint:wrapcheck // it stands for the connection
+	return c.RawConn.Read(f) //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 func (c *conn) Close() error {
 	c.all.mu.Lock()
 	delete(c.all.open, c)
 	c.all.mu.Unlock()
-	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection
+	return c.Conn.Close() //nolint:wrapcheck // a net.Conn returns the connection's own error
 }
 
 func (cs *connections) closeAll() {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// besideAfter is the time after which another goroutine reads on beside one that is still handling
-// a message. It may take twice as long.
+// besideAfter is how long a message may be handled before another goroutine starts to read. It is
+// checked at this interval, so it may take twice as long.
 const besideAfter = 20 * time.Millisecond
 
-// handled are the messages whose handling began within the last 40 ms. They share one timer, which
-// runs only while there are any: one for each message would cost more than starting a goroutine.
-type handled struct {
+// recentMessages are the messages whose handling began within the last 40 ms. They share one timer,
+// which runs only while there are any: a timer for each message would cost more than a goroutine.
+type recentMessages struct {
 	mu         sync.Mutex
 	young, old []handling
 	running    bool
@@ -23,25 +23,25 @@ type handling struct {
 	turn    uint32
 }
 
-func (d *handled) add(h handling) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.young = append(d.young, h)
-	if !d.running {
-		d.running = true
-		time.AfterFunc(besideAfter, d.tick)
+func (r *recentMessages) add(h handling) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.young = append(r.young, h)
+	if !r.running {
+		r.running = true
+		time.AfterFunc(besideAfter, r.tick)
 	}
 }
 
 // tick starts readers beside the messages that were there at the last tick.
-func (d *handled) tick() {
-	d.mu.Lock()
-	due := d.old
-	d.old, d.young = d.young, make([]handling, 0, len(d.young))
-	if d.running = len(d.old) > 0; d.running {
-		time.AfterFunc(besideAfter, d.tick)
+func (r *recentMessages) tick() {
+	r.mu.Lock()
+	due := r.old
+	r.old, r.young = r.young, make([]handling, 0, len(r.young))
+	if r.running = len(r.old) > 0; r.running {
+		time.AfterFunc(besideAfter, r.tick)
 	}
-	d.mu.Unlock()
+	r.mu.Unlock()
 	for _, h := range due {
 		h.readBeside()
 	}

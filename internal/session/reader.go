@@ -56,7 +56,7 @@ type message struct {
 
 // receive reads a message or a control frame, and handles the message, unless another goroutine
 // handles messages of this socket. It reports whether the caller is to read on. grown says that the
-// caller has handled a message before.
+// goroutine has handled a message before, so its stack is large enough.
 func (s *Session) receive(err error, grown bool) (readOn bool) {
 	var m message
 	if err == nil {

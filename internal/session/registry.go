@@ -54,7 +54,7 @@ type Registry struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // readers and writers
 	writers *writers
-	handled handled
+	recent  recentMessages
 
 	count     atomic.Int64 // sockets, including those in their handshake
 	anonymous atomic.Int64 // of count, those of anonymous endpoints

@@ -45,7 +45,7 @@ type Handler interface {
 type Session struct {
 	registry *Registry
 	raw      net.Conn
-	tcp      *tcp.Conn     // below raw; nil if what is written to raw does not go there unchanged
+	tcp      *tcp.Conn     // that raw writes to; nil if raw changes the bytes, as TLS does
 	reader   *bufio.Reader // of raw
 	handler  Handler
 	log      logging.Conn
@@ -57,7 +57,7 @@ type Session struct {
 	warnings bucket  // rate of messages over that rate; used by work only
 
 	lastMessage int64 // Unix nanoseconds; used by the reader only
-	inARow      int   // messages until then with less than often between two; used by the reader only
+	inARow      int   // messages up to it that followed each other within often; used by the reader only
 
 	client       unique.Handle[string] // see [Slot.Client]
 	opened       int64                 // Unix nanoseconds
@@ -87,7 +87,7 @@ type Session struct {
 	writerDone  bool // the Close is sent, or cannot be
 	finished    bool
 
-	queue   []message // received, in order, beside the handler at work
+	queue   []message // received, in order, while another message is handled
 	queued  int       // bytes of queue, and of those that were superseded
 	working bool      // a goroutine handles messages
 	beside  bool      // another one reads meanwhile

@@ -85,7 +85,7 @@ func (s *Session) dispatch(m message, grown bool) (readOn bool) {
 		return !stopped // a reader that stops leaves its count in the WaitGroup to the next one
 	}
 	s.registry.running.Add(1)
-	s.registry.handled.add(handling{s, turn})
+	s.registry.recent.add(handling{s, turn})
 	if !grown {
 		growStack(0)
 	}
@@ -162,7 +162,7 @@ func (s *Session) renew(m *message) {
 }
 
 // work handles m and then the messages that wait, at the message rate. It reports whether the caller
-// is still the reader, too.
+// is still the reader of the session.
 func (s *Session) work(m message) (readOn bool) {
 	defer s.registry.running.Done()
 	for ok := true; ok; m, ok, readOn = s.next() {
@@ -175,9 +175,9 @@ func (s *Session) work(m message) (readOn bool) {
 	return readOn
 }
 
-// next returns the next message of the queue, or false if there is none. Then the caller no
-// longer works, and readOn says whether nobody reads beside it. It lets the reader go on if there is
-// room.
+// next returns the next message of the queue. If there is none, ok is false, the session no longer
+// counts as working, and readOn says whether the caller is still its reader. If the reader has stopped
+// and the queue has room, next starts it again.
 func (s *Session) next() (m message, ok, readOn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

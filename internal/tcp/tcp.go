@@ -4,8 +4,8 @@
 // Before each system call package net tells Go's scheduler that the call may take long. In a
 // process that has little to do, that wakes the runtime's monitor thread for nearly every message.
 // Reads and writes of a socket never wait for the peer, because Go's sockets are non-blocking, so
-// this package does not tell the scheduler. At 1,000 messages a second a replica takes a tenth less
-// time of the processor. Only Linux has it.
+// this package does not tell the scheduler. At 1,000 messages a second a replica uses a
+// tenth less processor time. On systems other than Linux, this package only calls package net.
 package tcp
 
 import (
@@ -22,7 +22,7 @@ type Conn struct {
 	raw syscall.RawConn
 }
 
-// New returns a Conn that stands for c.
+// New returns c as a [Conn].
 func New(c *net.TCPConn) *Conn {
 	raw, _ := c.SyscallConn() // fails for a nil pointer only
 	return &Conn{c, raw}
@@ -34,10 +34,11 @@ func Dial(ctx context.Context, d *net.Dialer, network, address string) (net.Conn
 	if t, ok := c.(*net.TCPConn); ok {
 		return New(t), nil
 	}
-	return c, err //nolint:wrapcheck // as of the dialer
+	return c, err //nolint:wrapcheck // the dialer's error says what failed
 }
 
-// Below returns the TCP connection below c if what is written to c goes there unchanged, else nil.
+// Below returns the TCP connection that c writes to. It returns nil if there is none, or if c changes the
+// bytes on the way, as TLS does.
 func Below(c net.Conn) *Conn {
 	if p, ok := c.(interface{ Raw() net.Conn }); ok { // PROXY protocol
 		c = p.Raw()

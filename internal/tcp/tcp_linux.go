@@ -13,7 +13,7 @@ import (
 // A call is one call of a method of [Conn]. It is reused, because the function that
 // [syscall.RawConn] takes would otherwise be allocated each time.
 type call struct {
-	p   []byte // what is left of the buffer
+	p   []byte // the rest of the caller's buffer
 	n   int    // bytes that were read or written
 	err syscall.Errno
 	run func(fd uintptr) (done bool)
@@ -67,7 +67,7 @@ func (c *call) do(number, fd uintptr) bool {
 // Read is [net.Conn.Read].
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
-		return c.TCPConn.Read(p) //nolint:wrapcheck // it stands for the connection
+		return c.TCPConn.Read(p) //nolint:wrapcheck // a net.Conn returns the connection's own error
 	}
 	call := start(reads, p)
 	defer call.end(reads)
@@ -84,7 +84,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write is [net.Conn.Write].
 func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
-		return c.TCPConn.Write(p) //nolint:wrapcheck // it stands for the connection
+		return c.TCPConn.Write(p) //nolint:wrapcheck // a net.Conn returns the connection's own error
 	}
 	call := start(writes, p)
 	defer call.end(writes)
@@ -126,14 +126,14 @@ func (c *call) end(pool *sync.Pool) {
 	pool.Put(c)
 }
 
-// explain returns the error of package net for one of the connection, as after a deadline, or for one
-// of the system call.
+// explain returns the error that package net would return. conn is the error of the connection, such as a
+// passed deadline, and call that of the system call.
 func (c *Conn) explain(operation string, conn error, call syscall.Errno) error {
 	if e, ok := errors.AsType[*net.OpError](conn); ok {
 		e.Op = operation // instead of raw-read
 	}
 	if conn != nil || call == 0 {
-		return conn //nolint:wrapcheck // it stands for the connection
+		return conn //nolint:wrapcheck // a net.Conn returns the connection's own error
 	}
 	return &net.OpError{Op: operation, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(operation, call)}
 }

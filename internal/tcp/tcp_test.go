@@ -116,9 +116,9 @@ func TestTryWriteDoesNotWait(t *testing.T) {
 			break
 		}
 	}
-	got := make([]byte, total)
-	if _, err := io.ReadFull(other, got); err != nil {
-		t.Error(err)
+	got, want := make([]byte, total), bytes.Repeat(sent, 1+total/len(sent))
+	if _, err := io.ReadFull(other, got); err != nil || total < len(sent) || !bytes.Equal(got, want[:total]) {
+		t.Errorf("%d bytes were written, and something else was received: %v", total, err)
 	}
 	if other.TryWrite(nil) != 0 || other.Close() != nil || other.TryWrite(sent) != 0 {
 		t.Error("wrote nothing or to a closed connection")
