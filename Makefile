@@ -96,7 +96,8 @@ e2e: ## Test the chart in a Kubernetes cluster, with faults (docs/developing.md)
 mutants: deps ## Break each guarantee on purpose and check that tests fail (ARGS=side_door for one)
 	@cd tools && go run ./mutants $(ARGS)
 
-gen: deps ## Regenerate generated documents and golden files
+gen: deps ## Regenerate generated documents, golden files and go.sum
+	@for module in . $(NESTED); do (cd $$module && go mod tidy) || exit; done
 	@go generate ./...
 	@cd tools && go generate ./...
 	@cd charts && go test . -update >/dev/null
