@@ -80,7 +80,10 @@ func (c *conn) dial() (*net.TCPConn, error) {
 		case <-dialled:
 		}
 	}()
-	target, err := new(net.Dialer).DialContext(ctx, "tcp", c.proxy.target)
+	c.proxy.mu.Lock()
+	addr := c.proxy.target
+	c.proxy.mu.Unlock()
+	target, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the error is not used: the client gets a reset
 	}

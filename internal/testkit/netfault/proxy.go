@@ -18,13 +18,13 @@ import (
 
 // A Proxy passes connections on to a target. Its methods are safe for concurrent use.
 type Proxy struct {
-	target string
-	addr   string
-	held   net.PacketConn // reserves the port while the proxy is cut
-	redis  atomic.Bool    // the target speaks RESP
-	ends   sync.WaitGroup // of the accepting goroutine and all connections
+	addr  string
+	held  net.PacketConn // reserves the port while the proxy is cut
+	redis atomic.Bool    // the target speaks RESP
+	ends  sync.WaitGroup // of the accepting goroutine and all connections
 
 	mu       sync.Mutex
+	target   string
 	listener net.Listener // nil while cut
 	closed   bool
 	conns    map[*conn]struct{}
@@ -86,6 +86,13 @@ func (p *Proxy) URL(raw string) string {
 	}
 	u.Host = p.addr
 	return u.String()
+}
+
+// Retarget makes new connections lead to another target (host:port). Open ones stay as they are.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 // Counts returns the current counts.

@@ -145,10 +145,15 @@ func (r *Redis) connect(ctx context.Context) error {
 		return err //nolint:wrapcheck // the caller says what it was for
 	}
 	_ = probe.Close()
-	client := goredis.NewClient(&goredis.Options{
+	client := r.client()
+	return errors.Join(client.Ping(ctx).Err(), client.Close())
+}
+
+// client returns a client with one connection. The caller closes it.
+func (r *Redis) client() *goredis.Client {
+	return goredis.NewClient(&goredis.Options{
 		Addr: r.Addr(), Username: "default", Password: r.password,
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, ContextTimeoutEnabled: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	return errors.Join(client.Ping(ctx).Err(), client.Close())
 }

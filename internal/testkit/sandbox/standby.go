@@ -2,10 +2,14 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -65,5 +69,52 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	return nil
 }
 
+// StartReplica starts a server with the password of another one, which it follows, and returns when it has the data of
+// that one. It is read-only until it is promoted or restarted.
+func StartReplica(ctx context.Context, master *Redis, o RedisOptions) (*Redis, error) {
+	o.Settings = maps.Clone(o.Settings)
+	if o.Settings == nil {
+		o.Settings = map[string]string{}
+	}
+	o.Settings["requirepass"], o.Settings["masterauth"] = master.password, master.password
+	r, err := StartRedis(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.follow(ctx, master); err != nil {
+		return nil, errors.Join(fmt.Errorf("start a replica of redis: %w", err), r.Kill())
+	}
+	return r, nil
+}
+
+// follow is not a setting of redis.conf, where it would outlive the promotion.
+func (r *Redis) follow(ctx context.Context, master *Redis) (err error) {
+	client := r.client()
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := client.SlaveOf(ctx, "127.0.0.1", strconv.Itoa(master.port)).Err(); err != nil {
+		return err //nolint:wrapcheck // the caller says what it was for
+	}
+	for {
+		info, err := client.Info(ctx, "replication").Result()
+		if err != nil || strings.Contains(info, "master_link_status:up") {
+			return err //nolint:wrapcheck // the caller says what it was for
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for its data: %w", ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Promote makes a replica a master. It has what it had received of the other one.
+func (r *Redis) Promote(ctx context.Context) error {
+	client := r.client()
+	if err := errors.Join(client.SlaveOf(ctx, "NO", "ONE").Err(), client.Close()); err != nil {
+		return fmt.Errorf("promote a replica of redis: %w", err)
+	}
+	return nil
+}
+
 // Dir returns the directory of the server.
-func (p *Postgres) Dir() string { return p.dir }
+func (s *server) Dir() string { return s.dir }

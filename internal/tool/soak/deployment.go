@@ -37,6 +37,7 @@ type deployment struct {
 	replicas []*replica
 	js       *jsProgram // nil if no client is one of Node
 	logs     []*os.File
+	storeLog *os.File // of Postgres
 }
 
 func newSecret() string { return rand.Text() + rand.Text() }
@@ -70,12 +71,12 @@ func (d *deployment) start(ctx context.Context, replicas, rooms int) error {
 }
 
 func (d *deployment) startStores(ctx context.Context, data string) error {
-	log, err := d.openLog("postgres")
-	if err != nil {
+	var err error
+	if d.storeLog, err = d.openLog("postgres"); err != nil {
 		return err
 	}
 	d.postgres, d.redis, err = sandbox.StartStores(ctx,
-		sandbox.PostgresOptions{Dir: filepath.Join(data, "pg"), Settings: sandbox.TestSettings(), QuickInit: true, Log: log},
+		sandbox.PostgresOptions{Dir: filepath.Join(data, "pg"), Settings: sandbox.ReplicationSettings(), QuickInit: true, Log: d.storeLog},
 		sandbox.RedisOptions{Dir: filepath.Join(data, "redis"), Settings: sandbox.RedisTestSettings()})
 	if err != nil {
 		return err

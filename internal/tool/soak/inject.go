@@ -39,6 +39,8 @@ func (r *runner) inject(ctx context.Context, f *fault) error {
 		return kill(ctx, d.redis, f.duration)
 	case redisStop:
 		return suspend(ctx, d.redis, f.duration)
+	case redisFailover:
+		return d.failOverRedis(ctx, f.duration)
 	case redisClients:
 		return killRedisClients(ctx, d.redisURL, []string{"pubsub", "normal", ""}[rng.IntN(3)])
 	case pgRestart:
@@ -47,6 +49,8 @@ func (r *runner) inject(ctx context.Context, f *fault) error {
 		return kill(ctx, d.postgres, f.duration)
 	case pgStop:
 		return suspend(ctx, d.postgres, f.duration)
+	case pgFailover:
+		return d.failOverPostgres(ctx, f.duration)
 	case pgRestore:
 		return r.restoreLater(ctx, f.duration)
 	case pgReplace:

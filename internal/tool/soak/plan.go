@@ -20,11 +20,13 @@ const (
 	redisRestart   kind = "redis-restart"
 	redisKill      kind = "redis-kill"
 	redisStop      kind = "redis-stop"
+	redisFailover  kind = "redis-failover"    // a replica of the killed server takes its place
 	redisClients   kind = "redis-client-kill" // CLIENT KILL of subscribers, of others or of all
 	pgRestart      kind = "postgres-restart"
 	pgKill         kind = "postgres-kill"
 	pgStop         kind = "postgres-stop"
-	lostCommit     kind = "lost-commit" // statements commit, but their response is lost
+	pgFailover     kind = "postgres-failover" // a synchronous standby of the killed primary takes its place
+	lostCommit     kind = "lost-commit"       // statements commit, but their response is lost
 	redisCut       kind = "redis-link-cut"
 	redisStall     kind = "redis-link-stall"
 	redisDelay     kind = "redis-link-delay"
@@ -78,10 +80,12 @@ var kinds = []struct {
 	{redisRestart, redisTarget, 0, 0},
 	{redisKill, redisTarget, 0, 4 * time.Second},
 	{redisStop, redisTarget, 100 * time.Millisecond, 7 * time.Second},
+	{redisFailover, redisTarget, 0, 2 * time.Second},
 	{redisClients, redisTarget, 0, 0},
 	{pgRestart, postgresTarget, 0, 0},
 	{pgKill, postgresTarget, 0, 3 * time.Second},
 	{pgStop, postgresTarget, 100 * time.Millisecond, 10 * time.Second},
+	{pgFailover, postgresTarget, 0, 3 * time.Second},
 	{lostCommit, postgresLink, 50 * time.Millisecond, time.Second},
 	{redisCut, redisLink, 50 * time.Millisecond, 5 * time.Second},
 	{redisStall, redisLink, 100 * time.Millisecond, 8 * time.Second},

@@ -23,6 +23,7 @@ type replica struct {
 	program *sandbox.Program // nil if a test runs the replica in its own process
 
 	redis, postgres *netfault.Proxy // from the replica to the stores
+	redisURL, pgURL string          // through these links
 	front           *netfault.Proxy // from the clients to the replica
 }
 
@@ -67,8 +68,11 @@ func (d *deployment) openLinks(r *replica) (err error) {
 	if r.redis, err = netfault.ListenRedis(hostOf(d.redisURL)); err != nil {
 		return err
 	}
-	r.postgres, err = netfault.Listen(hostOf(d.pgURL))
-	return err
+	if r.postgres, err = netfault.Listen(hostOf(d.pgURL)); err != nil {
+		return err
+	}
+	r.redisURL, r.pgURL = r.redis.URL(d.redisURL), r.postgres.URL(d.pgURL)
+	return nil
 }
 
 func hostOf(raw string) string {
@@ -85,8 +89,8 @@ func (d *deployment) environment(r *replica, port, ops int) []string {
 	host := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 	return append([]string{
 		"ROOMSPA_REPLICA=" + r.name, "ROOMSPA_LISTEN=" + host(port), "ROOMSPA_OPS_LISTEN=" + host(ops),
-		"ROOMSPA_DATABASE_URL=" + r.postgres.URL(d.pgURL),
-		"ROOMSPA_REDIS_URL=" + r.redis.URL(d.redisURL), "ROOMSPA_REDIS_PREFIX=" + d.prefix,
+		"ROOMSPA_DATABASE_URL=" + r.pgURL,
+		"ROOMSPA_REDIS_URL=" + r.redisURL, "ROOMSPA_REDIS_PREFIX=" + d.prefix,
 		"ROOMSPA_JWT_SECRET=" + d.secret, "ROOMSPA_LOG_LEVEL=warn", "ROOMSPA_CLASSIC_CLIENTS=true",
 		"ROOMSPA_MESSAGE_RATE=100000", "ROOMSPA_MESSAGE_BURST=100000", "ROOMSPA_USER_SOCKETS=0", "ROOMSPA_ADDRESS_SHARE=1",
 		"ROOMSPA_PING_INTERVAL=3s", "ROOMSPA_PONG_TIMEOUT=3s", "ROOMSPA_WRITE_TIMEOUT=4s",

@@ -74,6 +74,26 @@ func TestASoakThatIsInterruptedLeavesNothingButItsHistories(t *testing.T) {
 	}
 }
 
+func TestNothingIsLostWhenASoakFailsOver(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &output{}
+	o := Options{
+		For: 20 * time.Second, Seed: 7, Replicas: 2, Clients: roomSize, Rate: 50, Only: []string{string(pgFailover), string(redisFailover)},
+		Dir: filepath.Join(t.ArtifactDir(), "histories"), Out: out, Command: []string{"/usr/bin/env", replicaVariable + "=1", self},
+	}
+	if good, err := Run(t.Context(), o); err != nil || !good {
+		t.Errorf("good: %v, error: %v; %s", good, err, strings.Join(out.lines(), "\n"))
+	}
+	v, err := judge.Judge(os.DirFS(o.Dir))
+	if err != nil || v.Faults[string(pgFailover)] == 0 || v.Faults[string(redisFailover)] == 0 || v.Messages < 200 {
+		t.Errorf("that shows nothing: %d messages, %v, %v", v.Messages, v.Faults, err)
+	}
+}
+
 func TestCheckShowsTheHistoryOfTheFirstViolation(t *testing.T) {
 	t.Parallel()
 	out := &output{}
