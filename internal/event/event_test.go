@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/roomspa/roomspa/internal/event"
 	"github.com/roomspa/roomspa/internal/room"
@@ -53,7 +54,7 @@ var bodies = []event.Body{
 	event.Receipt{Conversation: room.ID{1, 15: 2}, User: 7, Cursor: room.Cursor{Delivered: 41, Read: 40}},
 	event.Typing{User: 7, Active: true},
 	event.Presence{Users: []event.UserPresence{{User: 7, Online: true, Inbox: true}, {User: 8, LastSeen: at}}},
-	event.Online{Replicas: []event.ReplicaPresence{{Replica: "070000000000000000000000", Until: at, Inbox: true}}, LastSeen: at},
+	event.Online{Replicas: []event.ReplicaPresence{{Replica: event.ProcessID{7}, Until: at, Inbox: true}}, LastSeen: at},
 	event.Block{Blocker: 7, Blocked: 8},
 	event.Inbox{Conversation: room.ID{1, 15: 2}, Room: room.Room{Customer: 7, Therapist: 8}, Seq: 41, Sender: 7, At: at.Truncate(time.Millisecond), Text: "hi"},
 	event.Message{Seq: 41, Sender: 7, Number: 9_000_000, At: at.UnixMicro(), Frame: []byte(`{"type":"chat_message"}`)},
@@ -275,6 +276,27 @@ func TestKeysAreNotShown(t *testing.T) {
 			t.Errorf("%s shows the secret: %s", format, text)
 		}
 	}
+}
+
+// FuzzReadOnline compares the reader with encoding/json.
+func FuzzReadOnline(f *testing.F) {
+	replica := event.ReplicaPresence{Replica: event.ProcessID{7}, Until: at, Inbox: true}
+	for _, o := range []event.Online{{}, {LastSeen: at}, {Replicas: []event.ReplicaPresence{replica}}, {Replicas: []event.ReplicaPresence{replica, {Until: at}}, LastSeen: at}} {
+		f.Add(o.AppendTo(nil))
+	}
+	for _, text := range []string{
+		`{"last_seen":"2026-01-02T03:04:05Z","replicas":null}`, `{,"last_seen":"2026-01-02T03:04:05Z"}`, `{"replicas":[]}`, `{"replicas":[],}`,
+		`{"replicas":[{"replica":"070000000000000000000000","until":"2026-01-02T03:04:05Z"`, `{"last_seen":"2026\u002d01-02T03:04:05Z"}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := event.ReadOnline(body)
+		want, refused := event.Read[event.Online](body)
+		if (err == nil) != (refused == nil) || err == nil && !cmp.Equal(got, want, cmpopts.EquateEmpty()) {
+			t.Errorf("%s: %+v, %v; want %+v, %v", body, got, err, want, refused)
+		}
+	})
 }
 
 func FuzzOpen(f *testing.F) {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,18 @@ type ProcessID [12]byte
 
 // String returns the id as 24 hexadecimal digits.
 func (id ProcessID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText implements [encoding.TextMarshaler]. The text is that of String.
+func (id ProcessID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (id *ProcessID) UnmarshalText(text []byte) error {
+	if len(text) != 2*len(id) {
+		return errors.New("a process id has 24 hexadecimal digits")
+	}
+	_, err := hex.Decode(id[:], text)
+	return err //nolint:wrapcheck // it says what is wrong
+}
 
 // ParseProcessID reads what [ProcessID.String] returns.
 func ParseProcessID(s string) (id ProcessID, ok bool) {

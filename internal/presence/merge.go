@@ -33,15 +33,16 @@ func (r *Registry) mergeUser(w *writes, id room.UserID, u *user, o event.Online,
 	online, inbox := u.here(now, r.o.Grace)
 	leaving := r.draining && u.sockets == 0 // the entry stays until it expires
 	before := u.holding
-	others := elsewhere(o, r.own, now)
+	away, awayInbox := elsewhere(o, r.own, now)
 	i := slices.IndexFunc(o.Replicas, func(e event.ReplicaPresence) bool { return e.Replica == r.own })
 	stored := i >= 0 && o.Replicas[i].Until.After(now)
 	storedInbox := stored && o.Replicas[i].Inbox
 	u.checkAt = time.Time{}
-	next := event.Online{Replicas: others, LastSeen: o.LastSeen}
+	next := event.Online{LastSeen: o.LastSeen}
+	own := event.ReplicaPresence{Replica: r.own}
 	switch {
 	case leaving && u.held:
-		next.Replicas = append(next.Replicas, event.ReplicaPresence{Replica: r.own, Until: u.leftAt.Add(r.delay + r.o.Grace), Inbox: u.heldInbox})
+		own.Until, own.Inbox = u.leftAt.Add(r.delay+r.o.Grace), u.heldInbox
 		next.LastSeen = later(next.LastSeen, u.leftAt)
 		u.holding = holding{}
 	case leaving:
@@ -50,7 +51,7 @@ func (r *Registry) mergeUser(w *writes, id room.UserID, u *user, o event.Online,
 		if u.held && stored && storedInbox == inbox && now.Before(u.renewAt) {
 			return
 		}
-		next.Replicas = append(next.Replicas, event.ReplicaPresence{Replica: r.own, Until: now.Add(r.o.Life), Inbox: inbox})
+		own.Until, own.Inbox = now.Add(r.o.Life), inbox
 		next.LastSeen = later(next.LastSeen, now)
 		if !stored || !u.held {
 			u.checkAt = r.align(now) // another replica may have written at the same time
@@ -64,9 +65,17 @@ func (r *Registry) mergeUser(w *writes, id room.UserID, u *user, o event.Online,
 		u.holding = holding{}
 		return
 	}
+	for _, e := range o.Replicas {
+		if counts(e, r.own, now) {
+			next.Replicas = append(next.Replicas, e)
+		}
+	}
+	if !own.Until.IsZero() {
+		next.Replicas = append(next.Replicas, own)
+	}
 	w.before[id], w.entries[id] = before, next
-	was := event.UserPresence{Online: before.held || len(others) > 0, Inbox: before.heldInbox || anyInbox(others)}
-	is := event.UserPresence{User: id, Online: u.held || len(others) > 0, Inbox: u.heldInbox || anyInbox(others), LastSeen: next.LastSeen}
+	was := event.UserPresence{Online: before.held || away, Inbox: before.heldInbox || awayInbox}
+	is := event.UserPresence{User: id, Online: u.held || away, Inbox: u.heldInbox || awayInbox, LastSeen: next.LastSeen}
 	if !leaving && (was.Online != is.Online || was.Inbox != is.Inbox) {
 		w.announce = append(w.announce, is)
 		r.count(was.Online, is.Online)

@@ -66,7 +66,7 @@ type State struct {
 // not block, except for [Registry.Wait].
 type Registry struct {
 	o       Options
-	own     string // ProcessID of this replica
+	own     event.ProcessID
 	publish func(event.Presence)
 	store   Store
 	metrics *metrics
@@ -99,13 +99,13 @@ func New(o Options, f *fleet.Fleet, store Store, reg prometheus.Registerer) *Reg
 	o.Tick = cmp.Or(o.Tick, time.Second)
 	o.Announce = cmp.Or(o.Announce, 250*time.Millisecond)
 	r := &Registry{
-		o: o, own: f.ID().String(), store: store, metrics: newMetrics(reg), phase: rand.N(o.Cycle),
+		o: o, own: f.ID(), store: store, metrics: newMetrics(reg), phase: rand.N(o.Cycle),
 		wake: make(chan struct{}, 1), tell: make(chan struct{}, 1),
 		publish: func(p event.Presence) { f.Publish(p, nil) },
 		users:   map[room.UserID]*user{}, queue: map[room.UserID]struct{}{}, pending: map[room.UserID]event.UserPresence{},
 	}
 	fleet.Handle(f, func(sender event.ProcessID, p event.Presence) {
-		if sender.String() != r.own {
+		if sender != r.own {
 			r.hear(p, time.Now())
 		}
 	}, r.doubt)

@@ -175,13 +175,13 @@ func (r *Registry) finish(batch []room.UserID, entries map[room.UserID]event.Onl
 // judge sets the state of a user to what the entry says. mu is held.
 func (r *Registry) judge(u *user, o event.Online, found bool, began, now time.Time) {
 	here, inbox := u.here(now, r.o.Grace)
-	others := elsewhere(o, r.own, now)
+	away, awayInbox := elsewhere(o, r.own, now)
 	switch {
 	case u.toldAt.After(began):
 		return // an event is newer than the entry
-	case here || len(others) > 0:
+	case here || away:
 		u.missingAt = time.Time{}
-		u.set(State{Online: true, Inbox: inbox || anyInbox(others), LastSeen: o.LastSeen})
+		u.set(State{Online: true, Inbox: inbox || awayInbox, LastSeen: o.LastSeen})
 	case !u.state.Online:
 		u.set(State{LastSeen: o.LastSeen})
 	case now.Before(r.trusted):

@@ -159,13 +159,17 @@ func (u *user) here(now time.Time, grace time.Duration) (online, inbox bool) {
 	return online, inbox && online
 }
 
-// elsewhere returns the entries of other replicas that count.
-func elsewhere(o event.Online, own string, now time.Time) []event.ReplicaPresence {
-	return slices.DeleteFunc(slices.Clone(o.Replicas), func(e event.ReplicaPresence) bool {
-		return e.Replica == own || !e.Until.After(now)
-	})
+// elsewhere reports whether the user is online, and has an inbox open, on other replicas.
+func elsewhere(o event.Online, own event.ProcessID, now time.Time) (online, inbox bool) {
+	for _, e := range o.Replicas {
+		if counts(e, own, now) {
+			online, inbox = true, inbox || e.Inbox
+		}
+	}
+	return online, inbox
 }
 
-func anyInbox(entries []event.ReplicaPresence) bool {
-	return slices.ContainsFunc(entries, func(e event.ReplicaPresence) bool { return e.Inbox })
+// counts reports whether an entry is that of another replica and has not expired.
+func counts(e event.ReplicaPresence, own event.ProcessID, now time.Time) bool {
+	return e.Replica != own && e.Until.After(now)
 }

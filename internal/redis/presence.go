@@ -50,11 +50,13 @@ func (p *Presence) Load(ctx context.Context, users []room.UserID) (map[room.User
 		return nil, p.client.unavailable(attempt, err)
 	}
 	entries := make(map[room.UserID]event.Online, len(users))
+	var sealed []byte
 	for slot, reply := range replies {
 		for i, value := range reply.Val() {
 			text, ok := value.(string)
 			if key := keys[slot][i]; ok {
-				if o, ok := p.open(ring, key, text); ok {
+				sealed = append(sealed[:0], text...)
+				if o, ok := p.open(ring, key, sealed); ok {
 					entries[ids[key]] = o
 				}
 			}
@@ -63,12 +65,13 @@ func (p *Presence) Load(ctx context.Context, users []room.UserID) (map[room.User
 	return entries, nil
 }
 
-func (p *Presence) open(ring *event.Ring, key, sealed string) (o event.Online, ok bool) {
-	e, err := p.client.Open(ring, key, []byte(sealed), presenceTTL)
+// open opens an entry in place.
+func (p *Presence) open(ring *event.Ring, key string, sealed []byte) (o event.Online, ok bool) {
+	e, err := p.client.Open(ring, key, sealed, presenceTTL)
 	if err != nil || e.Kind != event.KindOnline {
 		return o, false
 	}
-	o, err = event.Read[event.Online](e.Body)
+	o, err = event.ReadOnline(e.Body)
 	return o, err == nil
 }
 

@@ -18,7 +18,7 @@ func testPresence(t *testing.T, s *world.RedisServers) {
 	for id := range room.UserID(100) { // in all slots that there are
 		users = append(users, id+1)
 		entries[id+1] = event.Online{
-			Replicas: []event.ReplicaPresence{{Replica: c.Process().String(), Until: time.Unix(int64(id), 0).UTC(), Inbox: id%2 == 0}},
+			Replicas: []event.ReplicaPresence{{Replica: c.Process(), Until: time.Unix(int64(id), 0).UTC(), Inbox: id%2 == 0}},
 			LastSeen: time.Unix(60*int64(id), 0).UTC(),
 		}
 	}

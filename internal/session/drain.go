@@ -53,7 +53,7 @@ func (r *Registry) Drain(ctx context.Context, over time.Duration) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			for _, s := range r.all() {
+			for _, s := range r.all(nil) {
 				s.cut("server", context.Cause(ctx))
 			}
 			r.cancel() // a stalled store must not delay the shutdown
@@ -73,5 +73,5 @@ func MaxReconnectDelay(over time.Duration) time.Duration {
 
 // openSessions returns the sessions that are not ending.
 func (r *Registry) openSessions() []*Session {
-	return slices.DeleteFunc(r.all(), func(s *Session) bool { return s.ending() != nil })
+	return slices.DeleteFunc(r.all(nil), func(s *Session) bool { return s.ending() != nil })
 }

@@ -32,8 +32,9 @@ func (s *Session) Admit(role string, ids []int64) {
 // Grants returns the facts that admitted the open sessions. Sessions without a token are
 // left out.
 func (r *Registry) Grants() []Grant {
-	var grants []Grant
-	for _, s := range r.all() {
+	all := r.all(nil)
+	grants := make([]Grant, 0, len(all))
+	for _, s := range all {
 		t := s.Token()
 		s.mu.Lock()
 		if t.User != 0 && s.cause == nil {

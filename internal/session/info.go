@@ -44,7 +44,7 @@ type Info struct {
 func (r *Registry) Infos(visit func(*Info) bool) {
 	now := time.Now()
 	var i Info
-	for _, s := range r.all() {
+	for _, s := range r.all(nil) {
 		s.inform(&i, now)
 		if !visit(&i) {
 			return

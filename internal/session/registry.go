@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,11 +92,11 @@ func (r *Registry) add(s *Session) {
 	r.mu.Unlock()
 }
 
-// all returns a snapshot of the sessions.
-func (r *Registry) all() []*Session {
+// all appends the sessions to list and returns the result.
+func (r *Registry) all(list []*Session) []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*Session, 0, len(r.sessions))
+	list = slices.Grow(list, len(r.sessions))
 	for s := range r.sessions {
 		list = append(list, s)
 	}
@@ -107,14 +108,17 @@ func (r *Registry) all() []*Session {
 func (r *Registry) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var list []*Session
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			for _, s := range r.all() {
+			list = r.all(list[:0])
+			for _, s := range list {
 				s.sweep(now)
 			}
+			clear(list)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (r *Registry) Watch(choose func(Subject) logging.Watch) {
 	} else {
 		r.watch.Store(&choose)
 	}
-	for _, s := range r.all() {
+	for _, s := range r.all(nil) {
 		s.chooseWatch()
 	}
 }
