@@ -67,7 +67,7 @@ var kinds = [256]struct {
 	KindReceipt:    {"receipt", 1, 0, check(ReadReceipt)},
 	KindTyping:     {"typing", 1, maxAge, check(ReadTyping)},
 	KindPresence:   {"presence", 1, maxAge, check(Read[Presence])},
-	KindOnline:     {"online", 1, 0, check(nonEmpty[[]byte])}, // who opens it calls ReadOnline
+	KindOnline:     {"online", 1, 0, check(ReadOnline)},
 	KindBlock:      {"block", 1, 0, check(Read[Block])},
 	KindInbox:      {"inbox", 1, 0, check(ReadInbox)},
 	KindMessage:    {"numbered_message", 1, 0, check(ReadMessage)},

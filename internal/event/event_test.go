@@ -278,6 +278,19 @@ func TestKeysAreNotShown(t *testing.T) {
 	}
 }
 
+func TestAnEntryOfPresenceIsReadWithoutJSON(t *testing.T) {
+	replica := event.ReplicaPresence{Replica: event.ProcessID{7}, Until: at, Inbox: true}
+	body := event.Online{Replicas: []event.ReplicaPresence{replica, replica}, LastSeen: at}.AppendTo(nil)
+	allocations := testing.AllocsPerRun(100, func() {
+		if _, err := event.ReadOnline(body); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 1 {
+		t.Errorf("%v allocations, want the slice of replicas only", allocations)
+	}
+}
+
 // FuzzReadOnline compares the reader with encoding/json.
 func FuzzReadOnline(f *testing.F) {
 	replica := event.ReplicaPresence{Replica: event.ProcessID{7}, Until: at, Inbox: true}

@@ -58,8 +58,8 @@ func (id *ProcessID) UnmarshalText(text []byte) error {
 
 // ParseProcessID reads what [ProcessID.String] returns.
 func ParseProcessID(s string) (id ProcessID, ok bool) {
-	b, err := hex.DecodeString(s)
-	return ProcessID(append(b, make([]byte, len(id))...)), err == nil && len(b) == len(id)
+	err := id.UnmarshalText([]byte(s))
+	return id, err == nil
 }
 
 // A KeyID identifies a master key.

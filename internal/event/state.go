@@ -139,7 +139,7 @@ func scanOnline(body []byte) (o Online, ok bool) {
 // A scanner reads JSON of a known form.
 type scanner struct{ rest []byte }
 
-// skip reports whether text comes next, and moves behind it.
+// skip reports whether text comes next, and moves past it.
 func (s *scanner) skip(text string) bool {
 	if len(s.rest) < len(text) || string(s.rest[:len(text)]) != text {
 		return false
@@ -148,7 +148,7 @@ func (s *scanner) skip(text string) bool {
 	return true
 }
 
-// value returns a string whose first quote was skipped, as it is written.
+// value returns a string whose first quote was skipped, with its escapes, or the rest if it does not end.
 func (s *scanner) value() []byte {
 	text, rest, _ := bytes.Cut(s.rest, []byte(`"`))
 	s.rest = rest

@@ -39,7 +39,7 @@ func (r *Registry) mergeUser(w *writes, id room.UserID, u *user, o event.Online,
 	storedInbox := stored && o.Replicas[i].Inbox
 	u.checkAt = time.Time{}
 	next := event.Online{LastSeen: o.LastSeen}
-	own := event.ReplicaPresence{Replica: r.own}
+	own := event.ReplicaPresence{Replica: r.own} // is in the next entry if it has a time
 	switch {
 	case leaving && u.held:
 		own.Until, own.Inbox = u.leftAt.Add(r.delay+r.o.Grace), u.heldInbox

@@ -118,7 +118,7 @@ func (r *Registry) Run(ctx context.Context) {
 			for _, s := range list {
 				s.sweep(now)
 			}
-			clear(list)
+			clear(list) // so that it keeps no session that ends
 		}
 	}
 }

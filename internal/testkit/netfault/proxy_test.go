@@ -137,6 +137,25 @@ func TestCutResetsAndRefusesUntilHeal(t *testing.T) {
 	receive(t, c, "b")
 }
 
+func TestRetargetLeadsNewConnectionsElsewhere(t *testing.T) {
+	t.Parallel()
+	before, _ := echo(t)
+	after, seen := echo(t)
+	p := netfault.New(t, before)
+	old := dial(t, p)
+	send(t, old, "a")
+	receive(t, old, "a")
+	p.Retarget(after)
+	send(t, old, "b")
+	receive(t, old, "b")
+	c := dial(t, p)
+	send(t, c, "c")
+	receive(t, c, "c")
+	if got := <-seen; got != "c" {
+		t.Errorf("the new target saw %q", got)
+	}
+}
+
 func TestStallHoldsBytesBackUntilHeal(t *testing.T) {
 	t.Parallel()
 	addr, seen := echo(t)

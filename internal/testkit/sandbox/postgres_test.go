@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,6 +63,35 @@ func TestPostgresWantsItsPassword(t *testing.T) {
 	_, err = query(limited(t), u.String(), "SELECT 'in'")
 	if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "28P01" {
 		t.Errorf("with a wrong password: %v, want a refusal", err)
+	}
+}
+
+func TestKilledPostgresLeavesNoSharedMemory(t *testing.T) {
+	t.Parallel()
+	p := startPostgres(t, filepath.Join(scratch(t), "pg"))
+	raw, err := os.ReadFile(filepath.Join(p.Dir(), "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	segment := strings.Fields(strings.Split(string(raw), "\n")[6])[1]
+	exists := func() bool {
+		all, err := os.ReadFile("/proc/sysvipc/shm")
+		if err != nil {
+			t.Skip(err)
+		}
+		return slices.ContainsFunc(strings.Split(string(all), "\n"), func(line string) bool {
+			f := strings.Fields(line)
+			return len(f) > 1 && f[1] == segment
+		})
+	}
+	if !exists() {
+		t.Fatal("it has no segment: that shows nothing")
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if exists() {
+		t.Errorf("segment %s is left", segment)
 	}
 }
 

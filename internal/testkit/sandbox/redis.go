@@ -35,9 +35,10 @@ type RedisOptions struct {
 	Log io.Writer
 }
 
-// RedisTestSettings returns settings for a Redis without persistence. The caller owns the map.
+// RedisTestSettings returns settings for a Redis without persistence, which a replica can follow at once. The caller owns
+// the map.
 func RedisTestSettings() map[string]string {
-	return map[string]string{"appendonly": "no", "save": ""}
+	return map[string]string{"appendonly": "no", "save": "", "repl-diskless-sync-delay": "0"}
 }
 
 // Redis is a running server. Its methods are safe for concurrent use.

@@ -71,6 +71,33 @@ func TestKilledRedisRestartsAtOnce(t *testing.T) {
 	}
 }
 
+func TestAReplicaOfRedisIsPromoted(t *testing.T) {
+	t.Parallel()
+	dir := scratch(t)
+	master := startRedis(t, filepath.Join(dir, "master"), sandbox.RedisTestSettings())
+	if err := redisClient(t, master).Set(limited(t), "word", "kept", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	replica, err := sandbox.StartReplica(limited(t), master, sandbox.RedisOptions{Dir: filepath.Join(dir, "replica"), Settings: sandbox.RedisTestSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, replica.Stop) })
+	client := redisClient(t, replica)
+	if err := client.Set(limited(t), "word", "lost", 0).Err(); err == nil {
+		t.Error("a replica takes writes")
+	}
+	if err := master.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := replica.Promote(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if word, err := client.Append(limited(t), "word", " and written").Result(); err != nil || word != int64(len("kept and written")) {
+		t.Errorf("%d bytes, %v", word, err)
+	}
+}
+
 func TestPausedRedisAnswersNobody(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, filepath.Join(scratch(t), "redis"), sandbox.RedisTestSettings())

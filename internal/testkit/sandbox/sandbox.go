@@ -135,6 +135,9 @@ func (s *server) destroy(p *process) error {
 // Addr returns the server's host:port. It stays the same across Restart.
 func (s *server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
+// Dir returns the directory of the server.
+func (s *server) Dir() string { return s.dir }
+
 // PID returns the process id of the server's latest main process.
 func (s *server) PID() int { return s.proc.Load().cmd.Process.Pid }
 

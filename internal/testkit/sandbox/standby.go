@@ -21,7 +21,7 @@ func ReplicationSettings() map[string]string {
 	return all
 }
 
-// StartStandby starts a server that follows another one by asynchronous streaming replication, and is read-only until it
+// StartStandby starts a server that follows another one by streaming replication, and is read-only until it
 // is promoted. It connects to the primary at the address via, which may be that of a proxy. Both need ReplicationSettings.
 func StartStandby(ctx context.Context, primary *Postgres, via string, o PostgresOptions) (*Postgres, error) {
 	o.QuickInit = false
@@ -87,7 +87,8 @@ func StartReplica(ctx context.Context, master *Redis, o RedisOptions) (*Redis, e
 	return r, nil
 }
 
-// follow is not a setting of redis.conf, where it would outlive the promotion.
+// follow makes r a replica of master, and returns when it has its data. redis.conf does not name the master: that would
+// outlive the promotion.
 func (r *Redis) follow(ctx context.Context, master *Redis) (err error) {
 	client := r.client()
 	defer func() { err = errors.Join(err, client.Close()) }()
@@ -115,6 +116,3 @@ func (r *Redis) Promote(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Dir returns the directory of the server.
-func (s *server) Dir() string { return s.dir }

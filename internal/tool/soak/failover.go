@@ -30,10 +30,14 @@ func (d *deployment) failOverPostgres(ctx context.Context, duration time.Duratio
 		return err //nolint:wrapcheck // it names the operation
 	}
 	if err := waitForStandby(repair, old.URL("postgres")); err != nil {
-		return errors.Join(err, standby.Kill())
+		return errors.Join(err, standby.Kill(), old.Kill()) // else commits would wait for ever
 	}
 	pause(ctx, duration)
-	if err := errors.Join(old.Kill(), standby.Promote(repair)); err != nil {
+	err = old.Kill()
+	if err == nil {
+		err = standby.Promote(repair)
+	}
+	if err != nil {
 		return errors.Join(err, standby.Kill())
 	}
 	d.postgres, d.pgURL = standby, standby.URL(database)
@@ -43,21 +47,26 @@ func (d *deployment) failOverPostgres(ctx context.Context, duration time.Duratio
 	return removeDir(old.Dir())
 }
 
-// waitForStandby makes commits wait until a standby has them, and returns when they do.
+// waitForStandby makes commits wait until a standby has them. It returns when they do, and the standby has all earlier ones.
 func waitForStandby(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return fmt.Errorf("replicate synchronously: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
+	// Commits wait once the checkpointer has read the new setting, which it does before it makes a checkpoint.
+	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()", "CHECKPOINT"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("replicate synchronously: %w", err)
 		}
 	}
-	const synchronous = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')"
+	var end string
+	if err := conn.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&end); err != nil {
+		return fmt.Errorf("replicate synchronously: %w", err)
+	}
+	const synchronous = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync' AND flush_lsn >= $1::text::pg_lsn)"
 	for done := false; !done; {
-		if err := conn.QueryRow(ctx, synchronous).Scan(&done); err != nil {
+		if err := conn.QueryRow(ctx, synchronous, end).Scan(&done); err != nil {
 			return fmt.Errorf("replicate synchronously: %w", err)
 		}
 		pause(ctx, 10*time.Millisecond)
@@ -79,7 +88,11 @@ func (d *deployment) failOverRedis(ctx context.Context, duration time.Duration) 
 		return err //nolint:wrapcheck // it names the operation
 	}
 	pause(ctx, duration)
-	if err := errors.Join(old.Kill(), next.Promote(repair)); err != nil {
+	err = old.Kill()
+	if err == nil {
+		err = next.Promote(repair)
+	}
+	if err != nil {
 		return errors.Join(err, next.Kill())
 	}
 	d.redis, d.redisURL = next, next.URL()

@@ -142,13 +142,11 @@ func TestAFailoverThatLosesNothingResetsNobody(t *testing.T) {
 // follow makes commits on the primary wait for its standby, as in production.
 func follow(t *testing.T, primary *sandbox.Postgres) {
 	t.Helper()
-	at := &world.World{DatabaseURL: primary.URL("postgres")}
-	at.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-	at.Exec(t, "SELECT pg_reload_conf()")
-	world.Eventually(t, "commits wait for the standby", func() (bool, any) {
-		state := world.Query[string](t, at, "SELECT coalesce(string_agg(sync_state, ' '), '') FROM pg_stat_replication")
-		return state == "sync", state
-	})
+	ctx, cancel := context.WithTimeout(t.Context(), world.Limit)
+	defer cancel()
+	if err := waitForStandby(ctx, primary.URL("postgres")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // rejoin makes a new standby of the primary, on the address of the server that was the primary before.

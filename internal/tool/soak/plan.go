@@ -68,7 +68,7 @@ func (t targetKind) perReplica() bool {
 
 // kinds lists the kinds of faults with their targets and durations. The longest durations
 // exceed the timeouts concerned: the channel layer gives up a connection after 3 s, Postgres
-// has 8 s, a client's socket 6 s.
+// has 8 s, a client's socket 6 s. The duration of a failover is how long the second server follows before the kill.
 var kinds = []struct {
 	kind     kind
 	target   targetKind

@@ -89,8 +89,11 @@ func TestNothingIsLostWhenASoakFailsOver(t *testing.T) {
 		t.Errorf("good: %v, error: %v; %s", good, err, strings.Join(out.lines(), "\n"))
 	}
 	v, err := judge.Judge(os.DirFS(o.Dir))
-	if err != nil || v.Faults[string(pgFailover)] == 0 || v.Faults[string(redisFailover)] == 0 || v.Messages < 200 {
-		t.Errorf("that shows nothing: %d messages, %v, %v", v.Messages, v.Faults, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Faults[string(pgFailover)] == 0 || v.Faults[string(redisFailover)] == 0 || v.Messages < 200 {
+		t.Errorf("that shows nothing: %d messages, %v", v.Messages, v.Faults)
 	}
 }
 
