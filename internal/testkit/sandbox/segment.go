@@ -1,9 +1,7 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,31 +17,23 @@ func (p *Postgres) Kill() error {
 	}
 	p.op.Lock()
 	defer p.op.Unlock()
-	if p.proc.Load().isRunning() {
-		return nil // it was started again meanwhile
-	}
-	return p.cluster.removeSegment()
-}
-
-// removeSegment finds the segment in the seventh line of postmaster.pid: its key and its id.
-func (c cluster) removeSegment() error {
-	raw, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find the shared memory of a killed server: %w", err)
-	}
-	lines := strings.Split(string(raw), "\n")
-	var key, id int
-	if len(lines) < 7 {
-		return nil // it was killed before it had one
-	}
-	if n, _ := fmt.Sscan(lines[6], &key, &id); n < 2 {
-		return nil
-	}
-	if _, err := unix.SysvShmCtl(id, unix.IPC_RMID, nil); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EIDRM) {
-		return fmt.Errorf("remove the shared memory of a killed server: %w", err)
+	if !p.proc.Load().isRunning() { // else it was started again meanwhile
+		p.cluster.removeSegment()
 	}
 	return nil
+}
+
+// removeSegment finds the segment in the seventh line of postmaster.pid: its key and its id. In a container root may not be
+// allowed to remove what belongs to another user; then it stays until the container ends.
+func (c cluster) removeSegment() {
+	raw, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	if err != nil {
+		return // it was stopped, not killed
+	}
+	var key, id int
+	if lines := strings.Split(string(raw), "\n"); len(lines) >= 7 {
+		if n, _ := fmt.Sscan(lines[6], &key, &id); n == 2 {
+			_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+		}
+	}
 }
