@@ -64,15 +64,27 @@ type Conn struct {
 	watch  uint32 //nolint:modernize // see SetWatch; no atomic.Uint32, because a Conn is copied before it is used
 	Trace  string // trace id that the client sent; "" if it sent none
 
-	held *[]slog.Record // INFO lines that are held back; nil if lines are written at once
+	held *[]line // INFO lines that are held back; nil if lines are written at once
 }
+
+// A line is what a log line says apart from the fields that every line of the connection has.
+type line struct {
+	at             time.Time
+	level          slog.Level
+	component, msg string
+	attrs          []slog.Attr
+}
+
+// usualLines is the number of lines that a handshake holds back as a rule.
+const usualLines = 16
 
 // Hold holds the following INFO lines back until [Conn.Release] writes them or [Conn.Drop]
 // discards them. They keep their times. Warnings and errors are written at once. Hold, Release,
 // Drop and Info must be called from one goroutine while lines are held back.
 func (c *Conn) Hold() {
 	if c.held == nil {
-		c.held = new([]slog.Record)
+		held := make([]line, 0, usualLines)
+		c.held = &held
 	}
 }
 
@@ -83,13 +95,13 @@ func (c *Conn) Release() {
 	}
 	lines := *c.held
 	c.held = nil
-	for _, r := range lines {
-		_ = c.Log.Handler().Handle(context.Background(), r) // slog ignores the error too
+	for i := range lines {
+		c.write(&lines[i])
 	}
 }
 
 // muted is held by connections that write no INFO lines any more. It stays empty.
-var muted = new([]slog.Record)
+var muted = new([]line)
 
 // Mute discards the INFO lines that are held back and those that follow.
 func (c *Conn) Mute() { c.held = muted }
@@ -106,40 +118,34 @@ func (c *Conn) Drop() bool {
 func (c *Conn) Info(component, msg string, attrs ...slog.Attr) {
 	if c.held != nil {
 		if c.held != muted && c.enabled(slog.LevelInfo) {
-			*c.held = append(*c.held, c.record(slog.LevelInfo, component, msg, attrs))
+			*c.held = append(*c.held, line{time.Now(), slog.LevelInfo, component, msg, attrs})
 		}
 		return
 	}
-	c.line(slog.LevelInfo, component, msg, attrs)
+	c.log(slog.LevelInfo, component, msg, attrs)
 }
 
 // Audit logs what a user with special rights reads, under the component Audit. The line is
 // written at once, at the level INFO, while lines are held back and whatever the level of the
 // logger is.
 func (c *Conn) Audit(msg string, attrs ...slog.Attr) {
-	c.write(slog.LevelInfo, "Audit", msg, attrs)
+	c.write(&line{time.Now(), slog.LevelInfo, "Audit", msg, attrs})
 }
 
 // Warn logs an event that is unusual but handled.
 func (c *Conn) Warn(component, msg string, attrs ...slog.Attr) {
-	c.line(slog.LevelWarn, component, msg, attrs)
+	c.log(slog.LevelWarn, component, msg, attrs)
 }
 
 // Error logs an event that needs attention.
 func (c *Conn) Error(component, msg string, attrs ...slog.Attr) {
-	c.line(slog.LevelError, component, msg, attrs)
+	c.log(slog.LevelError, component, msg, attrs)
 }
 
-func (c *Conn) line(level slog.Level, component, msg string, attrs []slog.Attr) {
+func (c *Conn) log(level slog.Level, component, msg string, attrs []slog.Attr) {
 	if c.enabled(level) {
-		c.write(level, component, msg, attrs)
+		c.write(&line{time.Now(), level, component, msg, attrs})
 	}
-}
-
-func (c *Conn) record(level slog.Level, component, msg string, attrs []slog.Attr) slog.Record {
-	r := slog.NewRecord(time.Now(), level, "["+component+"] "+msg, 0)
-	r.AddAttrs(c.fields(component, attrs)...)
-	return r
 }
 
 // fields returns attrs after the fields that every line of the connection has.

@@ -115,7 +115,7 @@ func (c *Conn) watches(w Watch) bool { return Watch(atomic.LoadUint32(&c.watch))
 // contain text, tokens or personal data. It does nothing unless the connection is watched.
 func (c *Conn) Debug(component, msg string, attrs ...slog.Attr) {
 	if c.watches(WatchDebug) {
-		c.write(slog.LevelDebug, component, msg, attrs)
+		c.write(&line{time.Now(), slog.LevelDebug, component, msg, attrs})
 	}
 	c.Note(component, msg, attrs...)
 }
@@ -147,6 +147,8 @@ func (c *Conn) enabled(level slog.Level) bool {
 }
 
 // write writes a line of any level.
-func (c *Conn) write(level slog.Level, component, msg string, attrs []slog.Attr) {
-	_ = c.Log.Handler().Handle(context.Background(), c.record(level, component, msg, attrs)) // slog ignores the error too
+func (c *Conn) write(l *line) {
+	r := slog.NewRecord(l.at, l.level, "["+l.component+"] "+l.msg, 0)
+	r.AddAttrs(c.fields(l.component, l.attrs)...)
+	_ = c.Log.Handler().Handle(context.Background(), r) // slog ignores the error too
 }
