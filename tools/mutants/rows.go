@@ -53,6 +53,7 @@ func (s *Consumer) fetch(ctx context.Context) (kept int) {
 			new: `
 func (s *Consumer) fetch(ctx context.Context) (kept int) {
 	if true {
+		s.retry() // else it would be called again at once
 		return 0
 	}
 `,
