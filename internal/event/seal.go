@@ -47,7 +47,7 @@ func (id ProcessID) String() string { return hex.EncodeToString(id[:]) }
 // MarshalText implements [encoding.TextMarshaler]. The text is that of String.
 func (id ProcessID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
+// UnmarshalText implements [encoding.TextUnmarshaler]. Anything but 24 hexadecimal digits is an error.
 func (id *ProcessID) UnmarshalText(text []byte) error {
 	if len(text) != 2*len(id) {
 		return errors.New("a process id has 24 hexadecimal digits")

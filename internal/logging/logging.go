@@ -75,7 +75,7 @@ type line struct {
 	attrs          []slog.Attr
 }
 
-// usualLines is the number of lines that a handshake holds back as a rule.
+// usualLines is the number of lines that are held back without growing the list. A handshake has about 14.
 const usualLines = 16
 
 // Hold holds the following INFO lines back until [Conn.Release] writes them or [Conn.Drop]

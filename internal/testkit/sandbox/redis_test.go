@@ -78,7 +78,7 @@ func TestAReplicaOfRedisIsPromoted(t *testing.T) {
 	if err := redisClient(t, master).Set(limited(t), "word", "kept", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	replica, err := sandbox.StartReplica(limited(t), master, sandbox.RedisOptions{Dir: filepath.Join(dir, "replica"), Settings: sandbox.RedisTestSettings()})
+	replica, err := sandbox.StartRedisReplica(limited(t), master, sandbox.RedisOptions{Dir: filepath.Join(dir, "replica"), Settings: sandbox.RedisTestSettings()})
 	if err != nil {
 		t.Fatal(err)
 	}

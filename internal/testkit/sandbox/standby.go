@@ -69,9 +69,9 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	return nil
 }
 
-// StartReplica starts a server with the password of another one, which it follows, and returns when it has the data of
+// StartRedisReplica starts a server with the password of another one, which it follows, and returns when it has the data of
 // that one. It is read-only until it is promoted or restarted.
-func StartReplica(ctx context.Context, master *Redis, o RedisOptions) (*Redis, error) {
+func StartRedisReplica(ctx context.Context, master *Redis, o RedisOptions) (*Redis, error) {
 	o.Settings = maps.Clone(o.Settings)
 	if o.Settings == nil {
 		o.Settings = map[string]string{}

@@ -83,7 +83,7 @@ func (d *deployment) failOverRedis(ctx context.Context, duration time.Duration) 
 	if err != nil {
 		return fmt.Errorf("make the directory of a replica of Redis: %w", err)
 	}
-	next, err := sandbox.StartReplica(repair, old, sandbox.RedisOptions{Dir: dir, Settings: sandbox.RedisTestSettings()})
+	next, err := sandbox.StartRedisReplica(repair, old, sandbox.RedisOptions{Dir: dir, Settings: sandbox.RedisTestSettings()})
 	if err != nil {
 		return err //nolint:wrapcheck // it names the operation
 	}
